@@ -1,0 +1,47 @@
+# Every target does its own set-up: a virtual environment in .venv with the tested versions.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# pip's own torch fits a CUDA machine and a Mac. On Linux without a GPU the CPU build saves gigabytes:
+#   make setup TORCH_ARGS="--index-url URL-OF-PYTORCH'S-CPU-WHEELS"    (see pytorch.org/get-started)
+TORCH_ARGS ?=
+
+.PHONY: help setup demo test test-fast lint format table nano clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## virtual environment with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt $(TORCH_ARGS) torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## residual prompt tuning on the miniature BoolQ, no network, under three minutes
+	$(BIN)/python -m rpt.train task=boolq prompt=residual backbone=nano data=mini tracking=none
+
+test: $(READY)  ## the whole suite
+	$(BIN)/pytest -m ''
+
+test-fast: $(READY)  ## without the slow tests
+	$(BIN)/pytest
+
+lint: $(READY)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+table: $(READY)  ## regenerate results/ from the run records
+	@$(BIN)/python -m rpt.results
+
+nano: $(READY)  ## pre-train the embedded backbone again (about an hour on two cores)
+	$(BIN)/python scripts/pretrain_nano.py --out rpt/backbones/nano
+
+clean:  ## remove the virtual environment and caches, keep results
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis outputs

@@ -1,0 +1,88 @@
+"""Which examples train, which choose the checkpoint and which are reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from rpt.config import DataConfig, ProtocolConfig, UsageError
+from rpt.tasks import Example, Task
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of one run.
+
+    train: what the prompt is trained on; select: what chooses the best checkpoint; report: what the record's
+    scores are on. Under selection=reported (the paper's way) the last two are the same list.
+    fingerprint: SHA-256 of all of them in order, so that two records can be told to rest on the same rows.
+    """
+
+    train: list[Example]
+    select: list[Example]
+    report: list[Example]
+    fingerprint: str
+
+
+def split_examples(
+    examples: dict[str, list[Example]], task: Task, data: DataConfig, protocol: ProtocolConfig
+) -> TaskData:
+    """Cut {"train", "val"} into a run's train, select and report examples (PROTOCOL: few-shot, selection)."""
+    train = [example for example in examples["train"] if task.targets(example, protocol.name)]
+    report = [example for example in examples["val"] if task.evaluated(example, protocol.name)]
+    if not train or not report:
+        raise UsageError(f"Task {task.name} has no {'training' if not train else 'validation'} rows with an answer.")
+    select = report
+    if protocol.selection == "held_out":
+        train, select = _hold_out(train, protocol.held_out)
+    if data.shots is not None:
+        train = _few(train, data.shots, data.shots_seed)
+    return TaskData(train, select, report, fingerprint([*train, *select, *report]))
+
+
+def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """Split off a share of the examples, the same for every run; questions on one text stay on one side."""
+
+    def text_of(i: int) -> Hashable:
+        group = train[i].group
+        return group[0] if isinstance(group, tuple) else i
+
+    texts = sorted({text_of(i) for i in range(len(train))}, key=str)
+    held = set(random.Random(0).sample(texts, max(1, round(share * len(texts)))))
+    if len(held) == len(texts):
+        raise UsageError("Too few training rows to hold some out; use protocol.selection=reported.")
+    kept = [example for i, example in enumerate(train) if text_of(i) not in held]
+    return kept, [example for i, example in enumerate(train) if text_of(i) in held]
+
+
+def _few(train: list[Example], shots: int, seed: int) -> list[Example]:
+    """`shots` examples of each class (of all together where answers are open), fixed by the seed (figure 5)."""
+    classes = sorted({example.label for example in train}, key=str)
+    chosen = []
+    for label in classes:
+        of_class = [i for i, example in enumerate(train) if example.label == label]
+        if len(of_class) < shots:
+            raise UsageError(f"data.shots={shots}, but only {len(of_class)} training rows have label {label}; give fewer shots.")
+        chosen += random.Random(f"{seed} {label}").sample(of_class, shots)
+    return [train[i] for i in sorted(chosen)]
+
+
+def fingerprint(examples: list[Example]) -> str:
+    """SHA-256 over the examples' contents in order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(json.dumps(dataclasses.asdict(example), sort_keys=True, default=dict).encode())
+    return digest.hexdigest()
+
+
+def majority_scores(task: Task, train: list[Example], report: list[Example], protocol: str) -> dict[str, float]:
+    """Scores of always giving the training rows' most frequent answer: what a prompt has to beat."""
+    # Through `interpret`, an answer is compared just as the backbone's own text would be.
+    answers = Counter(target for example in train for target in task.targets(example, protocol))
+    (answer, _), *_ = answers.most_common(1)
+    return task.score(report, [task.interpret(answer, example, protocol) for example in report], protocol)

@@ -1,0 +1,1 @@
+"""Training and evaluating packs of runs over one frozen backbone."""

@@ -1,0 +1,151 @@
+"""One prompt being trained: its parameters, its rows, and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rpt.backbones import T5Backbone
+from rpt.config import Config, prompt_options
+from rpt.data.batches import epoch_steps
+from rpt.data.tokens import Encoded, Tokens
+from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
+from rpt.results.record import Record
+from rpt.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What a run is trained on: row i is sources[i] -> answers[i], token ids with end markers."""
+
+    sources: list[Tokens]
+    answers: list[Tokens]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.array([len(source) for source in self.sources])
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the tensors of its checkpoint, all that a resumed run needs to know."""
+
+    step: int = 0  # optimizer steps done
+    seconds: float = 0.0  # wall time, earlier processes included
+    training_seconds: float = 0.0  # of it in optimizer steps
+    trained_rows: int = 0
+    evaluation_rows_per_second: float = 0.0  # of the latest evaluation
+    loss_sum: float = 0.0  # since the latest evaluation
+    loss_steps: int = 0
+    best_score: float | None = None
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
+    stopped: str | None = None  # why it is over
+    wandb_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self._marked = time.perf_counter()
+
+    def mark_time(self) -> None:
+        """Add the time since the last call (or since this process took the run up)."""
+        now = time.perf_counter()
+        self.seconds += now - self._marked
+        self._marked = now
+
+
+class Run:
+    """A prompt being trained within a pack.
+
+    Args:
+        config: of this run; runs of one pack share backbone, task, data source, protocol and trainer.
+        record: where its results go.
+        soft_prompt: None for prompt=none, which is only evaluated.
+        rows: its training rows.
+        select, report: examples that choose its checkpoint, and that its scores are on.
+    """
+
+    def __init__(
+        self, config: Config, record: Record, soft_prompt: SoftPrompt | None, rows: TrainingRows,
+        select: Encoded, report: Encoded,
+    ):  # fmt: skip
+        self.config, self.record, self.soft_prompt = config, record, soft_prompt
+        self.rows, self.select, self.report = rows, select, report
+        self.progress = Progress()
+        self.best_prompt: Tensor | None = None
+        rows_per_step = config.trainer.batch_size * config.trainer.accumulation
+        self.steps_per_epoch = -(-len(rows.sources) // rows_per_step)
+        self.total_steps = self.steps_per_epoch * config.trainer.epochs
+        if config.trainer.max_steps is not None:
+            self.total_steps = min(self.total_steps, config.trainer.max_steps)
+        if soft_prompt is None:
+            self.total_steps = 0
+
+    @property
+    def name(self) -> str:
+        prompt = self.config.prompt
+        return f"{self.config.task.name} {prompt.name} n{prompt.length} lr{self.config.lr:g} seed{self.config.seed}"
+
+    def steps(self) -> Iterator[np.ndarray]:
+        """The row indices of every optimizer step still to do."""
+        trainer = self.config.trainer
+        rows_per_step = trainer.batch_size * trainer.accumulation
+        lengths = self.rows.lengths
+        while self.progress.step < self.total_steps:
+            epoch, done = divmod(self.progress.step, self.steps_per_epoch)
+            order = epoch_steps(lengths, rows_per_step, self.config.seed, epoch, trainer.order)
+            yield from order[done : done + self.total_steps - self.progress.step]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW groups: the prompt table and the network may have different learning rates."""
+        rates = {"prompt": self.config.lr, "network": self.config.trainer.network_lr or self.config.lr}
+        return [
+            {"params": parameters, "lr": rates[kind], "run": id(self)}
+            for kind, parameters in self.soft_prompt.parameter_groups().items()
+            if parameters
+        ]
+
+    def evaluation_due(self) -> bool:
+        """After every so many epochs, and after the last step."""
+        at = self.progress.step
+        epochs, rest = divmod(at, self.steps_per_epoch)
+        return at == self.total_steps or (rest == 0 and epochs % self.config.trainer.eval_every == 0)
+
+    def seed_step(self) -> None:
+        """Dropout as a function of seed and step alone, so that a resumed run draws what an unbroken one does."""
+        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, self.progress.step]).generate_state(1)[0]))
+
+
+def new_soft_prompt(config: Config, backbone: T5Backbone) -> SoftPrompt | None:
+    """The prompt of a run before training (PROTOCOL: sampled vocabulary rows unless told otherwise)."""
+    prompt = config.prompt
+    if prompt.length == 0:
+        return None
+    embeddings = backbone.embeddings.cpu()
+    width = embeddings.shape[1]
+    generator = torch.Generator().manual_seed(config.seed)
+
+    def tokens(text: str) -> Tokens:
+        return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def labels() -> list[Tokens]:
+        return [tokens(label) for label in TASKS[config.task.name].verbalizers(config.protocol.name)]
+
+    table = {
+        "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
+        "uniform": lambda: uniform(prompt.length, width, generator),
+        "text": lambda: from_text(embeddings, tokens(prompt.init_text), prompt.length, generator),
+        "labels": lambda: from_labels(embeddings, labels(), prompt.length, generator),
+        "saved": lambda: from_saved(prompt.init_path, prompt.length, width),
+    }[prompt.init]()
+    # The network's weights come from torch's global generator; the seed of the run decides them too.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        soft_prompt = SoftPrompt(table, prompt.reparameterization, **prompt_options(prompt))
+    return soft_prompt.to(backbone.device)

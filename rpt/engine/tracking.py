@@ -1,0 +1,45 @@
+"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from rpt.config import Config
+from rpt.engine.run import Run
+
+log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """One run's W&B run; does nothing under tracking=none."""
+
+    def __init__(self, run: Run):
+        self._wandb = _start(run) if run.config.tracking.name == "wandb" else None
+
+    def log(self, values: dict[str, Any], step: int) -> None:
+        if self._wandb is not None:
+            self._wandb.log(values, step=step)
+
+    def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
+        """Close the W&B run, so that the next run of a sweep does not write into it."""
+        if self._wandb is not None:
+            self._wandb.summary.update(summary or {})
+            self._wandb.finish(exit_code=int(failed))
+
+
+def _start(run: Run) -> Any:
+    import wandb  # slow to import, and not wanted in every run
+
+    config: Config = run.config
+    has_key = wandb.api.api_key is not None
+    if not has_key:
+        log.info("W&B: no key, so this run is tracked offline (wandb login; later: wandb sync). tracking=none turns it off.")
+    run.progress.wandb_id = run.progress.wandb_id or wandb.util.generate_id()
+    return wandb.init(
+        project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,
+        id=run.progress.wandb_id, resume="allow" if has_key else None, reinit="create_new",
+        mode="online" if has_key else "offline", config=dataclasses.asdict(config),
+        settings=wandb.Settings(silent=True),
+    )  # fmt: skip

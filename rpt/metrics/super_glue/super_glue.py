@@ -1,0 +1,63 @@
+"""SuperGLUE's metrics for the `evaluate` library, without a download.
+
+`evaluate.load("rpt/metrics/super_glue", "boolq").compute(predictions=..., references=...)` takes and returns
+what the hub's super_glue metric does: fractions between 0 and 1.
+"""
+
+import datasets
+import evaluate
+
+from rpt.tasks import metrics
+
+ACCURACY_ONLY = ("boolq", "copa", "rte", "wic", "wsc", "wsc.fixed")
+INTEGER = datasets.Value("int64")
+STRING = datasets.Value("string")
+FEATURES = {
+    "multirc": {
+        "predictions": {
+            "idx": {"answer": INTEGER, "paragraph": INTEGER, "question": INTEGER},
+            "prediction": INTEGER,
+        },
+        "references": INTEGER,
+    },
+    "record": {
+        "predictions": {"idx": {"passage": INTEGER, "query": INTEGER}, "prediction_text": STRING},
+        "references": {"idx": {"passage": INTEGER, "query": INTEGER}, "answers": datasets.List(STRING)},
+    },
+    **dict.fromkeys((*ACCURACY_ONLY, "cb"), {"predictions": INTEGER, "references": INTEGER}),
+}
+
+
+class SuperGlue(evaluate.Metric):
+    """One task's official metrics; the configuration names the task."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        if self.config_name not in FEATURES:
+            raise ValueError(f"task {self.config_name!r} is unknown; there are {', '.join(FEATURES)}")
+        return evaluate.MetricInfo(
+            description="The SuperGLUE benchmark's metrics (Wang et al. 2019).",
+            citation="",
+            inputs_description=__doc__,
+            features=datasets.Features(FEATURES[self.config_name]),
+        )
+
+    def _compute(self, predictions: list, references: list) -> dict[str, float]:
+        if self.config_name == "multirc":
+            questions = [(row["idx"]["paragraph"], row["idx"]["question"]) for row in predictions]
+            answers = [row["prediction"] for row in predictions]
+            return {
+                "exact_match": metrics.exact_match_per_question(references, answers, questions),
+                "f1_m": metrics.f1_per_question(references, answers, questions),
+                "f1_a": metrics.f1_answers(references, answers),
+            }
+        if self.config_name == "record":
+            texts = {tuple(row["idx"].values()): row["prediction_text"] for row in predictions}
+            pairs = [(texts.get(tuple(row["idx"].values())), row["answers"]) for row in references]
+            return {
+                "exact_match": metrics.mean([metrics.exact_match(*pair) for pair in pairs]),
+                "f1": metrics.mean([metrics.token_f1(*pair) for pair in pairs]),
+            }
+        scores = {"accuracy": metrics.accuracy(references, predictions)}
+        if self.config_name == "cb":
+            scores["f1"] = metrics.macro_f1(references, predictions, n_classes=3)
+        return scores

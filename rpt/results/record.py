@@ -1,0 +1,139 @@
+"""The run record: the single source of every number this project reports.
+
+A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
+    config.yaml         the whole configuration
+    metrics.jsonl       one line per evaluation
+    prompt.safetensors  the folded prompt of the best evaluation
+    result.json         written last: status "finished" or "failed", scores, counts, times, versions
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1  # of result.json; raise it when a field changes its meaning
+REQUIRED = {
+    "finished": {
+        "schema": int, "status": str, "id": str, "task": str, "backbone": str, "prompt": str, "protocol": str,
+        "data": dict, "scores": dict, "majority": dict, "best": dict, "parameters": dict, "seconds": float,
+        "versions": dict, "device": str, "precision": str,
+    },
+    "failed": {"schema": int, "status": str, "id": str, "error": str},
+}  # fmt: skip
+PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "accelerate", "datasets", "hydra-core", "numpy")
+
+
+class RecordError(ValueError):
+    """A record cannot be used; the message names the file and what is wrong with it."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file holds either its old content or all of the new one, whenever the process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class Record:
+    """One run's folder.
+
+    Args:
+        folder: of this record; made on the first write.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.config_path = self.folder / "config.yaml"
+        self.metrics_path = self.folder / "metrics.jsonl"
+        self.prompt_path = self.folder / "prompt.safetensors"
+        self.result_path = self.folder / "result.json"
+        self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result, if this run has ended well; None if it has not run, is under way or has failed.
+
+        Raises:
+            RecordError: there is a result.json that cannot be read.
+        """
+        if not self.result_path.exists():
+            return None
+        result = read_result(self.result_path)
+        return result if result["status"] == "finished" else None
+
+    def write_config(self, yaml: str) -> None:
+        write_atomically(self.config_path, yaml)
+
+    def write_metrics(self, history: list[dict[str, Any]]) -> None:
+        """All evaluations so far, one JSON line each (the whole file, so a resumed run never doubles a line)."""
+        write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history))
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
+        write_atomically(self.result_path, json.dumps(result, indent=2) + "\n")
+
+    def clear(self) -> None:
+        """Forget everything of an earlier run (force=true, resume=never)."""
+        for path in (self.result_path, self.checkpoint_path, self.metrics_path, self.prompt_path, self.config_path):
+            path.unlink(missing_ok=True)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result.json, checked.
+
+    Raises:
+        RecordError: it is not JSON, of another schema, or lacks a field.
+    """
+    remedy = "delete its folder and run its command again, or restore it"
+    try:
+        result = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"Record {path} cannot be read ({error}); {remedy}.") from error
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        found = result.get("schema") if isinstance(result, dict) else None
+        raise RecordError(f"Record {path} has schema {found}, this version reads {SCHEMA}; {remedy}.")
+    if result.get("status") not in REQUIRED:
+        raise RecordError(f"Record {path} has status {result.get('status')!r}; {remedy}.")
+    for key, kind in REQUIRED[result["status"]].items():
+        if not isinstance(result.get(key), kind):
+            raise RecordError(f"Record {path}: field {key!r} should be {kind.__name__}, is {result.get(key)!r}; {remedy}.")
+    return result
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers were made with: library versions, python, the code's commit."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"versions": versions, "commit": _commit()}
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with "+changes" where tracked files differ from it; None outside a checkout."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

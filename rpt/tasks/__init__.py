@@ -1,0 +1,32 @@
+"""The SuperGLUE tasks: text formats, verbalizers, metrics. A new task is one more module in this folder."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from rpt.tasks.base import PROTOCOLS, Example, Task, clean
+
+__all__ = ["PROTOCOLS", "TASKS", "Example", "Task", "clean", "get_task"]
+
+
+def _discover() -> dict[str, Task]:
+    """An instance of every Task that a module of this package defines, by name."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    found = [
+        thing
+        for module in modules
+        for thing in vars(module).values()
+        if isinstance(thing, type) and issubclass(thing, Task) and thing.__module__ == module.__name__
+    ]
+    return {task.name: task() for task in found if task is not Task}
+
+
+TASKS: dict[str, Task] = _discover()
+
+
+def get_task(name: str) -> Task:
+    """The task of that name; ValueError with the known names if there is none."""
+    if name not in TASKS:
+        raise ValueError(f"task {name!r} is unknown; there are {', '.join(TASKS)}")
+    return TASKS[name]

@@ -1,0 +1,10 @@
+"""BoolQ: does the passage answer the question with yes?"""
+
+from rpt.tasks.base import FALSE_TRUE, Task
+
+
+class BoolQ(Task):
+    name, folder, hub_config = "boolq", "BoolQ", "boolq"
+    labels = FALSE_TRUE
+    paper_labels = ("false", "true")
+    columns = {"passage": str, "question": str}

@@ -1,0 +1,10 @@
+"""COPA: which of two choices is the premise's cause or effect?"""
+
+from rpt.tasks.base import Task
+
+
+class COPA(Task):
+    name, folder, hub_config = "copa", "COPA", "copa"
+    labels = ("choice1", "choice2")
+    paper_labels = ("false", "true")
+    columns = {"choice1": str, "choice2": str, "premise": str, "question": str}

@@ -1,0 +1,56 @@
+"""MultiRC: is this a right answer to the question about the paragraph? Each answer is judged on its own."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rpt.tasks.base import FALSE_TRUE, Example, Row, Task
+from rpt.tasks.metrics import accuracy, exact_match_per_question, f1_answers, f1_per_question, micro_f1
+
+
+class MultiRC(Task):
+    name, folder, hub_config = "multirc", "MultiRC", "multirc"
+    labels = FALSE_TRUE
+    paper_labels = ("false", "true")
+    columns = {"question": str, "answer": str, "paragraph": str}
+    group_by = ("paragraph", "question")
+    metrics = ("exact_match", "f1_a", "f1_m", "micro_f1", "accuracy")
+    headline = {"paper": ("exact_match", "micro_f1"), "superglue": ("exact_match", "f1_a")}
+
+    def flatten(self, row: Row) -> Iterator[Row]:
+        if not isinstance(row.get("passage"), dict):
+            yield row
+            return
+        for question in self.read(row["passage"], "questions", list):
+            for answer in self.read(question, "answers", list):
+                yield {
+                    "paragraph": self.read(row["passage"], "text", str),
+                    "question": self.read(question, "question", str),
+                    "answer": self.read(answer, "text", str),
+                    "label": answer.get("label"),
+                    "idx": {
+                        "paragraph": self.read(row, "idx", int),
+                        "question": self.read(question, "idx", int),
+                        "answer": self.read(answer, "idx", int),
+                    },
+                }
+
+    def source(self, example: Example, protocol: str) -> str:
+        if protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in
+            paragraph = re.sub(r"</?b>", "", example.fields["paragraph"].replace("<br>", " ")).strip()
+            example = replace(example, fields={**example.fields, "paragraph": paragraph})
+        return super().source(example, protocol)
+
+    def measure(
+        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
+    ) -> dict[str, float]:
+        gold = [example.label for example in examples]
+        questions = [example.group for example in examples]
+        return {
+            "exact_match": exact_match_per_question(gold, predictions, questions),
+            "f1_a": f1_answers(gold, predictions),
+            "f1_m": f1_per_question(gold, predictions, questions),
+            "micro_f1": micro_f1(gold, predictions),
+            "accuracy": accuracy(gold, predictions),
+        }

@@ -1,0 +1,90 @@
+"""ReCoRD: which entity of the passage fills the query's @placeholder? The answer is generated."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rpt.tasks.base import PROTOCOLS, Example, Row, Task, check_protocol
+from rpt.tasks.metrics import exact_match, mean, token_f1
+
+
+class ReCoRD(Task):
+    name, folder, hub_config = "record", "ReCoRD", "record"
+    labels = ()
+    columns = {"passage": str, "query": str, "entities": list}
+    group_by = ("passage", "query")
+    metrics = ("exact_match", "f1")
+    headline = dict.fromkeys(PROTOCOLS, metrics)
+    max_answer_tokens = 10
+
+    def flatten(self, row: Row) -> Iterator[Row]:
+        passage = row.get("passage")
+        if not isinstance(passage, dict):
+            yield row
+            return
+        text = self.read(passage, "text", str)
+        entities = [
+            text[self.read(span, "start", int) : self.read(span, "end", int) + 1]  # `end` is inclusive
+            for span in self.read(passage, "entities", list)
+        ]
+        for question in self.read(row, "qas", list):
+            query = self.read(question, "query", str)
+            answers = self.read(question, "answers", list) if "answers" in question else []
+            yield {
+                "passage": text,
+                "query": query,
+                "entities": entities,
+                "answers": [self.read(answer, "text", str) for answer in answers],
+                "idx": {"passage": self.read(row, "idx", int), "query": self.read(question, "idx", int)},
+            }
+
+    def example(self, row: Row) -> Example:
+        example = super().example(row)
+        entities = self._each_once(row, "entities")
+        answers = self._each_once(row, "answers") if "answers" in row else ()
+        return replace(example, fields={**example.fields, "entities": entities}, answers=answers)
+
+    def _each_once(self, row: Row, field: str) -> tuple[str, ...]:
+        """The field's texts, each once and sorted.
+
+        T5's rows are sorted, and so are the hub's answers; the hub's entities come from a set, in no order.
+        """
+        texts = self.read(row, field, list)
+        return tuple(sorted({self.read({field: text}, field, str).strip() for text in texts}))
+
+    def source(self, example: Example, protocol: str) -> str:
+        check_protocol(protocol)
+        passage, query, entities = (example.fields[column] for column in self.columns)
+        if protocol == "paper":  # the space before the first colon is the published code's
+            return f"passage : {passage} query: {query} entities: {'; '.join(entities)}"
+        passage = _without_highlights(passage)
+        return f"record query: {query} entities: {', '.join(entities)} passage: {passage}"
+
+    def targets(self, example: Example, protocol: str) -> list[str]:
+        check_protocol(protocol)
+        if protocol == "paper" and example.answers:
+            return ["; ".join(example.answers)]
+        return list(example.answers)
+
+    def verbalizers(self, protocol: str) -> None:
+        check_protocol(protocol)
+
+    def interpret(self, text: str, example: Example, protocol: str) -> str:
+        check_protocol(protocol)
+        return text
+
+    def measure(
+        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
+    ) -> dict[str, float]:
+        pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
+        return {
+            "exact_match": mean([exact_match(*pair) for pair in pairs]),
+            "f1": mean([token_f1(*pair) for pair in pairs]),
+        }
+
+
+def _without_highlights(passage: str) -> str:
+    """The article's bullet points as sentences, by T5's rule."""
+    passage = re.sub(r"""([.?!"'])\n@highlight\n""", r"\1 ", passage)
+    return passage.replace("\n@highlight\n", ". ")

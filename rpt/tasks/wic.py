@@ -1,0 +1,28 @@
+"""WiC: does the word have the same sense in both sentences?"""
+
+from dataclasses import replace
+
+from rpt.tasks.base import FALSE_TRUE, Example, Row, Task
+
+
+class WiC(Task):
+    name, folder, hub_config = "wic", "WiC", "wic"
+    labels = FALSE_TRUE
+    paper_labels = ("false", "true")
+    # Spans are character offsets, end exclusive; the published code writes them as plain numbers.
+    columns = {
+        "start1": int,
+        "end1": int,
+        "sentence1": str,
+        "start2": int,
+        "end2": int,
+        "sentence2": str,
+        "word": str,
+    }
+    superglue_columns = ("pos", "sentence1", "sentence2", "word")
+
+    def example(self, row: Row) -> Example:
+        example = super().example(row)
+        if "pos" not in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
+            return example
+        return replace(example, fields={**example.fields, "pos": self.read(row, "pos", str)})

@@ -1,0 +1,101 @@
+"""Train a soft prompt: Hydra configuration in, run record out.
+
+    python -m rpt.train task=boolq prompt=residual
+
+`--help` prints every choice; the README explains them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rpt import config as configuration
+from rpt.config import Config, UsageError
+from rpt.results.record import Record, RecordError
+
+log = logging.getLogger("rpt")
+configuration.register()
+
+
+def train(config: Config) -> float:
+    """Run one configuration to its record and return its score; a finished record is returned as it is.
+
+    Raises:
+        UsageError: the configuration, the data, the backbone or a file cannot be used.
+    """
+    configuration.check(config)
+    # Imported here so that a wrong configuration is refused before the slow libraries are loaded.
+    from rpt.engine.session import open_session
+
+    session = open_session(config)
+    result = None if config.force else session.record.finished()
+    if result is not None:
+        log.info("Already recorded in %s (force=true trains again).", session.record.folder)
+    else:
+        result = session.run()
+    log.info(
+        "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
+        session.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
+        result["protocol"], ", miniature" if result["data"]["miniature"] else "", session.record.folder,
+    )  # fmt: skip
+    return result["scores"]["score"]
+
+
+@hydra.main(version_base="1.3", config_path=configuration.config_folder(), config_name="train")
+def _job(cfg: DictConfig) -> float:
+    return train(configuration.typed(cfg))
+
+
+def main() -> None:
+    """The command line: every mistake of the user's ends in one message and exit code 2, without a traceback."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
+    try:
+        _job()
+    except (UsageError, RecordError) as error:
+        sys.exit(_fail(str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_fail(_configuration_mistake(error)))
+
+
+def _fail(message: str) -> int:
+    print(f"rpt: {message}", file=sys.stderr)
+    return 2
+
+
+def _configuration_mistake(error: Exception) -> str:
+    """Hydra's complaint on one line, with the nearest existing key where a key is wrong."""
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    text = " ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
+    wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
+    if not wrong:
+        return " ".join(str(error).split())
+    keys = [*_keys(dataclasses.fields(Config)), *configuration.all_prompt_options()]
+    near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "--help lists all keys."
+    return f"There is no key {wrong[1]}; {hint}"
+
+
+def _keys(fields: tuple[dataclasses.Field, ...], prefix: str = "") -> list[str]:
+    keys = []
+    for field in fields:
+        keys.append(prefix + field.name)
+        if dataclasses.is_dataclass(field.default_factory):
+            keys += _keys(dataclasses.fields(field.default_factory), f"{prefix}{field.name}.")
+    return keys
+
+
+if __name__ == "__main__":
+    main()

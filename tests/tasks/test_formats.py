@@ -1,0 +1,215 @@
+"""Rows in, text out: golden texts of every task, both schemas, both protocols, and rows that are wrong."""
+
+import pytest
+
+from rpt.tasks import PROTOCOLS, TASKS, clean, get_task
+from tests.tasks.rows import GOLDEN
+
+BY_TASK = pytest.mark.parametrize("name", TASKS)
+VERBALIZED = [name for name in TASKS if name not in ("record", "wsc")]
+
+
+def example_of(name, **changes):
+    return get_task(name).parse(GOLDEN[name].hub[-1] | changes)[0]
+
+
+def test_the_eight_tasks_are_found():
+    assert set(TASKS) == set(GOLDEN)
+    assert all(TASKS[name].name == name == get_task(name).name for name in TASKS)
+    with pytest.raises(ValueError, match="'sst2' is unknown; there are boolq, cb, copa"):
+        get_task("sst2")
+
+
+@BY_TASK
+def test_both_schemas_give_the_same_examples(name):
+    task, golden = get_task(name), GOLDEN[name]
+    official = task.parse(golden.official)
+    assert official == [example for row in golden.hub for example in task.parse(row)]
+    assert len(official) == len(golden.hub)
+
+
+@BY_TASK
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_golden_texts(name, protocol):
+    task, golden = get_task(name), GOLDEN[name]
+    example = task.parse(golden.official)[-1]
+    assert (task.source(example, protocol), task.targets(example, protocol)) == getattr(golden, protocol)
+
+
+@BY_TASK
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_verbalizers_are_what_targets_and_interpretation_use(name, protocol):
+    task = get_task(name)
+    words = task.verbalizers(protocol)
+    assert (words is None) == (name not in VERBALIZED) == (task.max_answer_tokens is not None)
+    for label, word in enumerate(words or ()):
+        example = example_of(name, label=label)
+        assert task.targets(example, protocol) == [word]
+        assert task.interpret(f" The {word.upper()}.", example, protocol) == label
+        assert task.interpret(f"{word} {word}", example, protocol) is None
+        assert task.interpret("", example, protocol) is None
+
+
+@pytest.mark.parametrize("name", VERBALIZED)
+def test_labels_in_every_spelling(name):
+    task = get_task(name)
+    for index, label in enumerate(task.labels):
+        spellings = [index, label, label.lower()] + ([bool(index)] if label in ("False", "True") else [])
+        assert [example_of(name, label=spelling).label for spelling in spellings] == [index] * len(spellings)
+    unlabelled = [example_of(name, label=-1), example_of(name, label=None)]
+    row = dict(GOLDEN[name].hub[-1])
+    del row["label"]
+    for example in unlabelled + task.parse(row):
+        assert example.label is None
+        assert task.targets(example, "paper") == []
+        with pytest.raises(ValueError, match=f"{name}: example .* has no gold"):
+            task.score([example], [0], "paper")
+
+
+@pytest.mark.parametrize("name", VERBALIZED)
+@pytest.mark.parametrize("label", [-2, 3, 1.0, "maybe", [1]])
+def test_a_wrong_label_is_named(name, label):
+    with pytest.raises(ValueError, match=rf"{name}: field 'label' should be one of .*, or -1, found "):
+        example_of(name, label=label)
+
+
+def test_a_bool_is_no_label_where_labels_are_not_truth_values():
+    with pytest.raises(ValueError, match="rte: field 'label' .* found bool True"):
+        example_of("rte", label=True)
+
+
+@BY_TASK
+def test_a_missing_or_mistyped_field_is_named(name):
+    task, row = get_task(name), GOLDEN[name].hub[-1]
+    for field in (*task.columns, "idx"):
+        with pytest.raises(ValueError, match=f"{name}: field '{field}' is missing"):
+            task.parse({key: value for key, value in row.items() if key != field})
+        for wrong in (None, 2.5, True):
+            with pytest.raises(ValueError, match=f"{name}: field '{field}' should be .*, found"):
+                task.parse(row | {field: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("multirc", {"idx": 1, "passage": {"text": "a"}}, "multirc: field 'questions' is missing"),
+        (
+            "multirc",
+            {"idx": 1, "passage": {"text": "a", "questions": [3]}},
+            "multirc: field 'answers' is missing",
+        ),
+        ("record", {"idx": 1, "passage": {"entities": []}, "qas": []}, "record: field 'text' is missing"),
+        ("record", {"idx": 1, "passage": {"text": "a", "entities": []}}, "record: field 'qas' is missing"),
+        (
+            "record",
+            GOLDEN["record"].hub[0] | {"entities": [1]},
+            "record: field 'entities' should be str, found int",
+        ),
+        ("wsc", {"text": "a", "target": "it", "idx": 0}, "wsc: field 'target' should be dict, found str"),
+        ("wsc", {"text": "a", "target": {}, "idx": 0}, "wsc: field 'span1_index' is missing"),
+    ],
+)
+def test_faults_inside_nested_rows_are_named(name, row, message):
+    with pytest.raises(ValueError, match=message):
+        get_task(name).parse(row)
+
+
+@BY_TASK
+def test_an_unknown_protocol_is_refused_everywhere(name):
+    task, example = get_task(name), example_of(name)
+    calls = [
+        lambda: task.source(example, "glue"),
+        lambda: task.targets(example, "glue"),
+        lambda: task.verbalizers("glue"),
+        lambda: task.evaluated(example, "glue"),
+        lambda: task.interpret("x", example, "glue"),
+        lambda: task.score([example], ["x"], "glue"),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="protocol 'glue' is unknown; there are paper, superglue"):
+            call()
+
+
+def test_wic_writes_the_part_of_speech_where_a_row_has_it():
+    task, example = get_task("wic"), example_of("wic", pos="N")
+    assert task.source(example, "superglue").startswith("wic pos: N sentence1: A bank lends. sentence2:")
+    assert task.source(example, "paper") == GOLDEN["wic"].paper[0]
+
+
+@pytest.mark.parametrize("name", ["multirc", "record"])
+def test_groups_are_the_official_units(name):
+    assert example_of(name).group == {"multirc": (4, 9), "record": (5, 6)}[name]
+    assert example_of("boolq").group is None
+
+
+def test_record_without_answers_is_not_trained_on():
+    task, official = get_task("record"), GOLDEN["record"].official
+    del (question := dict(official["qas"][0]))["answers"]
+    for example in (example_of("record", answers=[]), *task.parse(official | {"qas": [question]})):
+        assert example.answers == ()
+        assert [task.targets(example, protocol) for protocol in PROTOCOLS] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "index", "starred"),
+    [
+        ("it said it was it", "it", 2, "it said *it* was it"),
+        ("we use it , now it", "it", 1, "we use *it* , now it"),  # off by one
+        ("John cried. He ran.", "he", 2, "John cried. *He* ran."),
+        ("the pony's legs; its head", "its", 3, "the pony's legs; *its* head"),
+        ("bite it, it bites", "it", 1, "bite *it*, it bites"),  # and not the "it" in "bite"
+        ("he saw Mr. Lee , then", "Mr. Lee", 2, "he saw *Mr. Lee* , then"),
+        ("they  saw\nthem .", "them.", 2, "they  saw\n*them* ."),
+    ],
+)
+def test_wsc_stars_the_pronoun_nearest_to_its_index(text, span, index, starred):
+    example = example_of("wsc", text=text, span2_text=span, span2_index=index)
+    assert get_task("wsc").source(example, "paper") == starred
+
+
+@pytest.mark.parametrize("span", ["they", "", "*"])
+def test_wsc_refuses_a_pronoun_that_is_not_there(span):
+    with pytest.raises(ValueError, match="wsc: field 'span2_text' is not in the text"):
+        example_of("wsc", span2_text=span)
+
+
+def test_wsc_negatives_are_evaluated_under_superglue_only():
+    task = get_task("wsc")
+    for label in (0, 1, -1):
+        example = example_of("wsc", label=label)
+        assert task.evaluated(example, "superglue")
+        assert task.evaluated(example, "paper") == (label == 1)
+        assert (
+            task.targets(example, "paper") == task.targets(example, "superglue") == ["the cup"] * (label == 1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("The cup.", 1),
+        ("cup", 1),
+        ("the big cup", 1),
+        ("Ann", 0),
+        ("the cup's owner", 0),
+        ("", None),
+        ("the", None),
+    ],
+)
+def test_wsc_same_referent(text, same):
+    assert get_task("wsc").interpret(text, example_of("wsc"), "superglue") == same
+    assert get_task("wsc").interpret(text, example_of("wsc"), "paper") == text
+
+
+def test_record_bullets_end_the_sentence_only_where_it_does_not_end():
+    example = example_of(
+        "record", passage='He "won"\n@highlight\nIt rained!\n@highlight\nThe end\n@highlight\nx'
+    )
+    source = get_task("record").source(example, "superglue")
+    assert source.endswith('passage: He "won" It rained! The end. x')
+
+
+def test_clean():
+    assert clean("  The A-team, an  'x'\n") == "ateam x"
+    assert clean("not_entailment") == "notentailment"
+    assert clean("The!") == ""
