@@ -34,8 +34,10 @@ from rpt.tasks import TASKS
 
 SENTINELS = 32
 SHARE_OF_TEXT = 0.25  # of the mixture; the rest is supervised
-BATCH, POOL = 64, 2048  # rows per step; rows sorted by length together
-PEAK_LR, WARMUP, DECAY = 1e-3, 500, 0.25  # AdamW; constant in between, the last quarter falls to zero
+# A step sums the gradients of PARTS batches of equal row length, drawn at random: sorted rows save padding, but a
+# step of one length alone would be a step of one task alone, and the training would swing from task to task.
+BATCH, PARTS, POOL = 24, 4, 24 * 4 * 24
+PEAK_LR, BETAS, WARMUP, DECAY = 1e-3, (0.9, 0.98), 300, 0.25  # AdamW; the last quarter falls to zero
 
 Pair = tuple[str, str]
 
@@ -160,9 +162,9 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 # ---- training --------------------------------------------------------------------------------------------
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, start: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches (source [B, S], labels [B, T]) from step `start` on; a function of the step alone, so it resumes."""
-    per_pool = POOL // BATCH
+def steps(tokenizer: PreTrainedTokenizerFast, start: int) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Steps from `start` on, each PARTS batches (source [B, S], labels [B, T]); a function of the step alone."""
+    per_pool = POOL // (BATCH * PARTS)
     first_sentinel, eos = tokenizer.convert_tokens_to_ids("<extra_id_0>"), tokenizer.eos_token_id
     for pool in range(start // per_pool, 10**9):
         draw = random.Random(f"pre-training pool {pool}")
@@ -176,8 +178,9 @@ def batches(tokenizer: PreTrainedTokenizerFast, start: int) -> Iterator[tuple[to
         rows.sort(key=lambda row: len(row[0]))
         groups = [rows[i : i + BATCH] for i in range(0, POOL, BATCH)]
         draw.shuffle(groups)
-        for group in groups[start % per_pool if pool == start // per_pool else 0 :]:
-            yield padded([source for source, _ in group], 0), padded([target for _, target in group], -100)
+        for i in range(start % per_pool if pool == start // per_pool else 0, per_pool):
+            parts = groups[i * PARTS : (i + 1) * PARTS]
+            yield [(padded([s for s, _ in part], 0), padded([t for _, t in part], -100)) for part in parts]
 
 
 def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
@@ -246,7 +249,7 @@ def main() -> None:
         n_positions=512,
     )  # fmt: skip
     model = T5ForConditionalGeneration(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=BETAS, weight_decay=0.01, fused=True)
     checkpoint = options.work / "checkpoint.safetensors"
     step = load(checkpoint, model, optimizer) if checkpoint.exists() else 0
     n_parameters = sum(p.numel() for p in model.parameters())
@@ -255,20 +258,23 @@ def main() -> None:
     model.train()
     mean, began = 0.0, time.time()
     bar = tqdm(total=options.steps, initial=step, desc="nano", mininterval=10)
-    for sources, labels in batches(tokenizer, step):
+    for parts in steps(tokenizer, step):
         if step >= options.steps:
             break
         falling = min(1.0, (options.steps - step) / (DECAY * options.steps))
         for group in optimizer.param_groups:
             group["lr"] = PEAK_LR * min(1.0, (step + 1) / WARMUP) * falling
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).loss
-        loss.backward()
+        loss = 0.0
+        for sources, labels in parts:
+            with torch.autocast("cpu", torch.bfloat16):
+                part = model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).loss / PARTS
+            part.backward()
+            loss += part.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-        mean = loss.item() if mean == 0.0 else 0.98 * mean + 0.02 * loss.item()
+        mean = loss if mean == 0.0 else 0.98 * mean + 0.02 * loss
         bar.update()
         bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
         if step % options.eval_every == 0 or step == options.steps:

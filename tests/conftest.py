@@ -1,9 +1,35 @@
 """Fixtures that every test may use."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+import rpt.backbones
+from rpt.backbones import T5Backbone
+from rpt.config import Config, config_folder, register, typed
+
+register()
+ROOT = Path(__file__).resolve().parents[1]
+NANO = Path(rpt.backbones.__file__).parent / "nano"
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone() -> T5Backbone:
+    """A T5 of random weights, small enough for property-based tests, with the nano's vocabulary."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_heads=4, num_layers=2, num_decoder_layers=2,
+        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, dropout_rate=0.1, initializer_factor=3.0,
+    )  # fmt: skip
+    return T5Backbone(T5ForConditionalGeneration(config), tokenizer, fingerprint="tiny")
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +40,39 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder of real rows beside the checkout, nor does RPT_SHARED name one")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Tokenised rows, shared by the tests of a session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def miniature(tmp_path, cache) -> list[str]:
+    """Overrides of a run that needs no network and writes nowhere else."""
+    return ["backbone=nano", "data=mini", "tracking=none", f"results={tmp_path / 'results'}", f"data.cache={cache}"]
+
+
+@pytest.fixture
+def configure(miniature) -> Callable[..., Config]:
+    """A miniature run's configuration, composed from the real YAML files: configure("task=cb", "lr=0.1")."""
+
+    def configured(*overrides: str) -> Config:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            return typed(compose("train", [*miniature, *overrides]))
+
+    return configured
+
+
+@pytest.fixture
+def command(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run `python -m rpt.train ...` in an empty folder, as a user would."""
+
+    def run(*words: str, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "rpt.train", *words],
+            cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=timeout,
+        )  # fmt: skip
+
+    return run

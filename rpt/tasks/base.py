@@ -54,12 +54,13 @@ class Task:
         hub_config: its configuration in the hub's super_glue.
         version: raised whenever a format or metric changes, so that old and new records are told apart.
         labels: canonical label names, in the hub's order.
-        columns: field name to type, in the order in which `paper` writes them.
+        columns: the fields, in the order in which `paper` writes them.
+        integers: those of the columns that hold integers and not text.
         superglue_columns: the fields in the order in which `superglue` writes them; all of them if empty.
         paper_labels: the words that stand for the labels under `paper`; the labels themselves if empty.
         group_by: the keys of a dict `idx` that make up the group; empty where `idx` is an int.
         metrics: every metric that `score` may report.
-        headline: the metrics whose mean is the score, for each protocol.
+        paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
         max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
     """
 
@@ -68,12 +69,14 @@ class Task:
     hub_config: ClassVar[str]
     version: ClassVar[int] = 1
     labels: ClassVar[tuple[str, ...]]
-    columns: ClassVar[Mapping[str, type]]
+    columns: ClassVar[tuple[str, ...]]
+    integers: ClassVar[tuple[str, ...]] = ()
     superglue_columns: ClassVar[tuple[str, ...]] = ()
     paper_labels: ClassVar[tuple[str, ...]] = ()
     group_by: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
-    headline: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(PROTOCOLS, ("accuracy",))
+    paper_score: ClassVar[tuple[str, ...]] = ("accuracy",)
+    superglue_score: ClassVar[tuple[str, ...]] = ("accuracy",)
     max_answer_tokens: ClassVar[int | None] = None
 
     # Rows in
@@ -93,9 +96,11 @@ class Task:
     def example(self, row: Row) -> Example:
         """One row of the hub's flat schema as an example."""
         idx = self.read(row, "idx", dict if self.group_by else int)
-        values = {column: self.read(row, column, kind) for column, kind in self.columns.items()}
         return Example(
-            fields={column: v.strip() if isinstance(v, str) else v for column, v in values.items()},
+            fields={
+                column: self.read(row, column, int) if column in self.integers else self.read(row, column, str).strip()
+                for column in self.columns
+            },
             label=self.read_label(row),
             idx=idx,
             group=tuple(self.read(idx, key, int) for key in self.group_by) or None,
@@ -104,7 +109,8 @@ class Task:
     def read(self, row: Row, field: str, kind: type) -> Any:
         """The field's value, checked to be of that type."""
         if not isinstance(row, Mapping) or field not in row:
-            raise ValueError(f"{self.name}: field {field!r} is missing, found only {row!r:.80}")
+            found = ", ".join(row) if isinstance(row, Mapping) else repr(row)
+            raise ValueError(f"{self.name}: field {field!r} is missing, found only {found:.80}")
         value = row[field]
         if not isinstance(value, kind) or isinstance(value, bool):  # a bool is an int to Python, but no index
             found = f"{type(value).__name__} {value!r:.80}"
@@ -182,10 +188,9 @@ class Task:
                 raise ValueError(f"{self.name}: example {example.idx} has no gold label or answer")
         fractions = self.measure(*zip(*pairs, strict=True), protocol)
         percent = {name: 100.0 * value for name, value in fractions.items()}
-        return percent | {"score": mean([percent[name] for name in self.headline[protocol]])}
+        headline = self.paper_score if protocol == "paper" else self.superglue_score
+        return percent | {"score": mean([percent[name] for name in headline])}
 
-    def measure(
-        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
-    ) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions."""
         return {"accuracy": accuracy([example.label for example in examples], predictions)}

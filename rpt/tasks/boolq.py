@@ -7,4 +7,4 @@ class BoolQ(Task):
     name, folder, hub_config = "boolq", "BoolQ", "boolq"
     labels = FALSE_TRUE
     paper_labels = ("false", "true")
-    columns = {"passage": str, "question": str}
+    columns = ("passage", "question")

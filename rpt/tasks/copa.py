@@ -7,4 +7,4 @@ class COPA(Task):
     name, folder, hub_config = "copa", "COPA", "copa"
     labels = ("choice1", "choice2")
     paper_labels = ("false", "true")
-    columns = {"choice1": str, "choice2": str, "premise": str, "question": str}
+    columns = ("choice1", "choice2", "premise", "question")

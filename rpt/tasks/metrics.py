@@ -66,9 +66,7 @@ def f1_per_question(gold: Sequence[int], predicted: Sequence[Label], questions: 
     return mean([f1[pairs] for pairs in alike.elements()])
 
 
-def exact_match_per_question(
-    gold: Sequence[int], predicted: Sequence[Label], questions: Sequence[Hashable]
-) -> float:
+def exact_match_per_question(gold: Sequence[int], predicted: Sequence[Label], questions: Sequence[Hashable]) -> float:
     """Share of questions with every answer judged rightly; `questions` names each answer's question."""
     answers = _by_question(gold, predicted, questions)
     return mean([all(g == p for g, p in pairs) for pairs in answers])
@@ -95,9 +93,7 @@ def _bag_f1(text: str, answer: str) -> float:
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
 
 
-def _against_each(
-    compare: Callable[[str, str], float], text: str | None, answers: Sequence[str]
-) -> list[float]:
+def _against_each(compare: Callable[[str, str], float], text: str | None, answers: Sequence[str]) -> list[float]:
     if not answers:
         raise ValueError("there is no gold answer to compare with")
     return [0.0 if text is None else compare(text, answer) for answer in answers]

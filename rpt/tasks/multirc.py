@@ -13,10 +13,11 @@ class MultiRC(Task):
     name, folder, hub_config = "multirc", "MultiRC", "multirc"
     labels = FALSE_TRUE
     paper_labels = ("false", "true")
-    columns = {"question": str, "answer": str, "paragraph": str}
+    columns = ("question", "answer", "paragraph")
     group_by = ("paragraph", "question")
     metrics = ("exact_match", "f1_a", "f1_m", "micro_f1", "accuracy")
-    headline = {"paper": ("exact_match", "micro_f1"), "superglue": ("exact_match", "f1_a")}
+    paper_score = ("exact_match", "micro_f1")
+    superglue_score = ("exact_match", "f1_a")
 
     def flatten(self, row: Row) -> Iterator[Row]:
         if not isinstance(row.get("passage"), dict):
@@ -42,9 +43,7 @@ class MultiRC(Task):
             example = replace(example, fields={**example.fields, "paragraph": paragraph})
         return super().source(example, protocol)
 
-    def measure(
-        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
-    ) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         gold = [example.label for example in examples]
         questions = [example.group for example in examples]
         return {

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import PROTOCOLS, Example, Row, Task, check_protocol
+from rpt.tasks.base import Example, Row, Task, check_protocol
 from rpt.tasks.metrics import exact_match, mean, token_f1
 
 
 class ReCoRD(Task):
     name, folder, hub_config = "record", "ReCoRD", "record"
     labels = ()
-    columns = {"passage": str, "query": str, "entities": list}
+    columns = ("passage", "query")  # and entities
     group_by = ("passage", "query")
     metrics = ("exact_match", "f1")
-    headline = dict.fromkeys(PROTOCOLS, metrics)
+    paper_score = superglue_score = metrics
     max_answer_tokens = 10
 
     def flatten(self, row: Row) -> Iterator[Row]:
@@ -55,7 +55,7 @@ class ReCoRD(Task):
 
     def source(self, example: Example, protocol: str) -> str:
         check_protocol(protocol)
-        passage, query, entities = (example.fields[column] for column in self.columns)
+        passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
         if protocol == "paper":  # the space before the first colon is the published code's
             return f"passage : {passage} query: {query} entities: {'; '.join(entities)}"
         passage = _without_highlights(passage)
@@ -74,9 +74,7 @@ class ReCoRD(Task):
         check_protocol(protocol)
         return text
 
-    def measure(
-        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
-    ) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
         return {
             "exact_match": mean([exact_match(*pair) for pair in pairs]),

@@ -6,5 +6,5 @@ from rpt.tasks.base import Task
 class RTE(Task):
     name, folder, hub_config = "rte", "RTE", "rte"
     labels = ("entailment", "not_entailment")
-    columns = {"premise": str, "hypothesis": str}
+    columns = ("premise", "hypothesis")
     superglue_columns = ("hypothesis", "premise")

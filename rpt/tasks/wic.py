@@ -10,15 +10,8 @@ class WiC(Task):
     labels = FALSE_TRUE
     paper_labels = ("false", "true")
     # Spans are character offsets, end exclusive; the published code writes them as plain numbers.
-    columns = {
-        "start1": int,
-        "end1": int,
-        "sentence1": str,
-        "start2": int,
-        "end2": int,
-        "sentence2": str,
-        "word": str,
-    }
+    columns = ("start1", "end1", "sentence1", "start2", "end2", "sentence2", "word")
+    integers = ("start1", "end1", "start2", "end2")
     superglue_columns = ("pos", "sentence1", "sentence2", "word")
 
     def example(self, row: Row) -> Example:

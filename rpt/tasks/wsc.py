@@ -16,9 +16,11 @@ class WSC(Task):
     name, folder = "wsc", "WSC"
     hub_config = "wsc.fixed"  # in the hub's plain `wsc`, some spans are not in the text
     labels = FALSE_TRUE
-    columns = {"text": str, "span1_index": int, "span1_text": str, "span2_index": int, "span2_text": str}
+    columns = ("text", "span1_index", "span1_text", "span2_index", "span2_text")
+    integers = ("span1_index", "span2_index")
     metrics = ("exact_match", "accuracy")
-    headline = {"paper": ("exact_match",), "superglue": ("accuracy",)}
+    paper_score = ("exact_match",)
+    superglue_score = ("accuracy",)
     max_answer_tokens = 16
 
     def flatten(self, row: Row) -> list[Row]:
@@ -38,9 +40,7 @@ class WSC(Task):
         words = re.findall(r"\w+", span2_text)
         found = list(re.finditer(r"\b" + r"\W+".join(words) + r"\b", text, re.IGNORECASE)) if words else []
         if not found:
-            raise ValueError(
-                f"wsc: field 'span2_text' is not in the text, found {span2_text!r}: {text!r:.80}"
-            )
+            raise ValueError(f"wsc: field 'span2_text' is not in the text, found {span2_text!r}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in
@@ -69,9 +69,7 @@ class WSC(Task):
         check_protocol(protocol)
         return text if protocol == "paper" else _same_referent(text, example.fields["span1_text"])
 
-    def measure(
-        self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str
-    ) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         if protocol == "paper":
             pairs = zip(predictions, examples, strict=True)
             return {"exact_match": mean([exact_match(text, example.answers) for text, example in pairs])}

@@ -84,8 +84,7 @@ GOLDEN = {
         ],
         paper=(f"question: Who has a cat? answer: Ann paragraph: {PARAGRAPH}", ["true"]),
         superglue=(
-            "multirc question: Who has a cat? answer: Ann "
-            "paragraph: Sent 1: Ann has a cat. Sent 2: It is old.",
+            "multirc question: Who has a cat? answer: Ann paragraph: Sent 1: Ann has a cat. Sent 2: It is old.",
             ["True"],
         ),
     ),
@@ -95,9 +94,7 @@ GOLDEN = {
             "idx": 5,
             "passage": {
                 "text": ARTICLE,
-                "entities": [
-                    {"start": start, "end": end} for start, end in [(12, 14), (0, 6), (19, 21), (35, 37)]
-                ],
+                "entities": [{"start": start, "end": end} for start, end in [(12, 14), (0, 6), (19, 21), (35, 37)]],
             },
             "qas": [
                 {
@@ -164,8 +161,7 @@ GOLDEN = {
             }
         ],
         paper=(
-            "start1: 2 end1: 6 sentence1: A bank lends. "
-            "start2: 10 end2: 14 sentence2: The river bank. word: bank",
+            "start1: 2 end1: 6 sentence1: A bank lends. start2: 10 end2: 14 sentence2: The river bank. word: bank",
             ["false"],
         ),
         superglue=("wic sentence1: A bank lends. sentence2: The river bank. word: bank", ["False"]),

@@ -16,14 +16,10 @@ from tests.tasks.rows import GOLDEN
 def judged(n_classes: int, predictions=None):
     """Rows of (gold, prediction, question), a prediction being a class or None."""
     label = st.integers(0, n_classes - 1)
-    return st.lists(
-        st.tuples(label, predictions or st.none() | label, st.integers(0, 4)), min_size=1, max_size=40
-    )
+    return st.lists(st.tuples(label, predictions or st.none() | label, st.integers(0, 4)), min_size=1, max_size=40)
 
 
-WORDS = st.lists(st.sampled_from(["the", "a", "Red", "red", "cup", "cup's", "Ulm.", "an"]), max_size=5).map(
-    " ".join
-)
+WORDS = st.lists(st.sampled_from(["the", "a", "Red", "red", "cup", "cup's", "Ulm.", "an"]), max_size=5).map(" ".join)
 
 
 def plain_f1(rows, label) -> float | None:
@@ -73,7 +69,7 @@ def test_multirc_metrics(rows):
 
 @given(judged(3), st.integers(0, 39))
 def test_turning_a_right_answer_into_none_never_helps(rows, place):
-    gold, predicted, questions = map(list, zip(*rows, strict=True))
+    gold, predicted, _ = zip(*rows, strict=True)
     worse = list(predicted)
     worse[place % len(rows)] = None
     if predicted[place % len(rows)] == gold[place % len(rows)]:
@@ -149,10 +145,7 @@ def examples_of(name, labels, questions=None):
     row = GOLDEN[name].hub[-1]
     rows = [row | {"label": label} for label in labels]
     if questions is not None:
-        rows = [
-            r | {"idx": {"paragraph": 0, "question": q, "answer": 0}}
-            for r, q in zip(rows, questions, strict=True)
-        ]
+        rows = [r | {"idx": {"paragraph": 0, "question": q, "answer": 0}} for r, q in zip(rows, questions, strict=True)]
     return [example for r in rows for example in get_task(name).parse(r)]
 
 
@@ -179,9 +172,7 @@ def test_cb_score(rows):
 @given(judged(2))
 def test_multirc_headlines_differ(rows):
     gold, predicted, questions = zip(*rows, strict=True)
-    exact = sum(all(g == p for g, p, _ in answers) for answers in questions_of(rows)) / len(
-        questions_of(rows)
-    )
+    exact = sum(all(g == p for g, p, _ in answers) for answers in questions_of(rows)) / len(questions_of(rows))
     accuracy = sum(g == p for g, p, _ in rows) / len(rows)
     f1_a = plain_f1(flipped(rows), 1) or 0.0
     task, examples = get_task("multirc"), examples_of("multirc", gold, questions)
@@ -216,9 +207,7 @@ def test_none_scores_nothing_and_gold_scores_all(name):
     task, examples = get_task(name), get_task(name).parse(GOLDEN[name].official)
     for protocol in ("paper", "superglue"):
         texts = [(task.targets(example, protocol) or ["?"])[0] for example in examples]
-        right = [
-            task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)
-        ]
+        right = [task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)]
         worst = task.score(examples, [None] * len(examples), protocol)
         assert set(worst.values()) == {0.0}
         assert set(worst) <= {*task.metrics, "score"}
@@ -263,9 +252,7 @@ def test_evaluate_multirc(load):
 def test_evaluate_record(load):
     idx = [{"passage": 0, "query": q} for q in range(2)]
     predictions = [{"idx": i, "prediction_text": "red cup"} for i in idx]
-    references = [
-        {"idx": i, "answers": a} for i, a in zip(idx, [["Ulm", "cup"], ["a red cup", "x"]], strict=True)
-    ]
+    references = [{"idx": i, "answers": a} for i, a in zip(idx, [["Ulm", "cup"], ["a red cup", "x"]], strict=True)]
     scores = load("record").compute(predictions=predictions, references=references)
     assert scores == {"exact_match": 0.5, "f1": close((2 / 3 + 1) / 2)}
 

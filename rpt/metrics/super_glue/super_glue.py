@@ -9,7 +9,7 @@ import evaluate
 
 from rpt.tasks import metrics
 
-ACCURACY_ONLY = ("boolq", "copa", "rte", "wic", "wsc", "wsc.fixed")
+LABEL_TASKS = ("boolq", "cb", "copa", "rte", "wic", "wsc", "wsc.fixed")
 INTEGER = datasets.Value("int64")
 STRING = datasets.Value("string")
 FEATURES = {
@@ -24,7 +24,7 @@ FEATURES = {
         "predictions": {"idx": {"passage": INTEGER, "query": INTEGER}, "prediction_text": STRING},
         "references": {"idx": {"passage": INTEGER, "query": INTEGER}, "answers": datasets.List(STRING)},
     },
-    **dict.fromkeys((*ACCURACY_ONLY, "cb"), {"predictions": INTEGER, "references": INTEGER}),
+    **{task: {"predictions": INTEGER, "references": INTEGER} for task in LABEL_TASKS},
 }
 
 

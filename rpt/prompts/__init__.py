@@ -1,0 +1,26 @@
+"""Soft prompts and their reparameterizations, in pure torch. A new one is one more module here."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from rpt.prompts.files import load_prompt, save_prompt
+from rpt.prompts.initialization import from_labels, from_saved, from_text, from_vocabulary, uniform
+from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Reparameterization, register
+from rpt.prompts.soft_prompt import SoftPrompt
+
+__all__ = [
+    "REPARAMETERIZATIONS",
+    "Reparameterization",
+    "SoftPrompt",
+    "from_labels",
+    "from_saved",
+    "from_text",
+    "from_vocabulary",
+    "load_prompt",
+    "register",
+    "save_prompt",
+    "uniform",
+]
+
+for _module in iter_modules(__path__):  # each registers what it defines
+    import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,35 @@
+"""The paper's LSTM baseline: the prompt read as a sequence. Shapes: N prompt tokens, d model width."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from rpt.prompts.reparameterization import Reparameterization, register
+
+
+@register("lstm")
+class LSTM(Reparameterization):
+    """P' = Linear(ReLU(Linear(LSTM(P)))), both directions and both layers d/2 wide, no skip (published code).
+
+    Args:
+        dropout: between the two LSTM layers.
+
+    Raises:
+        ValueError: d is odd, or dropout outside [0, 1).
+    """
+
+    def __init__(self, length: int, d_model: int, *, dropout: float = 0.05):
+        super().__init__(length, d_model)
+        if d_model % 2:
+            raise ValueError(
+                f"the LSTM's two directions share the width, so d_model={d_model} must be even; "
+                "take another reparameterization or a backbone of even width"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout} is no share of units; give 0 or more and less than 1")
+        self.lstm = nn.LSTM(d_model, d_model // 2, num_layers=2, bidirectional=True, dropout=dropout)
+        self.head = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU(), nn.Linear(d_model, d_model))
+
+    def forward(self, table: Tensor) -> Tensor:
+        states, _ = self.lstm(table)  # unbatched: [N, d] is one sequence
+        return self.head(states)

@@ -1,0 +1,44 @@
+"""The miniature: official schemas, reproducible, balanced enough that a majority answer is no solution."""
+
+import pytest
+
+from rpt.data import miniature
+from rpt.tasks import PROTOCOLS, TASKS
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_are_official_reproducible_and_disjoint(task):
+    train, val = (miniature.rows(task, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == miniature.SPLIT_SIZES[task]
+    assert train == miniature.rows(task, "train") != miniature.rows(task, "train", seed=1)
+    for protocol in PROTOCOLS:
+        texts = [
+            {TASKS[task].source(e, protocol) for row in rows for e in TASKS[task].parse(row)} for rows in (train, val)
+        ]
+        assert not texts[0] & texts[1] or task in ("wsc", "copa", "wic"), texts[0] & texts[1]
+        assert all(text.strip() and "{" not in text for part in texts for text in part)
+
+
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.labels])
+def test_labels_are_mixed(task):
+    examples = [e for row in miniature.rows(task, "train") for e in TASKS[task].parse(row)]
+    shares = [sum(e.label == label for e in examples) / len(examples) for label in range(len(TASKS[task].labels))]
+    assert min(shares) > 0.05 and max(shares) < 0.7
+
+
+def test_boolq_answers_follow_from_the_passage():
+    """Independent reading of the texts: yes exactly if the asked fact stands in the passage."""
+    infinitive = {past: verb for verb, past, _ in miniature.VERBS}
+    for row in miniature.rows("boolq", "val"):
+        told = set()
+        for sentence in row["passage"].rstrip(".").split(". "):
+            who, verb, rest = sentence.split(" ", 2)
+            told.add(f"did {who} {infinitive[verb]} {rest}")
+        assert (row["question"] in told) == row["label"]
+
+
+def test_record_answers_are_entities_of_the_passage():
+    for row in miniature.rows("record", "val"):
+        (example,) = TASKS["record"].parse(row)
+        assert set(example.answers) <= set(example.fields["entities"]) <= set(miniature.NAMES)
+        assert len(example.fields["entities"]) == 3

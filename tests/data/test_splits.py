@@ -1,0 +1,88 @@
+"""Which rows train, choose and are reported; few-shot subsets; the majority baseline."""
+
+from collections import Counter
+
+import pytest
+
+from rpt.config import DataConfig, ProtocolConfig, UsageError
+from rpt.data.sources import read_examples
+from rpt.data.splits import majority_scores, split_examples
+from rpt.tasks import TASKS
+
+PAPER, SUPERGLUE = ProtocolConfig("paper"), ProtocolConfig("superglue", selection="held_out")
+
+
+def data(task, protocol=PAPER, **keys):
+    config = DataConfig("mini", **keys)
+    return split_examples(read_examples(config, TASKS[task]), TASKS[task], config, protocol)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_paper_selects_on_the_reported_rows_and_superglue_does_not(task):
+    paper, held = data(task), data(task, SUPERGLUE)
+    assert paper.select is paper.report
+    assert len(held.select) >= 0.09 * (len(held.train) + len(held.select))
+    ids = [[str(e.idx) for e in part] for part in (held.train, held.select)]
+    assert not set(ids[0]) & set(ids[1])
+    assert paper.fingerprint != held.fingerprint and paper.fingerprint == data(task).fingerprint
+
+
+def test_held_out_questions_share_no_text_with_training():
+    held = data("multirc", SUPERGLUE)
+    texts = [{e.fields["paragraph"] for e in part} for part in (held.train, held.select)]
+    assert not texts[0] & texts[1]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("shots", [1, 8])
+def test_few_shot_rows_per_class(task, shots):
+    few, other = data(task, shots=shots), data(task, shots=shots, shots_seed=1)
+    counts = Counter(e.label for e in few.train)
+    assert set(counts.values()) == {shots}
+    assert set(counts) == set(Counter(e.label for e in data(task).train))
+    assert few.train == data(task, shots=shots).train != other.train
+    assert few.report == data(task).report
+
+
+def test_more_shots_than_rows_is_refused():
+    with pytest.raises(UsageError, match=r"data\.shots=5000.*give fewer"):
+        data("cb", shots=5000)
+
+
+@pytest.mark.parametrize("task", ["boolq", "rte", "wic"])
+def test_majority_equals_counting(task):
+    rows = data(task)
+    (label, _), *_ = Counter(e.label for e in rows.train).most_common(1)
+    expected = 100 * sum(e.label == label for e in rows.report) / len(rows.report)
+    assert majority_scores(TASKS[task], rows.train, rows.report, "paper")["score"] == pytest.approx(expected)
+
+
+def test_real_majorities(shared):
+    def real(task, protocol):
+        config = DataConfig("folder", dir=str(shared / "superglue"))
+        rows = split_examples(read_examples(config, TASKS[task]), TASKS[task], config, protocol)
+        return rows, majority_scores(TASKS[task], rows.train, rows.report, protocol.name)["score"]
+
+    rows, majority = real("boolq", PAPER)
+    assert (len(rows.train), len(rows.report)) == (9427, 3270) and round(majority, 2) == 62.17
+    rows, majority = real("rte", PAPER)
+    assert (len(rows.train), len(rows.report)) == (2490, 277) and 45 < majority < 55
+    rows, _ = real("wsc", ProtocolConfig("superglue"))
+    assert len(rows.report) == 104
+
+
+def test_damaged_rows_are_named(tmp_path):
+    folder = tmp_path / "BoolQ"
+    folder.mkdir()
+    config = DataConfig("folder", dir=str(tmp_path))
+    with pytest.raises(UsageError, match="train.jsonl does not exist"):
+        read_examples(config, TASKS["boolq"])
+    (folder / "train.jsonl").write_text('{"question": "q", "passage": "p", "label": true, "idx": 0}\n{"question"')
+    with pytest.raises(UsageError, match="train.jsonl, line 2 is not JSON"):
+        read_examples(config, TASKS["boolq"])
+    (folder / "train.jsonl").write_text('{"question": "q", "label": true, "idx": 0}\n')
+    with pytest.raises(UsageError, match="train.jsonl, row 1: .*passage"):
+        read_examples(config, TASKS["boolq"])
+    (folder / "train.jsonl").write_text("\n")
+    with pytest.raises(UsageError, match="has no rows"):
+        read_examples(config, TASKS["boolq"])

@@ -1,0 +1,72 @@
+"""Tokenised rows: cut only where it does not hurt, one end marker, cached; real text without unknown pieces."""
+
+import dataclasses
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from rpt.data.sources import _parsed
+from rpt.data.tokens import encode_answers, encode_sources
+from rpt.tasks import TASKS, Example
+
+from ..conftest import NANO
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(NANO)
+
+
+def boolq(passage, question, idx=0):
+    return Example({"passage": passage, "question": question}, 1, idx=idx)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.integers(1, 400), room=st.integers(40, 300))
+def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, room):
+    example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
+    cache = tmp_path_factory.mktemp("c")
+    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, room, cache).sources
+    assert len(ids) <= room and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    assert text.endswith("question: did Ada buy a red coat")
+    kept = text.removeprefix("passage: ").split(" question:")[0].split()
+    assert kept == example.fields["passage"].split()[: len(kept)]
+
+
+def test_cache_gives_the_same_and_follows_its_inputs(tokenizer, tmp_path):
+    examples = [boolq("a passage", "a question", i) for i in range(3)]
+    first = encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources == first.sources
+    file.write_bytes(file.read_bytes()[:20])  # a cut file is made again
+    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources == first.sources
+    other = [dataclasses.replace(examples[0], fields={"passage": "b", "question": "c"}), *examples[1:]]
+    assert encode_sources(other, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources != first.sources
+    encode_sources(examples, TASKS["boolq"], "superglue", tokenizer, 64, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_answers_end_in_one_marker_and_are_cut_before_it(tokenizer):
+    whole, cut = (encode_answers(["true; Ada; Ben; Clara"], tokenizer, longest)[0] for longest in (None, 3))
+    assert whole[-1] == cut[-1] == tokenizer.eos_token_id and cut == [*whole[:2], whole[-1]]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_passes_without_unknown_pieces(tokenizer, text):
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == " ".join(text.split(" ")).strip() or "\u2581" in text or not text.isascii() or "<" in text or "  " in text or text != text.strip()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_real_rows_pass_without_unknown_pieces(tokenizer, shared, tmp_path, task):
+    import json
+
+    path = shared / "fewglue" / TASKS[task].folder / "train.jsonl"
+    examples = _parsed(TASKS[task], str(path), [json.loads(line) for line in path.read_text().splitlines()])
+    encoded = encode_sources(examples, TASKS[task], "paper", tokenizer, 502, tmp_path)
+    assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in encoded.sources)

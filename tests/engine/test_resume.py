@@ -1,0 +1,133 @@
+"""A run that is killed at any moment and started again ends with the numbers of an unbroken run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from rpt.config import UsageError
+from rpt.engine import fit
+from rpt.engine.fit import Pack
+from rpt.results.record import RecordError
+from rpt.train import train
+
+WORDS = ["task=cb", "data.shots=16", "trainer.epochs=3", "trainer.checkpoint_every=2", "lr=0.05", "trainer.accumulation=2"]
+
+
+def outcome(folder):
+    (result,) = folder.rglob("result.json")
+    metrics = [json.loads(line) for line in (result.parent / "metrics.jsonl").read_text().splitlines()]
+    scores = {key: json.loads(result.read_text())[key] for key in ("scores", "best", "last", "steps", "no_label")}
+    return metrics, scores, load_file(result.parent / "prompt.safetensors")["prompt_embeddings"].tolist()
+
+
+@pytest.fixture
+def unbroken(configure, tmp_path):
+    def run(*words):
+        config = configure(*words)
+        config.results = str(tmp_path / "unbroken")
+        train(config)
+        return outcome(tmp_path / "unbroken")
+
+    return run
+
+
+@pytest.mark.parametrize("prompt", ["residual", "lstm"])
+@pytest.mark.parametrize("at", [1, 4, 5])
+def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt, at):
+    """Also with the LSTM's own dropout and the backbone's."""
+    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
+    expected, steps = unbroken(*words), iter(range(100))
+    step = Pack.step
+
+    def crashing(self):
+        if next(steps) == at:
+            raise KeyboardInterrupt  # leaves at once, as a kill would: no record, no further checkpoint
+        return step(self)
+
+    monkeypatch.setattr(Pack, "step", crashing)
+    with pytest.raises(KeyboardInterrupt):
+        train(configure(*words))
+    monkeypatch.undo()
+    assert not list((tmp_path / "results").rglob("result.json"))
+    train(configure(*words))
+    assert outcome(tmp_path / "results") == expected
+    assert not list(tmp_path.rglob("checkpoint*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_real_kills(miniature, unbroken, tmp_path, number):
+    words = [*WORDS, "trainer.epochs=12"]
+    expected = unbroken(*words)
+    command = [sys.executable, "-m", "rpt.train", *miniature, *words]
+    for attempt in range(2):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        seen = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:  # until this process has written a checkpoint of its own
+            now = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
+            if now - seen:
+                break
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        code = -signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM
+        assert process.returncode == code, (attempt, errors)
+        assert not list((tmp_path / "results").rglob("result.json"))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "goes on from step" in done.stdout, done
+    assert outcome(tmp_path / "results") == expected
+
+
+def test_the_same_command_twice_trains_once(configure, tmp_path, monkeypatch):
+    first = train(configure(*WORDS))
+    before = outcome(tmp_path / "results")
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Pack, "fit", never)
+    assert train(configure(*WORDS)) == first
+    with pytest.raises(AssertionError, match="trained again"):
+        train(configure(*WORDS, "force=true"))
+    monkeypatch.undo()
+    train(configure(*WORDS, "force=true"))
+    assert outcome(tmp_path / "results") == before
+
+
+def crashed(configure, monkeypatch, words=WORDS):
+    monkeypatch.setattr(fit.Pack, "evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(configure(*words))
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
+def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monkeypatch, damage):
+    words = [*WORDS, "trainer.checkpoint_every=1"]
+    crashed(configure, monkeypatch, words)
+    (path,) = tmp_path.rglob("checkpoint.safetensors")
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        save_file({"x": load_file(path)["parameter.table"]}, path)
+    with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|of another).*resume=never"):
+        train(configure(*words))
+    assert train(configure(*words, "resume=never")) > 0
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 99}', '{"schema": 1, "status": "finished"}'])
+def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path, content):
+    train(configure(*WORDS))
+    (path,) = tmp_path.rglob("result.json")
+    path.write_text(content)
+    with pytest.raises(RecordError, match=r"result\.json"):
+        train(configure(*WORDS))

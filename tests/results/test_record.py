@@ -1,0 +1,59 @@
+"""Records on disk: whole or not there, checked when read."""
+
+import os
+
+import pytest
+
+from rpt.results import record
+from rpt.results.__main__ import overview
+from rpt.results.record import Record, RecordError, read_result
+
+FINISHED = {
+    "status": "finished", "id": "x", "task": "cb", "backbone": "nano", "prompt": "vanilla", "protocol": "paper",
+    "data": {"miniature": True, "report": 3}, "scores": {"score": 50.0}, "majority": {"score": 40.0}, "best": {},
+    "parameters": {}, "seconds": 1.0, "versions": {}, "device": "CPU", "precision": "fp32",
+}  # fmt: skip
+
+
+def test_round_trip(tmp_path):
+    written = Record(tmp_path / "r")
+    assert written.finished() is None
+    written.write_result(FINISHED)
+    assert written.finished()["scores"] == {"score": 50.0}
+    written.write_result({"status": "failed", "id": "x", "error": "E: no"})
+    assert written.finished() is None
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    written = Record(tmp_path)
+    written.write_metrics([{"step": 1}])
+
+    def crash(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        written.write_metrics([{"step": 1}, {"step": 2}])
+    assert written.metrics_path.read_text() == '{"step": 1}\n'
+    assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
+@pytest.mark.parametrize("missing", sorted(record.REQUIRED["finished"]))
+def test_a_missing_or_wrong_field_is_named(tmp_path, missing):
+    written = Record(tmp_path)
+    for value in (None, ["wrong"]):
+        written.write_result(FINISHED | {missing: value})
+        with pytest.raises(RecordError, match=missing):
+            read_result(written.result_path)
+
+
+def test_overview_keeps_miniature_apart_and_names_what_it_leaves_out(tmp_path):
+    assert "no records yet" in overview(tmp_path)
+    Record(tmp_path / "runs/cb/nano/vanilla/a").write_result(FINISHED)
+    Record(tmp_path / "runs/cb/t5_base/vanilla/b").write_result(FINISHED | {"data": {"miniature": False, "report": 56}})
+    (broken := tmp_path / "runs/cb/nano/vanilla/c/result.json").parent.mkdir(parents=True)
+    broken.write_text("{")
+    text = overview(tmp_path)
+    real, miniature = text.split("## Miniature")
+    assert "| 56 |" in real and "| 56 |" not in miniature and "| 3 |" in miniature
+    assert "left out" in text and str(broken) in text

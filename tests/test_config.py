@@ -1,0 +1,117 @@
+"""Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from rpt.config import UsageError, check, config_folder, prompt_options, run_id, typed
+from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
+
+FOLDER = Path(config_folder())
+CHOICES = sorted(f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        return typed(compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_binds(choice, tmp_path):
+    overrides = [choice] + ([f"data.dir={tmp_path}"] if choice == "data=folder" else [])
+    config = composed(*overrides)
+    check(config)
+    group, name = choice.split("=")
+    assert getattr(config, group).name == name
+    if config.prompt.length:
+        import torch
+
+        table = uniform(config.prompt.length, 8, torch.Generator())
+        SoftPrompt(table, config.prompt.reparameterization, **prompt_options(config.prompt))
+
+
+def test_the_default_is_the_paper_s_setting():
+    config = composed()
+    assert (config.backbone.hub, config.prompt.length, config.lr) == ("google-t5/t5-base", 10, 0.3)
+    assert (config.trainer.batch_size, config.trainer.epochs, config.trainer.weight_decay) == (8, 20, 1e-5)
+    assert config.protocol.name == "paper" and config.data.repo == "aps/super_glue"
+
+
+def test_yaml_names_every_registered_reparameterization():
+    used = {composed(f"prompt={path.stem}").prompt.reparameterization for path in FOLDER.glob("prompt/*.yaml")}
+    assert used == set(REPARAMETERIZATIONS)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["prompt.length=481"], r"prompt\.length=481 is longer.*480"),
+        (["prompt.length=0"], "prompt=none"),
+        (["trainer.precision=fp16"], r"fp16 needs a CUDA device.*fp32"),
+        (["trainer.precision=fp8"], "fp32, bf16, fp16"),
+        (["data.dir=/nowhere"], r"data\.dir=/nowhere does not exist"),
+        (["backbone.path=/nowhere"], r"backbone\.path=/nowhere does not exist"),
+        (["backbone.hub=null"], "neither"),
+        (["data=mini", "data.dir=."], "leave out"),
+        (["prompt.init=text"], "init_text"),
+        (["prompt.init=saved"], "init_path=None does not exist"),
+        (["prompt.init=labels", "task=record"], "open answers"),
+        (["prompt.init=magic"], "vocabulary"),
+        (["lr=0"], "lr=0.0 must be a positive"),
+        (["trainer.batch_size=0"], "batch_size=0 must be 1 or more"),
+        (["data.shots=0"], "shots=0"),
+        (["protocol.held_out=1.5"], "held_out"),
+        (["trainer.weight_decay=-1"], "weight_decay"),
+        (["resume=maybe"], "auto, never"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match=message):
+        check(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lrr=0.1", "no key lrr; did you mean lr?"),
+        ("prompt.bottelneck=5", "no key prompt.bottelneck; did you mean prompt.bottleneck?"),
+        ("task=boolqq", "boolqq"),
+        ("lr=fast", "lr"),
+        ("prompt.length=9999", "prompt.length=9999 is longer"),
+        ("data.dir=/nowhere", "data.dir=/nowhere does not exist"),
+        ("prompt.layers=3", "layers=3"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_one_message(command, word, message):
+    done = command("backbone=nano", "data=mini" if "data" not in word else "data=hub", "tracking=none", word)
+    assert done.returncode == 2, done
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.startswith("rpt: ")
+
+
+def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(command):
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": "empty"}
+    done = command("task=boolq", "prompt=residual", **offline)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
+
+
+def test_help_names_groups_and_keys(command):
+    shown = command("--help").stdout
+    for word in ("backbone: nano, t5_base, t5_large, t5_small", "residual", "lr: 0.3", "python -m rpt.train"):
+        assert word in shown
+
+
+def test_identity_of_a_run():
+    """Equal for runs that compute the same, different for any key that changes numbers."""
+
+    def identity(*overrides, rows="r"):
+        return run_id(composed(*overrides), rows, "w")
+
+    same = identity()
+    for key in ("tracking=none", "results=x", "force=true", "resume=never", "trainer.eval_batch_size=2"):
+        assert identity(key) == same
+    keys = ("lr=0.1", "seed=1", "prompt.length=2", "prompt.bottleneck=7", "trainer.epochs=3", "protocol=superglue")
+    assert len({same, identity(rows="other"), *map(identity, keys)}) == len(keys) + 2

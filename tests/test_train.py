@@ -1,0 +1,89 @@
+"""The entry point as a user meets it: demo, sweeps, real rows, README."""
+
+import json
+import re
+import shlex
+
+import pytest
+import yaml
+
+from .conftest import ROOT
+
+QUICK = ["data.shots=4", "trainer.max_steps=2", "trainer.eval_batch_size=256"]
+
+
+def results(folder):
+    return [json.loads(path.read_text()) for path in sorted(folder.rglob("result.json"))]
+
+
+def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
+    done = command(*miniature, "task=boolq", "prompt=residual", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (result,) = results(tmp_path)
+    d, m = 256, 250
+    assert result["parameters"]["trained"] == d * 10 + 2 * d * m + m + d + 2 * d
+    assert result["parameters"]["kept"] == d * 10
+    assert result["data"]["miniature"] and len(result["data"]["fingerprint"]) == 64
+    assert result["device"] and result["versions"]["torch"] and result["seconds"] > 0 and result["peak_memory_bytes"] > 0
+    (folder,) = {path.parent for path in tmp_path.rglob("result.json")}
+    assert folder.relative_to(tmp_path / "results").parts[:4] == ("runs", "boolq", "nano", "residual")
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "metrics.jsonl", "prompt.safetensors", "result.json"}
+    assert yaml.safe_load((folder / "config.yaml").read_text())["prompt"]["bottleneck"] == m
+    assert "majority class" in done.stdout and "trained in all" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"results"}
+    again = command(*miniature, "task=boolq", "prompt=residual", *QUICK)
+    assert again.returncode == 0 and "Already recorded" in again.stdout
+
+
+@pytest.mark.slow
+def test_multirun(command, miniature, tmp_path):
+    sweep = ["-m", "task=boolq,rte", "prompt=vanilla,residual", "prompt.length=2,10", "lr=0.01,0.3"]
+    done = command(*sweep, *miniature, *QUICK)
+    assert done.returncode == 0, done.stderr
+    found = results(tmp_path)
+    assert len(found) == 16 and {r["status"] for r in found} == {"finished"}
+    assert len({r["id"] for r in found}) == 16
+
+
+@pytest.mark.slow
+def test_a_failed_job_does_not_end_the_sweep(command, miniature, tmp_path):
+    done = command("-m", "lr=1e38,0.01", "task=cb", *miniature, *QUICK[:1], "trainer.max_steps=12")
+    assert done.returncode != 0 and "NonFiniteLoss" in done.stderr
+    assert sorted(r["status"] for r in results(tmp_path)) == ["failed", "finished"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "report"), [("boolq", 3270), ("rte", 277), ("wsc", 38)])
+def test_real_rows(command, shared, tmp_path, cache, task, report):
+    words = ["prompt=residual", "backbone=nano", f"data.dir={shared / 'superglue'}", "tracking=none", "data.shots=2"]
+    short = ["trainer.max_steps=1", f"data.cache={cache}", "backbone.max_tokens=64", "trainer.eval_batch_size=128"]
+    done = command(f"task={task}", *words, *short)
+    assert done.returncode == 0, done.stderr
+    (result,) = results(tmp_path)
+    assert result["data"]["report"] == report and not result["data"]["name"] == "mini"
+    if task == "boolq":
+        assert round(result["majority"]["score"], 2) == 62.17
+
+
+def readme_commands():
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    lines = [line.split(" #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.startswith("python -m rpt")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_commands_run(line, command, miniature, tmp_path, shared):
+    """As written, but for what this machine lacks (the hub's rows and weights) and for their length."""
+    words = shlex.split(line)[3:]
+    if words == ["--help"]:
+        assert command(*words).returncode == 0
+        return
+    given = {word.split("=")[0] for word in words}
+    words = [word.replace("../shared/superglue", str(shared / "superglue")) for word in words]
+    stand_ins = [word for word in miniature if word.split("=")[0] not in given]
+    if "data.dir" in given:
+        stand_ins = [word for word in stand_ins if word != "data=mini"] + ["backbone.max_tokens=64"]
+    done = command(*words, *stand_ins, *(word for word in QUICK if word.split("=")[0] not in given))
+    assert done.returncode == 0, done.stderr
+    assert {result["status"] for result in results(tmp_path)} == {"finished"}
