@@ -78,7 +78,9 @@ class TrainerConfig:
     clip: float | None = None  # gradient norm of each run; null is no clipping
     precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
     dropout: bool = False  # of the frozen backbone
-    order: str = "grouped"  # grouped: reshuffled each epoch, rows of similar length together | once: seed 0, always the same
+    order: str = (
+        "grouped"  # grouped: reshuffled each epoch, rows of similar length together | once: seed 0, always the same
+    )
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after so many evaluations without a better score; null is never
@@ -127,7 +129,9 @@ def register() -> None:
     """Put the schemas into Hydra's store; a reparameterization's options come from its constructor's signature."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    groups = {f.name: f.default_factory for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
+    groups = {
+        f.name: f.default_factory for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)
+    }
     for group, schema in groups.items():
         store.store(group=group, name="schema", node=schema)
     for name, cls in REPARAMETERIZATIONS.items():
@@ -219,7 +223,9 @@ def check(config: Config) -> None:
 
     prompt, room = config.prompt, config.backbone.max_tokens - MIN_TEXT_TOKENS
     if prompt.length < 0 or (prompt.length == 0) != (prompt.name == "none"):
-        raise UsageError(f"prompt.length={prompt.length} does not fit prompt={prompt.name}; give 1 or more, or prompt=none.")
+        raise UsageError(
+            f"prompt.length={prompt.length} does not fit prompt={prompt.name}; give 1 or more, or prompt=none."
+        )
     if prompt.length > room:
         raise UsageError(
             f"prompt.length={prompt.length} is longer than backbone {config.backbone.name} has room for: "
@@ -229,12 +235,17 @@ def check(config: Config) -> None:
     if prompt.init == "text" and not prompt.init_text:
         raise UsageError('prompt.init=text needs the text: prompt.init_text="..."')
     if prompt.init == "labels" and TASKS[config.task.name].verbalizers(config.protocol.name) is None:
-        raise UsageError(f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers under protocol={config.protocol.name}.")
+        raise UsageError(
+            f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers; "
+            "choose prompt.init=vocabulary or text."
+        )
     if prompt.init == "saved":
         _existing(prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")
 
     if config.data.name == "folder":
-        _existing(config.data.dir, "data.dir", "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on")
+        _existing(
+            config.data.dir, "data.dir", "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on"
+        )
     if config.data.name == "mini" and config.data.dir is not None:
         raise UsageError("data=mini makes its own rows; leave out either data=mini or data.dir.")
     if config.backbone.path is not None:
@@ -242,7 +253,9 @@ def check(config: Config) -> None:
     elif config.backbone.hub is None and config.backbone.embedded is None:
         raise UsageError("The backbone has neither a hub id nor a folder; give backbone.path=... or backbone.hub=...")
     if config.trainer.precision == "fp16" and not torch.cuda.is_available():
-        raise UsageError("trainer.precision=fp16 needs a CUDA device, and there is none; use trainer.precision=fp32 or bf16.")
+        raise UsageError(
+            "trainer.precision=fp16 needs a CUDA device, and there is none; use trainer.precision=fp32 or bf16."
+        )
 
 
 def _existing(path: str | None, key: str, what: str) -> None:

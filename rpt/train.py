@@ -13,16 +13,15 @@ import logging
 import os
 import re
 import sys
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rpt import config as configuration
 from rpt.config import Config, UsageError
-from rpt.results.record import Record, RecordError
+from rpt.results.record import RecordError
 
 log = logging.getLogger("rpt")
 configuration.register()

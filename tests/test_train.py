@@ -24,10 +24,17 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
     assert result["parameters"]["trained"] == d * 10 + 2 * d * m + m + d + 2 * d
     assert result["parameters"]["kept"] == d * 10
     assert result["data"]["miniature"] and len(result["data"]["fingerprint"]) == 64
-    assert result["device"] and result["versions"]["torch"] and result["seconds"] > 0 and result["peak_memory_bytes"] > 0
+    assert (
+        result["device"] and result["versions"]["torch"] and result["seconds"] > 0 and result["peak_memory_bytes"] > 0
+    )
     (folder,) = {path.parent for path in tmp_path.rglob("result.json")}
     assert folder.relative_to(tmp_path / "results").parts[:4] == ("runs", "boolq", "nano", "residual")
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "metrics.jsonl", "prompt.safetensors", "result.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml",
+        "metrics.jsonl",
+        "prompt.safetensors",
+        "result.json",
+    }
     assert yaml.safe_load((folder / "config.yaml").read_text())["prompt"]["bottleneck"] == m
     assert "majority class" in done.stdout and "trained in all" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"results"}
@@ -60,7 +67,7 @@ def test_real_rows(command, shared, tmp_path, cache, task, report):
     done = command(f"task={task}", *words, *short)
     assert done.returncode == 0, done.stderr
     (result,) = results(tmp_path)
-    assert result["data"]["report"] == report and not result["data"]["name"] == "mini"
+    assert result["data"]["report"] == report and result["data"]["name"] != "mini"
     if task == "boolq":
         assert round(result["majority"]["score"], 2) == 62.17
 

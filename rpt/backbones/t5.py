@@ -39,7 +39,13 @@ class T5Backbone:
         dropout: whether the frozen layers drop out in training.
     """
 
-    def __init__(self, model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, fingerprint: str, dropout: bool = False):
+    def __init__(
+        self,
+        model: T5ForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerBase,
+        fingerprint: str,
+        dropout: bool = False,
+    ):
         self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
 
@@ -140,7 +146,9 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> T5Backbone:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
-        raise UsageError(f"The tokenizer in {place} must pad on the right and end a text with {tokenizer.eos_token}, as T5's does.")
+        raise UsageError(
+            f"The tokenizer in {place} must pad on the right and end a text with {tokenizer.eos_token}, as T5's does."
+        )
     return T5Backbone(model, tokenizer, _fingerprint(model), dropout)
 
 

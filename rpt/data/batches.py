@@ -26,9 +26,7 @@ def epoch_steps(lengths: np.ndarray, rows_per_step: int, seed: int, epoch: int, 
     sorted_windows = [
         part[np.argsort(lengths[part], kind="stable")] for part in np.split(rows, range(window, len(rows), window))
     ]
-    steps = [
-        step for part in sorted_windows for step in np.split(part, range(rows_per_step, len(part), rows_per_step))
-    ]
+    steps = [step for part in sorted_windows for step in np.split(part, range(rows_per_step, len(part), rows_per_step))]
     return [steps[i] for i in generator.permutation(len(steps))]
 
 

@@ -247,17 +247,13 @@ def copa(draw: random.Random) -> Row:
     right, wrong = draw.sample(CAUSES, 2)
     who = draw.choice(NAMES)
     asks_cause = draw.random() < 0.5
-    premise, answer, distractor = (
-        (right[1], right[0], wrong[0]) if asks_cause else (right[0], right[1], wrong[1])
-    )
+    premise, answer, distractor = (right[1], right[0], wrong[0]) if asks_cause else (right[0], right[1], wrong[1])
     label = draw.randrange(2)
     choices = [distractor, distractor]
     choices[label] = answer
     premise, *choices = (capital(text.format(who)) for text in (premise, *choices))
     question = "cause" if asks_cause else "effect"
-    return {
-        "premise": premise, "choice1": choices[0], "choice2": choices[1], "question": question, "label": label
-    }
+    return {"premise": premise, "choice1": choices[0], "choice2": choices[1], "question": question, "label": label}
 
 
 def multirc(draw: random.Random) -> Row:
@@ -304,9 +300,7 @@ def wic(draw: random.Random) -> Row:
         contexts = draw.sample(SENSES[word][sense], 2)
     else:
         contexts = [draw.choice(SENSES[word][sense]), draw.choice(SENSES[word][1 - sense])]
-    first, second = (
-        capital(text.format(who)) for text, who in zip(contexts, draw.sample(NAMES, 2), strict=True)
-    )
+    first, second = (capital(text.format(who)) for text, who in zip(contexts, draw.sample(NAMES, 2), strict=True))
     row = {"word": word, "sentence1": first, "sentence2": second, "label": label}
     for i, sentence in ((1, first), (2, second)):
         start = f"{sentence} ".index(f" {word}") + 1

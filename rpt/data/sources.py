@@ -47,7 +47,9 @@ def _hub(data: DataConfig, task: Task, split: str) -> tuple[str, list[dict[str, 
         table = datasets.load_dataset(data.repo, task.hub_config, split={"val": "validation"}.get(split, split))
     except Exception as error:  # the hub's clients raise many kinds; each means that there are no rows
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"SuperGLUE ({data.repo}, {task.hub_config}) cannot be had from the hub: {reason}\n{WAYS_ON}") from error
+        raise UsageError(
+            f"SuperGLUE ({data.repo}, {task.hub_config}) cannot be had from the hub: {reason}\n{WAYS_ON}"
+        ) from error
     return place, table.to_list()
 
 

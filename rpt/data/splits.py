@@ -67,7 +67,9 @@ def _few(train: list[Example], shots: int, seed: int) -> list[Example]:
     for label in classes:
         of_class = [i for i, example in enumerate(train) if example.label == label]
         if len(of_class) < shots:
-            raise UsageError(f"data.shots={shots}, but only {len(of_class)} training rows have label {label}; give fewer shots.")
+            raise UsageError(
+                f"data.shots={shots}, but only {len(of_class)} training rows have label {label}; give fewer shots."
+            )
         chosen += random.Random(f"{seed} {label}").sample(of_class, shots)
     return [train[i] for i in sorted(chosen)]
 

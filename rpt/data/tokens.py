@@ -35,8 +35,8 @@ def encode_sources(
 
     What is too long loses the end of its longest field (a passage), never the question or the answer.
     """
-    key = f"{LAYOUT} {task.name} {task.version} {protocol} {room} {tokenizer_fingerprint(tokenizer)} {fingerprint(examples)}"
-    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    made_of = [LAYOUT, task.name, task.version, protocol, room, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
+    path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
     sources = _from_cache(path)
     if sources is None:
         texts = [task.source(example, protocol) for example in examples]

@@ -54,7 +54,9 @@ def load_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> bool:
         return False
     tensors, progress = _read(path)
     parameters = dict(run.soft_prompt.named_parameters())
-    stored = {name.removeprefix("parameter."): value for name, value in tensors.items() if name.startswith("parameter.")}
+    stored = {
+        name.removeprefix("parameter."): value for name, value in tensors.items() if name.startswith("parameter.")
+    }
     if {n: tuple(v.shape) for n, v in stored.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
         raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")
     with torch.no_grad():
@@ -78,9 +80,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
         progress = Progress(**json.loads(header["progress"]))
         damaged = header["digest"] != _digest(tensors)
     except Exception as error:  # safetensors raises its own kinds; each means that the file is not what we wrote
-        raise UsageError(f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never.") from error
+        raise UsageError(
+            f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never."
+        ) from error
     if damaged:
-        raise UsageError(f"Checkpoint {path} is damaged (its digest differs); delete it, or start over with resume=never.")
+        raise UsageError(
+            f"Checkpoint {path} is damaged (its digest differs); delete it, or start over with resume=never."
+        )
     return tensors, progress
 
 

@@ -47,7 +47,11 @@ def evaluate(
     backbone.train(False)
     width = backbone.embeddings.shape[1]
     prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
-    read = _argmax_reader if task.verbalizers(config.protocol.name) and config.trainer.decode == "argmax" else _generate_reader
+    read = (
+        _argmax_reader
+        if task.verbalizers(config.protocol.name) and config.trainer.decode == "argmax"
+        else _generate_reader
+    )
     reader = read(backbone, task, config.protocol.name)
     predictions: list[Prediction] = [None] * len(encoded.examples)
     # Long rows first: a batch that does not fit memory fails at once and not at the end.

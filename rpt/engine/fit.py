@@ -101,7 +101,9 @@ class Pack:
                 if caught and self.active:
                     for run in self.active:
                         self.checkpoint(run)
-                    log.warning("Stopped by signal %d; every run is saved. The same command goes on from here.", caught[0])
+                    log.warning(
+                        "Stopped by signal %d; every run is saved. The same command goes on from here.", caught[0]
+                    )
                     raise Interrupted(128 + caught[0])
 
     def step(self) -> int:
@@ -139,7 +141,9 @@ class Pack:
         longest = max(len(copy) for copy in copies)
         losses = torch.zeros(len(rows), device=device)
         for start in range(0, max(map(len, rows.values())), self.trainer.batch_size):
-            part = [(r, run, i) for r, run in enumerate(rows) for i in rows[run][start : start + self.trainer.batch_size]]
+            part = [
+                (r, run, i) for r, run in enumerate(rows) for i in rows[run][start : start + self.trainer.batch_size]
+            ]
             width = self.runs[0].config.backbone.max_tokens - longest if self.trainer.pad_to_max else None
             ids = pad([run.rows.sources[i] for _, run, i in part], pad_id, width).to(device)
             labels = pad([run.rows.answers[i] for _, run, i in part], NO_LABEL).to(device)
@@ -188,7 +192,10 @@ class Pack:
         self.evaluate(run)
         progress, patience = run.progress, self.trainer.patience
         last = progress.history[-1]
-        bar.write(f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, score {last['score']:.2f}, best {progress.best_score:.2f}")
+        bar.write(
+            f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, "
+            f"score {last['score']:.2f}, best {progress.best_score:.2f}"
+        )
         if progress.step == run.total_steps:
             self.leave(run, "all steps done")
         elif patience is not None and progress.evaluations_since_best >= patience:
@@ -213,7 +220,9 @@ class Pack:
             run.best_prompt = None if prompt is None else prompt.cpu()
         else:
             progress.evaluations_since_best += 1
-        self.trackers[run].log({f"eval/{name}": value for name, value in line.items() if value is not None}, progress.step)
+        self.trackers[run].log(
+            {f"eval/{name}": value for name, value in line.items() if value is not None}, progress.step
+        )
         run.record.write_metrics(progress.history)
 
     def maybe_checkpoint(self, run: Run) -> None:

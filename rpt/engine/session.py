@@ -158,7 +158,10 @@ def _announce(run: Run, backbone: T5Backbone) -> None:
     """Say what is trained and what is frozen, before anything runs."""
     frozen = sum(p.numel() for p in backbone.model.parameters())
     trained = [(name, p) for name, p in run.soft_prompt.named_parameters()] if run.soft_prompt else []
-    lines = [f"{run.name}: {len(run.rows.sources)} training rows, {run.total_steps} steps, {_device()}, {precision_of(run.config)}"]
+    lines = [
+        f"{run.name}: {len(run.rows.sources)} training rows, {run.total_steps} steps, "
+        f"{_device()}, {precision_of(run.config)}"
+    ]
     lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in trained]
     lines.append(f"  trained in all {sum(p.numel() for _, p in trained):,}; frozen backbone {frozen:,}")
     log.info("\n".join(lines))

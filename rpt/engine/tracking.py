@@ -35,7 +35,9 @@ def _start(run: Run) -> Any:
     config: Config = run.config
     has_key = wandb.api.api_key is not None
     if not has_key:
-        log.info("W&B: no key, so this run is tracked offline (wandb login; later: wandb sync). tracking=none turns it off.")
+        log.info(
+            "W&B: no key, so this run is tracked offline (wandb login; later: wandb sync). tracking=none turns it off."
+        )
     run.progress.wandb_id = run.progress.wandb_id or wandb.util.generate_id()
     return wandb.init(
         project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,

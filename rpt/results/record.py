@@ -111,7 +111,9 @@ def read_result(path: Path) -> dict[str, Any]:
         raise RecordError(f"Record {path} has status {result.get('status')!r}; {remedy}.")
     for key, kind in REQUIRED[result["status"]].items():
         if not isinstance(result.get(key), kind):
-            raise RecordError(f"Record {path}: field {key!r} should be {kind.__name__}, is {result.get(key)!r}; {remedy}.")
+            raise RecordError(
+                f"Record {path}: field {key!r} should be {kind.__name__}, is {result.get(key)!r}; {remedy}."
+            )
     return result
 
 

@@ -45,9 +45,7 @@ def test_extra_label_padding_changes_no_loss(tiny_backbone):
     encoding = tiny_backbone.encode(*prompts(tiny_backbone, 2), ids)
     answers = tokens(tiny_backbone, ["true", "not_entailment"])
     narrow, wide = pad(answers, NO_LABEL), pad(answers, NO_LABEL, 20)
-    assert_close(
-        tiny_backbone.answer_losses(encoding, narrow), tiny_backbone.answer_losses(encoding, wide)
-    )
+    assert_close(tiny_backbone.answer_losses(encoding, narrow), tiny_backbone.answer_losses(encoding, wide))
 
 
 def test_losses_are_the_library_s_own(tiny_backbone):
@@ -97,7 +95,7 @@ def test_the_backbone_is_frozen(tiny_backbone):
 def test_argmax_rule_is_generation(tiny_backbone, seed):
     """For every candidate that greedy decoding could give: the rule says yes exactly for what generate() writes."""
     generator = torch.Generator().manual_seed(seed)
-    rows = [torch.randint(3, 200, (n,), generator=generator).tolist() + [1] for n in (3, 9, 17, 30, 5, 12)]
+    rows = [[*torch.randint(3, 200, (n,), generator=generator).tolist(), 1] for n in (3, 9, 17, 30, 5, 12)]
     table, mask = prompts(tiny_backbone, len(rows), seed=seed)
     encoding = tiny_backbone.encode(table * 3, mask, pad(rows, 0))
     length = 4

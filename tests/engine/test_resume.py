@@ -15,7 +15,14 @@ from rpt.engine.fit import Pack
 from rpt.results.record import RecordError
 from rpt.train import train
 
-WORDS = ["task=cb", "data.shots=16", "trainer.epochs=3", "trainer.checkpoint_every=2", "lr=0.05", "trainer.accumulation=2"]
+WORDS = [
+    "task=cb",
+    "data.shots=16",
+    "trainer.epochs=3",
+    "trainer.checkpoint_every=2",
+    "lr=0.05",
+    "trainer.accumulation=2",
+]
 
 
 def outcome(folder):

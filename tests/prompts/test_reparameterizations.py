@@ -1,0 +1,224 @@
+"""Each reparameterization against an independent computation with the same weights."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+import rpt.prompts
+from rpt.prompts import REPARAMETERIZATIONS, Reparameterization, SoftPrompt, register
+
+N, D, M = 5, 8, 3
+FEW = settings(max_examples=40, deadline=None)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def table(length: int = N, d_model: int = D) -> torch.Tensor:
+    return torch.randn(length, d_model)
+
+
+def perturbed(module: nn.Module) -> nn.Module:
+    """LayerNorm's gain and shift start as ones and zeros, which would hide a missing one."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+def reference(network: nn.Module, layers: int, layer_norm: bool, token: int | None = None) -> nn.Sequential:
+    """down, ReLU, up, LayerNorm as torch has them, with the weights of one token's or of the shared network."""
+    blocks = []
+    for _ in range(layers):
+        blocks += [nn.Linear(D, M), nn.ReLU(), nn.Linear(M, D)]
+        if layer_norm:
+            blocks.append(nn.LayerNorm(D))
+    expected = nn.Sequential(*blocks)
+    with torch.no_grad():
+        for theirs, ours in zip(expected.parameters(), network.parameters(), strict=True):
+            theirs.copy_(ours if token is None else ours[token])
+    return expected
+
+
+MLPS = pytest.mark.parametrize("name", ["mlp", "residual"])
+NORMS = pytest.mark.parametrize("layer_norm", [True, False])
+LAYERS = pytest.mark.parametrize("layers", [1, 2])
+
+
+def build(name: str, **options) -> Reparameterization:
+    return perturbed(REPARAMETERIZATIONS[name](N, D, **options))
+
+
+def test_identity_returns_the_table():
+    values = table()
+    assert torch.equal(build("identity")(values), values)
+
+
+@MLPS
+@LAYERS
+@NORMS
+def test_shared_network_is_the_sequential_of_the_paper(name, layers, layer_norm):
+    network, values = build(name, bottleneck=M, layers=layers, layer_norm=layer_norm), table()
+    expected = reference(network, layers, layer_norm)(values) + (values if name == "residual" else 0)
+    torch.testing.assert_close(network(values), expected)
+
+
+@MLPS
+@LAYERS
+@NORMS
+def test_network_per_token_is_a_loop_over_tokens(name, layers, layer_norm):
+    network = build(name, bottleneck=M, layers=layers, layer_norm=layer_norm, shared=False)
+    values = table()
+    expected = torch.stack([reference(network, layers, layer_norm, token=i)(values[i]) for i in range(N)])
+    torch.testing.assert_close(network(values), expected + (values if name == "residual" else 0))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_weights_start_as_torch_starts_them(shared):
+    """The same seed gives, bit for bit, the weights of nn.Linear and nn.LayerNorm."""
+    torch.manual_seed(7)
+    network = REPARAMETERIZATIONS["residual"](N, D, bottleneck=M, shared=shared)
+    torch.manual_seed(7)
+    copies = 1 if shared else N
+    downs = [nn.Linear(D, M) for _ in range(copies)]
+    ups = [nn.Linear(M, D) for _ in range(copies)]
+    modules = [*zip(downs, ups, [nn.LayerNorm(D)] * copies, strict=True)]
+    expected, _ = stack_module_state([nn.Sequential(*each) for each in modules])
+    for ours, theirs in zip(network.parameters(), expected.values(), strict=True):
+        assert torch.equal(ours, theirs[0] if shared else theirs)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_two_layers_do_not_share_weights(shared):
+    parameters = list(REPARAMETERIZATIONS["mlp"](N, D, bottleneck=M, layers=2, shared=shared).parameters())
+    assert len(parameters) == 12
+    assert len({parameter.untyped_storage().data_ptr() for parameter in parameters}) == 12
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_token_sees_only_itself(shared):
+    network, values = build("residual", bottleneck=M, shared=shared), table()
+    changed = values.clone()
+    changed[2] += 1.0
+    unequal = (network(values) != network(changed)).any(dim=1)
+    assert unequal.tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.filterwarnings("error")  # vmap warns where it has to fall back on a loop
+@pytest.mark.parametrize("shared", [True, False])
+def test_networks_of_several_runs_stack(shared):
+    networks = [build("residual", bottleneck=M, layers=2, shared=shared) for _ in range(3)]
+    tables = torch.stack([table() for _ in networks])
+    parameters, buffers = stack_module_state(networks)
+    stacked = vmap(lambda p, b, t: functional_call(networks[0], (p, b), (t,)))(parameters, buffers, tables)
+    each = [network(values) for network, values in zip(networks, tables, strict=True)]
+    torch.testing.assert_close(stacked, torch.stack(each))
+
+
+def test_lstm_is_torch_s_lstm_with_a_head():
+    network, values = build("lstm", dropout=0.5).eval(), table()
+    lstm = nn.LSTM(D, D // 2, num_layers=2, bidirectional=True, batch_first=True).eval()
+    lstm.load_state_dict(network.lstm.state_dict())
+    (first, second) = [layer for layer in network.head if isinstance(layer, nn.Linear)]
+    states = lstm(values[None])[0][0]
+    hidden = (states @ first.weight.T + first.bias).clamp(min=0)
+    torch.testing.assert_close(network(values), hidden @ second.weight.T + second.bias)
+
+
+def test_lstm_drops_out_in_training_only():
+    network, values = build("lstm", dropout=0.5), table()
+    assert not torch.equal(network(values), network(values))
+    network.eval()
+    assert torch.equal(network(values), network(values))
+    assert inspect.signature(REPARAMETERIZATIONS["lstm"]).parameters["dropout"].default == 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("mlp", {"bottleneck": 0}, "bottleneck=0.*1 or more"),
+        ("residual", {"bottleneck": -4}, "bottleneck=-4.*1 or more"),
+        ("residual", {"layers": 0}, "layers=0.*1 or 2"),
+        ("mlp", {"layers": 3}, "layers=3.*1 or 2"),
+        ("lstm", {"dropout": 1.0}, "dropout=1.0.*less than 1"),
+        ("lstm", {"dropout": -0.1}, "dropout=-0.1.*0 or more"),
+    ],
+)
+def test_bad_option_is_refused_by_name(name, options, said):
+    with pytest.raises(ValueError, match=said):
+        SoftPrompt(table(), name, **options)
+
+
+def test_odd_width_is_refused_by_the_lstm():
+    with pytest.raises(ValueError, match="d_model=7 must be even; take another"):
+        REPARAMETERIZATIONS["lstm"](N, 7)
+
+
+def test_registry_holds_the_four_and_refuses_a_taken_name():
+    assert set(REPARAMETERIZATIONS) == {"identity", "mlp", "residual", "lstm"}
+    with pytest.raises(ValueError, match=r"'mlp' exists already; give Another"):
+
+        @register("mlp")
+        class Another(Reparameterization):
+            pass
+
+
+@pytest.mark.parametrize("name", sorted(REPARAMETERIZATIONS))
+def test_options_can_be_read_off_the_signature(name):
+    signature = inspect.signature(REPARAMETERIZATIONS[name], eval_str=True)
+    length, d_model, *options = signature.parameters.values()
+    assert (length.name, d_model.name) == ("length", "d_model")
+    for option in options:
+        assert option.kind is option.KEYWORD_ONLY
+        assert option.annotation in (int, float, bool, str)
+        assert type(option.default) is option.annotation
+
+
+def trained(n: int, d: int, m: int, layers: int, shared: bool, layer_norm: bool) -> int:
+    """Table 3b: dN + 2dm + 2d for the shared network, and the biases m + d that it leaves out."""
+    block = 2 * d * m + m + d + 2 * d * layer_norm
+    return n * d + layers * block * (1 if shared else n)
+
+
+@FEW
+@given(
+    n=st.integers(1, 6), d=st.integers(1, 12), m=st.integers(1, 9), layers=st.sampled_from([1, 2]),
+    shared=st.booleans(), layer_norm=st.booleans(), name=st.sampled_from(["mlp", "residual"]),
+)  # fmt: skip
+def test_parameter_count_is_the_formula(n, d, m, layers, shared, layer_norm, name):
+    options = {"bottleneck": m, "layers": layers, "shared": shared, "layer_norm": layer_norm}
+    prompt = SoftPrompt(table(n, d), name, **options)
+    assert prompt.trained_parameters == trained(n, d, m, layers, shared, layer_norm)
+    assert prompt.kept_parameters == n * d
+    assert prompt().shape == (n, d)
+
+
+def test_defaults_are_table_3b():
+    prompt = SoftPrompt(table(100, 768), "residual")
+    assert prompt.trained_parameters == 462_336 + 1_018
+    assert prompt.kept_parameters == 76_800
+
+
+def test_prompts_know_nothing_of_the_rest():
+    """DESIGN: pure torch. Read off the source, since other tests have imported everything by now."""
+    folder = Path(rpt.prompts.__file__).parent
+    imported = set()
+    for source in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                imported.add(node.module)
+    ours = {name for name in imported if name.split(".")[0] == "rpt"}
+    assert all(name.startswith("rpt.prompts") for name in ours)
+    assert not {name.split(".")[0] for name in imported} & {"transformers", "hydra", "numpy", "pickle"}
