@@ -232,6 +232,11 @@ def check(config: Config) -> None:
             f"prompt and text share {config.backbone.max_tokens} tokens and {MIN_TEXT_TOKENS} are kept for the text; "
             f"give prompt.length={room} or less, or raise backbone.max_tokens."
         )
+    try:  # without memory, for its own checks of its options
+        with torch.device("meta"):
+            REPARAMETERIZATIONS[prompt.reparameterization](max(1, prompt.length), 2, **prompt_options(prompt))
+    except ValueError as error:
+        raise UsageError(f"prompt={prompt.name}: {error}.") from error
     if prompt.init == "text" and not prompt.init_text:
         raise UsageError('prompt.init=text needs the text: prompt.init_text="..."')
     if prompt.init == "labels" and TASKS[config.task.name].verbalizers(config.protocol.name) is None:

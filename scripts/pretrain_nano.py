@@ -37,7 +37,9 @@ SHARE_OF_TEXT = 0.25  # of the mixture; the rest is supervised
 # A step sums the gradients of PARTS batches of equal row length, drawn at random: sorted rows save padding, but a
 # step of one length alone would be a step of one task alone, and the training would swing from task to task.
 BATCH, PARTS, POOL = 24, 4, 24 * 4 * 24
-PEAK_LR, BETAS, WARMUP, DECAY = 1e-3, (0.9, 0.98), 300, 0.25  # AdamW; the last quarter falls to zero
+# AdamW; the learning rate is relative to each weight's size, as in T5's Adafactor: T5 does not scale its
+# attention scores but starts from small queries, and one rate for all would saturate them. The last quarter falls to 0.
+PEAK_LR, BETAS, WARMUP, DECAY = 1e-2, (0.9, 0.98), 200, 0.25
 
 Pair = tuple[str, str]
 
@@ -249,7 +251,8 @@ def main() -> None:
         n_positions=512,
     )  # fmt: skip
     model = T5ForConditionalGeneration(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=BETAS, weight_decay=0.01, fused=True)
+    groups = [{"params": [p], "size": p.detach().square().mean().sqrt().item()} for p in model.parameters()]
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0, fused=True)
     checkpoint = options.work / "checkpoint.safetensors"
     step = load(checkpoint, model, optimizer) if checkpoint.exists() else 0
     n_parameters = sum(p.numel() for p in model.parameters())
@@ -263,7 +266,7 @@ def main() -> None:
             break
         falling = min(1.0, (options.steps - step) / (DECAY * options.steps))
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_LR * min(1.0, (step + 1) / WARMUP) * falling
+            group["lr"] = group["size"] * PEAK_LR * min(1.0, (step + 1) / WARMUP) * falling
         loss = 0.0
         for sources, labels in parts:
             with torch.autocast("cpu", torch.bfloat16):

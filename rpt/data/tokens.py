@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from transformers import PreTrainedTokenizerBase
 
 from rpt.data.splits import fingerprint
+from rpt.files import write_atomically
 from rpt.tasks import Example, Task
 
 Tokens = list[int]
@@ -86,12 +85,8 @@ def _from_cache(path: Path) -> list[Tokens] | None:
 
 
 def _to_cache(path: Path, sources: list[Tokens]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         "ids": np.concatenate([np.asarray(source, dtype=np.int32) for source in sources]),
         "ends": np.cumsum([len(source) for source in sources]),
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    save_file(arrays, temporary)
-    os.replace(temporary, path)
+    write_atomically(path, save(arrays))

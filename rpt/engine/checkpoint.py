@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from rpt.config import UsageError
 from rpt.engine.run import Progress, Run
+from rpt.files import write_atomically
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW keeps for each parameter
 
@@ -33,14 +33,7 @@ def save_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> None:
         tensors["best_prompt"] = run.best_prompt
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest(tensors)}
-    path = run.record.checkpoint_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(save(tensors, metadata=header))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
 
 
 def load_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> bool:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class Pack:
             adamw = torch.optim.AdamW(groups, eps=self.trainer.eps, weight_decay=self.trainer.weight_decay)
             self.optimizer = accelerator.prepare_optimizer(adamw)
         self.failures: dict[Run, Exception] = {}
+        self.trackers: dict[Run, Tracker] = {}  # of the runs that are tracked
         self._losses: dict[Run, list[Tensor]] = {run: [] for run in runs}
 
     def resume(self) -> None:
@@ -81,7 +83,6 @@ class Pack:
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
         """
-        self.trackers = {run: Tracker(run) for run in self.runs}
         self.active = {run: run.steps() for run in self.runs if run.progress.stopped is None}
         for run in [run for run in self.active if run.soft_prompt is None]:
             self.evaluate(run)
@@ -93,9 +94,14 @@ class Pack:
             tqdm(total=total, initial=done, desc=self.runs[0].name, unit="step", disable=None, smoothing=0.05) as bar,
         ):
             while self.active:
-                bar.update(self.step())
-                for run in list(self.active):
-                    self.maybe_read_losses(run, bar)
+                began = time.perf_counter()
+                stepped = self.step()
+                for run in stepped:
+                    self.maybe_read_losses(run, bar)  # waits for the device, so its time belongs to training
+                seconds = time.perf_counter() - began
+                bar.update(len(stepped))
+                for run in stepped:
+                    run.progress.training_seconds += seconds
                     self.maybe_evaluate(run, bar)
                     self.maybe_checkpoint(run)
                 if caught and self.active:
@@ -106,9 +112,8 @@ class Pack:
                     )
                     raise Interrupted(128 + caught[0])
 
-    def step(self) -> int:
-        """One optimizer step of every active run; returns how many there were."""
-        began = time.perf_counter()
+    def step(self) -> list[Run]:
+        """One optimizer step of every active run; returns them."""
         rows = {run: next(steps) for run, steps in self.active.items()}
         self.backbone.train()
         # phi runs once per step, whatever the number of rows and forward passes: the passes collect their gradients
@@ -127,12 +132,10 @@ class Pack:
                 torch.nn.utils.clip_grad_norm_(run.soft_prompt.parameters(), self.trainer.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        seconds = time.perf_counter() - began
         for run in rows:
             run.progress.step += 1
             run.progress.trained_rows += len(rows[run])
-            run.progress.training_seconds += seconds
-        return len(rows)
+        return list(rows)
 
     def _forward_backward(self, rows: dict[Run, np.ndarray], copies: list[Tensor]) -> Tensor:
         """Gradients of every run's mean loss over its answer tokens into `copies`; the losses [R], detached."""
@@ -172,8 +175,10 @@ class Pack:
                 run.record.checkpoint_path.unlink(missing_ok=True)  # going on from it would fail again
                 self.leave(run, message, failed=True)
                 return
-            rate = run.progress.trained_rows / run.progress.training_seconds
-            self.trackers[run].log({"loss": loss, "lr": run.config.lr, "rows_per_second": rate}, run.progress.step)
+            line = {"loss": loss, "lr": run.config.lr, "network_lr": run.config.trainer.network_lr or run.config.lr}
+            if run.progress.training_seconds:
+                line["rows_per_second"] = run.progress.trained_rows / run.progress.training_seconds
+            self.track(run, line)
             score = {} if run.progress.best_score is None else {"best": f"{run.progress.best_score:.1f}"}
             bar.set_postfix({"loss": f"{loss:.3f}", **score}, refresh=False)
 
@@ -220,10 +225,12 @@ class Pack:
             run.best_prompt = None if prompt is None else prompt.cpu()
         else:
             progress.evaluations_since_best += 1
-        self.trackers[run].log(
-            {f"eval/{name}": value for name, value in line.items() if value is not None}, progress.step
-        )
+        self.track(run, {f"eval/{name}": value for name, value in line.items() if value is not None})
         run.record.write_metrics(progress.history)
+
+    def track(self, run: Run, line: dict[str, Any]) -> None:
+        if run in self.trackers:
+            self.trackers[run].log(line, run.progress.step)
 
     def maybe_checkpoint(self, run: Run) -> None:
         if run in self.active and (run.progress.step % self.trainer.checkpoint_every == 0 or run.evaluation_due()):

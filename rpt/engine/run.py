@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rpt.backbones import T5Backbone
-from rpt.config import Config, prompt_options
+from rpt.config import Config, UsageError, prompt_options
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Encoded, Tokens
 from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
@@ -123,7 +124,11 @@ class Run:
 
 
 def new_soft_prompt(config: Config, backbone: T5Backbone) -> SoftPrompt | None:
-    """The prompt of a run before training (PROTOCOL: sampled vocabulary rows unless told otherwise)."""
+    """The prompt of a run before training (PROTOCOL: sampled vocabulary rows unless told otherwise).
+
+    Raises:
+        UsageError: the prompt cannot be initialised so.
+    """
     prompt = config.prompt
     if prompt.length == 0:
         return None
@@ -137,13 +142,17 @@ def new_soft_prompt(config: Config, backbone: T5Backbone) -> SoftPrompt | None:
     def labels() -> list[Tokens]:
         return [tokens(label) for label in TASKS[config.task.name].verbalizers(config.protocol.name)]
 
-    table = {
+    first_values = {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
         "uniform": lambda: uniform(prompt.length, width, generator),
         "text": lambda: from_text(embeddings, tokens(prompt.init_text), prompt.length, generator),
         "labels": lambda: from_labels(embeddings, labels(), prompt.length, generator),
-        "saved": lambda: from_saved(prompt.init_path, prompt.length, width),
-    }[prompt.init]()
+        "saved": lambda: from_saved(Path(prompt.init_path).expanduser(), prompt.length, width),
+    }[prompt.init]
+    try:
+        table = first_values()
+    except ValueError as error:
+        raise UsageError(f"prompt.init={prompt.init}: {error}.") from error
     # The network's weights come from torch's global generator; the seed of the run decides them too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -13,13 +13,14 @@ import torch
 import yaml
 
 from rpt.backbones import T5Backbone, load_backbone
-from rpt.config import Config, precision_of, run_id
+from rpt.config import Config, UsageError, precision_of, run_id
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.data.tokens import Encoded, encode_answers, encode_sources
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.run import Run, TrainingRows, new_soft_prompt
+from rpt.engine.tracking import Tracker
 from rpt.prompts import save_prompt
 from rpt.results.record import Record, environment
 from rpt.tasks import TASKS
@@ -43,33 +44,41 @@ class Session:
     def run(self) -> dict[str, Any]:
         """Train (or go on training), evaluate, write the record; returns its result.
 
-        Whatever goes wrong is recorded with status "failed" before it is raised again.
+        What goes wrong in training is recorded with status "failed" before it is raised again.
         """
         config, record = self.config, self.record
         if config.force or config.resume == "never":
             record.clear()
+        tracker = None
         try:
             accelerator = accelerator_for(config)
             self.backbone.model.to(accelerator.device)
             run = prepare_run(config, self.data, self.backbone, record)
-            record.write_config(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
-            _announce(run, self.backbone)
             pack = Pack([run], self.backbone, accelerator)
             pack.resume()
+            record.write_config(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
+            _announce(run, self.backbone)
+            tracker = pack.trackers[run] = Tracker(run)
             pack.fit()
             if run in pack.failures:
                 raise pack.failures[run]
             result = self._result(run, accelerator)
+            if run.best_prompt is not None:
+                save_prompt(record.prompt_path, run.best_prompt, metadata={"run": record.folder.name})
+            record.write_result(result)
+            record.checkpoint_path.unlink(missing_ok=True)
+            tracker.finish(result["scores"])
+            tracker = None
+            return result
+        except UsageError:
+            raise  # nothing was tried, so there is nothing to record
         except Exception as error:
             failure = {"status": "failed", "id": record.folder.name, "error": f"{type(error).__name__}: {error}"}
             record.write_result(failure | environment())
             raise
-        if run.best_prompt is not None:
-            save_prompt(record.prompt_path, run.best_prompt, metadata={"run": record.folder.name})
-        record.write_result(result)
-        record.checkpoint_path.unlink(missing_ok=True)
-        pack.trackers[run].finish(result["scores"])
-        return result
+        finally:
+            if tracker is not None:  # the run was not finished: the next one of a sweep must not write into it
+                tracker.finish(failed=True)
 
     def _result(self, run: Run, accelerator: Any) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data

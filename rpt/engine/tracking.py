@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from pathlib import Path
 from typing import Any
 
-from rpt.config import Config
 from rpt.engine.run import Run
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,12 @@ class Tracker:
 def _start(run: Run) -> Any:
     import wandb  # slow to import, and not wanted in every run
 
-    config: Config = run.config
+    config = run.config
     has_key = wandb.api.api_key is not None
     if not has_key:
-        log.info(
-            "W&B: no key, so this run is tracked offline (wandb login; later: wandb sync). tracking=none turns it off."
-        )
+        log.info("W&B: no key, so this run is tracked offline (wandb login, or later wandb sync); tracking=none: off.")
     run.progress.wandb_id = run.progress.wandb_id or wandb.util.generate_id()
+    Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
     return wandb.init(
         project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,
         id=run.progress.wandb_id, resume="allow" if has_key else None, reinit="create_new",

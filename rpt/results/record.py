@@ -10,14 +10,14 @@ A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
-import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from rpt.files import write_atomically
 
 SCHEMA = 1  # of result.json; raise it when a field changes its meaning
 REQUIRED = {
@@ -33,21 +33,6 @@ PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "accelerate", "dataset
 
 class RecordError(ValueError):
     """A record cannot be used; the message names the file and what is wrong with it."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """The file holds either its old content or all of the new one, whenever the process is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 class Record:
@@ -77,15 +62,15 @@ class Record:
         return result if result["status"] == "finished" else None
 
     def write_config(self, yaml: str) -> None:
-        write_atomically(self.config_path, yaml)
+        write_atomically(self.config_path, yaml.encode())
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """All evaluations so far, one JSON line each (the whole file, so a resumed run never doubles a line)."""
-        write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history))
+        write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history).encode())
 
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
-        write_atomically(self.result_path, json.dumps(result, indent=2) + "\n")
+        write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
         """Forget everything of an earlier run (force=true, resume=never)."""
@@ -107,7 +92,7 @@ def read_result(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         found = result.get("schema") if isinstance(result, dict) else None
         raise RecordError(f"Record {path} has schema {found}, this version reads {SCHEMA}; {remedy}.")
-    if result.get("status") not in REQUIRED:
+    if result.get("status") not in tuple(REQUIRED):
         raise RecordError(f"Record {path} has status {result.get('status')!r}; {remedy}.")
     for key, kind in REQUIRED[result["status"]].items():
         if not isinstance(result.get(key), kind):

@@ -65,7 +65,7 @@ def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
     mask = torch.ones(1, 10, dtype=torch.long)
     fed = torch.zeros(1, 1, dtype=torch.long)
     logits = [nano._decode(nano.encode(p[None], mask, ids), fed) for p in (unfolded, folded)]
-    assert torch.equal(*logits)
+    torch.testing.assert_close(*logits)  # the LSTM's kernels differ in the last bits without gradients
 
 
 def test_accumulation_equals_one_large_batch(configure, nano, tmp_path):

@@ -36,7 +36,7 @@ def perturbed(module: nn.Module) -> nn.Module:
 
 
 def reference(network: nn.Module, layers: int, layer_norm: bool, token: int | None = None) -> nn.Sequential:
-    """down, ReLU, up, LayerNorm as torch has them, with the weights of one token's or of the shared network."""
+    """down, ReLU, up, LayerNorm as torch has them, with the weights of one token's or the shared network."""
     blocks = []
     for _ in range(layers):
         blocks += [nn.Linear(D, M), nn.ReLU(), nn.Linear(M, D)]

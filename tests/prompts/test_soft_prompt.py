@@ -58,7 +58,7 @@ def test_fold_is_the_forward_pass_in_eval_mode(name):
     folded = prompt.fold()
     assert prompt.training and all(module.training for module in prompt.modules())
     prompt.eval()
-    torch.testing.assert_close(folded, prompt())  # not bit for bit: the LSTM has another kernel without gradients
+    torch.testing.assert_close(folded, prompt())  # not equal: without gradients the LSTM takes another kernel
     assert torch.equal(folded, prompt.fold()) and not prompt.training
     assert folded.dtype is torch.float32 and not folded.requires_grad
 
