@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,18 @@ def prompt_options(prompt: PromptConfig) -> dict[str, Any]:
     return {name: getattr(prompt, name) for name in known if hasattr(prompt, name)}
 
 
+def backbone_source(backbone: BackboneConfig) -> str:
+    """Where the backbone comes from: "path", "embedded" or "hub", the first one that is given.
+
+    Raises:
+        UsageError: none is.
+    """
+    for source in ("path", "embedded", "hub"):
+        if getattr(backbone, source) is not None:
+            return source
+    raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
+
+
 def precision_of(config: Config) -> str:
     """fp32, bf16 or fp16: what `auto` means on this machine."""
     if config.trainer.precision != "auto":
@@ -253,10 +266,10 @@ def check(config: Config) -> None:
         )
     if config.data.name == "mini" and config.data.dir is not None:
         raise UsageError("data=mini makes its own rows; leave out either data=mini or data.dir.")
-    if config.backbone.path is not None:
+    if backbone_source(config.backbone) == "path":
         _existing(config.backbone.path, "backbone.path", "a folder as save_pretrained writes it")
-    elif config.backbone.hub is None and config.backbone.embedded is None:
-        raise UsageError("The backbone has neither a hub id nor a folder; give backbone.path=... or backbone.hub=...")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("One run trains in one process; start `python -m rpt.train` plainly, one process per GPU.")
     if config.trainer.precision == "fp16" and not torch.cuda.is_available():
         raise UsageError(
             "trainer.precision=fp16 needs a CUDA device, and there is none; use trainer.precision=fp32 or bf16."

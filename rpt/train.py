@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rpt import config as configuration
 from rpt.config import Config, UsageError
+from rpt.hub import offline_unless_reachable
 from rpt.results.record import RecordError
 
 log = logging.getLogger("rpt")
@@ -34,6 +35,8 @@ def train(config: Config) -> float:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
     configuration.check(config)
+    if "hub" in (config.data.name, configuration.backbone_source(config.backbone)):
+        offline_unless_reachable()
     # Imported here so that a wrong configuration is refused before the slow libraries are loaded.
     from rpt.engine.session import open_session
 

@@ -92,8 +92,8 @@ def test_mistakes_on_the_command_line_end_in_one_message(command, word, message)
 
 
 def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(command):
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": "empty"}
-    done = command("task=boolq", "prompt=residual", **offline)
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "empty", "HTTPS_PROXY": "", "HTTP_PROXY": ""}
+    done = command("task=boolq", "prompt=residual", timeout=60, **nowhere)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from rpt.config import BackboneConfig, UsageError
-from rpt.data.sources import WAYS_ON
+from rpt.config import BackboneConfig, UsageError, backbone_source
+from rpt.hub import WAYS_ON
 
 NO_LABEL = -100  # fills labels to equal length and carries no loss
 
@@ -135,10 +136,12 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> T5Backbone:
     Raises:
         UsageError: it cannot be had, or is no T5.
     """
-    if config.path:
-        place = str(Path(config.path).expanduser())
-    else:
-        place = str(Path(__file__).parent / config.embedded) if config.embedded else config.hub
+    place = {
+        "path": lambda: str(Path(config.path).expanduser()),
+        "embedded": lambda: str(Path(__file__).parent / config.embedded),
+        "hub": lambda: config.hub,
+    }[backbone_source(config)]()
+    transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
         model = T5ForConditionalGeneration.from_pretrained(place, revision=config.revision, dtype=torch.float32)

@@ -8,12 +8,8 @@ from typing import Any
 
 from rpt.config import DataConfig, UsageError
 from rpt.data import miniature
+from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
-
-WAYS_ON = (
-    "Give a local copy (data.dir=FOLDER with BoolQ/train.jsonl and so on, backbone.path=FOLDER), "
-    "or use the embedded miniature, which needs no network: backbone=nano data=mini"
-)
 
 
 def read_examples(data: DataConfig, task: Task) -> dict[str, list[Example]]:

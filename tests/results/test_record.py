@@ -48,12 +48,19 @@ def test_a_missing_or_wrong_field_is_named(tmp_path, missing):
 
 
 def test_overview_keeps_miniature_apart_and_names_what_it_leaves_out(tmp_path):
+    config = "trainer: {epochs: 20}\nprompt: {length: 10}\nlr: 0.3\ndata: {shots: null}\n"
     assert "no records yet" in overview(tmp_path)
-    Record(tmp_path / "runs/cb/nano/vanilla/a").write_result(FINISHED)
-    Record(tmp_path / "runs/cb/t5_base/vanilla/b").write_result(FINISHED | {"data": {"miniature": False, "report": 56}})
+    for seed, score in ((0, 50.0), (1, 60.0)):
+        mini = Record(tmp_path / f"runs/cb/nano/vanilla/{seed}")
+        mini.write_result(FINISHED | {"scores": {"score": score}})
+        mini.write_config(config)
+    real = Record(tmp_path / "runs/cb/t5_base/vanilla/b")
+    real.write_result(FINISHED | {"backbone": "t5_base", "data": {"miniature": False}, "scores": {"score": 77.0}})
+    real.write_config(config)
     (broken := tmp_path / "runs/cb/nano/vanilla/c/result.json").parent.mkdir(parents=True)
     broken.write_text("{")
-    text = overview(tmp_path)
-    real, miniature = text.split("## Miniature")
-    assert "| 56 |" in real and "| 56 |" not in miniature and "| 3 |" in miniature
-    assert "left out" in text and str(broken) in text
+    parts = overview(tmp_path).split("## ")
+    (miniature_table,) = [part for part in parts if "MINIATURE" in part]
+    (real_table,) = [part for part in parts if "t5_base" in part]
+    assert "| vanilla | 55.0 (2) |" in miniature_table and "| vanilla | 77.0 (1) |" in real_table
+    assert "left out" in parts[-1] and str(broken) in parts[-1]
