@@ -4,8 +4,8 @@
 
 As T5 was (Raffel et al. 2020): span corruption on running text (15 % of the tokens, mean span 3) mixed with
 supervised tasks under text prefixes. The supervised ones are the eight miniature tasks in T5's own formats
-(protocol "superglue") and three that share their fields but want other answers, so that fields alone do not
-tell the model what is asked. Rows come fresh from the grammars; the miniature's validation rows are left out.
+(protocol "superglue") and one that shares BoolQ's fields but wants other answers. Rows come fresh from the
+grammars; the miniature's validation rows are left out.
 
 About an hour on two CPU cores. It may be killed at any time and started again: it goes on from its checkpoint.
 """
@@ -33,13 +33,14 @@ from rpt.data import miniature
 from rpt.tasks import TASKS
 
 SENTINELS = 32
-SHARE_OF_TEXT = 0.25  # of the mixture; the rest is supervised
+SHARE_OF_TEXT = 0.15  # of the mixture; the rest is supervised
 # A step sums the gradients of PARTS batches of equal row length, drawn at random: sorted rows save padding, but a
 # step of one length alone would be a step of one task alone, and the training would swing from task to task.
-BATCH, PARTS, POOL = 24, 4, 24 * 4 * 24
+BATCH, PARTS, POOL = 24, 3, 24 * 3 * 24
 # AdamW; the learning rate is relative to each weight's size, as in T5's Adafactor: T5 does not scale its
 # attention scores but starts from small queries, and one rate for all would saturate them. The last quarter falls to 0.
-PEAK_LR, BETAS, WARMUP, DECAY = 1e-2, (0.9, 0.98), 200, 0.25
+# The tied embeddings, of size 1, are also the output layer: at a rate of that size every step would swing the answers.
+PEAK_LR, LARGEST_SIZE, BETAS, WARMUP, DECAY = 2e-2, 0.1, (0.9, 0.98), 300, 0.25
 
 Pair = tuple[str, str]
 
@@ -49,40 +50,20 @@ Pair = tuple[str, str]
 
 def squad(draw: random.Random) -> Pair:
     """Extractive questions over the same passages as BoolQ's."""
-    some = miniature.facts(draw, draw.choice([2, 3]))
+    some = miniature.facts(draw, 2)
     f = draw.choice(some)
     question, answer = draw.choice(
         [
-            (f"who {f.verb[1]} the {f.colour} {f.thing}", f.who),
-            (f"where was the {f.colour} {f.thing}", f.place),
-            (f"what did {f.who} {f.verb[0]}", f"{f.colour} {f.thing}"),
-            (f"what did {f.who} do with the {f.thing}", f.verb[1]),
+            (f"who {f.verb[1]} the {f.thing}", f.who),
+            (f"where was the {f.thing}", f.place),
+            (f"what colour was the {f.thing}", f.colour),
+            (f"what did {f.who} {f.verb[0]}", f.thing),
         ]
     )
     return f"squad passage: {miniature.passage(some)} question: {question}", answer
 
 
-def mrpc(draw: random.Random) -> Pair:
-    """Do two sentences say the same?"""
-    some = miniature.facts(draw, 2)
-    other, same = miniature.fact_or_altered(draw, some[:1], 0.5)
-    second = f"In the {other.place} {other.who} {other.verb[2]} a {other.colour} {other.thing}."
-    source = f"mrpc sentence1: {some[0].sentence()} sentence2: {second}"
-    return source, "equivalent" if same else "not_equivalent"
-
-
-def fever(draw: random.Random) -> Pair:
-    """Is a claim borne out by the evidence?"""
-    some = miniature.facts(draw, draw.choice([1, 2]))
-    claimed, holds = miniature.fact_or_altered(draw, some, 0.5)
-    slots = ("who", "thing", "colour", "place")  # the claim does not name the verb, so it alone may not differ
-    if not holds and any(all(getattr(f, s) == getattr(claimed, s) for s in slots) for f in some):
-        return fever(draw)
-    claim = f"The {claimed.colour} {claimed.thing} of {claimed.who} was in the {claimed.place}."
-    return f"fever claim: {claim} evidence: {miniature.passage(some)}", "true" if holds else "false"
-
-
-OTHER_TASKS = {task.__name__: task for task in (squad, mrpc, fever)}
+OTHER_TASKS = {task.__name__: task for task in (squad,)}
 
 
 def held_out_sources() -> set[str]:
@@ -161,6 +142,35 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
+# ---- the model -------------------------------------------------------------------------------------------
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
+    """A T5 whose encoder starts with a bent that large ones acquire over many more tokens than we can afford.
+
+    Half of its heads begin by looking at neighbouring words (one before, one after), half at equal words: their key
+    and query weights are the same. Reading "was the coat red" against a passage needs both, one after the other.
+    """
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=256, d_kv=64, d_ff=1024, num_heads=4, num_layers=3,
+        num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+        n_positions=512,
+    )  # fmt: skip
+    model = T5ForConditionalGeneration(config)
+    local = config.num_heads // 2 * config.d_kv  # rows of the projections that belong to the local heads
+    with torch.no_grad():
+        attentions = [block.layer[0].SelfAttention for block in model.encoder.block]
+        for attention in attentions:
+            # Scores of about 6 for equal words, of about 1 either way for others.
+            attention.q.weight[local:] = attention.k.weight[local:] * 6 / config.d_kv
+        bias = attentions[0].relative_attention_bias.weight  # [32 buckets, heads]: 16 for words before, 16 after
+        distance = torch.arange(16.0)
+        bias[:16, 0], bias[16:, 0] = -0.7 * distance, -8.0
+        bias[:16, 1], bias[16:, 1] = -8.0, -0.7 * distance
+        bias[:, config.num_heads // 2 :] = 0.0
+    return model
+
+
 # ---- training --------------------------------------------------------------------------------------------
 
 
@@ -195,7 +205,7 @@ def exact_match(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenize
     """Per cent of about 100 held-out rows a task whose whole target is the argmax at every position."""
     model.eval()
     pairs, by_task = supervised("evaluation"), {}
-    for name, pair in (next(pairs) for _ in range(1100)):
+    for name, pair in (next(pairs) for _ in range(1000)):
         by_task.setdefault(name, []).append(pair)
     scores = {}
     for name, some in sorted(by_task.items()):
@@ -245,13 +255,9 @@ def main() -> None:
     torch.manual_seed(options.seed)
 
     tokenizer = train_tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=256, d_kv=64, d_ff=1024, num_heads=4, num_layers=4,
-        num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-        n_positions=512,
-    )  # fmt: skip
-    model = T5ForConditionalGeneration(config)
-    groups = [{"params": [p], "size": p.detach().square().mean().sqrt().item()} for p in model.parameters()]
+    model = new_model(tokenizer)
+    sizes = [min(LARGEST_SIZE, p.detach().square().mean().sqrt().item()) for p in model.parameters()]
+    groups = [{"params": [p], "size": size} for p, size in zip(model.parameters(), sizes, strict=True)]
     optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0, fused=True)
     checkpoint = options.work / "checkpoint.safetensors"
     step = load(checkpoint, model, optimizer) if checkpoint.exists() else 0

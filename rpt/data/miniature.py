@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
@@ -24,64 +25,46 @@ SPLIT_SIZES = {  # train, val; about a tenth of the benchmark's, WSC and CB as s
     "wsc": (550, 200),
 }
 
-WOMEN = "Ada Clara Dora Edith Flora Greta Hilda Ida Julia Karin Lena Maria Nora Olga Paula Rosa".split()
-MEN = "Anton Bruno Carl David Emil Felix Gustav Hugo Ivan Jacob Karl Leo Martin Oscar Peter Simon".split()
+WOMEN = "Ada Clara Dora Edith Flora Greta Hilda Ida".split()
+MEN = "Anton Bruno Carl David Emil Felix Gustav Hugo".split()
 NAMES = WOMEN + MEN
 KINDS = {
-    "animal": "dog cat horse goat duck".split(),
-    "fruit": "apple pear plum lemon peach".split(),
-    "tool": "hammer saw shovel drill rake".split(),
-    "instrument": "violin flute drum guitar harp".split(),
-    "vehicle": "bicycle truck boat tractor van".split(),
-    "garment": "coat scarf hat glove shirt".split(),
+    "animal": "dog cat horse".split(),
+    "fruit": "apple pear plum".split(),
+    "tool": "hammer saw shovel".split(),
+    "instrument": "violin flute drum".split(),
+    "vehicle": "bicycle truck boat".split(),
+    "garment": "coat scarf hat".split(),
 }
 THINGS = [thing for things in KINDS.values() for thing in things]
 KIND_OF = {thing: kind for kind, things in KINDS.items() for thing in things}
 COLOURS = "red blue green black white yellow".split()
-PLACES = "kitchen garden cellar attic garage library market school station harbour".split()
-# (infinitive, past, past of a synonym)
-VERBS = [
+PLACES = "kitchen garden cellar attic garage library market school".split()
+VERBS = [  # (infinitive, past, past of a synonym)
     ("buy", "bought", "purchased"),
     ("find", "found", "discovered"),
     ("repair", "repaired", "fixed"),
     ("hide", "hid", "concealed"),
-    ("lose", "lost", "mislaid"),
     ("wash", "washed", "cleaned"),
-    ("sell", "sold", "traded"),
-    ("carry", "carried", "lifted"),
 ]
 FACTIVE = "knew realized remembered noticed understood learned".split()
 OPEN = "thought hoped guessed suspected feared expected".split()
 COUNTERFACTIVE = ["wrongly believed", "only pretended", "falsely claimed", "lied", "merely dreamed"]
 CAUSES = [  # (cause, effect); the subject stands for any person
     ("it rained all night", "the street was wet"),
-    ("the wind was strong", "the fence fell over"),
     ("the sun was hot", "the snow melted"),
     ("the lamp broke", "the room went dark"),
-    ("the river froze", "the boats stopped"),
-    ("the bridge closed", "the traffic slowed down"),
-    ("the milk was old", "the soup tasted sour"),
     ("the oven was too hot", "the bread burned"),
-    ("the rope snapped", "the swing came down"),
-    ("the battery was empty", "the radio fell silent"),
     ("{} forgot the keys", "{} waited at the door"),
-    ("{} ate too much cake", "{} had a sore stomach"),
     ("{} ran in the race", "{} was out of breath"),
-    ("{} missed the train", "{} came home late"),
     ("{} studied for weeks", "{} passed the exam"),
     ("{} slipped on the ice", "{} broke a leg"),
     ("{} heard a joke", "{} laughed loudly"),
     ("{} cut an onion", "{} had wet eyes"),
-    ("{} worked all night", "{} fell asleep at noon"),
-    ("{} lost the wallet", "{} called the bank"),
     ("{} planted seeds", "{} picked tomatoes later"),
-    ("{} left the window open", "{} found flies inside"),
-    ("{} stepped on a nail", "{} cried in pain"),
     ("{} won the prize", "{} gave a party"),
-    ("{} skipped breakfast", "{} was hungry at school"),
     ("{} broke the vase", "{} paid for the damage"),
     ("{} caught a cold", "{} stayed in bed"),
-    ("{} drank the salt water", "{} became very thirsty"),
     ("{} told a lie", "{} lost a friend"),
     ("{} practised the piano", "{} played without mistakes"),
 ]
@@ -106,18 +89,6 @@ SENSES = {  # word: contexts of its first sense, contexts of its second
         ["{} lit the candle with a match", "{} struck a match in the dark", "{} burned the paper with a match"],
         ["{} won the tennis match", "{} watched the football match", "{} lost the last match of the season"],
     ),
-    "letter": (
-        ["{} posted a letter to a friend", "{} read the long letter twice", "{} sealed the letter in an envelope"],
-        ["{} wrote the first letter of the name", "{} learned every letter to spell", "{} typed a capital letter"],
-    ),
-    "watch": (
-        ["{} looked at the silver watch", "{} set the watch to noon", "{} wore a watch on the wrist"],
-        ["{} kept watch over the sheep", "{} stood watch at the gate", "{} took the night watch on the ship"],
-    ),
-    "light": (
-        ["{} turned on the light", "{} read by the light of a lamp", "{} saw a bright light"],
-        ["{} carried a light bag", "{} chose the light coat over the heavy one", "{} lifted the light box"],
-    ),
     "star": (
         ["{} saw a star in the night sky", "{} counted each star above", "{} named the brightest star"],
         ["{} met a star of the film", "{} became a star on the stage", "{} asked the star to sing"],
@@ -125,10 +96,6 @@ SENSES = {  # word: contexts of its first sense, contexts of its second
     "trunk": (
         ["{} climbed the trunk of the tree", "{} cut the thick trunk", "{} leaned on the mossy trunk"],
         ["{} packed clothes into the trunk", "{} locked the old trunk", "{} lifted the trunk of the car"],
-    ),
-    "wave": (
-        ["{} jumped into a wave of the sea", "{} rode the big wave", "{} heard a wave hit the rocks"],
-        ["{} gave a friendly wave", "{} answered with a wave of the hand", "{} left with a short wave"],
     ),
     "nail": (
         ["{} hammered a nail into the wall", "{} bent the rusty nail", "{} hung the picture on a nail"],
@@ -163,7 +130,7 @@ def capital(sentence: str) -> str:
 
 
 class Fact:
-    """Who did what to which thing where; several ways to say it, and near misses that are not it."""
+    """Who did what to which thing, of which colour, where."""
 
     def __init__(self, draw: random.Random, who: str, thing: str):
         self.who, self.thing = who, thing
@@ -173,20 +140,32 @@ class Fact:
     def sentence(self) -> str:
         return f"{self.who} {self.verb[1]} a {self.colour} {self.thing} in the {self.place}."
 
-    def altered(self, draw: random.Random, others: list[Fact]) -> Fact:
-        """A fact that differs in one slot, where possible with a value that stands elsewhere in the text."""
-        twin = object.__new__(Fact)
-        twin.__dict__.update(self.__dict__)
-        slot = draw.choice(["who", "thing", "verb", "colour", "place"])
-        pool = [getattr(o, slot) for o in others if getattr(o, slot) != getattr(self, slot)]
-        if not pool or draw.random() < 0.3:
-            everything = {"who": NAMES, "thing": THINGS, "verb": VERBS, "colour": COLOURS, "place": PLACES}[slot]
-            pool = [v for v in everything if v != getattr(self, slot)]
-        setattr(twin, slot, draw.choice(pool))
-        return twin
 
-    def holds_in(self, facts: list[Fact]) -> bool:
-        return any(self.__dict__ == fact.__dict__ for fact in facts)
+@dataclass(frozen=True)
+class Claim:
+    """Something said of one thing: who had it, its colour or its place; true of the passage or not."""
+
+    about: str  # "who", "colour" or "place"
+    value: str
+    fact: Fact
+    true: bool
+
+    def question(self) -> str:
+        thing = self.fact.thing
+        return {
+            "who": f"did {self.value} {self.fact.verb[0]} a {thing}",
+            "colour": f"was the {thing} {self.value}",
+            "place": f"was the {thing} in the {self.value}",
+        }[self.about]
+
+    def sentence(self, thing: str | None = None) -> str:
+        """The claim in other words than the passage's; `thing` may name the thing by its kind."""
+        thing = thing or self.fact.thing
+        return {
+            "who": f"{self.value} {self.fact.verb[2]} a {thing}.",
+            "colour": f"The {thing} was {self.value}.",
+            "place": f"The {thing} was in the {self.value}.",
+        }[self.about]
 
 
 def facts(draw: random.Random, n: int) -> list[Fact]:
@@ -199,33 +178,33 @@ def passage(some: list[Fact]) -> str:
     return " ".join(fact.sentence() for fact in some)
 
 
-def fact_or_altered(draw: random.Random, some: list[Fact], p_true: float) -> tuple[Fact, bool]:
-    fact = draw.choice(some)
+def claim(draw: random.Random, some: list[Fact], p_true: float) -> Claim:
+    """A claim about one of the facts; a false one often takes its value from another of them."""
+    fact, about = draw.choice(some), draw.choice(["who", "colour", "place"])
+    right = getattr(fact, about)
     if draw.random() < p_true:
-        return fact, True
-    while True:
-        other = fact.altered(draw, [f for f in some if f is not fact])
-        if not other.holds_in(some):
-            return other, False
+        return Claim(about, right, fact, True)
+    nearby = [getattr(other, about) for other in some if getattr(other, about) != right]
+    everywhere = {"who": NAMES, "colour": COLOURS, "place": PLACES}[about]
+    pool = nearby if nearby and draw.random() < 0.5 else [value for value in everywhere if value != right]
+    return Claim(about, draw.choice(pool), fact, False)
 
 
 def boolq(draw: random.Random) -> Row:
-    some = facts(draw, draw.choice([2, 3]))
-    asked, label = fact_or_altered(draw, some, 0.6)
-    question = f"did {asked.who} {asked.verb[0]} a {asked.colour} {asked.thing} in the {asked.place}"
-    return {"question": question, "passage": passage(some), "label": label}
+    some = facts(draw, 2)
+    asked = claim(draw, some, 0.6)
+    return {"question": asked.question(), "passage": passage(some), "label": asked.true}
 
 
 def rte(draw: random.Random) -> Row:
     some = facts(draw, draw.choice([1, 2]))
-    asked, label = fact_or_altered(draw, some, 0.5)
-    # A hypothesis says it in other words: a synonym, sometimes the kind for the thing.
-    thing = f"{asked.colour} {asked.thing}"
-    if draw.random() < 0.5 and (label or KIND_OF[asked.thing] not in {KIND_OF[f.thing] for f in some}):
-        thing = f"{asked.colour} {KIND_OF[asked.thing]}"
-    hypothesis = f"{asked.who} {asked.verb[2]} a {thing} in the {asked.place}."
-    told = {"premise": passage(some), "hypothesis": hypothesis}
-    return told | {"label": "entailment" if label else "not_entailment"}
+    claimed = claim(draw, some, 0.5)
+    # Sometimes the kind stands for the thing, where it can only mean this one.
+    kind = KIND_OF[claimed.fact.thing]
+    alone = [KIND_OF[fact.thing] for fact in some].count(kind) == 1
+    hypothesis = claimed.sentence(kind if alone and draw.random() < 0.4 else None)
+    label = "entailment" if claimed.true else "not_entailment"
+    return {"premise": passage(some), "hypothesis": hypothesis, "label": label}
 
 
 def cb(draw: random.Random) -> Row:
@@ -257,17 +236,17 @@ def copa(draw: random.Random) -> Row:
 
 
 def multirc(draw: random.Random) -> Row:
-    some = facts(draw, 3)
-    if draw.random() < 0.5:  # one person did two things, so a question can have two answers
+    some = facts(draw, draw.choice([2, 2, 3]))
+    if len(some) == 3:  # one person did two things, so a question can have two answers
         some[1].who = some[0].who
     questions = []
-    for who in draw.sample(sorted({fact.who for fact in some}), 2):
+    for who in sorted({fact.who for fact in some})[:2]:
         true = [f"a {f.colour} {f.thing}" for f in some if f.who == who]
         false = [f"a {f.colour} {f.thing}" for f in some if f.who != who]
         near = draw.choice([f for f in some if f.who == who])
         near_miss = f"a {draw.choice([c for c in COLOURS if c != near.colour])} {near.thing}"
         answers = [(text, 1) for text in true] + [(text, 0) for text in (*false, near_miss)]
-        answers = draw.sample(answers, 3) if len(true) == 1 else draw.sample(answers, 4)
+        answers = draw.sample(answers, min(3, len(answers)))
         if not any(label for _, label in answers):
             answers[0] = (true[0], 1)
         questions.append(
@@ -280,8 +259,8 @@ def multirc(draw: random.Random) -> Row:
 
 
 def record(draw: random.Random) -> Row:
-    some = facts(draw, 3)
-    first, highlight = some[:2], some[2]
+    some = facts(draw, draw.choice([2, 2, 3]))
+    first, highlight = some[:-1], some[-1]
     text = passage(first) + f"\n@highlight\n{highlight.sentence()}"
     asked = draw.choice(some)
     query = f"@placeholder {asked.verb[2]} the {asked.colour} {asked.thing}."
@@ -369,16 +348,17 @@ def text(draw: random.Random) -> str:
 
 
 def _retold(draw: random.Random) -> str:
-    some = facts(draw, draw.choice([2, 3]))
+    some = facts(draw, draw.choice([1, 2, 2]))
     again = [
         draw.choice(
             [
                 f"{f.who} {f.verb[2]} the {f.colour} {f.thing}.",
                 f"The {f.colour} {f.thing} was in the {f.place}.",
-                f"{f.who} had a {f.colour} {KIND_OF[f.thing]} in the {f.place}.",
+                f"{f.who} {f.verb[2]} the {KIND_OF[f.thing]}.",
+                f"The {f.thing} was {f.colour}.",
             ]
         )
-        for f in draw.sample(some, 2)
+        for f in draw.sample(some, min(2, len(some)))
     ]
     return passage(some) + " " + " ".join(again)
 

@@ -68,24 +68,56 @@ def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
     torch.testing.assert_close(*logits)  # the LSTM's kernels differ in the last bits without gradients
 
 
+def first_gradients(backbone, *runs):
+    """Of each run's parameters in the first step. Compared instead of the parameters after some steps, because
+    AdamW's first steps are as large for a gradient of rounding noise as for any other."""
+    pack = Pack(list(runs), backbone, accelerator_for(runs[0].config))
+    found = {}
+
+    def instead_of_stepping():
+        for run in runs:
+            found[run] = {name: p.grad.clone() for name, p in run.soft_prompt.named_parameters()}
+
+    pack.optimizer.step = instead_of_stepping
+    pack.active = {run: run.steps() for run in runs}
+    pack.step()
+    for run in runs:
+        run.progress.step = 0
+    return [found[run] for run in runs]
+
+
+def assert_gradients_close(ones, others):
+    for name, gradient in ones.items():
+        scale = gradient.abs().max().item()
+        torch.testing.assert_close(
+            gradient, others[name], rtol=1e-3, atol=1e-4 * scale, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
 def test_accumulation_equals_one_large_batch(configure, nano, tmp_path):
-    large = prepared(configure("task=rte", "trainer.batch_size=8", "lr=0.01", *SHORT), nano, tmp_path / "a")
-    small = prepared(
-        configure("task=rte", "trainer.batch_size=2", "trainer.accumulation=4", "lr=0.01", *SHORT), nano, tmp_path / "b"
-    )
-    fitted(nano, large), fitted(nano, small)
-    torch.testing.assert_close(large.soft_prompt.fold(), small.soft_prompt.fold(), rtol=1e-3, atol=1e-4)
-    assert large.progress.history[-1]["loss"] == pytest.approx(small.progress.history[-1]["loss"], rel=1e-4)
+    words = ["task=multirc", "protocol=superglue", "protocol.selection=reported", *SHORT]
+    large = prepared(configure(*words, "trainer.batch_size=8"), nano, tmp_path / "a")
+    small = prepared(configure(*words, "trainer.batch_size=2", "trainer.accumulation=4"), nano, tmp_path / "b")
+    assert_gradients_close(*first_gradients(nano, large), *first_gradients(nano, small))
 
 
-def test_a_run_in_a_pack_is_the_run_alone(configure, nano, tmp_path):
-    """Different lengths, variants, learning rates and seeds side by side change nothing for any of them."""
-    overrides = [
-        ["prompt=residual", "prompt.length=3", "lr=0.01"],
-        ["prompt=vanilla", "prompt.length=12", "lr=0.05", "seed=1"],
-        ["prompt=lstm", "prompt.length=5", "lr=0.001", "seed=2", "trainer.max_steps=2"],
-    ]
-    configs = [configure("task=cb", *SHORT, *words) for words in overrides]
+PACKED = [
+    ["prompt=residual", "prompt.length=3", "lr=0.01"],
+    ["prompt=vanilla", "prompt.length=12", "lr=0.05", "seed=1"],
+    ["prompt=lstm", "prompt.length=5", "lr=0.001", "seed=2", "trainer.max_steps=2"],
+]
+
+
+def test_a_run_in_a_pack_has_the_gradients_it_has_alone(configure, nano, tmp_path):
+    """Different lengths, variants and seeds side by side: each sees its own rows and nothing of the others."""
+    runs = [prepared(configure("task=cb", *SHORT, *words), nano, tmp_path / str(i)) for i, words in enumerate(PACKED)]
+    alone = [gradients for run in runs for gradients in first_gradients(nano, run)]
+    for one, other in zip(alone, first_gradients(nano, *runs), strict=True):
+        assert_gradients_close(one, other)
+
+
+def test_a_run_in_a_pack_ends_as_it_does_alone(configure, nano, tmp_path):
+    configs = [configure("task=cb", *SHORT, *words) for words in PACKED]
     alone = [prepared(config, nano, tmp_path / f"alone{i}") for i, config in enumerate(configs)]
     packed = [prepared(config, nano, tmp_path / f"packed{i}") for i, config in enumerate(configs)]
     for run in alone:
@@ -93,12 +125,11 @@ def test_a_run_in_a_pack_is_the_run_alone(configure, nano, tmp_path):
     fitted(nano, *packed)
     for one, other in zip(alone, packed, strict=True):
         assert one.progress.step == other.progress.step == one.total_steps
-        torch.testing.assert_close(one.soft_prompt.fold(), other.soft_prompt.fold(), rtol=1e-3, atol=1e-4)
-        assert one.progress.history[-1]["score"] == other.progress.history[-1]["score"]
+        assert one.progress.history[-1]["loss"] == pytest.approx(other.progress.history[-1]["loss"], rel=1e-2)
 
 
 def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nano, tmp_path):
-    configs = [configure("task=cb", *SHORT, "trainer.max_steps=12", lr) for lr in ("lr=1e38", "lr=0.01")]
+    configs = [configure("task=cb", *SHORT, "trainer.max_steps=12", lr) for lr in ("lr=1e30", "lr=0.01")]
     bad, good = (prepared(config, nano, tmp_path / config.task.name / str(config.lr)) for config in configs)
     pack = fitted(nano, bad, good)
     assert isinstance(pack.failures.pop(bad), NonFiniteLoss) and not pack.failures
@@ -106,7 +137,7 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
 
 
 def test_a_failed_run_leaves_a_record_that_says_so(configure, tmp_path):
-    config = configure("task=cb", "lr=1e38", *SHORT, "trainer.max_steps=12")
+    config = configure("task=cb", "lr=1e30", *SHORT, "trainer.max_steps=12")
     with pytest.raises(NonFiniteLoss, match="smaller lr"):
         train(config)
     (path,) = tmp_path.rglob("result.json")
