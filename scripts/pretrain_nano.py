@@ -281,6 +281,8 @@ def main() -> None:
     # Stored in bfloat16: half the bytes, and the rounding is far below what a prompt can feel.
     model.eval().to(torch.bfloat16).save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)
+    for file in options.out.iterdir():
+        file.chmod(0o644)  # the library writes weights for their owner alone
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one core each; threads would only wait
+
 import subprocess
 import sys
 from collections.abc import Callable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ def _start(run: Run) -> Any:
     import wandb  # slow to import, and not wanted in every run
 
     config = run.config
-    has_key = wandb.api.api_key is not None
+    has_key = wandb.login(prompt=False)
     if not has_key:
         log.info("W&B: no key, so this run is tracked offline (wandb login, or later wandb sync); tracking=none: off.")
-    run.progress.wandb_id = run.progress.wandb_id or wandb.util.generate_id()
+    run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
     Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
     return wandb.init(
         project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,

@@ -27,13 +27,14 @@ def test_labels_are_mixed(task):
 
 
 def test_boolq_answers_follow_from_the_passage():
-    """Independent reading of the texts: yes exactly if the asked fact stands in the passage."""
+    """Independent reading of the texts: yes exactly if what is asked stands in the passage."""
     infinitive = {past: verb for verb, past, _ in miniature.VERBS}
     for row in miniature.rows("boolq", "val"):
         told = set()
         for sentence in row["passage"].rstrip(".").split(". "):
-            who, verb, rest = sentence.split(" ", 2)
-            told.add(f"did {who} {infinitive[verb]} {rest}")
+            who, verb, _, colour, thing, _, _, place = sentence.split()
+            told |= {f"did {who} {infinitive[verb]} a {thing}", f"was the {thing} {colour}"}
+            told |= {f"was the {thing} in the {place}"}
         assert (row["question"] in told) == row["label"]
 
 
@@ -41,4 +42,4 @@ def test_record_answers_are_entities_of_the_passage():
     for row in miniature.rows("record", "val"):
         (example,) = TASKS["record"].parse(row)
         assert set(example.answers) <= set(example.fields["entities"]) <= set(miniature.NAMES)
-        assert len(example.fields["entities"]) == 3
+        assert len(example.fields["entities"]) >= 2
