@@ -15,7 +15,7 @@ import re
 import sys
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -76,14 +76,18 @@ def _fail(message: str) -> int:
 
 
 def _configuration_mistake(error: Exception) -> str:
-    """Hydra's complaint on one line, with the nearest existing key where a key is wrong."""
+    """Hydra's complaint in one line, with the choices there are, or the nearest existing key where a key is wrong."""
+    if isinstance(error, MissingConfigException) and error.options:
+        choices = [option for option in error.options if not option.startswith("schema")]
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    text = " ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
+    text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
     if not wrong:
-        return " ".join(str(error).split())
+        return f"{text}. --help lists all keys."
     keys = [*_keys(dataclasses.fields(Config)), *configuration.all_prompt_options()]
     near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "--help lists all keys."

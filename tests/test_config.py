@@ -77,8 +77,8 @@ def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
     [
         ("lrr=0.1", "no key lrr; did you mean lr?"),
         ("prompt.bottelneck=5", "no key prompt.bottelneck; did you mean prompt.bottleneck?"),
-        ("task=boolqq", "boolqq"),
-        ("lr=fast", "lr"),
+        ("task=boolqq", "There is no task=boolqq; choose one of: boolq, cb, copa"),
+        ("lr=fast", "lr=fast: Value 'fast' of type 'str' could not be converted to Float"),
         ("prompt.length=9999", "prompt.length=9999 is longer"),
         ("data.dir=/nowhere", "data.dir=/nowhere does not exist"),
         ("prompt.layers=3", "layers=3"),
