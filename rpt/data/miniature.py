@@ -191,13 +191,13 @@ def claim(draw: random.Random, some: list[Fact], p_true: float) -> Claim:
 
 
 def boolq(draw: random.Random) -> Row:
-    some = facts(draw, 2)
+    some = facts(draw, draw.choice([1, 2]))
     asked = claim(draw, some, 0.6)
     return {"question": asked.question(), "passage": passage(some), "label": asked.true}
 
 
 def rte(draw: random.Random) -> Row:
-    some = facts(draw, draw.choice([1, 2]))
+    some = facts(draw, draw.choice([1, 1, 2]))
     claimed = claim(draw, some, 0.5)
     # Sometimes the kind stands for the thing, where it can only mean this one.
     kind = KIND_OF[claimed.fact.thing]

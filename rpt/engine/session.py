@@ -101,7 +101,7 @@ class Session:
             "protocol": config.protocol.name,
             "data": {
                 "name": config.data.name,
-                "miniature": config.data.name == "mini" or config.backbone.name == "nano",
+                "miniature": config.data.name == "mini",
                 "fingerprint": data.fingerprint,
                 "train": len(data.train),
                 "select": len(data.select),

@@ -47,7 +47,8 @@ def overview(folder: Path) -> str:
 
 def _table(group: tuple, cells: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     miniature, backbone, protocol, epochs, length, lr, shots = group
-    title = f"{'MINIATURE, not comparable with SuperGLUE: ' if miniature else ''}{backbone}, protocol {protocol}, "
+    rows = "MINIATURE rows, not comparable with SuperGLUE" if miniature else "SuperGLUE"
+    title = f"{rows}: {backbone}, protocol {protocol}, "
     title += f"{length} tokens, lr {lr:g}, {epochs} epochs" + (f", {shots} shots" if shots else "")
     tasks = [task for task in TASKS if any(of_task == task for _, of_task in cells)]
     lines = [f"## {title}", f"| prompt | {' | '.join(tasks)} |", "|--" * (len(tasks) + 1) + "|"]

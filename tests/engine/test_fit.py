@@ -173,3 +173,14 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
         results.append(evaluate(nano, run.soft_prompt.fold(), run.report, run.config, accelerator))
     assert results[0].predictions == results[1].predictions
     assert results[0].scores == results[1].scores
+
+
+def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answer(configure, nano, tmp_path):
+    config = configure("task=cb", "trainer=paper", "data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=128")
+    run = prepared(config, nano, tmp_path)
+    fitted(nano, run)
+    assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
+    accelerator, prompt = accelerator_for(config), run.soft_prompt.fold()
+    padded = evaluate(nano, prompt, run.report, config, accelerator)
+    config.trainer.pad_to_max = False
+    assert evaluate(nano, prompt, run.report, config, accelerator).predictions == padded.predictions
