@@ -289,6 +289,34 @@ OUTSIDE_IDENTITY = (
 )  # fmt: skip
 
 
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration decides a run's numbers, but for the rows and the weights.
+
+    Args:
+        config: as `dataclasses.asdict` gives it, or as a record's config.yaml holds it; a key that came later than the
+            record has its default.
+    """
+    reparameterization = REPARAMETERIZATIONS.get(config["prompt"]["reparameterization"])
+    options = reparameterization_options(reparameterization) if reparameterization else {}
+    kept = _filled(config, dataclasses.asdict(Config()) | {"prompt": dataclasses.asdict(PromptConfig())})
+    kept["prompt"] = {name: default for name, (_, default) in options.items()} | kept["prompt"]
+    for key in OUTSIDE_IDENTITY:
+        *parents, last = key.split(".")
+        inner = kept
+        for parent in parents:
+            inner = inner[parent]
+        inner.pop(last)
+    return kept
+
+
+def _filled(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    merged = defaults | given
+    return {
+        key: _filled(value, defaults[key]) if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
+        for key, value in merged.items()
+    }
+
+
 def run_id(config: Config, rows: str, weights: str) -> str:
     """A short name that is equal for two runs exactly when they compute the same thing.
 
@@ -296,13 +324,7 @@ def run_id(config: Config, rows: str, weights: str) -> str:
         rows: fingerprint of the data.
         weights: fingerprint of the backbone.
     """
-    identity = dataclasses.asdict(config)
-    for key in OUTSIDE_IDENTITY:
-        *parents, last = key.split(".")
-        inner = identity
-        for parent in parents:
-            inner = inner[parent]
-        inner.pop(last)
+    identity = settings(dataclasses.asdict(config))
     identity |= {"rows": rows, "weights": weights, "precision": precision_of(config)}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     shots = f"-k{config.data.shots}" if config.data.shots else ""

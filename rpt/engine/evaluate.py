@@ -21,10 +21,11 @@ Prediction = int | str | None
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores in per cent; no_label counts predictions that are no answer of the task; rows per second."""
+    """scores in per cent; what each example earned, 0 to 1; predictions that are no answer of the task; rows/s."""
 
     scores: dict[str, float]
     predictions: list[Prediction]
+    credits: list[float]
     no_label: int
     rows_per_second: float
 
@@ -66,9 +67,11 @@ def evaluate(
             answers = reader(encoding, [encoded.examples[i] for i in rows])
         for i, answer in zip(rows, answers, strict=True):
             predictions[i] = answer
-    scores = task.score(encoded.examples, predictions, config.protocol.name)
+    protocol = config.protocol.name
+    scores = task.score(encoded.examples, predictions, protocol)
+    credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]
     elapsed = time.perf_counter() - began
-    return Evaluation(scores, predictions, predictions.count(None), len(order) / elapsed)
+    return Evaluation(scores, predictions, credits, predictions.count(None), len(order) / elapsed)
 
 
 def _argmax_reader(backbone: T5Backbone, task: Task, protocol: str) -> Any:

@@ -17,7 +17,7 @@ from rpt.config import Config, UsageError, precision_of, run_id
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.data.tokens import Encoded, encode_answers, encode_sources
-from rpt.engine.evaluate import evaluate
+from rpt.engine.evaluate import Evaluation, evaluate
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.run import Run, TrainingRows, new_soft_prompt
 from rpt.engine.tracking import Tracker
@@ -62,9 +62,11 @@ class Session:
             pack.fit()
             if run in pack.failures:
                 raise pack.failures[run]
-            result = self._result(run, accelerator)
+            reported = evaluate(self.backbone, run.best_prompt, run.report, config, accelerator)
+            result = self._result(run, reported)
             if run.best_prompt is not None:
                 save_prompt(record.prompt_path, run.best_prompt, metadata={"run": record.folder.name})
+            record.write_predictions(reported.predictions, reported.credits)
             record.write_result(result)
             record.checkpoint_path.unlink(missing_ok=True)
             tracker.finish(result["scores"])
@@ -80,15 +82,9 @@ class Session:
             if tracker is not None:  # the run was not finished: the next one of a sweep must not write into it
                 tracker.finish(failed=True)
 
-    def _result(self, run: Run, accelerator: Any) -> dict[str, Any]:
+    def _result(self, run: Run, reported: Evaluation) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data
         best = next(line for line in progress.history if line["step"] == progress.best_step)
-        if run.report is run.select:
-            keys = [key for key in best if key not in ("step", "epoch", "loss", "no_label", "constant")]
-            scores, no_label = {key: best[key] for key in keys}, best["no_label"]
-        else:
-            reported = evaluate(self.backbone, run.best_prompt, run.report, config, accelerator)
-            scores, no_label = reported.scores, reported.no_label
         progress.mark_time()
         prompt = run.soft_prompt
         training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
@@ -107,11 +103,11 @@ class Session:
                 "select": len(data.select),
                 "report": len(data.report),
             },
-            "scores": scores,
+            "scores": reported.scores,
             "majority": majority_scores(TASKS[config.task.name], data.train, data.report, config.protocol.name),
             "best": {"step": progress.best_step, "epoch": best["epoch"], "select_score": progress.best_score},
             "last": progress.history[-1],
-            "no_label": no_label,
+            "no_label": reported.no_label,
             "stopped": progress.stopped,
             "steps": progress.step,
             "effective_batch_size": config.trainer.batch_size * config.trainer.accumulation,

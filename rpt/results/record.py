@@ -4,6 +4,7 @@ A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     config.yaml         the whole configuration
     metrics.jsonl       one line per evaluation
     prompt.safetensors  the folded prompt of the best evaluation
+    predictions.json    that prompt's answer to each reported row, and what it earned
     result.json         written last: status "finished" or "failed", scores, counts, times, versions
 """
 
@@ -47,6 +48,7 @@ class Record:
         self.config_path = self.folder / "config.yaml"
         self.metrics_path = self.folder / "metrics.jsonl"
         self.prompt_path = self.folder / "prompt.safetensors"
+        self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
 
@@ -68,13 +70,19 @@ class Record:
         """All evaluations so far, one JSON line each (the whole file, so a resumed run never doubles a line)."""
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history).encode())
 
+    def write_predictions(self, predictions: list[int | str | None], credits: list[float]) -> None:
+        """Per reported example: the label's index (or the text) that was predicted, and its credit, 0 to 1."""
+        columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
+        write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
+
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
         """Forget everything of an earlier run (force=true, resume=never)."""
-        for path in (self.result_path, self.checkpoint_path, self.metrics_path, self.prompt_path, self.config_path):
+        own = (self.result_path, self.checkpoint_path, self.metrics_path, self.prompt_path, self.predictions_path)
+        for path in (*own, self.config_path):
             path.unlink(missing_ok=True)
 
 

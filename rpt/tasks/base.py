@@ -191,6 +191,10 @@ class Task:
         headline = self.paper_score if protocol == "paper" else self.superglue_score
         return percent | {"score": mean([percent[name] for name in headline])}
 
+    def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
+        """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1."""
+        return float(prediction is not None and prediction == example.label)
+
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions."""
         return {"accuracy": accuracy([example.label for example in examples], predictions)}

@@ -69,6 +69,11 @@ class WSC(Task):
         check_protocol(protocol)
         return text if protocol == "paper" else _same_referent(text, example.fields["span1_text"])
 
+    def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
+        if protocol == "paper":
+            return exact_match(prediction, example.answers)
+        return super().credit(example, prediction, protocol)
+
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         if protocol == "paper":
             pairs = zip(predictions, examples, strict=True)

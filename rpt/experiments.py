@@ -1,0 +1,90 @@
+"""Experiments: the grids of runs behind the paper's tables and figures (configs/experiment/, configs/scale/).
+
+`python -m rpt.train -m +experiment=figure4 scale=mini` trains one; here the same grid is laid out without training,
+for those who count its runs or look for their records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # what splits `a=1,2 b=3,4` for -m
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from rpt.config import Config, UsageError, config_folder, register, typed
+
+SCALES = ("paper", "mini")
+GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory))
+
+Point = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid of runs.
+
+    axes: every key of the grid and its values as they are written, e.g. {"prompt": ("vanilla", "residual"), ...};
+        a key with one value is an axis too, and "seed" is among them.
+    jobs: the configuration at each point, whose values stand in the order of the axes.
+    """
+
+    name: str
+    scale: str
+    axes: dict[str, tuple[str, ...]]
+    jobs: dict[Point, Config]
+
+    @property
+    def command(self) -> str:
+        """What trains it."""
+        return f"python -m rpt.train -m +experiment={self.name} scale={self.scale}"
+
+
+def names() -> list[str]:
+    """Every experiment there is: tables first."""
+    found = [path.stem for path in Path(config_folder(), "experiment").glob("*.yaml")]
+    return sorted(found, key=lambda name: (not name.startswith("table"), name))
+
+
+def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) -> Experiment:
+    """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it.
+
+    Raises:
+        UsageError: there is no such experiment or scale.
+    """
+    if name not in names():
+        raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
+    if scale not in SCALES:
+        raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
+    register()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        chosen = [f"+experiment={name}", f"scale={scale}"]
+        grid = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
+        parsed = OverridesParser.create().parse_overrides(
+            [f"{key}={value}" for key, value in grid.items()] + list(overrides)
+        )
+        (points,) = BasicSweeper.split_arguments(parsed, None)
+        settings = [dict(word.split("=", 1) for word in point) for point in points]
+        axes = {key: tuple(dict.fromkeys(point[key] for point in settings)) for key in settings[0]}
+
+        @lru_cache(None)
+        def composed(*words: str):
+            return compose("train", [*chosen, *words])
+
+        jobs = {}
+        for point in settings:
+            # A group's choice fills its own node alone, so that each is composed once and not once per run.
+            config = OmegaConf.create(composed())  # a copy
+            for key, value in point.items():
+                if key in GROUPS:
+                    config[key] = composed(f"{key}={value}")[key]
+            for key, value in point.items():
+                if key not in GROUPS:
+                    OmegaConf.update(config, key, yaml.safe_load(value))
+            jobs[tuple(point.values())] = typed(config)
+    return Experiment(name, scale, axes, jobs)

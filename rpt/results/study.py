@@ -1,0 +1,113 @@
+"""An experiment's grid beside the run records that stand in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rpt.config import Config, settings
+from rpt.experiments import Experiment, Point
+from rpt.results.record import RecordError, read_result
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished run.
+
+    result: what result.json holds. history: the lines of metrics.jsonl, one per evaluation.
+    credits: what each reported example earned, 0 to 1 (Task.credits), in the order of the rows; None if not kept.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+    history: list[dict[str, Any]]
+    credits: list[float] | None
+
+
+class Records:
+    """All finished records under `<results>/runs`.
+
+    problems: one line for each record that is left out, and why.
+    """
+
+    def __init__(self, results: Path):
+        self.problems: list[str] = []
+        self._by_settings: dict[str, list[Entry]] = defaultdict(list)
+        for path in sorted(Path(results).glob("runs/*/*/*/*/result.json")):
+            try:
+                result = read_result(path)
+                if result["status"] == "failed":
+                    self.problems.append(f"failed run {path.parent}: {result['error']}")
+                    continue
+                key = _key(
+                    yaml.safe_load((path.parent / "config.yaml").read_text("utf-8")), result["data"]["miniature"]
+                )
+                lines = (path.parent / "metrics.jsonl").read_text("utf-8").splitlines()
+                predictions = path.parent / "predictions.json"
+                credits = json.loads(predictions.read_text("utf-8"))["credits"] if predictions.exists() else None
+                entry = Entry(path.parent, result, [json.loads(line) for line in lines], credits)
+            except (RecordError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+                self.problems.append(f"left out {path.parent}: {type(error).__name__}: {error}")
+                continue
+            self._by_settings[key].append(entry)
+
+    def of(self, config: Config) -> Entry | None:
+        """The record of a run; of several (other weights, other rows, another precision) the latest."""
+        found = self._by_settings.get(_key(dataclasses.asdict(config), config.data.name == "mini"), [])
+        return max(found, key=lambda entry: entry.result["created"], default=None)
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment and those of its runs that are recorded, by their points."""
+
+    experiment: Experiment
+    entries: dict[Point, Entry]
+
+    @classmethod
+    def of(cls, experiment: Experiment, records: Records) -> Study:
+        found = {point: records.of(config) for point, config in experiment.jobs.items()}
+        return cls(experiment, {point: entry for point, entry in found.items() if entry is not None})
+
+    def at(self, values: dict[str, str]) -> dict[str, Entry]:
+        """The recorded runs of one cell by seed, e.g. at({"task": "cb", "prompt": "residual", "prompt.length": "10"}).
+
+        Raises:
+            KeyError: a key or value is not in the grid, or an axis of several values but the seed is left open.
+        """
+        axes = self.experiment.axes
+        for key, value in values.items():
+            if value not in axes[key]:
+                raise KeyError(f"{self.experiment.name} has no {key}={value}, only {', '.join(axes[key])}")
+        missing = [key for key, of in axes.items() if key not in values and key != "seed" and len(of) > 1]
+        if missing:
+            raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
+        cell = {}
+        for point, entry in self.entries.items():
+            named = dict(zip(axes, point, strict=True))
+            if all(named[key] == value for key, value in values.items()):
+                cell[named["seed"]] = entry
+        return cell
+
+    def mixtures(self) -> list[str]:
+        """One line for each task and backbone whose records stand on different rows or weights."""
+        found = defaultdict(set)
+        for entry in self.entries.values():
+            result = entry.result
+            found[f"rows of {result['task']}"].add(result["data"]["fingerprint"])
+            found[f"weights of {result['backbone']}"].add(result["backbone_fingerprint"])
+        return [
+            f"{self.experiment.name}: records differ in the {what} ({', '.join(sorted(prints))}); repeat the older runs"
+            for what, prints in found.items()
+            if len(prints) > 1
+        ]
+
+
+def _key(config: dict[str, Any], miniature: bool) -> str:
+    return json.dumps([settings(config), miniature], sort_keys=True)
