@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
+import math
 import os
 import re
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,6 +34,8 @@ configuration.register()
 def train(config: Config) -> float:
     """Run one configuration to its record and return its score; a finished record is returned as it is.
 
+    NaN if another process is training the same run.
+
     Raises:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
@@ -41,11 +46,15 @@ def train(config: Config) -> float:
     from rpt.engine.session import open_session
 
     session = open_session(config)
-    result = None if config.force else session.record.finished()
-    if result is not None:
-        log.info("Already recorded in %s (force=true trains again).", session.record.folder)
-    else:
-        result = session.run()
+    with session.record.claimed() as ours:
+        if not ours:
+            log.info("Another process trains this run (%s is locked); skipped.", session.record.folder)
+            return math.nan
+        result = None if config.force else session.record.finished()
+        if result is not None:
+            log.info("Already recorded in %s (force=true trains again).", session.record.folder)
+        else:
+            result = session.run()
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
         session.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
@@ -56,6 +65,9 @@ def train(config: Config) -> float:
 
 @hydra.main(version_base="1.3", config_path=configuration.config_folder(), config_name="train")
 def _job(cfg: DictConfig) -> float:
+    hydra_config = HydraConfig.get()
+    if "experiment" in hydra_config.runtime.choices and hydra_config.mode == RunMode.RUN:
+        raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
     return train(configuration.typed(cfg))
 
 

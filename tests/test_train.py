@@ -32,10 +32,14 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml",
         "metrics.jsonl",
+        "predictions.json",
         "prompt.safetensors",
         "result.json",
     }
     assert yaml.safe_load((folder / "config.yaml").read_text())["prompt"]["bottleneck"] == m
+    answers = json.loads((folder / "predictions.json").read_text())
+    assert len(answers["predictions"]) == len(answers["credits"]) == result["data"]["report"]
+    assert 100 * sum(answers["credits"]) / len(answers["credits"]) == pytest.approx(result["scores"]["accuracy"])
     assert "majority class" in done.stdout and "trained in all" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"results"}
     again = command(*miniature, "task=boolq", "prompt=residual", *QUICK)

@@ -165,7 +165,7 @@ class Pack:
 
     def maybe_read_losses(self, run: Run, bar: tqdm) -> None:
         if run.progress.step % READ_EVERY == 0 or run.evaluation_due():
-            loss = self._read_losses(run)
+            loss = self.read_losses(run)
             if not math.isfinite(loss):
                 message = (
                     f"the loss of {run.name} is {loss} by step {run.progress.step}; "
@@ -182,7 +182,7 @@ class Pack:
             score = {} if run.progress.best_score is None else {"best": f"{run.progress.best_score:.1f}"}
             bar.set_postfix({"loss": f"{loss:.3f}", **score}, refresh=False)
 
-    def _read_losses(self, run: Run) -> float:
+    def read_losses(self, run: Run) -> float:
         """Move the losses from the device into the run's progress; the latest one."""
         values = torch.stack(self._losses[run]).tolist() if self._losses[run] else [math.nan]
         self._losses[run].clear()
@@ -238,7 +238,7 @@ class Pack:
 
     def checkpoint(self, run: Run) -> None:
         if self._losses[run]:
-            self._read_losses(run)
+            self.read_losses(run)
         run.progress.mark_time()
         save_checkpoint(run, self.optimizer.optimizer)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rpt.backbones import T5Backbone
-from rpt.config import Config, UsageError, prompt_options
+from rpt.config import Config, TrainerConfig, UsageError, prompt_options
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Encoded, Tokens
 from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
@@ -61,6 +61,13 @@ class Progress:
         self._marked = now
 
 
+def planned_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
+    """Optimizer steps of an epoch over so many training rows, and of the whole run if nothing stops it earlier."""
+    per_epoch = -(-n_rows // (trainer.batch_size * trainer.accumulation))
+    total = per_epoch * trainer.epochs
+    return per_epoch, total if trainer.max_steps is None else min(total, trainer.max_steps)
+
+
 class Run:
     """A prompt being trained within a pack.
 
@@ -80,11 +87,7 @@ class Run:
         self.rows, self.select, self.report = rows, select, report
         self.progress = Progress()
         self.best_prompt: Tensor | None = None
-        rows_per_step = config.trainer.batch_size * config.trainer.accumulation
-        self.steps_per_epoch = -(-len(rows.sources) // rows_per_step)
-        self.total_steps = self.steps_per_epoch * config.trainer.epochs
-        if config.trainer.max_steps is not None:
-            self.total_steps = min(self.total_steps, config.trainer.max_steps)
+        self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows.sources))
         if soft_prompt is None:
             self.total_steps = 0
 

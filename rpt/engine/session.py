@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import resource
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import yaml
 
 from rpt.backbones import T5Backbone, load_backbone
-from rpt.config import Config, UsageError, precision_of, run_id
+from rpt.config import BackboneConfig, Config, UsageError, precision_of, run_id
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.data.tokens import Encoded, encode_answers, encode_sources
@@ -51,10 +52,8 @@ class Session:
             record.clear()
         tracker = None
         try:
-            accelerator = accelerator_for(config)
-            self.backbone.model.to(accelerator.device)
-            run = prepare_run(config, self.data, self.backbone, record)
-            pack = Pack([run], self.backbone, accelerator)
+            pack = self.prepared()
+            (run,) = pack.runs
             pack.resume()
             record.write_config(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
             _announce(run, self.backbone)
@@ -62,7 +61,7 @@ class Session:
             pack.fit()
             if run in pack.failures:
                 raise pack.failures[run]
-            reported = evaluate(self.backbone, run.best_prompt, run.report, config, accelerator)
+            reported = evaluate(self.backbone, run.best_prompt, run.report, config, pack.accelerator)
             result = self._result(run, reported)
             if run.best_prompt is not None:
                 save_prompt(record.prompt_path, run.best_prompt, metadata={"run": record.folder.name})
@@ -81,6 +80,12 @@ class Session:
         finally:
             if tracker is not None:  # the run was not finished: the next one of a sweep must not write into it
                 tracker.finish(failed=True)
+
+    def prepared(self) -> Pack:
+        """A pack of this run alone, at its first step."""
+        accelerator = accelerator_for(self.config)
+        self.backbone.model.to(accelerator.device)
+        return Pack([prepare_run(self.config, self.data, self.backbone, self.record)], self.backbone, accelerator)
 
     def _result(self, run: Run, reported: Evaluation) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data
@@ -110,6 +115,8 @@ class Session:
             "no_label": reported.no_label,
             "stopped": progress.stopped,
             "steps": progress.step,
+            "trained_rows": progress.trained_rows,
+            "evaluations": len(progress.history),
             "effective_batch_size": config.trainer.batch_size * config.trainer.accumulation,
             "parameters": {
                 "trained": prompt.trained_parameters if prompt else 0,
@@ -118,9 +125,9 @@ class Session:
             },
             "seconds": progress.seconds,
             "rows_per_second": {"train": training_rate, "evaluate": progress.evaluation_rows_per_second},
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": peak_memory(),
             "backbone_fingerprint": self.backbone.fingerprint,
-            "device": _device(),
+            "device": device_name(),
             "precision": precision_of(config),
             **environment(),
         }
@@ -132,13 +139,18 @@ def open_session(config: Config) -> Session:
     Raises:
         UsageError: rows or backbone cannot be had.
     """
-    task = TASKS[config.task.name]
-    data = split_examples(read_examples(config.data, task), task, config.data, config.protocol)
-    backbone = load_backbone(config.backbone, config.trainer.dropout)
+    data = read_data(config)
+    backbone = _loaded(*dataclasses.astuple(config.backbone), config.trainer.dropout)
     identity = run_id(config, data.fingerprint, backbone.fingerprint)
     runs = Path(config.results) / "runs"
     record = Record(runs / config.task.name / config.backbone.name / config.prompt.name / identity)
     return Session(config, data, backbone, record)
+
+
+@lru_cache(maxsize=1)  # the runs of a sweep mostly share their backbone, and none of them changes it
+def _loaded(*settings: Any) -> T5Backbone:
+    *backbone, dropout = settings
+    return load_backbone(BackboneConfig(*backbone), dropout)
 
 
 def prepare_run(config: Config, data: TaskData, backbone: T5Backbone, record: Record) -> Run:
@@ -152,11 +164,26 @@ def prepare_run(config: Config, data: TaskData, backbone: T5Backbone, record: Re
 
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
-    # A training example with several answers is a row for each.
-    targets = [(i, target) for i, example in enumerate(data.train) for target in task.targets(example, protocol)]
+    targets = training_targets(config, data)
     answers = encode_answers([target for _, target in targets], tokenizer, task.max_answer_tokens)
     rows = TrainingRows([train.sources[i] for i, _ in targets], answers)
     return Run(config, record, new_soft_prompt(config, backbone), rows, select, report)
+
+
+def training_targets(config: Config, data: TaskData) -> list[tuple[int, str]]:
+    """(index of the example, answer): a training example with several answers is a row for each."""
+    task, protocol = TASKS[config.task.name], config.protocol.name
+    return [(i, target) for i, example in enumerate(data.train) for target in task.targets(example, protocol)]
+
+
+def read_data(config: Config) -> TaskData:
+    """The run's examples.
+
+    Raises:
+        UsageError: they cannot be had.
+    """
+    task = TASKS[config.task.name]
+    return split_examples(read_examples(config.data, task), task, config.data, config.protocol)
 
 
 def _announce(run: Run, backbone: T5Backbone) -> None:
@@ -165,18 +192,18 @@ def _announce(run: Run, backbone: T5Backbone) -> None:
     trained = [(name, p) for name, p in run.soft_prompt.named_parameters()] if run.soft_prompt else []
     lines = [
         f"{run.name}: {len(run.rows.sources)} training rows, {run.total_steps} steps, "
-        f"{_device()}, {precision_of(run.config)}"
+        f"{device_name()}, {precision_of(run.config)}"
     ]
     lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in trained]
     lines.append(f"  trained in all {sum(p.numel() for _, p in trained):,}; frozen backbone {frozen:,}")
     log.info("\n".join(lines))
 
 
-def _device() -> str:
+def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Bytes: of the device where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()

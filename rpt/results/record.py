@@ -13,10 +13,14 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from rpt.files import write_atomically
 
@@ -25,6 +29,7 @@ REQUIRED = {
     "finished": {
         "schema": int, "status": str, "id": str, "task": str, "backbone": str, "prompt": str, "protocol": str,
         "data": dict, "scores": dict, "majority": dict, "best": dict, "parameters": dict, "seconds": float,
+        "trained_rows": int, "evaluations": int, "rows_per_second": dict, "peak_memory_bytes": int,
         "versions": dict, "device": str, "precision": str,
     },
     "failed": {"schema": int, "status": str, "id": str, "error": str},
@@ -51,6 +56,27 @@ class Record:
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
+
+    @contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Hold this record against other processes that pick the same run; yields False if one of them holds it.
+
+        The operating system lets go of the lock when its owner dies, however it dies.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            (self.folder / ".lock").unlink(missing_ok=True)
+            lock.release()
+            with suppress(OSError):
+                self.folder.rmdir()  # only if nothing came of the run
 
     def finished(self) -> dict[str, Any] | None:
         """The result, if this run has ended well; None if it has not run, is under way or has failed.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,19 @@ import yaml
 from rpt.config import Config, settings
 from rpt.experiments import Experiment, Point
 from rpt.results.record import RecordError, read_result
+from rpt.tasks import TASKS
 
 
 @dataclass(frozen=True)
 class Entry:
     """One finished run.
 
-    result: what result.json holds. history: the lines of metrics.jsonl, one per evaluation.
+    config: the whole configuration. result: what result.json holds. history: the lines of metrics.jsonl.
     credits: what each reported example earned, 0 to 1 (Task.credits), in the order of the rows; None if not kept.
     """
 
     folder: Path
+    config: dict[str, Any]
     result: dict[str, Any]
     history: list[dict[str, Any]]
     credits: list[float] | None
@@ -40,22 +44,26 @@ class Records:
         self.problems: list[str] = []
         self._by_settings: dict[str, list[Entry]] = defaultdict(list)
         for path in sorted(Path(results).glob("runs/*/*/*/*/result.json")):
+            where = path.parent.relative_to(results)
             try:
                 result = read_result(path)
                 if result["status"] == "failed":
-                    self.problems.append(f"failed run {path.parent}: {result['error']}")
+                    self.problems.append(_line(f"failed run {where}: {result['error']}", results))
                     continue
-                key = _key(
-                    yaml.safe_load((path.parent / "config.yaml").read_text("utf-8")), result["data"]["miniature"]
-                )
+                config = yaml.load((path.parent / "config.yaml").read_text("utf-8"), LOADER)
+                key = _key(config, result["data"]["miniature"])
                 lines = (path.parent / "metrics.jsonl").read_text("utf-8").splitlines()
                 predictions = path.parent / "predictions.json"
                 credits = json.loads(predictions.read_text("utf-8"))["credits"] if predictions.exists() else None
-                entry = Entry(path.parent, result, [json.loads(line) for line in lines], credits)
+                entry = Entry(path.parent, config, result, [json.loads(line) for line in lines], credits)
+                _check(entry)
             except (RecordError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-                self.problems.append(f"left out {path.parent}: {type(error).__name__}: {error}")
+                self.problems.append(_line(f"left out {where}: {type(error).__name__}: {error}", results))
                 continue
             self._by_settings[key].append(entry)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for entries in self._by_settings.values() for entry in entries)
 
     def of(self, config: Config) -> Entry | None:
         """The record of a run; of several (other weights, other rows, another precision) the latest."""
@@ -107,6 +115,40 @@ class Study:
             for what, prints in found.items()
             if len(prints) > 1
         ]
+
+
+def _check(entry: Entry) -> None:
+    """Refuse a record in which something that tables and figures stand on is missing or of the wrong type.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    result, number = entry.result, int | float
+    task = TASKS.get(result["task"])
+    headlines = {} if task is None else {"paper": set(task.paper_score), "superglue": set(task.superglue_score)}
+    own = headlines.pop(result["protocol"], set())
+    needed = {"score", *own, *(set(task.metrics if task else ()) - set().union(*headlines.values()))}
+    fields = {f"scores.{metric}": (result["scores"].get(metric), number) for metric in sorted(needed)}
+    fields |= {f"majority.{metric}": (value, number) for metric, value in result["majority"].items()}
+    fields |= {f"parameters.{kind}": (result["parameters"].get(kind), int) for kind in ("trained", "kept")}
+    fields |= {f"data.{key}": (result["data"].get(key), of) for key, of in (("miniature", bool), ("fingerprint", str))}
+    fields |= {key: (result.get(key), str) for key in ("created", "backbone_fingerprint")}
+    for line, written in enumerate(entry.history, start=1):
+        for metric, of in (("epoch", number), ("score", number), ("loss", number | None)):
+            fields[f"metrics.jsonl line {line}, {metric}"] = (written.get(metric), of)
+    if entry.credits is not None:
+        fields["credits"] = (entry.credits, list)
+        fields |= {f"credits[{i}]": (value, number) for i, value in enumerate(entry.credits)}
+    for name, (value, kind) in fields.items():
+        wrong_bool = isinstance(value, bool) and kind is not bool  # a bool is an int to Python
+        if not isinstance(value, kind) or wrong_bool or (isinstance(value, float) and not math.isfinite(value)):
+            wanted = {number: "a number", number | None: "a number"}.get(kind) or kind.__name__
+            raise ValueError(f"field {name} should be {wanted}, is {value!r:.80}")
+
+
+def _line(message: str, results: Path) -> str:
+    """One line, the same wherever the folder of results lies."""
+    return " ".join(message.replace(f"{results}/", "").split())
 
 
 def _key(config: dict[str, Any], miniature: bool) -> str:

@@ -1,6 +1,8 @@
 """Records on disk: whole or not there, checked when read."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +13,8 @@ from rpt.results.record import Record, RecordError, read_result
 FINISHED = {
     "status": "finished", "id": "x", "task": "cb", "backbone": "nano", "prompt": "vanilla", "protocol": "paper",
     "data": {"miniature": True, "report": 3}, "scores": {"score": 50.0}, "majority": {"score": 40.0}, "best": {},
-    "parameters": {}, "seconds": 1.0, "versions": {}, "device": "CPU", "precision": "fp32",
+    "parameters": {}, "seconds": 1.0, "trained_rows": 1, "evaluations": 1,
+    "rows_per_second": {}, "peak_memory_bytes": 1, "versions": {}, "device": "CPU", "precision": "fp32",
 }  # fmt: skip
 
 
@@ -64,3 +67,25 @@ def test_overview_keeps_miniature_apart_and_names_what_it_leaves_out(tmp_path):
     (real_table,) = [part for part in parts if "t5_base" in part]
     assert "| vanilla | 55.0 (2) |" in miniature_table and "| vanilla | 77.0 (1) |" in real_table
     assert "left out" in parts[-1] and str(broken) in parts[-1]
+
+
+def test_a_record_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+    """Another process takes the record and is killed while it holds it."""
+    code = (
+        "import sys, time; from pathlib import Path; from rpt.results.record import Record\n"
+        "with Record(Path(sys.argv[1])).claimed() as ours:\n"
+        "    print(ours, flush=True); time.sleep(60)"
+    )
+    record = Record(tmp_path / "r")
+    other = subprocess.Popen([sys.executable, "-c", code, str(record.folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "True\n"
+        with record.claimed() as ours:
+            assert not ours
+    finally:
+        other.kill()
+        other.wait()
+    with record.claimed() as ours:
+        assert ours
+        record.write_metrics([])
+    assert [path.name for path in record.folder.iterdir()] == ["metrics.jsonl"]

@@ -1,0 +1,210 @@
+"""What an experiment would cost, before it is run.
+
+    python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [other overrides]
+
+Prints how many runs each of the paper's tables and figures still needs, and an estimate of their time and memory on
+this machine, one run after another. The estimate stands on the records made on this machine and, for a kind of run
+without one, on a few measured steps. Without a name all experiments are planned; a run that several of them share is
+counted in each, and once in the total.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rpt import experiments
+from rpt.config import Config, UsageError, backbone_source, check, settings
+from rpt.data.splits import TaskData
+from rpt.engine.evaluate import evaluate
+from rpt.engine.run import planned_steps
+from rpt.engine.session import device_name, open_session, peak_memory, read_data, training_targets
+from rpt.hub import offline_unless_reachable
+from rpt.results.study import Records
+
+WARM_UP, MEASURED = 3, 12  # optimizer steps
+EVALUATED = 128  # rows
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What runs of one kind take on this machine.
+
+    training, evaluation: rows per second. start: seconds beside them. memory: peak bytes.
+    """
+
+    training: float
+    evaluation: float
+    start: float
+    memory: int
+
+
+def kind(config: dict[str, Any]) -> str:
+    """Runs of equal kind take equally long for a row; from a configuration as a record holds it."""
+    prompt = {key: value for key, value in config["prompt"].items() if not key.startswith("init")}
+    speed = ("batch_size", "precision", "dropout", "pad_to_max", "decode")
+    trainer = {key: config["trainer"][key] for key in speed}
+    names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
+    return json.dumps([*names, prompt, trainer], sort_keys=True)
+
+
+def measure(config: Config) -> Rates:
+    """Rates from a few steps and a part of the evaluation; nothing is recorded.
+
+    Raises:
+        UsageError: rows or backbone cannot be had.
+    """
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(dataclasses.replace(config, results=folder))
+        pack = session.prepared()
+        (run,) = pack.runs
+        start = time.perf_counter() - began
+        pack.active = {run: run.steps()}
+        for _ in range(min(WARM_UP, run.total_steps - 1)):
+            pack.step()
+        began, before = time.perf_counter(), run.progress.trained_rows
+        for _ in range(min(MEASURED, run.total_steps - run.progress.step)):
+            pack.step()
+        pack.read_losses(run)  # waits for the device
+        training = (run.progress.trained_rows - before) / (time.perf_counter() - began)
+        examples, sources = run.report.examples, run.report.sources
+        spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
+        some = dataclasses.replace(
+            run.report, examples=[examples[i] for i in spread], sources=[sources[i] for i in spread]
+        )
+        evaluated = evaluate(pack.backbone, run.soft_prompt.fold(), some, config, pack.accelerator)
+    return Rates(training, evaluated.rows_per_second, start, peak_memory())
+
+
+def remembered(results: list[dict[str, Any]]) -> Rates:
+    """Rates from the records of one kind of run."""
+
+    def start(result: dict[str, Any]) -> float:
+        rates = result["rows_per_second"]
+        evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
+        return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)
+
+    return Rates(
+        float(np.mean([result["rows_per_second"]["train"] for result in results])),
+        float(np.mean([result["rows_per_second"]["evaluate"] for result in results])),
+        float(np.mean([start(result) for result in results])),
+        max(result["peak_memory_bytes"] for result in results),
+    )
+
+
+def duration(config: Config, rates: Rates, data: TaskData) -> float:
+    """Seconds of a run from its start to its record, if nothing stops it early."""
+    n_rows = len(training_targets(config, data))
+    per_epoch, steps = planned_steps(config.trainer, n_rows)
+    evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
+    evaluated = evaluations * len(data.select) + len(data.report)
+    return rates.start + steps / per_epoch * n_rows / rates.training + evaluated / rates.evaluation
+
+
+class Planner:
+    """Estimates runs; every kind of run is measured once, every task's rows are read once."""
+
+    def __init__(self, records: Records):
+        self._results = defaultdict(list)
+        for entry in records:
+            if entry.result["device"] == device_name() and entry.result["rows_per_second"]["train"]:
+                self._results[kind(entry.config)].append(entry.result)
+        self._rates: dict[str, Rates] = {}
+        self._data: dict[str, TaskData] = {}
+
+    def unknown(self, configs: list[Config]) -> int:
+        """How many kinds of run among them will have to be measured."""
+        return len({kind(dataclasses.asdict(config)) for config in configs} - self._results.keys())
+
+    def estimate(self, config: Config) -> tuple[float, int]:
+        """Seconds and peak bytes of a run.
+
+        Raises:
+            UsageError: rows or backbone cannot be had.
+        """
+        which = kind(dataclasses.asdict(config))
+        if which not in self._rates:
+            known = self._results.get(which)
+            self._rates[which] = remembered(known) if known else measure(config)
+        rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
+        if rows not in self._data:
+            self._data[rows] = read_data(config)
+        return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
+
+
+def plan(names: list[str], scale: str, overrides: list[str], results: Path) -> str:
+    """The table that the command prints.
+
+    Raises:
+        UsageError: there is no such experiment, scale or key, or a run of it could not start here.
+    """
+    records = Records(results)
+    grids = [experiments.lay_out(name, scale, tuple(overrides)) for name in names]
+    missing = {
+        grid.name: {_identity(config): config for config in grid.jobs.values() if records.of(config) is None}
+        for grid in grids
+    }
+    needed = {key: config for of_grid in missing.values() for key, config in of_grid.items()}
+    for config in needed.values():
+        check(config)
+    if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
+        offline_unless_reachable()
+    planner, costs = Planner(records), {}
+    kinds = planner.unknown(list(needed.values()))
+    for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
+        costs[key] = planner.estimate(config)
+
+    lines = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
+    rows = [(grid.name, len(grid.jobs), list(missing[grid.name])) for grid in grids]
+    if len(grids) > 1:
+        every = {_identity(config) for grid in grids for config in grid.jobs.values()}
+        rows.append(("in total", len(every), list(needed)))
+    for name, n_runs, keys in rows:
+        time_ = _clock(sum(costs[key][0] for key in keys))
+        memory = f"{max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
+        lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
+    commands = [f"  {grid.command} {' '.join(overrides)}".rstrip() for grid in grids if missing[grid.name]]
+    return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
+
+
+def _identity(config: Config) -> str:
+    return json.dumps(settings(dataclasses.asdict(config)), sort_keys=True)
+
+
+def _clock(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def main() -> None:
+    """The command line."""
+    logging.getLogger("rpt").setLevel(logging.WARNING)
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(f"{__doc__.strip()}\n\nExperiments: {', '.join(experiments.names())}")
+        return
+    names = [word for word in words if "=" not in word] or experiments.names()
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    scale, results = given.pop("scale", "paper"), Path(given.pop("results", "results"))
+    try:
+        print(plan(names, scale, [f"{key}={value}" for key, value in given.items()], results))
+    except UsageError as error:
+        sys.exit(f"rpt: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Experiments: the grid that is laid out is the grid that Hydra trains; sweeps that are killed, or started twice."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from rpt import experiments
+from rpt.config import UsageError, check, config_folder, typed
+
+# A corner of figure 4's grid, made small.
+CORNER = ["-m", "+experiment=figure4", "scale=mini", "task=cb", "lr=0.01,0.3", "seed=0,1", "prompt.length=4"]
+QUICK = ["data.shots=8", "trainer.epochs=4", "trainer.checkpoint_every=1"]
+
+
+@pytest.mark.parametrize("scale", experiments.SCALES)
+@pytest.mark.parametrize("name", experiments.names())
+def test_every_run_laid_out_is_what_hydra_composes(name, scale):
+    grid = experiments.lay_out(name, scale)
+    assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        for point in random.Random(name).sample(list(grid.jobs), 3):
+            words = [f"{key}={value}" for key, value in zip(grid.axes, point, strict=True)]
+            composed = typed(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
+            assert composed == grid.jobs[point]
+            check(composed)
+            assert (composed.data.name == "mini") == (composed.backbone.name == "nano") == (scale == "mini")
+
+
+def test_axes_can_be_given_anew():
+    grid = experiments.lay_out("figure4", "mini", ("task=cb,wic", "lr=0.3", "trainer.epochs=2"))
+    assert grid.axes["task"] == ("cb", "wic") and grid.axes["lr"] == ("0.3",) and len(grid.jobs) == 2 * 2 * 3
+    assert {config.trainer.epochs for config in grid.jobs.values()} == {2}
+
+
+def test_an_unknown_name_is_named_with_the_choices():
+    with pytest.raises(UsageError, match="no experiment figure9; choose one of: table1, .*figure6"):
+        experiments.lay_out("figure9")
+    with pytest.raises(UsageError, match="no scale huge; choose one of: paper, mini"):
+        experiments.lay_out("table1", "huge")
+
+
+def test_an_experiment_is_a_sweep(command):
+    done = command("+experiment=figure4", "scale=mini")
+    assert done.returncode == 2 and "add -m" in done.stderr and "Traceback" not in done.stderr
+
+
+def outcomes(folder):
+    """What every record of a sweep says, without times and machine."""
+    found = {}
+    for path in folder.rglob("result.json"):
+        result = json.loads(path.read_text())
+        told = {key: result[key] for key in ("status", "scores", "best", "last", "steps", "trained_rows")}
+        found[result["id"]] = told, (path.parent / "metrics.jsonl").read_text()
+        yaml.safe_load((path.parent / "config.yaml").read_text())
+        json.loads((path.parent / "predictions.json").read_text())
+    return found
+
+
+@pytest.fixture
+def start(tmp_path, miniature):
+    def started(results, *words):
+        where = [word for word in miniature if word.startswith("data.cache")] + [f"results={tmp_path / results}"]
+        command = [sys.executable, "-m", "rpt.train", *CORNER, *QUICK, *where, *words]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    return started
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
+    unbroken = start("unbroken")
+    assert unbroken.wait(240) == 0, unbroken.stdout.read()
+    expected = outcomes(tmp_path / "unbroken")
+    assert len(expected) == 8
+
+    killed = start("killed")
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("killed/**/result.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert 3 <= len(outcomes(tmp_path / "killed")) < 8
+    both = [start("killed"), start("killed")]
+    said = "".join(process.communicate(timeout=240)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0], said
+    assert outcomes(tmp_path / "killed") == expected
+    trained = len(expected) - said.count("goes on from")  # a run says once what it trains
+    assert said.count("trained in all") <= len(expected) and trained > 0
+    assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers(start, tmp_path, launcher):
+    options = {"joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": ["hydra.launcher.timeout_min=5"]}[launcher]
+    sweep = start("out", f"hydra/launcher={launcher}", *options, "prompt=residual")
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode == 0, said
+    assert {told["status"] for told, _ in outcomes(tmp_path / "out").values()} == {"finished"}
+    assert len(outcomes(tmp_path / "out")) == 4

@@ -1,0 +1,52 @@
+"""What an experiment would cost: counted exactly, estimated from records or from measured steps."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rpt import plan
+from rpt.results.study import Records
+from rpt.train import train
+
+WORDS = ["data.shots=8", "trainer.epochs=2", "prompt.length=4", "seed=0,1"]
+
+
+def planned(miniature, *words):
+    cache = [word for word in miniature if word.startswith("data.cache")]
+    results = next(word.removeprefix("results=") for word in miniature if word.startswith("results="))
+    return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *words], results)
+
+
+def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, monkeypatch):
+    first = planned(miniature).splitlines()
+    assert first[1].split()[:4] == ["figure4", "4", "0", "4"]
+    assert first[-1].strip().startswith("python -m rpt.train -m +experiment=figure4 scale=mini task=cb lr=0.3")
+    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1"))
+    assert planned(miniature).splitlines()[1].split()[:4] == ["figure4", "4", "1", "3"]
+
+    def never(_):
+        raise AssertionError("measured although a record of this kind is there")
+
+    monkeypatch.setattr(plan, "measure", never)
+    assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
+
+
+def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tmp_path):
+    config = configure("task=cb", "prompt=residual", "data.shots=8", "trainer.epochs=3")
+    train(config)
+    (entry,) = Records(tmp_path / "results")
+    seconds, memory = plan.Planner(Records(tmp_path / "results")).estimate(config)
+    assert seconds == pytest.approx(entry.result["seconds"], rel=0.5)
+    assert memory == entry.result["peak_memory_bytes"]
+
+
+def test_rates_are_measured_without_leaving_a_record(configure, tmp_path):
+    rates = plan.measure(configure("task=rte", "prompt=residual", "data.shots=32"))
+    assert rates.training > 0 and rates.evaluation > 0 and rates.memory > 2**20
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_the_command_names_what_it_does_not_know():
+    done = subprocess.run([sys.executable, "-m", "rpt.plan", "table9"], capture_output=True, text=True)
+    assert done.returncode == 1 and "There is no experiment table9; choose one of: table1" in done.stderr
