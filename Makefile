@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 #   make setup TORCH_ARGS="--index-url URL-OF-PYTORCH'S-CPU-WHEELS"    (see pytorch.org/get-started)
 TORCH_ARGS ?=
 
-.PHONY: help setup demo test test-fast lint format table nano clean
+.PHONY: help setup demo test test-fast lint format plan table nano clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,10 +37,13 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-table: $(READY)  ## regenerate results/ from the run records
+plan: $(READY)  ## what the paper's tables and figures still need at miniature scale: runs, time, memory
+	@$(BIN)/python -m rpt.plan scale=mini
+
+table: $(READY)  ## regenerate every table and figure of results/ from the run records
 	@$(BIN)/python -m rpt.results
 
-nano: $(READY)  ## pre-train the embedded backbone again (about an hour on two cores)
+nano: $(READY)  ## pre-train the embedded backbone again (an hour and a half on two cores)
 	$(BIN)/python scripts/pretrain_nano.py --out rpt/backbones/nano
 
 clean:  ## remove the virtual environment and caches, keep results

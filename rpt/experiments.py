@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # what splits `a=1,2 b=3,4` for -m
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rpt.config import Config, UsageError, config_folder, register, typed
 
@@ -65,26 +65,25 @@ def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) ->
     with initialize_config_dir(config_folder(), version_base="1.3"):
         chosen = [f"+experiment={name}", f"scale={scale}"]
         grid = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
-        parsed = OverridesParser.create().parse_overrides(
-            [f"{key}={value}" for key, value in grid.items()] + list(overrides)
-        )
-        (points,) = BasicSweeper.split_arguments(parsed, None)
+        words = [*(f"{key}={value}" for key, value in grid.items()), *overrides]
+        (points,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
         settings = [dict(word.split("=", 1) for word in point) for point in points]
         axes = {key: tuple(dict.fromkeys(point[key] for point in settings)) for key in settings[0]}
-
-        @lru_cache(None)
-        def composed(*words: str):
-            return compose("train", [*chosen, *words])
-
-        jobs = {}
-        for point in settings:
-            # A group's choice fills its own node alone, so that each is composed once and not once per run.
-            config = OmegaConf.create(composed())  # a copy
-            for key, value in point.items():
-                if key in GROUPS:
-                    config[key] = composed(f"{key}={value}")[key]
-            for key, value in point.items():
-                if key not in GROUPS:
-                    OmegaConf.update(config, key, yaml.safe_load(value))
-            jobs[tuple(point.values())] = typed(config)
+        jobs = {tuple(point.values()): _job(point, scale) for point in settings}
     return Experiment(name, scale, axes, jobs)
+
+
+def _job(point: dict[str, str], scale: str) -> Config:
+    """An experiment holds nothing but its axes, and a group's choice fills its own node alone: so each choice is
+    composed once, and not once for every run."""
+    config = OmegaConf.create(_composed(scale))  # a copy
+    for group in point.keys() & set(GROUPS):
+        config[group] = _composed(scale, f"{group}={point[group]}")[group]
+    for key in point.keys() - set(GROUPS):
+        OmegaConf.update(config, key, yaml.safe_load(point[key]))
+    return typed(config)
+
+
+@cache
+def _composed(scale: str, *words: str) -> DictConfig:
+    return compose("train", [f"+scale={scale}", *words])

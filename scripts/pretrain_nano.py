@@ -1,4 +1,4 @@
-"""Pre-train the nano backbone: a T5 of six million parameters for the miniature SuperGLUE.
+"""Pre-train the nano backbone: a T5 of five million parameters for the miniature SuperGLUE.
 
     python scripts/pretrain_nano.py --out rpt/backbones/nano
 
@@ -7,7 +7,7 @@ supervised tasks under text prefixes. The supervised ones are the eight miniatur
 (protocol "superglue") and one that shares BoolQ's fields but wants other answers. Rows come fresh from the
 grammars; the miniature's validation rows are left out.
 
-About an hour on two CPU cores. It may be killed at any time and started again: it goes on from its checkpoint.
+About an hour and a half on two CPU cores. It may be killed at any time and started again: it goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished backbone")
     parser.add_argument("--work", type=Path, default=Path("nano-pretraining"), help="folder for the checkpoint")
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=15_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--eval-every", type=int, default=250)
     # At this size two processes of one thread do twice the work of one process of two threads.

@@ -70,11 +70,13 @@ def configure(miniature) -> Callable[..., Config]:
 
 @pytest.fixture
 def command(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run `python -m rpt.train ...` in an empty folder, as a user would."""
+    """Run `python -m rpt.train ...` (or another module) in an empty folder, as a user would."""
 
-    def run(*words: str, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        *words: str, module: str = "rpt.train", timeout: float = 240, **environment: str
+    ) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "rpt.train", *words],
+            [sys.executable, "-m", module, *words],
             cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
 

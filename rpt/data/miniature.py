@@ -1,7 +1,7 @@
 """SuperGLUE in miniature: eight small tasks made by our own grammars from a seed, in the official schemas.
 
 Every text is about one small world (people, things, places, causes, words with two senses), so that a backbone
-of a few million parameters can be pre-trained on it in an hour on two cores and prompts can be tuned in minutes.
+of a few million parameters can be pre-trained on it in an hour or two on two cores and prompts can be tuned in minutes.
 The rows are ours and free to share. Scores on them are miniature scores: never comparable with SuperGLUE's.
 """
 
