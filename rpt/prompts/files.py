@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from rpt.files import write_atomically
 
 KEY = "prompt_embeddings"  # peft's name
 
@@ -33,20 +33,7 @@ def save_prompt(
         raise ValueError(f"the head's {KEY!r} would overwrite the prompt in {path}; give it another name")
     tensors = {KEY: prompt, **(head or {})}
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in tensors.items()}
-    content = save(tensors, metadata={"format": "pt", **(metadata or {})})
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, for only then is replacing atomic; tempfile's would be its owner's alone to read.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(Path(path), save(tensors, metadata={"format": "pt", **(metadata or {})}))
 
 
 def load_prompt(path: str | Path) -> Tensor:
