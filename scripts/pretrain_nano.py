@@ -7,7 +7,8 @@ supervised tasks under text prefixes. The supervised ones are the eight miniatur
 (protocol "superglue") and one that shares BoolQ's fields but wants other answers. Rows come fresh from the
 grammars; the miniature's validation rows are left out.
 
-About an hour and a half on two CPU cores. It may be killed at any time and started again: it goes on from its checkpoint.
+About an hour and a half on two CPU cores. It may be killed at any time and started again: it goes on from its
+checkpoint.
 """
 
 from __future__ import annotations
