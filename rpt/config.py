@@ -13,6 +13,7 @@ import inspect
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def config_folder() -> str:
     return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
 
 
+@cache  # each call would make the prompts' classes anew, unequal to the ones before
 def register() -> None:
     """Put the schemas into Hydra's store; a reparameterization's options come from its constructor's signature."""
     store = ConfigStore.instance()

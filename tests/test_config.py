@@ -9,7 +9,8 @@ from rpt.config import UsageError, check, config_folder, prompt_options, run_id,
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
 
 FOLDER = Path(config_folder())
-CHOICES = sorted(f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml"))
+GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
+CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in group.glob("*.yaml"))
 
 
 def composed(*overrides):
@@ -103,8 +104,10 @@ def test_help_names_groups_and_keys(command):
     for word in ("lr: 0.3", "bottleneck: 250", "python -m rpt.train"):
         assert word in shown
     choices = {line.split()[0]: line for line in shown.splitlines() if line.startswith("  ") and line.split()}
-    for path in FOLDER.glob("*/*.yaml"):
-        assert path.stem in choices[path.parent.name], path
+    for group in GROUPS:
+        for path in group.glob("*.yaml"):
+            assert path.stem in choices[group.name], path
+    assert "+experiment=figure4" in shown and "+experiment" in choices
 
 
 def test_identity_of_a_run():

@@ -15,6 +15,7 @@ from rpt.config import Config
 from rpt.data.batches import pad
 from rpt.data.tokens import Encoded, encode_answers
 from rpt.tasks import TASKS, Example, Task
+from rpt.tasks.metrics import clean
 
 Prediction = int | str | None
 
@@ -76,11 +77,11 @@ def evaluate(
 
 def _argmax_reader(backbone: T5Backbone, task: Task, protocol: str) -> Any:
     """Reads the label whose words are the greedy answer, without generating (DESIGN, decision 4)."""
-    # Answers are compared after lower-casing (PROTOCOL), so a label's other spellings count as that label.
+    # Answers are compared after `clean` (PROTOCOL), so a label's other spellings count as that label: "notentailment".
     spellings = [
         (spelling, label)
         for label, word in enumerate(task.verbalizers(protocol))
-        for spelling in dict.fromkeys([word, word.lower(), word.capitalize()])
+        for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
     ]
     candidates = encode_answers([spelling for spelling, _ in spellings], backbone.tokenizer)
 

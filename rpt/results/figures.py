@@ -249,6 +249,8 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
             values = {"backbone": backbone, "prompt": prompt}
             cells = [cell(study, values | {"task": task}, {}) for task in tasks] + [average(study, values, {})]
             there = [(i + (k - (len(prompts) - 1) / 2) * width, one) for i, one in enumerate(cells) if one.n]
+            if not there:
+                continue
             xs, means = [x for x, _ in there], [one.mean for _, one in there]
             hatch = ("", "///", "...", "")[k % 4]
             ax.bar(xs, means, width * 0.92, color=color, alpha=0.75, hatch=hatch, edgecolor="white", linewidth=0,
@@ -263,7 +265,7 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
         ax.axvline(len(tasks) - 0.5, color="#AAAAAA", linewidth=0.8)
         ax.set_xticks(range(len(tasks) + 1), labels=[*map(title, tasks), "average"], fontsize=9)
         ax.grid(axis="x", visible=False)
-        ax.set(title=title(backbone), ylabel="score (%)", ylim=(0, 100), xlim=(-0.55, len(tasks) + 0.55))
+        ax.set(title=title(backbone), ylabel="score (%)", ylim=(0, 104), xlim=(-0.55, len(tasks) + 0.55))
     _legend_of_bars(figure, grid[0][0])
     caption = "Table 1 as bars. Score on each task, 10 prompt tokens"
     return figure, f"{caption} ({', '.join(map(title, backbones))}): {SPREAD}; the line is the majority class."
