@@ -1,5 +1,6 @@
 """Training: what moves and what does not, accumulation, packs, failures."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -167,10 +168,11 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
     run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path)
     fitted(nano, run)
     accelerator = accelerator_for(run.config)
+    some = dataclasses.replace(run.report, examples=run.report.examples[:120], sources=run.report.sources[:120])
     results = []
     for decode in ("argmax", "generate"):
         run.config.trainer.decode = decode
-        results.append(evaluate(nano, run.soft_prompt.fold(), run.report, run.config, accelerator))
+        results.append(evaluate(nano, run.soft_prompt.fold(), some, run.config, accelerator))
     assert results[0].predictions == results[1].predictions
     assert results[0].scores == results[1].scores
 
