@@ -21,7 +21,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## residual prompt tuning on the miniature BoolQ, no network, under three minutes
-	$(BIN)/python -m rpt.train task=boolq prompt=residual backbone=nano data=mini tracking=none
+	$(BIN)/python -m rpt.train task=boolq prompt=residual backbone=nano data=mini tracking=none \
+		results=outputs/demo
 
 test: $(READY)  ## the whole suite
 	$(BIN)/pytest -m ''
