@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 
 import pytest
 import yaml
@@ -76,14 +77,29 @@ def test_real_rows(command, shared, tmp_path, cache, task, report):
         assert round(result["majority"]["score"], 2) == 62.17
 
 
-def readme_commands():
+def readme_commands(program):
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line.startswith("python -m rpt")]
+    return [line for line in lines if line.startswith(program)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", readme_commands())
+@pytest.mark.parametrize("line", readme_commands("make"))
+def test_readme_targets_run(line, command, tmp_path):
+    """What a target does after its set-up, but for its length; the tests themselves are what `make test` runs."""
+    dry = subprocess.run([*line.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    own = dry.stdout.replace("\\\n", " ").splitlines()[-1]
+    if line == "make test":
+        assert own.split() == [".venv/bin/pytest", "-m", "''"]
+        return
+    _, _, module, *words = shlex.split(own)
+    done = command(*words, *(QUICK if module == "rpt.train" else []), module=module)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path)) == (module == "rpt.train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", readme_commands("python -m rpt"))
 def test_readme_commands_run(line, command, miniature, tmp_path, shared):
     """As written, but for what this machine lacks (the hub's rows and weights) and for their length."""
     _, _, module, *words = shlex.split(line)
