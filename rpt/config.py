@@ -91,6 +91,12 @@ class TrainerConfig:
 
 
 @dataclass
+class PackConfig:
+    max_runs: int = 16  # trained together by hydra/launcher=packed
+    max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
+
+
+@dataclass
 class ProtocolConfig:
     name: str = MISSING  # paper | superglue: text formats, answers and headline metric
     selection: str = "reported"  # rows that choose the best checkpoint: reported (validation) | held_out (of training)
@@ -114,6 +120,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    pack: PackConfig = field(default_factory=PackConfig)
     lr: float = 0.3  # constant learning rate of prompt and network
     seed: int = 0  # initialisation, order of rows, dropout
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<prompt>/<id>
@@ -182,10 +189,12 @@ def backbone_source(backbone: BackboneConfig) -> str:
 
 
 def precision_of(config: Config) -> str:
-    """fp32, bf16 or fp16: what `auto` means on this machine."""
+    """fp32, bf16 or fp16: what `auto` means on this machine, bf16 wherever it has units for it."""
     if config.trainer.precision != "auto":
         return config.trainer.precision
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16") else "fp32"
 
 
 CHOICES = {
@@ -205,6 +214,7 @@ CHOICES = {
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
+    "pack.max_runs", "pack.max_tokens",
 )  # fmt: skip
 MIN_TEXT_TOKENS = 32  # room that a prompt has to leave for the text
 
@@ -287,7 +297,7 @@ def _existing(path: str | None, key: str, what: str) -> None:
 OUTSIDE_IDENTITY = (
     "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "trainer.name", "trainer.precision",
-    "trainer.eval_batch_size", "trainer.checkpoint_every",
+    "trainer.eval_batch_size", "trainer.checkpoint_every", "pack",
 )  # fmt: skip
 
 

@@ -26,9 +26,10 @@ import numpy as np
 from tqdm import tqdm
 
 from rpt import experiments
-from rpt.config import Config, UsageError, backbone_source, check, settings
+from rpt.config import Config, TrackingConfig, UsageError, backbone_source, check, precision_of, settings
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
+from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.run import planned_steps
 from rpt.engine.session import device_name, open_session, peak_memory, read_data, training_targets
 from rpt.hub import offline_unless_reachable
@@ -52,13 +53,17 @@ class Rates:
     memory: int
 
 
-def kind(config: dict[str, Any]) -> str:
+def kind(config: dict[str, Any], precision: str) -> str:
     """Runs of equal kind take equally long for a row; from a configuration as a record holds it."""
     prompt = {key: value for key, value in config["prompt"].items() if not key.startswith("init")}
-    speed = ("batch_size", "precision", "dropout", "pad_to_max", "decode")
+    speed = ("batch_size", "dropout", "pad_to_max", "decode")
     trainer = {key: config["trainer"][key] for key in speed}
     names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
-    return json.dumps([*names, prompt, trainer], sort_keys=True)
+    return json.dumps([*names, prompt, trainer, precision], sort_keys=True)
+
+
+def _kind(config: Config) -> str:
+    return kind(dataclasses.asdict(config), precision_of(config))
 
 
 def measure(config: Config) -> Rates:
@@ -69,11 +74,11 @@ def measure(config: Config) -> Rates:
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(dataclasses.replace(config, results=folder))
-        pack = session.prepared()
-        (run,) = pack.runs
+        config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
+        session, accelerator = open_session(config), accelerator_for(config)
+        run, pack = session.begin(), Pack(session.backbone, accelerator)
         start = time.perf_counter() - began
-        pack.active = {run: run.steps()}
+        pack.join([run])
         for _ in range(min(WARM_UP, run.total_steps - 1)):
             pack.step()
         began, before = time.perf_counter(), run.progress.trained_rows
@@ -86,7 +91,7 @@ def measure(config: Config) -> Rates:
         some = dataclasses.replace(
             run.report, examples=[examples[i] for i in spread], sources=[sources[i] for i in spread]
         )
-        evaluated = evaluate(pack.backbone, run.soft_prompt.fold(), some, config, pack.accelerator)
+        evaluated = evaluate(session.backbone, run.soft_prompt.fold(), some, config, accelerator)
     return Rates(training, evaluated.rows_per_second, start, peak_memory())
 
 
@@ -121,14 +126,16 @@ class Planner:
     def __init__(self, records: Records):
         self._results = defaultdict(list)
         for entry in records:
-            if entry.result["device"] == device_name() and entry.result["rows_per_second"]["train"]:
-                self._results[kind(entry.config)].append(entry.result)
+            result = entry.result
+            alone = result.get("trained_together", 1) == 1  # in a pack a run takes its share of the time
+            if alone and result["device"] == device_name() and result["rows_per_second"]["train"]:
+                self._results[kind(entry.config, result["precision"])].append(result)
         self._rates: dict[str, Rates] = {}
         self._data: dict[str, TaskData] = {}
 
     def unknown(self, configs: list[Config]) -> int:
         """How many kinds of run among them will have to be measured."""
-        return len({kind(dataclasses.asdict(config)) for config in configs} - self._results.keys())
+        return len({_kind(config) for config in configs} - self._results.keys())
 
     def estimate(self, config: Config) -> tuple[float, int]:
         """Seconds and peak bytes of a run.
@@ -136,7 +143,7 @@ class Planner:
         Raises:
             UsageError: rows or backbone cannot be had.
         """
-        which = kind(dataclasses.asdict(config))
+        which = _kind(config)
         if which not in self._rates:
             known = self._results.get(which)
             self._rates[which] = remembered(known) if known else measure(config)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import logging
-import math
 import os
 import re
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,11 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rpt import config as configuration
 from rpt.config import Config, UsageError
-from rpt.hub import offline_unless_reachable
 from rpt.results.record import RecordError
 
-log = logging.getLogger("rpt")
 configuration.register()
+sys.path.append(str(Path(__file__).parent / "plugins"))  # Hydra looks for launchers in packages named hydra_plugins
 
 
 def train(config: Config) -> float:
@@ -40,27 +38,13 @@ def train(config: Config) -> float:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
     configuration.check(config)
-    if "hub" in (config.data.name, configuration.backbone_source(config.backbone)):
-        offline_unless_reachable()
     # Imported here so that a wrong configuration is refused before the slow libraries are loaded.
-    from rpt.engine.session import open_session
+    from rpt.engine.sweep import train_all
 
-    session = open_session(config)
-    with session.record.claimed() as ours:
-        if not ours:
-            log.info("Another process trains this run (%s is locked); skipped.", session.record.folder)
-            return math.nan
-        result = None if config.force else session.record.finished()
-        if result is not None:
-            log.info("Already recorded in %s (force=true trains again).", session.record.folder)
-        else:
-            result = session.run()
-    log.info(
-        "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        session.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
-        result["protocol"], ", miniature" if result["data"]["miniature"] else "", session.record.folder,
-    )  # fmt: skip
-    return result["scores"]["score"]
+    (outcome,) = train_all([config])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 @hydra.main(version_base="1.3", config_path=configuration.config_folder(), config_name="train")

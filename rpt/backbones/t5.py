@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from rpt.config import BackboneConfig, UsageError, backbone_source
 from rpt.hub import WAYS_ON
 
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NO_LABEL = -100  # fills labels to equal length and carries no loss
 
 
@@ -58,6 +59,23 @@ class T5Backbone:
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+    def place(self, device: torch.device, precision: str) -> None:
+        """Move to the device, and round the weights of the linear layers to where autocast would at every step.
+
+        The output layer keeps float32: it may be the embedding table itself, which prompts start from.
+        """
+        self.model.to(device)
+        if precision == "fp32":
+            return
+        output = self.model.get_output_embeddings()
+        for module in self.model.modules():
+            if isinstance(module, nn.Linear) and module is not output:
+                module.to(DTYPES[precision])
+        if (
+            device.type == "cpu"
+        ):  # torch's fused attention is slower than the plain one there in bf16, backward fourfold
+            self.model.set_attn_implementation("eager")
 
     def train(self, mode: bool = True) -> None:
         """Dropout on only where it was asked for."""

@@ -34,3 +34,18 @@ def pad(rows: list[list[int]], fill: int, width: int | None = None) -> torch.Ten
     """Right-padded ids [B, T], T the longest row or `width`."""
     width = width or max(map(len, rows))
     return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
+
+
+def within(widths: list[tuple[int, int]], max_tokens: float) -> list[tuple[int, int]]:
+    """Cut rows into consecutive passes [first, last) of at most so many tokens, padding included, or of one row.
+
+    Args:
+        widths: of each row its (prompt, text) lengths; each of the two is padded to the longest in the pass.
+    """
+    passes, first, prompt, text = [], 0, 0, 0
+    for i, (own_prompt, own_text) in enumerate(widths):
+        prompt, text = max(prompt, own_prompt), max(text, own_text)
+        if i > first and (prompt + text) * (i + 1 - first) > max_tokens:
+            passes.append((first, i))
+            first, prompt, text = i, own_prompt, own_text
+    return [*passes, (first, len(widths))]

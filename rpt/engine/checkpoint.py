@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -20,15 +21,11 @@ from rpt.config import UsageError
 from rpt.engine.run import Progress, Run
 from rpt.files import write_atomically
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW keeps for each parameter
 
-
-def save_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(run: Run) -> None:
     """Write the run's whole state, atomically."""
     tensors = {f"parameter.{name}": value for name, value in run.soft_prompt.named_parameters()}
-    for name, value in run.soft_prompt.named_parameters():
-        state = optimizer.state.get(value, {})
-        tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
+    tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:
         tensors["best_prompt"] = run.best_prompt
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -36,7 +33,7 @@ def save_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> None:
     write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
 
 
-def load_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> bool:
+def load_checkpoint(run: Run) -> bool:
     """Bring the run back to where its checkpoint left it; False if there is none.
 
     Raises:
@@ -45,23 +42,19 @@ def load_checkpoint(run: Run, optimizer: torch.optim.Optimizer) -> bool:
     path = run.record.checkpoint_path
     if not path.exists():
         return False
-    tensors, progress = _read(path)
-    parameters = dict(run.soft_prompt.named_parameters())
-    stored = {
-        name.removeprefix("parameter."): value for name, value in tensors.items() if name.startswith("parameter.")
-    }
-    if {n: tuple(v.shape) for n, v in stored.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
+    tensors, run.progress = _read(path)
+    run.best_prompt = tensors.pop("best_prompt", None)
+    stored = defaultdict(dict)
+    for key, value in tensors.items():
+        kind, _, name = key.partition(".")
+        stored[kind][name] = value
+    values, parameters = stored.pop("parameter", {}), dict(run.soft_prompt.named_parameters())
+    if {n: tuple(v.shape) for n, v in values.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
         raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")
     with torch.no_grad():
         for name, value in parameters.items():
-            value.copy_(stored[name])
-            if f"exp_avg.{name}" in tensors:
-                # AdamW keeps its step count on the CPU and its moments beside the parameter.
-                optimizer.state[value] = {
-                    moment: tensors[f"{moment}.{name}"].to("cpu" if moment == "step" else value.device)
-                    for moment in MOMENTS
-                }
-    run.best_prompt, run.progress = tensors.get("best_prompt"), progress
+            value.copy_(values[name])
+            run.moments[name] = {moment: of[name] for moment, of in stored.items() if name in of}
     return True
 
 

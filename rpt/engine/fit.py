@@ -10,13 +10,14 @@ import math
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.nn.functional import pad as pad_tensor
@@ -25,11 +26,11 @@ from tqdm import tqdm
 from rpt.backbones import T5Backbone
 from rpt.backbones.t5 import NO_LABEL
 from rpt.config import Config, precision_of
-from rpt.data.batches import pad
-from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
+from rpt.data.batches import pad, within
+from rpt.engine.checkpoint import save_checkpoint
 from rpt.engine.evaluate import evaluate
 from rpt.engine.run import Run
-from rpt.engine.tracking import Tracker
+from rpt.engine.stack import Stack, shape_of
 
 log = logging.getLogger(__name__)
 READ_EVERY = 10  # steps between readings of the losses: each one makes the processor wait for the device
@@ -51,60 +52,52 @@ def accelerator_for(config: Config) -> Accelerator:
 
 
 class Pack:
-    """Runs that are trained together.
+    """Runs that are trained together. They share backbone, task, protocol and trainer; each has its own prompt, rows,
+    learning rate and seed, and its numbers are those that it would have alone.
 
     Args:
-        runs: they share backbone, task and trainer; each has its own prompt, rows, learning rate and seed.
         backbone: frozen.
         accelerator: device and precision.
+        max_runs: at most so many at once.
+        max_tokens: at most so many in one forward pass, padding included; a step takes as many passes as it needs.
     """
 
-    def __init__(self, runs: list[Run], backbone: T5Backbone, accelerator: Accelerator):
-        self.runs, self.backbone, self.accelerator = runs, backbone, accelerator
-        self.trainer = runs[0].config.trainer
-        groups = [group for run in runs if run.soft_prompt for group in run.parameter_groups()]
-        self.optimizer = None
-        if groups:
-            adamw = torch.optim.AdamW(groups, eps=self.trainer.eps, weight_decay=self.trainer.weight_decay)
-            self.optimizer = accelerator.prepare_optimizer(adamw)
-        self.failures: dict[Run, Exception] = {}
-        self.trackers: dict[Run, Tracker] = {}  # of the runs that are tracked
-        self._losses: dict[Run, list[Tensor]] = {run: [] for run in runs}
+    def __init__(self, backbone: T5Backbone, accelerator: Accelerator, max_runs: int = 1, max_tokens: float = math.inf):
+        self.backbone, self.accelerator = backbone, accelerator
+        self.max_runs, self.max_tokens = max_runs, max_tokens
+        self.active: dict[Run, Iterator[np.ndarray]] = {}
+        self.stacks: list[Stack] = []
+        self.optimizers: list[AcceleratedOptimizer] = []
+        self._losses: dict[Run, list[Tensor]] = defaultdict(list)
 
-    def resume(self) -> None:
-        """Every run goes on from its checkpoint, if it has one."""
-        for run in self.runs:
-            if run.soft_prompt and run.config.resume == "auto" and load_checkpoint(run, self.optimizer.optimizer):
-                log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
+    def fit(self, waiting: Iterator[Run]) -> Iterator[Run]:
+        """Train the runs to their ends; each is yielded when it is over, and one that waits takes its place.
 
-    def fit(self) -> None:
-        """Train every run to its end; a run whose loss is not finite ends in `failures`, the others go on.
+        A run whose loss is not finite is over too, with its `failure`; the others go on.
 
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
         """
-        self.active = {run: run.steps() for run in self.runs if run.progress.stopped is None}
-        for run in [run for run in self.active if run.soft_prompt is None]:
-            self.evaluate(run)
-            self.leave(run, "nothing to train")
-        total = sum(run.total_steps for run in self.runs)
-        done = sum(run.progress.step for run in self.runs)
-        with (
-            _caught_signals() as caught,
-            tqdm(total=total, initial=done, desc=self.runs[0].name, unit="step", disable=None, smoothing=0.05) as bar,
-        ):
-            while self.active:
+        with _caught_signals() as caught, tqdm(unit="step", disable=None, smoothing=0.05, total=0) as bar:
+            while True:
+                yield from self._filled_up(waiting, bar)
+                if not self.active:
+                    return
                 began = time.perf_counter()
                 stepped = self.step()
                 for run in stepped:
                     self.maybe_read_losses(run, bar)  # waits for the device, so its time belongs to training
-                seconds = time.perf_counter() - began
+                share = (time.perf_counter() - began) / len(stepped)
                 bar.update(len(stepped))
                 for run in stepped:
-                    run.progress.training_seconds += seconds
+                    run.progress.training_seconds += share
+                    run.progress.seconds += share
                     self.maybe_evaluate(run, bar)
                     self.maybe_checkpoint(run)
-                if caught and self.active:
+                ended = [run for run in stepped if run.progress.stopped is not None]
+                self._leave(ended)
+                yield from ended
+                if caught:
                     for run in self.active:
                         self.checkpoint(run)
                     log.warning(
@@ -112,56 +105,126 @@ class Pack:
                     )
                     raise Interrupted(128 + caught[0])
 
+    def _filled_up(self, waiting: Iterator[Run], bar: tqdm) -> Iterator[Run]:
+        """Let waiting runs take the free places; yields those that are over already."""
+        joining = []
+        while len(self.active) + len(joining) < self.max_runs and (run := next(waiting, None)) is not None:
+            if run.soft_prompt is None:
+                self.evaluate(run)
+                run.progress.stopped = "nothing to train"
+            if run.progress.stopped is not None:
+                yield run
+            else:
+                joining.append(run)
+        if joining:
+            self.join(joining)
+            bar.total += sum(run.total_steps for run in joining)
+            bar.update(sum(run.progress.step for run in joining))
+            bar.set_description(joining[0].name if len(self.active) == 1 else f"{len(self.active)} runs together")
+
+    def join(self, runs: list[Run]) -> None:
+        """The runs take part from the next step on."""
+        self.active |= {run: run.steps() for run in runs}
+        for run in self.active:
+            run.progress.together = max(run.progress.together, len(self.active))
+        self._restack()
+
+    def _leave(self, runs: list[Run]) -> None:
+        for run in runs:
+            del self.active[run], self._losses[run]
+        if runs:
+            self._restack()
+
+    def _restack(self) -> None:
+        alike = defaultdict(list)
+        for run in self.active:
+            alike[shape_of(run)].append(run)
+        self.stacks = [Stack(runs) for runs in alike.values()]
+        self.optimizers = [
+            AcceleratedOptimizer(stack.optimizer, device_placement=False, scaler=self.accelerator.scaler)
+            for stack in self.stacks
+        ]
+
     def step(self) -> list[Run]:
         """One optimizer step of every active run; returns them."""
-        rows = {run: next(steps) for run, steps in self.active.items()}
+        runs = [run for stack in self.stacks for run in stack.runs]
+        rows = [next(self.active[run]) for run in runs]
         self.backbone.train()
+        if len(runs) == 1:  # the backbone's own dropout, which is only on in a pack of one
+            runs[0].seed_step()
         # phi runs once per step, whatever the number of rows and forward passes: the passes collect their gradients
-        # in a detached copy of the prompts, and one backward then takes them through phi.
-        prompts = []
-        for run in rows:
-            run.seed_step()
-            prompts.append(run.soft_prompt())
-        copies = [prompt.detach().requires_grad_() for prompt in prompts]
-        for run, loss in zip(rows, self._forward_backward(rows, copies), strict=True):
+        # in a detached table of the prompts, and one backward then takes them through phi. A shorter prompt is filled
+        # up on the left with zeros, which are masked.
+        prompts = [stack() for stack in self.stacks]
+        longest = max(prompt.shape[1] for prompt in prompts)
+        table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts]).requires_grad_()
+        losses = self._forward_backward(runs, rows, table)
+        gradients = table.grad.split([len(prompt) for prompt in prompts])
+        torch.autograd.backward(
+            prompts, [g[:, longest - p.shape[1] :] for g, p in zip(gradients, prompts, strict=True)]
+        )
+        for stack, optimizer in zip(self.stacks, self.optimizers, strict=True):
+            clip = stack.runs[0].config.trainer.clip
+            if clip is not None:
+                self.accelerator.unscale_gradients(optimizer)
+                stack.clip(clip)
+            optimizer.step()
+            optimizer.zero_grad()
+        for run, of_run, loss in zip(runs, rows, losses, strict=True):
             self._losses[run].append(loss)
-        torch.autograd.backward(prompts, [copy.grad for copy in copies])
-        if self.trainer.clip is not None:
-            self.accelerator.unscale_gradients(self.optimizer)
-            for run in rows:
-                torch.nn.utils.clip_grad_norm_(run.soft_prompt.parameters(), self.trainer.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        for run in rows:
             run.progress.step += 1
-            run.progress.trained_rows += len(rows[run])
-        return list(rows)
+            run.progress.trained_rows += len(of_run)
+        return runs
 
-    def _forward_backward(self, rows: dict[Run, np.ndarray], copies: list[Tensor]) -> Tensor:
-        """Gradients of every run's mean loss over its answer tokens into `copies`; the losses [R], detached."""
-        device, pad_id = self.backbone.device, self.backbone.tokenizer.pad_token_id
-        tokens = torch.tensor([sum(len(run.rows.answers[i]) for i in rows[run]) for run in rows], device=device)
-        longest = max(len(copy) for copy in copies)
-        losses = torch.zeros(len(rows), device=device)
-        for start in range(0, max(map(len, rows.values())), self.trainer.batch_size):
-            part = [
-                (r, run, i) for r, run in enumerate(rows) for i in rows[run][start : start + self.trainer.batch_size]
-            ]
-            width = self.runs[0].config.backbone.max_tokens - longest if self.trainer.pad_to_max else None
-            ids = pad([run.rows.sources[i] for _, run, i in part], pad_id, width).to(device)
-            labels = pad([run.rows.answers[i] for _, run, i in part], NO_LABEL).to(device)
-            of_run = torch.tensor([r for r, _, _ in part], device=device)
-            # A shorter prompt is filled up on the left with masked zeros, next to nothing it could disturb.
-            stacked = torch.stack([pad_tensor(copy, (0, 0, longest - len(copy), 0)) for copy in copies])
-            mask = torch.stack([torch.arange(longest, device=device) >= longest - len(copy) for copy in copies])
-            with self.accelerator.autocast():
-                encoding = self.backbone.encode(stacked[of_run], mask[of_run].long(), ids)
-                row_losses = self.backbone.answer_losses(encoding, labels)
-            # Over the tokens of the whole step, so that accumulation gives what one large batch gives.
-            run_losses = torch.zeros_like(losses).index_add(0, of_run, row_losses) / tokens
-            self.accelerator.backward(run_losses.sum())
-            losses += run_losses.detach()
+    def _forward_backward(self, runs: list[Run], rows: list[np.ndarray], table: Tensor) -> Tensor:
+        """Gradients of every run's mean loss over its answer tokens into `table` [R, N, d]; the losses [R], detached.
+
+        If the device's memory does not suffice, the passes are halved, now and from here on.
+        """
+        while True:
+            try:
+                return self._passes(runs, rows, table)
+            except torch.OutOfMemoryError:
+                if self.max_tokens <= runs[0].config.backbone.max_tokens:  # a single row may be as long
+                    raise
+                total = sum(len(of_run) for of_run in rows) * runs[0].config.backbone.max_tokens
+                self.max_tokens = min(self.max_tokens, total) // 2
+            table.grad = None  # outside of the handler, whose exception holds on to the memory
+            torch.cuda.empty_cache()
+            log.warning("Out of memory; passes of at most %d tokens from here on.", self.max_tokens)
+
+    def _passes(self, runs: list[Run], rows: list[np.ndarray], table: Tensor) -> Tensor:
+        device, trainer = table.device, runs[0].config.trainer
+        answer_tokens = [sum(len(run.rows.answers[i]) for i in own) for run, own in zip(runs, rows, strict=True)]
+        answer_tokens = torch.tensor(answer_tokens, device=device)
+        lengths = torch.tensor([run.config.prompt.length for run in runs], device=device)
+        losses = torch.zeros(len(runs), device=device)
+        for start in range(0, max(map(len, rows)), trainer.batch_size):
+            part = [(r, run, i) for r, run in enumerate(runs) for i in rows[r][start : start + trainer.batch_size]]
+            # Rows of similar length meet, whichever run they belong to.
+            part.sort(key=lambda piece: (piece[1].config.prompt.length, len(piece[1].rows.sources[piece[2]])))
+            widths = [(run.config.prompt.length, len(run.rows.sources[i])) for _, run, i in part]
+            for first, last in within(widths, self.max_tokens):
+                losses += self._pass(part[first:last], table, lengths, answer_tokens)
         return losses
+
+    def _pass(self, part: list[tuple[int, Run, int]], table: Tensor, lengths: Tensor, answer_tokens: Tensor) -> Tensor:
+        """One forward and backward pass over (run's number, run, row); its share of the losses [R]."""
+        device, config, pad_id = table.device, part[0][1].config, self.backbone.tokenizer.pad_token_id
+        longest = max(run.config.prompt.length for _, run, _ in part)
+        width = config.backbone.max_tokens - longest if config.trainer.pad_to_max else None
+        ids = pad([run.rows.sources[i] for _, run, i in part], pad_id, width).to(device)
+        labels = pad([run.rows.answers[i] for _, run, i in part], NO_LABEL).to(device)
+        of_run = torch.tensor([r for r, _, _ in part], device=device)
+        prompts = table[of_run, table.shape[1] - longest :]
+        mask = torch.arange(longest, device=device) >= longest - lengths[of_run, None]
+        with self.accelerator.autocast():
+            encoding = self.backbone.encode(prompts, mask.long(), ids)
+            row_losses = self.backbone.answer_losses(encoding, labels)
+        # Over the tokens of the whole step, so that several passes give what one large batch gives.
+        losses = torch.zeros(len(table), device=device).index_add(0, of_run, row_losses) / answer_tokens
+        self.accelerator.backward(losses.sum())
+        return losses.detach()
 
     def maybe_read_losses(self, run: Run, bar: tqdm) -> None:
         if run.progress.step % READ_EVERY == 0 or run.evaluation_due():
@@ -171,14 +234,13 @@ class Pack:
                     f"the loss of {run.name} is {loss} by step {run.progress.step}; "
                     "try a smaller lr, trainer.clip=1, or trainer.precision=fp32"
                 )
-                self.failures[run] = NonFiniteLoss(message)
+                run.failure, run.progress.stopped = NonFiniteLoss(message), message
                 run.record.checkpoint_path.unlink(missing_ok=True)  # going on from it would fail again
-                self.leave(run, message, failed=True)
                 return
             line = {"loss": loss, "lr": run.config.lr, "network_lr": run.config.trainer.network_lr or run.config.lr}
             if run.progress.training_seconds:
                 line["rows_per_second"] = run.progress.trained_rows / run.progress.training_seconds
-            self.track(run, line)
+            run.track(line)
             score = {} if run.progress.best_score is None else {"best": f"{run.progress.best_score:.1f}"}
             bar.set_postfix({"loss": f"{loss:.3f}", **score}, refresh=False)
 
@@ -192,23 +254,23 @@ class Pack:
         return values[-1]
 
     def maybe_evaluate(self, run: Run, bar: tqdm) -> None:
-        if run not in self.active or not run.evaluation_due():
+        if run.failure is not None or not run.evaluation_due():
             return
         self.evaluate(run)
-        progress, patience = run.progress, self.trainer.patience
+        progress, patience = run.progress, run.config.trainer.patience
         last = progress.history[-1]
         bar.write(
             f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, "
             f"score {last['score']:.2f}, best {progress.best_score:.2f}"
         )
         if progress.step == run.total_steps:
-            self.leave(run, "all steps done")
+            progress.stopped = "all steps done"
         elif patience is not None and progress.evaluations_since_best >= patience:
-            self.leave(run, f"no better score in {patience} evaluations")
+            progress.stopped = f"no better score in {patience} evaluations"
 
     def evaluate(self, run: Run) -> None:
         """Score the run's prompt as it is now, on the rows that choose; keep it if it is the best so far."""
-        progress = run.progress
+        progress, began = run.progress, time.perf_counter()
         prompt = run.soft_prompt.fold() if run.soft_prompt else None
         result = evaluate(self.backbone, prompt, run.select, run.config, self.accelerator)
         if result.constant:
@@ -225,33 +287,20 @@ class Pack:
             run.best_prompt = None if prompt is None else prompt.cpu()
         else:
             progress.evaluations_since_best += 1
-        self.track(run, {f"eval/{name}": value for name, value in line.items() if value is not None})
+        run.track({f"eval/{name}": value for name, value in line.items() if value is not None})
         run.record.write_metrics(progress.history)
-
-    def track(self, run: Run, line: dict[str, Any]) -> None:
-        if run in self.trackers:
-            self.trackers[run].log(line, run.progress.step)
+        progress.seconds += time.perf_counter() - began
 
     def maybe_checkpoint(self, run: Run) -> None:
-        if run in self.active and (run.progress.step % self.trainer.checkpoint_every == 0 or run.evaluation_due()):
+        if run.failure is None and (
+            run.progress.step % run.config.trainer.checkpoint_every == 0 or run.evaluation_due()
+        ):
             self.checkpoint(run)
 
     def checkpoint(self, run: Run) -> None:
         if self._losses[run]:
             self.read_losses(run)
-        run.progress.mark_time()
-        save_checkpoint(run, self.optimizer.optimizer)
-
-    def leave(self, run: Run, why: str, failed: bool = False) -> None:
-        """The run is over and takes no more part; its optimizer state goes with it."""
-        run.progress.stopped = why
-        run.progress.mark_time()
-        del self.active[run]
-        if self.optimizer is not None:
-            inner = self.optimizer.optimizer
-            inner.param_groups[:] = [group for group in inner.param_groups if group["run"] != id(run)]
-            if run.soft_prompt and not failed:
-                save_checkpoint(run, inner)  # kept until the record is written
+        save_checkpoint(run)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from rpt.backbones import T5Backbone
 from rpt.config import Config, TrainerConfig, UsageError, prompt_options
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Encoded, Tokens
+from rpt.engine.tracking import Tracker
 from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
 from rpt.results.record import Record
 from rpt.tasks import TASKS
@@ -37,9 +37,11 @@ class TrainingRows:
 class Progress:
     """Where a run stands; with the tensors of its checkpoint, all that a resumed run needs to know."""
 
-    step: int = 0  # optimizer steps done
-    seconds: float = 0.0  # wall time, earlier processes included
+    step: int = 0  # steps done
+    updates: int = 0  # of the optimizer; fp16 leaves some steps out
+    seconds: float = 0.0  # wall time, earlier processes included; of time spent on several runs its share
     training_seconds: float = 0.0  # of it in optimizer steps
+    together: int = 1  # the most runs that it was ever trained together with, itself included
     trained_rows: int = 0
     evaluation_rows_per_second: float = 0.0  # of the latest evaluation
     loss_sum: float = 0.0  # since the latest evaluation
@@ -50,15 +52,6 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
     stopped: str | None = None  # why it is over
     wandb_id: str | None = None
-
-    def __post_init__(self) -> None:
-        self._marked = time.perf_counter()
-
-    def mark_time(self) -> None:
-        """Add the time since the last call (or since this process took the run up)."""
-        now = time.perf_counter()
-        self.seconds += now - self._marked
-        self._marked = now
 
 
 def planned_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
@@ -86,7 +79,10 @@ class Run:
         self.config, self.record, self.soft_prompt = config, record, soft_prompt
         self.rows, self.select, self.report = rows, select, report
         self.progress = Progress()
+        self.moments: dict[str, dict[str, Tensor]] = {}  # the optimizer's, by parameter
         self.best_prompt: Tensor | None = None
+        self.failure: Exception | None = None
+        self.tracker: Tracker | None = None
         self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows.sources))
         if soft_prompt is None:
             self.total_steps = 0
@@ -106,20 +102,20 @@ class Run:
             order = epoch_steps(lengths, rows_per_step, self.config.seed, epoch, trainer.order)
             yield from order[done : done + self.total_steps - self.progress.step]
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW groups: the prompt table and the network may have different learning rates."""
-        rates = {"prompt": self.config.lr, "network": self.config.trainer.network_lr or self.config.lr}
-        return [
-            {"params": parameters, "lr": rates[kind], "run": id(self)}
-            for kind, parameters in self.soft_prompt.parameter_groups().items()
-            if parameters
-        ]
+    def lr_of(self, parameter: str) -> float:
+        """The prompt table and the network may have different learning rates."""
+        network_lr = self.config.trainer.network_lr
+        return self.config.lr if parameter == "table" or network_lr is None else network_lr
 
     def evaluation_due(self) -> bool:
         """After every so many epochs, and after the last step."""
         at = self.progress.step
         epochs, rest = divmod(at, self.steps_per_epoch)
         return at == self.total_steps or (rest == 0 and epochs % self.config.trainer.eval_every == 0)
+
+    def track(self, line: dict[str, Any]) -> None:
+        if self.tracker is not None:
+            self.tracker.log(line, self.progress.step)
 
     def seed_step(self) -> None:
         """Dropout as a function of seed and step alone, so that a resumed run draws what an unbroken one does."""

@@ -1,4 +1,4 @@
-"""One run from its configuration to its record: rows, backbone, prompt, training, result."""
+"""One run from its configuration to its record: rows, backbone, prompt, result."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import dataclasses
 import logging
 import resource
 import sys
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from accelerate import Accelerator, PartialState
 
 from rpt.backbones import T5Backbone, load_backbone
-from rpt.config import BackboneConfig, Config, UsageError, precision_of, run_id
+from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, UsageError, precision_of, run_id
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.data.tokens import Encoded, encode_answers, encode_sources
+from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
 from rpt.engine.evaluate import Evaluation, evaluate
-from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.run import Run, TrainingRows, new_soft_prompt
 from rpt.engine.tracking import Tracker
 from rpt.prompts import save_prompt
-from rpt.results.record import Record, environment
+from rpt.results.record import Record, RecordError, environment
 from rpt.tasks import TASKS
 
 log = logging.getLogger("rpt")
@@ -31,7 +33,7 @@ log = logging.getLogger("rpt")
 
 @dataclasses.dataclass
 class Session:
-    """A run that is ready to start: its rows are read and its backbone is loaded."""
+    """A run with all that it needs: its rows are read and its backbone is loaded."""
 
     config: Config
     data: TaskData
@@ -42,55 +44,57 @@ class Session:
     def name(self) -> str:
         return f"{self.config.task.name} {self.config.backbone.name} {self.config.prompt.name}"
 
-    def run(self) -> dict[str, Any]:
-        """Train (or go on training), evaluate, write the record; returns its result.
+    def begin(self) -> Run:
+        """The run at its first step, or where its checkpoint left it.
 
-        What goes wrong in training is recorded with status "failed" before it is raised again.
+        Raises:
+            UsageError: its prompt cannot be initialised, or its checkpoint not be used.
         """
-        config, record = self.config, self.record
-        if config.force or config.resume == "never":
-            record.clear()
-        tracker = None
-        try:
-            pack = self.prepared()
-            (run,) = pack.runs
-            pack.resume()
-            record.write_config(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
-            _announce(run, self.backbone)
-            tracker = pack.trackers[run] = Tracker(run)
-            pack.fit()
-            if run in pack.failures:
-                raise pack.failures[run]
-            reported = evaluate(self.backbone, run.best_prompt, run.report, config, pack.accelerator)
-            result = self._result(run, reported)
-            if run.best_prompt is not None:
-                save_prompt(record.prompt_path, run.best_prompt, metadata={"run": record.folder.name})
-            record.write_predictions(reported.predictions, reported.credits)
-            record.write_result(result)
-            record.checkpoint_path.unlink(missing_ok=True)
-            tracker.finish(result["scores"])
-            tracker = None
-            return result
-        except UsageError:
-            raise  # nothing was tried, so there is nothing to record
-        except Exception as error:
-            failure = {"status": "failed", "id": record.folder.name, "error": f"{type(error).__name__}: {error}"}
-            record.write_result(failure | environment())
-            raise
-        finally:
-            if tracker is not None:  # the run was not finished: the next one of a sweep must not write into it
-                tracker.finish(failed=True)
+        began = time.perf_counter()
+        if self.config.force or self.config.resume == "never":
+            self.record.clear()
+        run = prepare_run(self.config, self.data, self.backbone, self.record)
+        if run.soft_prompt and load_checkpoint(run):
+            log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
+        self.record.write_config(yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False))
+        _announce(run, self.backbone)
+        run.tracker = Tracker(run)
+        run.progress.seconds += time.perf_counter() - began
+        return run
 
-    def prepared(self) -> Pack:
-        """A pack of this run alone, at its first step."""
-        accelerator = accelerator_for(self.config)
-        self.backbone.model.to(accelerator.device)
-        return Pack([prepare_run(self.config, self.data, self.backbone, self.record)], self.backbone, accelerator)
+    def finish(self, run: Run, accelerator: Accelerator) -> dict[str, Any]:
+        """Evaluate the best prompt and write the record of a run that is over; returns its result.
+
+        Raises:
+            Exception: what went wrong in training.
+        """
+        began = time.perf_counter()
+        if run.failure is not None:
+            raise run.failure
+        if run.soft_prompt:
+            save_checkpoint(run)  # a run that is killed from here on is not trained again
+        reported = evaluate(self.backbone, run.best_prompt, run.report, self.config, accelerator)
+        run.progress.seconds += time.perf_counter() - began
+        result = self._result(run, reported)
+        if run.best_prompt is not None:
+            save_prompt(self.record.prompt_path, run.best_prompt, metadata={"run": self.record.folder.name})
+        self.record.write_predictions(reported.predictions, reported.credits)
+        self.record.write_result(result)
+        self.record.checkpoint_path.unlink(missing_ok=True)
+        run.tracker.finish(result["scores"])
+        return result
+
+    def fail(self, run: Run | None, error: Exception) -> None:
+        """Record what went wrong in training; not a file or setting that cannot be used, for nothing was tried."""
+        if run is not None and run.tracker is not None:
+            run.tracker.finish(failed=True)
+        if not isinstance(error, UsageError | RecordError):
+            failure = {"status": "failed", "id": self.record.folder.name, "error": f"{type(error).__name__}: {error}"}
+            self.record.write_result(failure | environment())
 
     def _result(self, run: Run, reported: Evaluation) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data
         best = next(line for line in progress.history if line["step"] == progress.best_step)
-        progress.mark_time()
         prompt = run.soft_prompt
         training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
         return {
@@ -124,6 +128,7 @@ class Session:
                 "frozen": sum(p.numel() for p in self.backbone.model.parameters()),
             },
             "seconds": progress.seconds,
+            "trained_together": progress.together,
             "rows_per_second": {"train": training_rate, "evaluate": progress.evaluation_rows_per_second},
             "peak_memory_bytes": peak_memory(),
             "backbone_fingerprint": self.backbone.fingerprint,
@@ -140,7 +145,7 @@ def open_session(config: Config) -> Session:
         UsageError: rows or backbone cannot be had.
     """
     data = read_data(config)
-    backbone = _loaded(*dataclasses.astuple(config.backbone), config.trainer.dropout)
+    backbone = _loaded(*dataclasses.astuple(config.backbone), config.trainer.dropout, precision_of(config))
     identity = run_id(config, data.fingerprint, backbone.fingerprint)
     runs = Path(config.results) / "runs"
     record = Record(runs / config.task.name / config.backbone.name / config.prompt.name / identity)
@@ -149,8 +154,10 @@ def open_session(config: Config) -> Session:
 
 @lru_cache(maxsize=1)  # the runs of a sweep mostly share their backbone, and none of them changes it
 def _loaded(*settings: Any) -> T5Backbone:
-    *backbone, dropout = settings
-    return load_backbone(BackboneConfig(*backbone), dropout)
+    *config, dropout, precision = settings
+    backbone = load_backbone(BackboneConfig(*config), dropout)
+    backbone.place(PartialState().device, precision)
+    return backbone
 
 
 def prepare_run(config: Config, data: TaskData, backbone: T5Backbone, record: Record) -> Run:
@@ -182,8 +189,13 @@ def read_data(config: Config) -> TaskData:
     Raises:
         UsageError: they cannot be had.
     """
-    task = TASKS[config.task.name]
-    return split_examples(read_examples(config.data, task), task, config.data, config.protocol)
+    return _read(config.task.name, dataclasses.astuple(config.data), dataclasses.astuple(config.protocol))
+
+
+@lru_cache(maxsize=4)
+def _read(task_name: str, data: tuple[Any, ...], protocol: tuple[Any, ...]) -> TaskData:
+    task, data, protocol = TASKS[task_name], DataConfig(*data), ProtocolConfig(*protocol)
+    return split_examples(read_examples(data, task), task, data, protocol)
 
 
 def _announce(run: Run, backbone: T5Backbone) -> None:

@@ -6,9 +6,10 @@ import dataclasses
 import logging
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rpt.engine.run import Run
+if TYPE_CHECKING:
+    from rpt.engine.run import Run
 
 log = logging.getLogger(__name__)
 

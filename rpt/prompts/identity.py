@@ -9,5 +9,7 @@ from rpt.prompts.reparameterization import Reparameterization, register
 class Identity(Reparameterization):
     """No parameters of its own."""
 
+    batched = True
+
     def forward(self, table: Tensor) -> Tensor:
         return table

@@ -29,6 +29,8 @@ class MLP(Reparameterization):
         ValueError: bottleneck below 1, or layers neither 1 nor 2.
     """
 
+    batched = True
+
     def __init__(
         self,
         length: int,

@@ -6,6 +6,7 @@ Shapes: N prompt tokens, d model width, m bottleneck.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -17,7 +18,13 @@ class Reparameterization(nn.Module):
 
     A subclass is constructed as Cls(length, d_model, **options). Options are keyword-only, of type int,
     float, bool or str, and have defaults: the configuration's keys are read off the signature.
+
+    Attributes:
+        batched: whether the networks of several runs may be computed together by torch.func.vmap: yes if it is made
+            of differentiable tensor operations without randomness. Otherwise they are computed one after the other.
     """
+
+    batched: ClassVar[bool] = False
 
     def __init__(self, length: int, d_model: int):
         super().__init__()

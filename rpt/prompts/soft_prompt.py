@@ -48,10 +48,6 @@ class SoftPrompt(nn.Module):
         finally:
             self.train(training)
 
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """What is trained, in two groups that may have different learning rates."""
-        return {"prompt": [self.table], "network": list(self.reparameterization.parameters())}
-
     @property
     def trained_parameters(self) -> int:
         """How many numbers are trained."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -56,27 +55,24 @@ class Record:
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
+        self._lock = FileLock(self.folder / ".lock", timeout=0)
 
-    @contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Hold this record against other processes that pick the same run; yields False if one of them holds it.
+    def claim(self) -> bool:
+        """Hold this record against other processes that pick the same run; False if one of them holds it.
 
         The operating system lets go of the lock when its owner dies, however it dies.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            (self.folder / ".lock").unlink(missing_ok=True)
-            lock.release()
-            with suppress(OSError):
-                self.folder.rmdir()  # only if nothing came of the run
+        with suppress(Timeout):
+            self._lock.acquire()
+        return self._lock.is_locked
+
+    def release(self) -> None:
+        """Let go of it; nothing is left of a record of which nothing came."""
+        (self.folder / ".lock").unlink(missing_ok=True)
+        self._lock.release()
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def finished(self) -> dict[str, Any] | None:
         """The result, if this run has ended well; None if it has not run, is under way or has failed.

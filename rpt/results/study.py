@@ -106,12 +106,13 @@ class Study:
         return cell
 
     def mixtures(self) -> list[str]:
-        """One line for each task and backbone whose records stand on different rows or weights."""
+        """One line for each task and backbone whose records stand on different rows, weights or precision."""
         found = defaultdict(set)
         for entry in self.entries.values():
             result = entry.result
             found[f"rows of {result['task']}"].add(result["data"]["fingerprint"])
             found[f"weights of {result['backbone']}"].add(result["backbone_fingerprint"])
+            found[f"precision of {result['backbone']}"].add(result["precision"])
         return [
             f"{self.experiment.name}: records differ in the {what} ({', '.join(sorted(prints))}); repeat the older runs"
             for what, prints in found.items()

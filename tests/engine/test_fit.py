@@ -37,9 +37,8 @@ def prepared(config, backbone, folder):
 
 
 def fitted(backbone, *runs):
-    pack = Pack(list(runs), backbone, accelerator_for(runs[0].config))
-    pack.fit()
-    return pack
+    """The runs in the order in which they ended."""
+    return list(Pack(backbone, accelerator_for(runs[0].config), max_runs=len(runs)).fit(iter(runs)))
 
 
 @pytest.mark.parametrize("prompt", ["vanilla", "mlp", "lstm", "residual"])
@@ -72,16 +71,16 @@ def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
 def first_gradients(backbone, *runs):
     """Of each run's parameters in the first step. Compared instead of the parameters after some steps, because
     AdamW's first steps are as large for a gradient of rounding noise as for any other."""
-    pack = Pack(list(runs), backbone, accelerator_for(runs[0].config))
-    found = {}
-
-    def instead_of_stepping():
-        for run in runs:
-            found[run] = {name: p.grad.clone() for name, p in run.soft_prompt.named_parameters()}
-
-    pack.optimizer.step = instead_of_stepping
-    pack.active = {run: run.steps() for run in runs}
+    pack = Pack(backbone, accelerator_for(runs[0].config))
+    pack.join(list(runs))
+    for optimizer in pack.optimizers:
+        optimizer.step = optimizer.zero_grad = lambda: None
     pack.step()
+    found = {
+        run: {name: parameter.grad[r] for name, parameter in stack.parameters.items()}
+        for stack in pack.stacks
+        for r, run in enumerate(stack.runs)
+    }
     for run in runs:
         run.progress.step = 0
     return [found[run] for run in runs]
@@ -132,8 +131,8 @@ def test_a_run_in_a_pack_ends_as_it_does_alone(configure, nano, tmp_path):
 def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nano, tmp_path):
     configs = [configure("task=cb", *SHORT, "trainer.max_steps=12", lr) for lr in ("lr=1e30", "lr=0.01")]
     bad, good = (prepared(config, nano, tmp_path / config.task.name / str(config.lr)) for config in configs)
-    pack = fitted(nano, bad, good)
-    assert isinstance(pack.failures.pop(bad), NonFiniteLoss) and not pack.failures
+    assert fitted(nano, bad, good) == [bad, good]
+    assert isinstance(bad.failure, NonFiniteLoss) and good.failure is None
     assert good.progress.step == 12 and torch.isfinite(good.soft_prompt.fold()).all()
 
 

@@ -97,19 +97,8 @@ def test_gradients_reach_everything_trained(name, shared):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, key
 
 
-@EVERY
-def test_groups_hold_every_parameter_once(name):
-    prompt = soft_prompt(name)
-    groups = prompt.parameter_groups()
-    assert list(groups) == ["prompt", "network"]
-    assert groups["prompt"] == [prompt.table] and groups["prompt"][0] is prompt.table
-    identities = [id(parameter) for group in groups.values() for parameter in group]
-    assert sorted(identities) == sorted(id(parameter) for parameter in prompt.parameters())
-
-
 def test_identity_trains_the_table_alone():
     prompt = soft_prompt("identity")
-    assert prompt.parameter_groups()["network"] == []
     assert prompt.trained_parameters == prompt.kept_parameters == N * D
 
 

@@ -1,0 +1,45 @@
+"""How many tokens a forward and backward pass may hold. Shapes: B rows, S tokens, d model width."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from rpt.backbones import T5Backbone
+
+CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
+SHARE = 0.8  # of the free memory
+TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
+
+
+def max_tokens(backbone: T5Backbone, accelerator: Accelerator, width: int) -> float:
+    """Tokens, padding included, that a pass may hold on this device.
+
+    Args:
+        width: tokens of the longest row there may be.
+    """
+    if backbone.device.type != "cuda":
+        return CACHE_TOKENS
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
+
+
+def kept_bytes(backbone: T5Backbone, accelerator: Accelerator, width: int) -> int:
+    """Bytes that a row of so many tokens keeps for its backward pass, measured in a trial of one row."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in backbone.model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    prompt = torch.zeros(1, 1, backbone.embeddings.shape[1], device=backbone.device, requires_grad=True)
+    ids = torch.ones(1, width - 1, dtype=torch.long, device=backbone.device)
+    mask = torch.ones(1, 1, dtype=torch.long, device=backbone.device)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), accelerator.autocast():
+        loss = backbone.answer_losses(backbone.encode(prompt, mask, ids), ids[:, :1])
+    del loss
+    return sum(kept.values())
