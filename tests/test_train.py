@@ -87,7 +87,9 @@ def readme_commands(program):
 @pytest.mark.parametrize("line", readme_commands("make"))
 def test_readme_targets_run(line, command, tmp_path):
     """What a target does after its set-up, but for its length; the tests themselves are what `make test` runs."""
-    dry = subprocess.run([*line.split(), "--dry-run", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    dry = subprocess.run(
+        [*line.split(), "--dry-run", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     own = dry.stdout.replace("\\\n", " ").splitlines()[-1]
     if line == "make test":
         assert own.split() == [".venv/bin/pytest", "-m", "''"]
