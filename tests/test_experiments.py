@@ -98,9 +98,13 @@ def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "packed"])
 def test_launchers(start, tmp_path, launcher):
-    options = {"joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": ["hydra.launcher.timeout_min=5"]}[launcher]
+    options = {
+        "joblib": ["hydra.launcher.n_jobs=2"],
+        "submitit_local": ["hydra.launcher.timeout_min=5"],
+        "packed": ["pack.max_runs=2"],
+    }[launcher]
     sweep = start("out", f"hydra/launcher={launcher}", *options, "lr=0.01,0.3", "seed=0")
     said, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, said

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpt.data.batches import epoch_steps, pad
+from rpt.data.batches import epoch_steps, pad, within
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300).map(np.array)
 
@@ -36,3 +36,12 @@ def test_grouped_saves_padding_and_changes_with_seed_and_epoch():
 def test_pad():
     assert pad([[1, 2, 3], [4]], 0).tolist() == [[1, 2, 3], [4, 0, 0]]
     assert pad([[1]], -100, 3).tolist() == [[1, -100, -100]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 500)), min_size=1, max_size=200), st.integers(1, 5000))
+def test_passes_hold_all_rows_and_no_more_tokens_than_they_may(widths, max_tokens):
+    passes = within(widths, max_tokens)
+    assert [i for first, last in passes for i in range(first, last)] == list(range(len(widths)))
+    for first, last in passes:
+        prompts, texts = zip(*widths[first:last], strict=True)
+        assert last - first == 1 or (max(prompts) + max(texts)) * (last - first) <= max_tokens

@@ -1,0 +1,13 @@
+"""The embedded backbone, loaded once."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from rpt.backbones import load_backbone
+from rpt.config import config_folder, typed
+
+
+@pytest.fixture(scope="session")
+def nano():
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return load_backbone(typed(compose("train", ["backbone=nano"])).backbone)
