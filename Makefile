@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 #   make setup TORCH_ARGS="--index-url URL-OF-PYTORCH'S-CPU-WHEELS"    (see pytorch.org/get-started)
 TORCH_ARGS ?=
 
-.PHONY: help setup demo test test-fast lint format plan table nano nano-bert clean
+.PHONY: help setup demo test test-fast lint format plan table bench nano nano-bert clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ plan: $(READY)  ## what the paper's tables and figures still need at miniature s
 
 table: $(READY)  ## regenerate every table and figure of results/ from the run records
 	@$(BIN)/python -m rpt.results
+
+bench: $(READY)  ## how fast, beside the published protocol and peft: a quarter of an hour on two cores
+	$(BIN)/python scripts/benchmark.py $(BENCH)
 
 nano: $(READY)  ## pre-train the embedded backbone again (an hour and a half on two cores)
 	$(BIN)/python scripts/pretrain_nano.py --out rpt/backbones/nano

@@ -1,11 +1,11 @@
 """What an experiment would cost, before it is run.
 
-    python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [other overrides]
+    python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [other overrides]
 
 Prints how many runs each of the paper's tables and figures still needs, and an estimate of their time and memory on
-this machine, one run after another. The estimate stands on the records made on this machine and, for a kind of run
-without one, on a few measured steps. Without a name all experiments are planned; a run that several of them share is
-counted in each, and once in the total.
+this machine, one run after another or in packs. The estimate stands on the records made on this machine and, for a
+kind of run without one, on a few measured steps. Without a name all experiments are planned; a run that several of
+them share is counted in each, and once in the total.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from rpt.config import Config, TrackingConfig, UsageError, backbone_source, chec
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
+from rpt.engine.room import max_tokens
 from rpt.engine.run import planned_steps
 from rpt.engine.session import device_name, open_session, peak_memory, read_data
 from rpt.hub import offline_unless_reachable
@@ -67,30 +68,36 @@ def _kind(config: Config) -> str:
     return kind(dataclasses.asdict(config), precision_of(config))
 
 
-def measure(config: Config) -> Rates:
+def measure(config: Config, together: int) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
+
+    Args:
+        together: runs of a pack; the rates are one run's share.
 
     Raises:
         UsageError: rows or backbone cannot be had.
     """
-    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        session, accelerator = open_session(config), accelerator_for(config)
-        run, pack = session.begin(), Pack(session.backbone, accelerator)
-        start = time.perf_counter() - began
-        pack.join([run])
+        sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in range(together)]
+        accelerator, backbone = accelerator_for(config), sessions[0].backbone
+        began = time.perf_counter()
+        runs = [session.begin() for session in sessions]
+        start = (time.perf_counter() - began) / together
+        pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
+        pack.join(runs)
+        run = runs[0]
         for _ in range(min(WARM_UP, run.total_steps - 1)):
             pack.step()
         began, before = time.perf_counter(), run.progress.trained_rows
         for _ in range(min(MEASURED, run.total_steps - run.progress.step)):
             pack.step()
         pack.read_losses(run)  # waits for the device
-        training = (run.progress.trained_rows - before) / (time.perf_counter() - began)
+        training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
         examples, rows = run.report.examples, run.report.rows
         spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
         some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
-        evaluated = evaluate(session.backbone, run.soft_prompt.fold(), run.head_values(), some, config, accelerator)
+        evaluated = evaluate(backbone, run.soft_prompt.fold(), run.head_values(), some, config, accelerator)
     return Rates(training, evaluated.rows_per_second, start, peak_memory())
 
 
@@ -121,14 +128,19 @@ def duration(config: Config, rates: Rates, data: TaskData) -> float:
 
 
 class Planner:
-    """Estimates runs; every kind of run is measured once, every task's rows are read once."""
+    """Estimates runs; every kind of run is measured once, every task's rows are read once.
 
-    def __init__(self, records: Records):
+    Args:
+        together: runs of a pack; 1 is one after another.
+    """
+
+    def __init__(self, records: Records, together: int):
+        self._together = together
         self._results = defaultdict(list)
         for entry in records:
             result = entry.result
-            alone = result.get("trained_together", 1) == 1  # in a pack a run takes its share of the time
-            if alone and result["device"] == device_name() and result["rows_per_second"]["train"]:
+            packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
+            if packed == (together > 1) and result["device"] == device_name() and result["rows_per_second"]["train"]:
                 self._results[kind(entry.config, result["precision"])].append(result)
         self._rates: dict[str, Rates] = {}
         self._data: dict[str, TaskData] = {}
@@ -146,14 +158,14 @@ class Planner:
         which = _kind(config)
         if which not in self._rates:
             known = self._results.get(which)
-            self._rates[which] = remembered(known) if known else measure(config)
+            self._rates[which] = remembered(known) if known else measure(config, self._together)
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
             self._data[rows] = read_data(config)
         return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
 
 
-def plan(names: list[str], scale: str, overrides: list[str], results: Path) -> str:
+def plan(names: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
     """The table that the command prints.
 
     Raises:
@@ -170,7 +182,8 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path) -> s
         check(config)
     if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
         offline_unless_reachable()
-    planner, costs = Planner(records), {}
+    together = max((config.pack.max_runs for config in needed.values()), default=1) if packed else 1
+    planner, costs = Planner(records, together), {}
     kinds = planner.unknown(list(needed.values()))
     for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
         costs[key] = planner.estimate(config)
@@ -184,7 +197,8 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path) -> s
         time_ = _clock(sum(costs[key][0] for key in keys))
         memory = f"{max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
         lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
-    commands = [f"  {grid.command} {' '.join(overrides)}".rstrip() for grid in grids if missing[grid.name]]
+    launched = ["hydra/launcher=packed"] * packed
+    commands = ["  " + " ".join([grid.command, *launched, *overrides]) for grid in grids if missing[grid.name]]
     return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
 
 
@@ -207,8 +221,9 @@ def main() -> None:
     names = [word for word in words if "=" not in word] or experiments.names()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     scale, results = given.pop("scale", "paper"), Path(given.pop("results", "results"))
+    packed = given.pop("hydra/launcher", "basic") == "packed"
     try:
-        print(plan(names, scale, [f"{key}={value}" for key, value in given.items()], results))
+        print(plan(names, scale, [f"{key}={value}" for key, value in given.items()], results, packed))
     except UsageError as error:
         sys.exit(f"rpt: {error}")
 

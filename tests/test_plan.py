@@ -12,10 +12,10 @@ from rpt.train import train
 WORDS = ["trainer.precision=fp32", "data.shots=8", "trainer.epochs=2", "prompt.length=4", "seed=0,1"]
 
 
-def planned(miniature, *words):
+def planned(miniature, *words, packed=False):
     cache = [word for word in miniature if word.startswith("data.cache")]
     results = next(word.removeprefix("results=") for word in miniature if word.startswith("results="))
-    return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *words], results)
+    return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *words], results, packed)
 
 
 def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, monkeypatch):
@@ -25,9 +25,11 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1"))
     assert planned(miniature).splitlines()[1].split()[:4] == ["figure4", "4", "1", "3"]
 
-    def never(_):
+    def never(*_):
         raise AssertionError("measured although a record of this kind is there")
 
+    packed = planned(miniature, packed=True).splitlines()  # a run alone says nothing about packs
+    assert packed[1].split()[:4] == ["figure4", "4", "1", "3"] and "hydra/launcher=packed" in packed[-1]
     monkeypatch.setattr(plan, "measure", never)
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
 
@@ -36,13 +38,14 @@ def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tm
     config = configure("task=cb", "prompt=residual", "data.shots=8", "trainer.epochs=3")
     train(config)
     (entry,) = Records(tmp_path / "results")
-    seconds, memory = plan.Planner(Records(tmp_path / "results")).estimate(config)
+    seconds, memory = plan.Planner(Records(tmp_path / "results"), together=1).estimate(config)
     assert seconds == pytest.approx(entry.result["seconds"], rel=0.5)
     assert memory == entry.result["peak_memory_bytes"]
 
 
-def test_rates_are_measured_without_leaving_a_record(configure, tmp_path):
-    rates = plan.measure(configure("task=rte", "prompt=residual", "data.shots=32"))
+@pytest.mark.parametrize("together", [1, 3])
+def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, together):
+    rates = plan.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together)
     assert rates.training > 0 and rates.evaluation > 0 and rates.memory > 2**20
     assert not list(tmp_path.rglob("result.json"))
 

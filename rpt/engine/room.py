@@ -7,21 +7,20 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from rpt.backbones import Backbone
+from rpt.config import Config
 
 CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
 SHARE = 0.8  # of the free memory
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 
 
-def max_tokens(backbone: Backbone, accelerator: Accelerator, width: int) -> float:
-    """Tokens, padding included, that a pass may hold on this device.
-
-    Args:
-        width: tokens of the longest row there may be.
-    """
+def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> float:
+    """Tokens, padding included, that a pass may hold: what the user says, or what this device has room for."""
+    if config.pack.max_tokens is not None:
+        return config.pack.max_tokens
     if backbone.device.type != "cuda":
         return CACHE_TOKENS
-    free, _ = torch.cuda.mem_get_info()
+    width, (free, _) = config.backbone.max_tokens, torch.cuda.mem_get_info()
     return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
 
 

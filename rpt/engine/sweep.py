@@ -67,8 +67,7 @@ def _train_group(configs: dict[int, Config], max_runs: int, outcomes: dict[int, 
         while (first := next(waiting, None)) is not None:  # once, or again after what ended a whole pack
             backbone, config = under_way[first][1].backbone, first.config
             accelerator = accelerator_for(config)
-            room = config.pack.max_tokens or max_tokens(backbone, accelerator, config.backbone.max_tokens)
-            pack = Pack(backbone, accelerator, max_runs, room)
+            pack = Pack(backbone, accelerator, max_runs, max_tokens(config, backbone, accelerator))
             try:
                 for run in pack.fit(chain([first], waiting)):
                     number, session = under_way.pop(run)

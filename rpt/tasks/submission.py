@@ -1,0 +1,114 @@
+"""The files that the SuperGLUE server takes: one JSON line per example, `{"idx": ..., "label": ...}`.
+
+MultiRC's lines are nested as its rows are: `{"idx": ..., "passage": {"questions": [{"idx": ..., "answers": [...]}]}}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rpt.tasks.base import Example, Task
+
+# What the server calls the labels, where it does not call them as the task does.
+LABELS: dict[str, tuple[Any, ...]] = {
+    "boolq": ("false", "true"), "wic": ("false", "true"), "copa": (0, 1), "multirc": (0, 1),
+}  # fmt: skip
+
+Index = int | tuple[int, int, int]
+
+
+class SubmissionError(ValueError):
+    """A file that the server would not take; the message names the line and the remedy."""
+
+
+def file_name(task: Task) -> str:
+    """As the server wants it: BoolQ.jsonl."""
+    return f"{task.folder}.jsonl"
+
+
+def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | str | None]) -> list[str]:
+    """The lines of the task's file.
+
+    Args:
+        predictions: label indices, None where the backbone gave no label (the server wants one: the first), or texts
+            where answers are generated. WSC's are compared with the noun as under `superglue`; of ReCoRD's, which may
+            list several entities, the first is given.
+    """
+    given = [(index_of(task, e), _label(task, e, p)) for e, p in zip(examples, predictions, strict=True)]
+    if task.name != "multirc":
+        return [json.dumps({"idx": index, "label": label}) for index, label in given]
+    passages: dict[int, dict[int, list]] = defaultdict(lambda: defaultdict(list))
+    for (paragraph, question, answer), label in given:
+        passages[paragraph][question].append({"idx": answer, "label": label})
+    return [
+        json.dumps({"idx": p, "passage": {"questions": [{"idx": q, "answers": a} for q, a in questions.items()]}})
+        for p, questions in passages.items()
+    ]
+
+
+def index_of(task: Task, example: Example) -> Index:
+    """What names an example in a submission."""
+    if task.name == "multirc":
+        return example.idx["paragraph"], example.idx["question"], example.idx["answer"]
+    return example.idx["query"] if task.name == "record" else example.idx
+
+
+def _label(task: Task, example: Example, prediction: int | str | None) -> Any:
+    if task.name == "record":
+        return (prediction or "").split(";")[0].strip()
+    if isinstance(prediction, str):  # WSC's referent
+        prediction = task.interpret(prediction, example, "superglue")
+    return LABELS.get(task.name, task.labels)[prediction or 0]
+
+
+def validate(task: Task, written: Sequence[str], examples: Sequence[Example]) -> None:
+    """Check that the lines answer each example once and in the server's words.
+
+    Raises:
+        SubmissionError: they do not.
+    """
+    name, wanted = file_name(task), {index_of(task, example) for example in examples}
+    seen: set[Index] = set()
+    for number, line in enumerate(written, start=1):
+        try:
+            answers = list(_answers(task, json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            shape = '{"idx": ..., "passage": ...}' if task.name == "multirc" else '{"idx": ..., "label": ...}'
+            raise SubmissionError(f"{name}, line {number} is not of the form {shape}: {line:.80}") from error
+        for index, label in answers:
+            if index not in wanted:
+                raise SubmissionError(f"{name}, line {number}: there is no example {index}; leave the line out.")
+            if index in seen:
+                raise SubmissionError(f"{name}, line {number}: example {index} is answered twice; keep one line.")
+            allowed = LABELS.get(task.name, task.labels)
+            known = isinstance(label, str) if not task.labels else any(_same(label, word) for word in allowed)
+            if not known:
+                what = f"one of {', '.join(map(json.dumps, allowed))}" if allowed else "a text"
+                raise SubmissionError(f"{name}, line {number}: label {json.dumps(label)} of {index} should be {what}.")
+            seen.add(index)
+    if missing := sorted(wanted - seen):
+        raise SubmissionError(f"{name} lacks example {missing[0]} ({len(missing)} in all); predict every test row.")
+
+
+def _same(label: Any, allowed: Any) -> bool:
+    """Equal and of one type: to Python, true is 1."""
+    return type(label) is type(allowed) and label == allowed
+
+
+def _answers(task: Task, line: dict[str, Any]) -> Iterator[tuple[Index, Any]]:
+    if task.name != "multirc":
+        index, label = line["idx"], line["label"]
+        yield _int(index), label
+        return
+    for question in line["passage"]["questions"]:
+        for answer in question["answers"]:
+            yield (_int(line["idx"]), _int(question["idx"]), _int(answer["idx"])), answer["label"]
+
+
+def _int(index: Any) -> int:
+    if type(index) is not int:
+        raise TypeError(f"idx {index!r} is no whole number")
+    return index

@@ -1,0 +1,434 @@
+"""How fast: our trainer, alone and in packs, beside the published protocol and peft, on this machine, in one run.
+
+    python scripts/benchmark.py
+
+Writes results/benchmark/<device>.json, .md and .png. Every contestant trains on the same rows (a sample of one epoch's
+batches of 8) and evaluates the same rows; they take turns, so that a machine that slows down slows all of them. An
+epoch's time is computed from these rates and the task's full numbers of rows.
+
+Real BoolQ, RTE and WSC rows where `--rows` holds them, else the miniature's. The T5 is the hub's, or a folder's
+(`--t5`); a folder with a tokenizer and a config.json alone gives it random weights, which are as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from hydra import compose, initialize_config_dir
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+from transformers import AutoTokenizer, DataCollatorForSeq2Seq, T5Config, T5ForConditionalGeneration
+
+from rpt.backbones import Encoded, T5Backbone, load_backbone
+from rpt.config import Config, config_folder, precision_of, register, typed
+from rpt.data.tokens import encode_answers
+from rpt.engine.evaluate import evaluate
+from rpt.engine.fit import Pack, accelerator_for
+from rpt.engine.room import max_tokens
+from rpt.engine.session import device_name, prepare_run, read_data
+from rpt.files import write_atomically
+from rpt.results.record import Record, environment
+from rpt.tasks import TASKS
+
+PACKS = (2, 4, 8, 16)
+BATCHES = 16  # of 8 rows; the largest pack trains them in one step
+PAPER_BATCHES = 2  # are enough where every row is padded to 512
+PAPER_GENERATED = 250  # training batches of every epoch that the published code generates for, besides validation
+EVALUATED, PAPER_EVALUATED = 64, 16  # rows
+PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
+MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
+ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax")
+
+
+@dataclass
+class Setting:
+    """A backbone and a task: what all contestants have in common."""
+
+    config: Config
+    paper: Config
+    weights: str
+    backbone: Callable[[], T5Backbone]
+    batches: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.config.backbone.name} {self.config.task.name}"
+
+
+class Ours:
+    """Our trainer: `together` runs at once, each on its own part of the batches."""
+
+    share = 1.0  # of the batches that it trains on
+
+    def __init__(self, setting: Setting, config: Config, together: int = 1):
+        self.config, self.batches = config, setting.batches
+        self.backbone, self.accelerator = setting.backbone(), accelerator_for(config)
+        self.backbone.place(self.accelerator.device, precision_of(config))
+        folder, data = Path(tempfile.mkdtemp()), read_data(config)
+        self.runs = [prepare_run(config, data, self.backbone, Record(folder / str(i))) for i in range(together)]
+        self.pack = Pack(self.backbone, self.accelerator, together, max_tokens(config, self.backbone, self.accelerator))
+        self.pack.join(self.runs)
+
+    def train(self) -> None:
+        for i in range(0, len(self.batches), len(self.runs)):
+            part = self.batches[i : i + len(self.runs)]
+            self.pack.active = {run: iter([batch]) for run, batch in zip(self.runs, part, strict=True)}
+            self.pack.step()
+        for run in self.runs:
+            self.pack.read_losses(run)  # waits for the device
+
+    def evaluate(self, rows: int) -> None:
+        run = self.runs[0]
+        some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int)
+        part = Encoded([run.report.examples[i] for i in some], [run.report.rows[i] for i in some])
+        evaluate(self.backbone, run.soft_prompt.fold(), run.head_values(), part, self.config, self.accelerator)
+
+
+class Published(Ours):
+    """trainer=paper."""
+
+    def __init__(self, setting: Setting, config: Config):
+        super().__init__(setting, config)
+        self.batches = self.batches[:PAPER_BATCHES]
+
+
+class Peft:
+    """peft's prompt tuning under transformers' Seq2SeqTrainer: rows padded to the longest of their batch."""
+
+    def __init__(self, setting: Setting, config: Config):
+        from peft import PromptTuningConfig, TaskType, get_peft_model
+
+        backbone, data, precision = setting.backbone(), read_data(config), precision_of(config)
+        task, length = TASKS[config.task.name], config.prompt.length
+        run = prepare_run(config, data, backbone, Record(Path(tempfile.mkdtemp())))
+        prompt = PromptTuningConfig(task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=length)
+        model = get_peft_model(backbone.model, prompt)
+        rows = [i for batch in setting.batches for i in batch]
+        words = task.verbalizers(config.protocol.name)
+        longest = task.max_answer_tokens or max(map(len, encode_answers(list(words), backbone.tokenizer)))
+        self.trained = [{"input_ids": run.rows[i].sequences[0], "labels": run.rows[i].target} for i in rows]
+        self.report = [{"input_ids": row.sequences[0], "labels": run.rows[0].target} for (row,) in run.report.rows]
+        self.seconds = Stopwatch()
+        self.trainer = transformers.Seq2SeqTrainer(
+            model,
+            transformers.Seq2SeqTrainingArguments(
+                output_dir=tempfile.mkdtemp(), per_device_train_batch_size=config.trainer.batch_size,
+                per_device_eval_batch_size=config.trainer.eval_batch_size, max_steps=len(setting.batches),
+                learning_rate=config.lr, weight_decay=config.trainer.weight_decay, lr_scheduler_type="constant",
+                max_grad_norm=0.0, bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(),
+                train_sampling_strategy="sequential", predict_with_generate=True, generation_max_length=longest + 1,
+                save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
+            ),
+            train_dataset=self.trained,
+            data_collator=DataCollatorForSeq2Seq(backbone.tokenizer, model),
+            callbacks=[self.seconds],
+        )  # fmt: skip
+
+    def train(self) -> float:
+        """Its own seconds: of the steps, without what the Trainer does before the first."""
+        self.trainer.train()
+        return self.seconds.total
+
+    def evaluate(self, rows: int) -> None:
+        some = np.linspace(0, len(self.report) - 1, rows).astype(int)
+        self.trainer.predict([self.report[i] for i in some])
+
+
+class Stopwatch(transformers.TrainerCallback):
+    """From the begin of the first step to the end of the last."""
+
+    def on_step_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        if state.global_step == 0:
+            self.began = time.perf_counter()
+
+    def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        self.total = time.perf_counter() - self.began
+
+
+# ---- measuring -------------------------------------------------------------------------------------------
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Seconds, by the call's own count if it returns one."""
+    began = time.perf_counter()
+    own = call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return own if isinstance(own, float) else time.perf_counter() - began
+
+
+def profiled(contestant: Ours | Peft) -> dict[str, Any]:
+    """One round under the profiler: peak bytes, floating-point operations, and each kind of operator's share."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    with profile(activities=activities, profile_memory=True) as seen:
+        contestant.train()
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        held = np.cumsum([e.nbytes() for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"])
+        peak = int(held.max(initial=0))
+    times = {e.key: e.self_device_time_total or e.self_cpu_time_total for e in seen.key_averages()}
+    total = sum(times.values())
+    shares = {
+        "matrix products": sum(t for key, t in times.items() if key in MATMULS) / total,
+        "attention and softmax": sum(t for key, t in times.items() if key.startswith(ATTENTION)) / total,
+    }
+    return {"peak_bytes": peak, "shares": shares | {"everything else": 1 - sum(shares.values())}}
+
+
+def flops(contestant: Ours) -> int:
+    """Floating-point operations of a round: the forward pass and the backward pass of the activations."""
+    with FlopCounterMode(display=False) as counted:
+        contestant.train()
+    return counted.get_total_flops()
+
+
+def matmul_rate(backbone: T5Backbone, precision: str, rows: int = 4096) -> float:
+    """Floating-point operations per second of the widest layer's product, in that precision."""
+    config, dtype = backbone.model.config, {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    left = torch.randn(rows, config.d_model, device=backbone.device).to(dtype[precision])
+    right = torch.randn(config.d_ff, config.d_model, device=backbone.device).to(dtype[precision])
+    seconds = [timed(lambda: torch.nn.functional.linear(left, right)) for _ in range(20)]
+    return 2 * rows * config.d_model * config.d_ff / statistics.median(seconds[5:])
+
+
+def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[str, Any]:
+    """All contestants on one backbone and task."""
+    config = setting.config
+    data = read_data(config)
+    probe = prepare_run(config, data, setting.backbone(), Record(Path(tempfile.mkdtemp())))
+    epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
+    full = sorted(epoch, key=lambda batch: probe.lengths[batch].max())
+    setting.batches = [full[i] for i in np.linspace(0, len(full) - 1, BATCHES).astype(int)]
+    ready = {"ours": Ours(setting, config)}
+    ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
+    ready |= {PAPER: Published(setting, setting.paper), PEFT: Peft(setting, config)}
+    found = {name: {"train": [], "evaluate": []} for name in ready}
+    for turn in range(rounds + 1):  # the first is to warm up
+        for name, contestant in ready.items():
+            bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
+            evaluated = PAPER_EVALUATED if name == PAPER else EVALUATED
+            batches = PAPER_BATCHES if name == PAPER else BATCHES
+            seconds = timed(contestant.train) / batches
+            rate = None
+            if not name.startswith("ours, pack"):  # each run is evaluated by itself, as alone
+                rate = evaluated / timed(lambda c=contestant, n=evaluated: c.evaluate(n))
+            if turn:
+                found[name]["train"].append(seconds)
+                found[name]["evaluate"].append(rate)
+            bar.update()
+    for name in ready:
+        if name.startswith("ours, pack"):
+            found[name]["evaluate"] = found["ours"]["evaluate"]
+    steps, validation = probe.steps_per_epoch, len(data.select)
+    for name, of in found.items():
+        generated = min(PAPER_GENERATED, steps) * config.trainer.batch_size if name == PAPER else 0
+        of["epoch"] = [
+            steps * train + (validation + generated) / rate
+            for train, rate in zip(of["train"], of["evaluate"], strict=True)
+        ]
+        of |= profiled(ready[name])
+    rate, operations = matmul_rate(ready["ours"].backbone, precision), flops(ready["ours"]) / BATCHES
+    return {
+        "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
+        "rows": "SuperGLUE" if config.data.name == "folder" else "miniature",
+        "train_rows": len(probe.rows), "validation_rows": validation, "precision": precision,
+        "mean_tokens": float(probe.lengths.mean()) + config.prompt.length,
+        "contestants": found,
+        "floor": {"flops": operations, "matmul_flops_per_second": rate, "seconds": operations / rate},
+    }  # fmt: skip
+
+
+# ---- what is shown ---------------------------------------------------------------------------------------
+
+
+def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ratios that are asked for, each round against the same round, with what they should be on this device."""
+    cuda, of, task = torch.cuda.is_available(), result["contestants"], result["task"]
+    single = of["ours"]
+
+    pack = of["ours, pack of 8"]
+
+    def ratio(slow: list[float], fast: list[float]) -> list[float]:
+        return [a / b for a, b in zip(slow, fast, strict=True)]
+
+    floor = [result["floor"]["seconds"]] * len(single["train"])
+    wanted = {"boolq": 8, "wsc": 15} if cuda else {"boolq": 5, "rte": 8, "wsc": 15}
+    asked = [
+        ("epoch, trainer=paper / ours", ratio(of[PAPER]["epoch"], single["epoch"]), wanted.get(task), "at least"),
+        ("training, peft / ours", ratio(of[PEFT]["train"], single["train"]), 2 if cuda else 1.3, "at least"),
+        ("training, 8 alone / pack of 8", ratio(single["train"], pack["train"]), 4 if cuda else 1.3, "at least"),
+        ("training, ours / floor", ratio(single["train"], floor), None if cuda else 2, "at most"),
+        ("training, pack of 8 / floor", ratio(pack["train"], floor), 3 if cuda else None, "at most"),
+    ]  # fmt: skip
+    return [
+        {"what": what, "ratio": spread(values), "target": target, "kind": kind}
+        | {"met": None if target is None else (statistics.median(values) >= target) == (kind == "at least")}
+        for what, values, target, kind in asked
+    ]
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    low, high = np.percentile(values, [25, 75])
+    return {"median": statistics.median(values), "low": float(low), "high": float(high)}
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """The record for reading."""
+    lines = [f"# How fast, on {record['device']}", "", NOTES.format(**record)]
+    for result in record["results"]:
+        lines += [
+            "",
+            f"## {result['backbone']} ({result['weights']}), {result['task']} ({result['rows']} rows), "
+            f"{result['precision']}, {result['mean_tokens']:.0f} tokens a row on average",
+            "",
+            "| | training, rows/s | evaluation, rows/s | epoch with validation | peak memory of a step |",
+            "|--|--:|--:|--:|--:|",
+        ]
+        for name, of in result["contestants"].items():
+            training, evaluation = ([per / s for s in of["train"]] if per else of["evaluate"] for per in (8, 0))
+            lines.append(
+                f"| {name} | {_shown(training)} | {_shown(evaluation)} | {_shown(of['epoch'], ' s')} "
+                f"| {of['peak_bytes'] / 2**20:,.0f} MiB |"
+            )
+        floor = result["floor"]
+        lines.append(
+            f"| arithmetic floor ({floor['flops'] / 1e9:.1f} GFLOP a step at "
+            f"{floor['matmul_flops_per_second'] / 1e9:,.0f} GFLOP/s) | {8 / floor['seconds']:.1f} | | | |"
+        )
+        lines += ["", "| ratio | measured (quartiles) | target | met |", "|--|--:|--:|--|"]
+        for target in result["targets"]:
+            of, met = target["ratio"], target["met"]
+            asked = "" if target["target"] is None else f"{target['kind']} {target['target']}"
+            lines.append(
+                f"| {target['what']} | {of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f}) "
+                f"| {asked} | {'' if met is None else 'yes' if met else 'no'} |"
+            )
+        split = ", ".join(f"{name} {share:.0%}" for name, share in result["contestants"]["ours"]["shares"].items())
+        lines += ["", f"Where a step of ours spends its time: {split}."]
+    return "\n".join(lines) + "\n"
+
+
+NOTES = """\
+Measured by `scripts/benchmark.py` in one run, {rounds} rounds in which the contestants took turns; medians, quartiles
+in brackets. Training: {batches} batches of 8 from one epoch, the same for all (trainer=paper: {paper_batches} of them,
+for all its rows are padded to 512 tokens). Epochs are computed from the rates and the full numbers of rows;
+trainer=paper's also holds the greedy generation for the first 250 training batches, as the published code has it. The
+floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
+the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
+runs."""
+
+
+def _shown(values: list[float], unit: str = "") -> str:
+    of = spread(values)
+    return f"{of['median']:,.1f}{unit} ({of['low']:,.1f}–{of['high']:,.1f})"
+
+
+def figure(record: dict[str, Any]) -> Figure:
+    """Training rates of all contestants, a panel for each backbone and task."""
+    results = record["results"]
+    shown, axes = plt.subplots(1, len(results), figsize=(2.6 * len(results) + 1.6, 3.2), sharey=True, squeeze=False)
+    for panel, result in zip(axes[0], results, strict=True):
+        rates = [spread([8 / s for s in of["train"]]) for of in result["contestants"].values()]
+        medians = [of["median"] for of in rates]
+        errors = [[of["median"] - of["low"] for of in rates], [of["high"] - of["median"] for of in rates]]
+        colors = ["#D55E00" if name.startswith("ours") else "#0072B2" for name in result["contestants"]]
+        panel.barh(list(result["contestants"]), medians, xerr=errors, color=colors, ecolor="#404040", capsize=2)
+        panel.axvline(8 / result["floor"]["seconds"], color="#404040", linestyle="--", linewidth=1)
+        panel.set_title(f"{result['backbone']}, {result['task']}", fontsize=9)
+        panel.set_xlabel("training, rows/s (log)", fontsize=8)
+        panel.set_xscale("log")
+        panel.tick_params(labelsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[0][0].invert_yaxis()
+    shown.suptitle(f"{record['device']}; dashed: arithmetic floor; bars: median, lines: quartiles", fontsize=9)
+    shown.tight_layout()
+    return shown
+
+
+# ---- the command -----------------------------------------------------------------------------------------
+
+
+def composed(*overrides: str) -> Config:
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return typed(compose("train", ["tracking=none", *overrides]))
+
+
+def setting_of(backbone: str, task: str, rows: Path, t5: str | None, precision: str) -> Setting:
+    """A backbone and a task, with a way to load the backbone anew for every contestant that changes it."""
+    data = f"data.dir={rows}" if rows.is_dir() else "data=mini"
+    words = [f"task={task}", f"backbone={backbone}", data, "prompt=residual"]
+    config = composed(*words, f"trainer.precision={precision}")
+    paper = composed(*words, "trainer=paper")
+    if backbone == "nano" or t5 is None:
+        return Setting(config, paper, "pretrained", lambda: load_backbone(config.backbone))
+    if Path(t5, "model.safetensors").is_file():
+        config.backbone.path = paper.backbone.path = t5
+        return Setting(config, paper, "pretrained", lambda: load_backbone(config.backbone))
+
+    def random_weights() -> T5Backbone:
+        torch.manual_seed(0)
+        model = T5ForConditionalGeneration(T5Config.from_pretrained(t5))
+        return T5Backbone(model, AutoTokenizer.from_pretrained(t5), "random weights")
+
+    return Setting(config, paper, "random weights", random_weights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", nargs="+", default=["nano", "t5_small"], help="names under configs/backbone")
+    parser.add_argument("--tasks", nargs="+", default=["boolq", "rte", "wsc"])
+    parser.add_argument(
+        "--rows", type=Path, default=Path("../shared/superglue"), help="SuperGLUE in the official layout"
+    )
+    parser.add_argument("--t5", help="a folder with the T5 of --backbones; default: from the hub")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    chosen = parser.parse_args()
+    register()
+    transformers.utils.logging.set_verbosity_error()
+    settings = [
+        setting_of(backbone, task, chosen.rows, chosen.t5, chosen.precision)
+        for backbone in chosen.backbones
+        for task in chosen.tasks
+    ]
+    results = []
+    with tqdm(total=len(settings) * (chosen.rounds + 1) * (3 + len(PACKS)), unit="turn") as bar:
+        for setting in settings:
+            result = measure(setting, precision_of(setting.config), chosen.rounds, bar)
+            results.append(result | {"targets": targets(result)})
+    record = {
+        "device": device_name(), "rounds": chosen.rounds, "batches": BATCHES, "paper_batches": PAPER_BATCHES,
+        "results": results, **environment(),
+    }  # fmt: skip
+    name = f"{device_name()}-{chosen.precision}".lower().replace(", ", "-").replace(" ", "-")
+    image = io.BytesIO()
+    figure(record).savefig(image, format="png", dpi=150)
+    write_atomically(chosen.out / f"{name}.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(chosen.out / f"{name}.md", markdown(record).encode())
+    write_atomically(chosen.out / f"{name}.png", image.getvalue())
+    print(markdown(record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Submissions: what we write the validator accepts, and nothing that the server would refuse."""
+
+import json
+
+import pytest
+
+from rpt.data import miniature
+from rpt.tasks import TASKS
+from rpt.tasks.submission import SubmissionError, file_name, lines, validate
+
+
+def examples_of(name, n=40):
+    task = TASKS[name]
+    return task, [example for row in miniature.rows(name, "val", 0)[:n] for example in task.parse(row)]
+
+
+def predictions_of(task, examples):
+    """Right ones, with some that are no label, and one open answer with several entities."""
+    if task.name == "record":
+        return ["; ".join(example.answers) if i % 3 else "" for i, example in enumerate(examples)]
+    return [example.label if i % 5 else None for i, example in enumerate(examples)]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_is_written_is_accepted(name):
+    task, examples = examples_of(name)
+    written = lines(task, examples, predictions_of(task, examples))
+    validate(task, written, examples)
+    validate(task, list(reversed(written)), examples)
+    assert file_name(task) == f"{task.folder}.jsonl"
+
+
+def test_the_server_s_words():
+    """As in the benchmark's own files."""
+    first = {
+        "boolq": {"label": "true"}, "cb": {"label": "neutral"}, "copa": {"label": 1},
+        "rte": {"label": "not_entailment"}, "wic": {"label": "true"}, "wsc": {"label": "True"},
+    }  # fmt: skip
+    for name, label in first.items():
+        task, examples = examples_of(name, 1)
+        (line,) = lines(task, examples, [len(task.labels) - 1])
+        assert json.loads(line) == {"idx": examples[0].idx} | label
+    task, examples = examples_of("record", 1)
+    (line, *_) = lines(task, examples, [f"{examples[0].answers[0]}; something else"] * len(examples))
+    assert json.loads(line) == {"idx": examples[0].idx["query"], "label": examples[0].answers[0]}
+    task, examples = examples_of("multirc", 2)
+    written = [json.loads(line) for line in lines(task, examples, [1] * len(examples))]
+    assert len({line["idx"] for line in written}) == len(written)
+    answers = [a for line in written for question in line["passage"]["questions"] for a in question["answers"]]
+    assert len(answers) == len(examples) and {answer["label"] for answer in answers} == {1}
+
+
+def test_a_referent_is_compared_with_the_noun():
+    task, examples = examples_of("wsc", 2)
+    noun = examples[0].fields["span1_text"]
+    texts = [noun, "something quite different"]
+    assert [json.loads(line)["label"] for line in lines(task, examples, texts)] == ["True", "False"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_mistakes_are_named(name):
+    task, examples = examples_of(name)
+    written = lines(task, examples, predictions_of(task, examples))
+
+    def refused(changed, message):
+        with pytest.raises(SubmissionError, match=message):
+            validate(task, changed, examples)
+
+    refused(written[1:], rf"{file_name(task)} lacks example .* predict every test row")
+    refused([*written, written[0]], rf"line {len(written) + 1}: example .* is answered twice")
+    refused([written[0].replace('"idx": ', '"idx": 9', 1), *written[1:]], "line 1: there is no example")
+    refused(["{", *written[1:]], "line 1 is not of the form")
+    refused(['{"label": 1}', *written[1:]], "line 1 is not of the form")
+    first = json.loads(written[0])
+    wrong = [5, None] if name == "record" else ["maybe", 7, True]
+    for label in wrong:
+        if name == "multirc":
+            first["passage"]["questions"][0]["answers"][0]["label"] = label
+        else:
+            first["label"] = label
+        refused([json.dumps(first), *written[1:]], "line 1: label .* should be")
