@@ -216,7 +216,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     data = read_data(config)
     probe = prepare_run(config, data, setting.backbone(), Record(Path(tempfile.mkdtemp())))
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
-    full = sorted(epoch, key=lambda batch: probe.lengths[batch].max())
+    full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     setting.batches = [full[i] for i in np.linspace(0, len(full) - 1, BATCHES).astype(int)]
     ready = {"ours": Ours(setting, config)}
     ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
@@ -251,7 +251,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
         "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
         "rows": "SuperGLUE" if config.data.name == "folder" else "miniature",
         "train_rows": len(probe.rows), "validation_rows": validation, "precision": precision,
-        "mean_tokens": float(probe.lengths.mean()) + config.prompt.length,
+        "mean_tokens": statistics.mean(row.length for row in probe.rows) + config.prompt.length,
         "contestants": found,
         "floor": {"flops": operations, "matmul_flops_per_second": rate, "seconds": operations / rate},
     }  # fmt: skip

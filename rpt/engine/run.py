@@ -74,7 +74,6 @@ class Run:
         self.best_head: Heads = {}
         self.failure: Exception | None = None
         self.tracker: Tracker | None = None
-        self.lengths = np.array([row.length for row in rows])  # in tokens, of what it is trained on
         self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows))
         if soft_prompt is None:
             self.total_steps = 0
@@ -110,9 +109,10 @@ class Run:
         """The row indices of every optimizer step still to do."""
         trainer = self.config.trainer
         rows_per_step = trainer.batch_size * trainer.accumulation
+        lengths = np.array([row.length for row in self.rows])
         while self.progress.step < self.total_steps:
             epoch, done = divmod(self.progress.step, self.steps_per_epoch)
-            order = epoch_steps(self.lengths, rows_per_step, self.config.seed, epoch, trainer.order)
+            order = epoch_steps(lengths, rows_per_step, self.config.seed, epoch, trainer.order)
             yield from order[done : done + self.total_steps - self.progress.step]
 
     def lr_of(self, parameter: str) -> float:
