@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 #   make setup TORCH_ARGS="--index-url URL-OF-PYTORCH'S-CPU-WHEELS"    (see pytorch.org/get-started)
 TORCH_ARGS ?=
 
-.PHONY: help setup demo test test-fast lint format plan table bench nano clean
+.PHONY: help setup demo test test-fast lint format plan table bench nano nano-bert clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: $(READY)  ## how fast, beside the published protocol and peft: a quarter 
 
 nano: $(READY)  ## pre-train the embedded backbone again (an hour and a half on two cores)
 	$(BIN)/python scripts/pretrain_nano.py --out rpt/backbones/nano
+
+nano-bert: $(READY)  ## pre-train the embedded encoder again (about as long)
+	$(BIN)/python scripts/pretrain_nano_bert.py --out rpt/backbones/nano_bert
 
 clean:  ## remove the virtual environment and caches, keep results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis outputs

@@ -57,8 +57,9 @@ class BertBackbone(Backbone):
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Linear:
         """One layer, as in the paper. It reads the [CLS] state and, with head=spans, beside it the mean state of each
         marked word."""
-        width = self.embeddings.shape[1]
-        return nn.Linear(width * (1 + task.encoder_marks) if config.head == "spans" else width, task.head_outputs)
+        width = self.embeddings.shape[1] * (1 + task.encoder_marks if config.head == "spans" else 1)
+        # Where choices are compared a bias would be the same for all, and drift on the noise of its gradient.
+        return nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
 
     # What comes of them
 
@@ -98,18 +99,19 @@ class BertBackbone(Backbone):
         """What the heads make of each row: the outputs for its sequences side by side, float32.
 
         Args:
-            heads: weight [B, C, d] (or [B, C, (1 + M) d], which reads the marked words too) and bias [B, C].
+            heads: weight [B, C, d] (or [B, C, (1 + M) d], which reads the marked words too) and, with C > 1, bias
+                [B, C].
         """
         sequences = [sequence for row in rows for sequence in row.sequences]
         each = len(sequences) // len(rows)  # a task's rows have equally many
         prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
-        weight, bias = (heads[name].repeat_interleave(each, dim=0) for name in ("weight", "bias"))
+        heads = {name: value.repeat_interleave(each, dim=0) for name, value in heads.items()}
         states = self.encode(prompts, prompt_mask, sequences, width).float()
         features = [states[:, 0]]
-        if weight.shape[-1] > states.shape[-1]:
+        if heads["weight"].shape[-1] > states.shape[-1]:
             features += self._marked(states, sequences, prompts.shape[1]).unbind(dim=1)
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
-            outputs = torch.einsum("scd,sd->sc", weight, torch.cat(features, dim=-1)) + bias
+            outputs = torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
         return outputs.reshape(len(rows), -1)
 
     def encode(

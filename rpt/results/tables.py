@@ -17,7 +17,8 @@ MINIATURE = "MINIATURE: embedded nano backbone and our own grammars; not compara
 TITLES = {
     "backbone": "backbone", "prompt": "prompt", "prompt.init": "initialisation", "prompt.length": "tokens",
     "prompt.shared": "network", "t5_base": "T5-Base", "t5_large": "T5-Large", "t5_small": "T5-Small",
-    "t5-base": "T5-Base", "t5-large": "T5-Large", "bert-base": "BERT-Base",
+    "t5-base": "T5-Base", "t5-large": "T5-Large", "bert-base": "BERT-Base", "bert_base": "BERT-Base",
+    "bert_large": "BERT-Large", "roberta_base": "RoBERTa-Base", "minilm": "MiniLM-L6", "nano_bert": "nano BERT",
     "vanilla": "PT", "mlp": "PT w/ MLP", "lstm": "PT w/ LSTM", "residual": "Residual PT", "none": "no prompt",
     "pt": "PT", "pt-mlp": "PT w/ MLP", "pt-lstm": "PT w/ LSTM", "rpt": "Residual PT",
     "ft": "fine-tuning", "ft-r": "fine-tuning", "adapter": "Adapter", "adapterdrop": "AdapterDrop",

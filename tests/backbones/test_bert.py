@@ -130,6 +130,7 @@ def test_heads_fit_their_tasks(backbone):
         task = task.for_encoder()
         head = backbone.new_head(task, BackboneConfig(head="cls"))
         assert tuple(head.weight.shape) == ({"cb": 3, "copa": 1}.get(name, 2), d)
+        assert (head.bias is None) == (name == "copa")  # what is added to both choices tells nothing
         assert backbone.new_head(task, BackboneConfig(head="spans")).in_features == d * (1 + task.encoder_marks)
 
 
