@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from rpt.backbones import T5Backbone, load_backbone
-from rpt.config import BackboneConfig, UsageError, precision_of
+from rpt.config import UsageError, precision_of
 from rpt.data.tokens import tokenise_sources
 from rpt.engine.answers import Answer, Question, answer_batch
 from rpt.engine.fit import accelerator_for
@@ -117,17 +117,22 @@ def open_server(
                 f"({_weights(first)}, {_weights(other)}); open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
-    backbone = _loaded(config.backbone, backbone_path, first)
+    backbone = load_for(first, backbone_path)
     accelerator = accelerator_for(config)
     backbone.place(accelerator.device, precision_of(config))
     return PromptServer(backbone, accelerator, prompts)
 
 
-def _weights(trained: Trained) -> str:
-    return trained.result["backbone_fingerprint"]
+def load_for(trained: Trained, path: str | None = None) -> T5Backbone:
+    """The backbone that the prompt was trained in front of.
 
+    Args:
+        path: where it lies now, if not where the run had it from.
 
-def _loaded(config: BackboneConfig, path: str | None, trained: Trained) -> T5Backbone:
+    Raises:
+        UsageError: it cannot be had, or has other weights.
+    """
+    config = trained.config.backbone
     backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
     if backbone.fingerprint != _weights(trained):
         raise UsageError(
@@ -135,3 +140,7 @@ def _loaded(config: BackboneConfig, path: str | None, trained: Trained) -> T5Bac
             f"({_weights(trained)}); give those with backbone.path=FOLDER."
         )
     return backbone
+
+
+def _weights(trained: Trained) -> str:
+    return trained.result["backbone_fingerprint"]

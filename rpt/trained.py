@@ -93,7 +93,7 @@ def read_trained(folder: str | Path) -> Trained:
 
 def train_command(stored: dict[str, Any], record: Record, force: bool = False) -> str:
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
-    words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored[group]]
+    words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     register()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):

@@ -79,11 +79,17 @@ def answer_batch(backbone: T5Backbone, questions: list[Question]) -> list[Answer
     return [answers[i] for i in range(len(questions))]
 
 
+def longest_answer(backbone: T5Backbone, task: Task, protocol: str) -> int:
+    """How many tokens an answer may have: where answers are labels as many as the longest, more could not be one."""
+    words = task.verbalizers(protocol)
+    return task.max_answer_tokens if words is None else max(map(len, encode_answers(list(words), backbone.tokenizer)))
+
+
 def _label_answers(
     backbone: T5Backbone, task: Task, protocol: str, encoding: Encoding, examples: list[Example]
 ) -> list[Answer]:
     words = encode_answers(list(task.verbalizers(protocol)), backbone.tokenizer)
-    texts = backbone.generate(encoding, max(map(len, words)))  # more text could not be a label
+    texts = backbone.generate(encoding, longest_answer(backbone, task, protocol))
     n, v = len(examples), len(words)
     each = Encoding(encoding.states.repeat_interleave(v, dim=0), encoding.mask.repeat_interleave(v, dim=0))
     losses = backbone.answer_losses(each, pad(words, NO_LABEL).to(each.states.device).repeat(n, 1))  # row by row
@@ -100,7 +106,7 @@ def _label_answers(
 def _open_answers(
     backbone: T5Backbone, task: Task, protocol: str, encoding: Encoding, examples: list[Example]
 ) -> list[Answer]:
-    texts = backbone.generate(encoding, task.max_answer_tokens)
+    texts = backbone.generate(encoding, longest_answer(backbone, task, protocol))
     written = pad(encode_answers(texts, backbone.tokenizer), NO_LABEL).to(encoding.states.device)
     likelihoods = (-backbone.answer_losses(encoding, written)).exp().tolist()
     answers = []
