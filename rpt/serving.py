@@ -133,6 +133,8 @@ def load_for(trained: Trained, path: str | None = None) -> T5Backbone:
         UsageError: it cannot be had, or has other weights.
     """
     config = trained.config.backbone
+    if path is not None and not Path(path).expanduser().is_dir():
+        raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
     backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
     if backbone.fingerprint != _weights(trained):
         raise UsageError(

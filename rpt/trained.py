@@ -140,6 +140,5 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _word(key: str, value: Any) -> str:
     """An override as one types it in a shell."""
-    plain = not isinstance(value, str) or re.fullmatch(r"[\w./~-]+", value)
-    text = {None: "null", True: "true", False: "false"}.get(value, value) if plain else json.dumps(value)
-    return shlex.quote(f"{key}={text}")
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./~-]+", value)
+    return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")
