@@ -22,7 +22,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rpt.prompts import REPARAMETERIZATIONS
-from rpt.tasks import PROTOCOLS, TASKS
+from rpt.tasks import PROTOCOLS, TASKS, Task
 
 
 class UsageError(ValueError):
@@ -37,7 +37,10 @@ class BackboneConfig:
     revision: str | None = None  # of the hub's model; null is its newest
     path: str | None = None  # a local folder (save_pretrained layout); wins over hub
     embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
+    package: str | None = None  # an installed Python package that carries it, by the name that pip knows
     max_tokens: int = 512  # prompt and text together
+    lr: float = 0.3  # what `lr` is unless it is given; 0.3 is the paper's for T5
+    head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
 
 
 @dataclass
@@ -75,6 +78,7 @@ class TrainerConfig:
     accumulation: int = 1  # forward passes per optimizer step
     eval_batch_size: int = 64
     network_lr: float | None = None  # of the reparameterization; null is lr
+    head_lr: float = 1e-3  # of an encoder's head
     weight_decay: float = 1e-5
     eps: float = 1e-8  # AdamW's
     clip: float | None = None  # gradient norm of each run; null is no clipping
@@ -86,7 +90,7 @@ class TrainerConfig:
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after so many evaluations without a better score; null is never
-    decode: str = "argmax"  # argmax | generate: how an answer is read from the backbone
+    decode: str = "argmax"  # argmax | generate: how an answer is read from T5; an encoder's head needs neither
     checkpoint_every: int = 200  # optimizer steps
 
 
@@ -121,7 +125,7 @@ class Config:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     pack: PackConfig = field(default_factory=PackConfig)
-    lr: float = 0.3  # constant learning rate of prompt and network
+    lr: float = 0.3  # constant learning rate of prompt and network; train.yaml takes it from the backbone
     seed: int = 0  # initialisation, order of rows, dropout
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<prompt>/<id>
     force: bool = False  # train again although a finished record is there
@@ -177,15 +181,20 @@ def prompt_options(prompt: PromptConfig) -> dict[str, Any]:
 
 
 def backbone_source(backbone: BackboneConfig) -> str:
-    """Where the backbone comes from: "path", "embedded" or "hub", the first one that is given.
+    """Where the backbone comes from: "path", "embedded", "package" or "hub", the first one that is given.
 
     Raises:
         UsageError: none is.
     """
-    for source in ("path", "embedded", "hub"):
+    for source in ("path", "embedded", "package", "hub"):
         if getattr(backbone, source) is not None:
             return source
     raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
+
+
+def framed(task: str, family: str) -> Task:
+    """The task as backbones of that family are given it: an encoder cannot write what T5 writes."""
+    return TASKS[task].for_encoder() if family == "bert" else TASKS[task]
 
 
 def precision_of(config: Config) -> str:
@@ -209,7 +218,8 @@ CHOICES = {
     "protocol.selection": ("reported", "held_out"),
     "tracking.name": ("wandb", "none"),
     "resume": ("auto", "never"),
-    "backbone.family": ("t5",),
+    "backbone.family": ("t5", "bert"),
+    "backbone.head": ("cls", "spans"),
 }
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
@@ -238,7 +248,7 @@ def check(config: Config) -> None:
     for key in AT_LEAST_ONE:
         if value(key) is not None and value(key) < 1:
             raise UsageError(f"{key}={value(key)} must be 1 or more.")
-    for key in ("lr", "trainer.network_lr", "trainer.clip", "trainer.eps"):
+    for key in ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps"):
         if value(key) is not None and not 0 < value(key) < float("inf"):
             raise UsageError(f"{key}={value(key)} must be a positive number.")
     if not 0 < config.protocol.held_out < 1:
@@ -264,10 +274,21 @@ def check(config: Config) -> None:
         raise UsageError(f"prompt={prompt.name}: {error}.") from error
     if prompt.init == "text" and not prompt.init_text:
         raise UsageError('prompt.init=text needs the text: prompt.init_text="..."')
-    if prompt.init == "labels" and TASKS[config.task.name].verbalizers(config.protocol.name) is None:
+    task = framed(config.task.name, config.backbone.family)
+    if prompt.init == "labels" and task.verbalizers(config.protocol.name) is None:
         raise UsageError(
             f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers; "
             "choose prompt.init=vocabulary or text."
+        )
+    if config.backbone.family == "bert" and prompt.name == "none":
+        raise UsageError(
+            f"prompt=none has nothing to train, and without training backbone {config.backbone.name} has no head to "
+            "answer with; choose prompt=vanilla, mlp, lstm or residual, or a T5: backbone=t5_base, backbone=nano."
+        )
+    if config.backbone.head == "spans" and not (config.backbone.family == "bert" and task.encoder_marks):
+        raise UsageError(
+            "backbone.head=spans needs an encoder (backbone=bert_base, …) and marked words (task=wic, task=wsc); "
+            "leave it out."
         )
     if prompt.init == "saved":
         _existing(prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")
@@ -296,9 +317,10 @@ def _existing(path: str | None, key: str, what: str) -> None:
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
     "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
-    "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "trainer.name", "trainer.precision",
-    "trainer.eval_batch_size", "trainer.checkpoint_every", "pack",
+    "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
+    "trainer.name", "trainer.precision", "trainer.eval_batch_size", "trainer.checkpoint_every", "pack",
 )  # fmt: skip
+OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of an encoder's runs alone
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
@@ -312,7 +334,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     options = reparameterization_options(reparameterization) if reparameterization else {}
     kept = _filled(config, dataclasses.asdict(Config()) | {"prompt": dataclasses.asdict(PromptConfig())})
     kept["prompt"] = {name: default for name, (_, default) in options.items()} | kept["prompt"]
-    for key in OUTSIDE_IDENTITY:
+    of_others = () if kept["backbone"]["family"] == "bert" else OF_ENCODERS
+    for key in (*OUTSIDE_IDENTITY, *of_others):
         *parents, last = key.split(".")
         inner = kept
         for parent in parents:

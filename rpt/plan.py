@@ -26,13 +26,14 @@ import numpy as np
 from tqdm import tqdm
 
 from rpt import experiments
-from rpt.config import Config, TrackingConfig, UsageError, backbone_source, check, precision_of, settings
+from rpt.backbones import FAMILIES, Encoded
+from rpt.config import Config, TrackingConfig, UsageError, backbone_source, check, framed, precision_of, settings
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.room import max_tokens
 from rpt.engine.run import planned_steps
-from rpt.engine.session import device_name, open_session, peak_memory, read_data, training_targets
+from rpt.engine.session import device_name, open_session, peak_memory, read_data
 from rpt.hub import offline_unless_reachable
 from rpt.results.study import Records
 
@@ -93,12 +94,10 @@ def measure(config: Config, together: int) -> Rates:
             pack.step()
         pack.read_losses(run)  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
-        examples, sources = run.report.examples, run.report.sources
+        examples, rows = run.report.examples, run.report.rows
         spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
-        some = dataclasses.replace(
-            run.report, examples=[examples[i] for i in spread], sources=[sources[i] for i in spread]
-        )
-        evaluated = evaluate(backbone, run.soft_prompt.fold(), some, config, accelerator)
+        some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
+        evaluated = evaluate(backbone, run.soft_prompt.fold(), run.head_values(), some, config, accelerator)
     return Rates(training, evaluated.rows_per_second, start, peak_memory())
 
 
@@ -120,7 +119,8 @@ def remembered(results: list[dict[str, Any]]) -> Rates:
 
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
-    n_rows = len(training_targets(config, data))
+    family = config.backbone.family
+    n_rows = FAMILIES[family].count(data.train, framed(config.task.name, family), config.protocol.name)
     per_epoch, steps = planned_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select) + len(data.report)

@@ -35,9 +35,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 from transformers import AutoTokenizer, DataCollatorForSeq2Seq, T5Config, T5ForConditionalGeneration
 
-from rpt.backbones import T5Backbone, load_backbone
+from rpt.backbones import Encoded, T5Backbone, load_backbone
 from rpt.config import Config, config_folder, precision_of, register, typed
-from rpt.data.tokens import Encoded, encode_answers
+from rpt.data.tokens import encode_answers
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.room import max_tokens
@@ -96,8 +96,8 @@ class Ours:
     def evaluate(self, rows: int) -> None:
         run = self.runs[0]
         some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int)
-        part = Encoded([run.report.examples[i] for i in some], [run.report.sources[i] for i in some])
-        evaluate(self.backbone, run.soft_prompt.fold(), part, self.config, self.accelerator)
+        part = Encoded([run.report.examples[i] for i in some], [run.report.rows[i] for i in some])
+        evaluate(self.backbone, run.soft_prompt.fold(), run.head_values(), part, self.config, self.accelerator)
 
 
 class Published(Ours):
@@ -122,8 +122,8 @@ class Peft:
         rows = [i for batch in setting.batches for i in batch]
         words = task.verbalizers(config.protocol.name)
         longest = task.max_answer_tokens or max(map(len, encode_answers(list(words), backbone.tokenizer)))
-        self.trained = [{"input_ids": run.rows.sources[i], "labels": run.rows.answers[i]} for i in rows]
-        self.report = [{"input_ids": source, "labels": run.rows.answers[0]} for source in run.report.sources]
+        self.trained = [{"input_ids": run.rows[i].sequences[0], "labels": run.rows[i].target} for i in rows]
+        self.report = [{"input_ids": row.sequences[0], "labels": run.rows[0].target} for (row,) in run.report.rows]
         self.seconds = Stopwatch()
         self.trainer = transformers.Seq2SeqTrainer(
             model,
@@ -216,7 +216,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     data = read_data(config)
     probe = prepare_run(config, data, setting.backbone(), Record(Path(tempfile.mkdtemp())))
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
-    full = sorted(epoch, key=lambda batch: probe.rows.lengths[batch].max())
+    full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     setting.batches = [full[i] for i in np.linspace(0, len(full) - 1, BATCHES).astype(int)]
     ready = {"ours": Ours(setting, config)}
     ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
@@ -250,8 +250,8 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     return {
         "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
         "rows": "SuperGLUE" if config.data.name == "folder" else "miniature",
-        "train_rows": len(probe.rows.sources), "validation_rows": validation, "precision": precision,
-        "mean_tokens": float(probe.rows.lengths.mean()) + config.prompt.length,
+        "train_rows": len(probe.rows), "validation_rows": validation, "precision": precision,
+        "mean_tokens": statistics.mean(row.length for row in probe.rows) + config.prompt.length,
         "contestants": found,
         "floor": {"flops": operations, "matmul_flops_per_second": rate, "seconds": operations / rate},
     }  # fmt: skip

@@ -13,25 +13,14 @@ checkpoint.
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
-import os
 import random
-import tempfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import sentencepiece
 import torch
-import torch.distributed as distributed
-import torch.multiprocessing
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from pretraining import POOL, Recipe, main, padded
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from rpt.data import miniature
@@ -39,13 +28,6 @@ from rpt.tasks import TASKS
 
 SENTINELS = 32
 SHARE_OF_TEXT = 0.1  # of the mixture; the rest is supervised
-# A step sums the gradients of PARTS batches of equal row length, drawn at random: sorted rows save padding, but a
-# step of one length alone would be a step of one task alone, and the training would swing from task to task.
-BATCH, PARTS, POOL = 24, 4, 24 * 4 * 24
-# AdamW; the learning rate is relative to each weight's size, as in T5's Adafactor: T5 does not scale its
-# attention scores but starts from small queries, and one rate for all would saturate them. Constant, and falling to
-# zero over the last quarter.
-PEAK_LR, BETAS, WARMUP, DECAY = 6e-3, (0.9, 0.98), 200, 0.25
 
 Pair = tuple[str, str]
 
@@ -151,162 +133,63 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-# ---- the model -------------------------------------------------------------------------------------------
+# ---- the model and its rows ------------------------------------------------------------------------------
+
+Batch = tuple[torch.Tensor, torch.Tensor]  # sources [B, S], labels [B, T]
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
-    """An untrained T5 of the nano's shape."""
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=256, d_kv=64, d_ff=1024, num_heads=4, num_layers=3,
-        num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-        n_positions=512,
-    )  # fmt: skip
-    return T5ForConditionalGeneration(config)
+class NanoT5(Recipe):
+    name, steps = "nano", 15_000
+    peak_lr = 6e-3
 
+    def size(self, parameter: torch.Tensor) -> float:
+        """As in T5's Adafactor the learning rate is relative to a weight's size: T5 does not scale its attention scores
+        but starts from small queries, and one rate for all would saturate them."""
+        return parameter.square().mean().sqrt().item()
 
-# ---- training --------------------------------------------------------------------------------------------
+    def new_tokenizer(self) -> PreTrainedTokenizerFast:
+        return train_tokenizer()
 
+    def new_model(self) -> T5ForConditionalGeneration:
+        config = T5Config(
+            vocab_size=len(self.tokenizer), d_model=256, d_kv=64, d_ff=1024, num_heads=4, num_layers=3,
+            num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+            n_positions=512,
+        )  # fmt: skip
+        return T5ForConditionalGeneration(config)
 
-def steps(tokenizer: PreTrainedTokenizerFast, start: int) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Steps from `start` on, each PARTS batches (source [B, S], labels [B, T]); a function of the step alone."""
-    per_pool = POOL // (BATCH * PARTS)
-    first_sentinel, eos = tokenizer.convert_tokens_to_ids("<extra_id_0>"), tokenizer.eos_token_id
-    for pool in range(start // per_pool, 10**9):
-        draw = random.Random(f"pre-training pool {pool}")
-        pairs, texts = supervised(f"pre-training {pool}"), miniature.endless_text(f"pre-training {pool}")
+    def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], list[int]]]:
+        tokenizer = self.tokenizer
+        first_sentinel, eos = tokenizer.convert_tokens_to_ids("<extra_id_0>"), tokenizer.eos_token_id
+        pairs, texts = supervised(f"pre-training {number}"), miniature.endless_text(f"pre-training {number}")
         n_text = int(POOL * SHARE_OF_TEXT)
         running = tokenizer([next(texts) for _ in range(n_text)], add_special_tokens=False)["input_ids"]
         rows = [corrupt(tokens, draw, first_sentinel, eos) for tokens in running]
         chosen = [next(pairs)[1] for _ in range(POOL - n_text)]
         sources = tokenizer([source for source, _ in chosen])["input_ids"]
-        rows += list(zip(sources, tokenizer([target for _, target in chosen])["input_ids"], strict=True))
-        rows.sort(key=lambda row: len(row[0]))
-        groups = [rows[i : i + BATCH] for i in range(0, POOL, BATCH)]
-        draw.shuffle(groups)
-        for i in range(start % per_pool if pool == start // per_pool else 0, per_pool):
-            parts = groups[i * PARTS : (i + 1) * PARTS]
-            yield [(padded([s for s, _ in part], 0), padded([t for _, t in part], -100)) for part in parts]
+        return rows + list(zip(sources, tokenizer([target for _, target in chosen])["input_ids"], strict=True))
 
+    def batch(self, rows: list[tuple[list[int], list[int]]]) -> Batch:
+        return padded([source for source, _ in rows], 0), padded([target for _, target in rows], -100)
 
-def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+    def loss(self, model: T5ForConditionalGeneration, batch: Batch) -> torch.Tensor:
+        sources, labels = batch
+        return model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).loss
 
-
-@torch.no_grad()
-def exact_match(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
-    """Per cent of about 100 held-out rows a task whose whole target is the argmax at every position."""
-    model.eval()
-    pairs, by_task = supervised("evaluation"), {}
-    for name, pair in (next(pairs) for _ in range(1000)):
-        by_task.setdefault(name, []).append(pair)
-    scores = {}
-    for name, some in sorted(by_task.items()):
-        sources = padded(tokenizer([source for source, _ in some])["input_ids"], 0)
-        labels = padded(tokenizer([target for _, target in some])["input_ids"], -100)
-        logits = model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).logits
-        right = ((logits.argmax(-1) == labels) | labels.eq(-100)).all(-1)
-        scores[name] = round(100 * right.float().mean().item(), 1)
-    model.train()
-    return scores
-
-
-def save(path: Path, model: T5ForConditionalGeneration, optimizer: torch.optim.AdamW, step: int) -> None:
-    """The whole training state in one file, atomically."""
-    tensors = {}
-    for name, value in model.named_parameters():
-        state = optimizer.state[value]
-        parts = {"model": value, "exp_avg": state["exp_avg"], "exp_avg_sq": state["exp_avg_sq"]}
-        tensors |= {f"{part}.{name}": tensor.detach().contiguous() for part, tensor in parts.items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    os.replace(temporary, path)
-
-
-@torch.no_grad()
-def load(path: Path, model: T5ForConditionalGeneration, optimizer: torch.optim.AdamW) -> int:
-    """Restore what save() wrote; returns the step."""
-    with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
-    tensors = load_file(path)
-    for name, value in model.named_parameters():
-        value.copy_(tensors[f"model.{name}"])
-        moments = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[value] = {"step": torch.tensor(float(step)), **moments}
-    return step
-
-
-def pretrain(rank: int, options: argparse.Namespace) -> None:
-    """One of the processes; each takes its share of a step's batches, and their gradients are averaged."""
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", rank=rank, world_size=options.processes, init_method=options.meeting_point)
-    torch.manual_seed(options.seed)
-    tokenizer = train_tokenizer()
-    model = new_model(tokenizer).train()
-    groups = [{"params": [p], "size": p.detach().square().mean().sqrt().item()} for p in model.parameters()]
-    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=0.0, fused=True)
-    checkpoint = options.work / "checkpoint.safetensors"
-    step = load(checkpoint, model, optimizer) if checkpoint.exists() else 0
-    if rank == 0:
-        n_parameters = sum(p.numel() for p in model.parameters())
-        print(f"{n_parameters:,} parameters, {len(tokenizer)} pieces, from step {step}", flush=True)
-
-    mean, began = 0.0, time.time()
-    bar = tqdm(total=options.steps, initial=step, desc="nano", mininterval=10, disable=rank > 0)
-    for parts in steps(tokenizer, step):
-        if step >= options.steps:
-            break
-        falling = min(1.0, (options.steps - step) / (DECAY * options.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = group["size"] * PEAK_LR * min(1.0, (step + 1) / WARMUP) * falling
-        loss = 0.0
-        for sources, labels in parts[rank :: options.processes]:
-            with torch.autocast("cpu", torch.bfloat16):
-                part = model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).loss / PARTS
-            part.backward()
-            loss += part.item() * options.processes
-        gradients = parameters_to_vector([p.grad for p in model.parameters()])
-        distributed.all_reduce(gradients)
-        vector_to_parameters(gradients, [p.grad for p in model.parameters()])
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        step += 1
-        mean = loss if mean == 0.0 else 0.98 * mean + 0.02 * loss
-        bar.update()
-        bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
-        if rank == 0 and (step % options.eval_every == 0 or step == options.steps):
-            save(checkpoint, model, optimizer, step)
-            line = {"step": step, "loss": round(mean, 4), "minutes": round((time.time() - began) / 60, 1)}
-            line |= exact_match(model, tokenizer)
-            with (options.work / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            bar.write(json.dumps(line))
-    bar.close()
-    distributed.barrier()
-    if rank == 0:
-        # Stored in bfloat16: half the bytes, and the rounding is far below what a prompt can feel.
-        model.eval().to(torch.bfloat16).save_pretrained(options.out)
-        tokenizer.save_pretrained(options.out)
-        for file in options.out.iterdir():
-            file.chmod(0o644)  # the library writes weights for their owner alone
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the finished backbone")
-    parser.add_argument("--work", type=Path, default=Path("nano-pretraining"), help="folder for the checkpoint")
-    parser.add_argument("--steps", type=int, default=15_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--eval-every", type=int, default=250)
-    # At this size two processes of one thread do twice the work of one process of two threads.
-    parser.add_argument("--processes", type=int, default=2, choices=(1, 2, 4), help="at most one per core")
-    options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        options.meeting_point = f"file://{folder}/meet"
-        torch.multiprocessing.spawn(pretrain, (options,), nprocs=options.processes)
+    def scores(self, model: T5ForConditionalGeneration) -> dict[str, float]:
+        """Of about 100 rows a task, right is a row whose whole target is the argmax at every position."""
+        pairs, by_task = supervised("evaluation"), {}
+        for name, (source, target) in (next(pairs) for _ in range(1000)):
+            row = (self.tokenizer(source)["input_ids"], self.tokenizer(target)["input_ids"])
+            by_task.setdefault(name, []).append(row)
+        scores = {}
+        for name, rows in sorted(by_task.items()):
+            sources, labels = self.batch(rows)
+            logits = model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).logits
+            right = ((logits.argmax(-1) == labels) | labels.eq(-100)).all(-1)
+            scores[name] = round(100 * right.float().mean().item(), 1)
+        return scores
 
 
 if __name__ == "__main__":
-    main()
+    main(NanoT5, __doc__)

@@ -12,16 +12,25 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    RobertaConfig,
+    RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 import rpt.backbones
-from rpt.backbones import T5Backbone
+from rpt.backbones import BertBackbone, T5Backbone
 from rpt.config import Config, config_folder, register, typed
 from rpt.train import train
 
 register()
 ROOT = Path(__file__).resolve().parents[1]
 NANO = Path(rpt.backbones.__file__).parent / "nano"
+NANO_BERT = NANO.with_name("nano_bert")
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +48,18 @@ def tiny_t5(initializer_factor: float) -> T5Backbone:
         initializer_factor=initializer_factor,
     )  # fmt: skip
     return T5Backbone(T5ForConditionalGeneration(config), tokenizer, fingerprint="tiny")
+
+
+def tiny_bert(kind: str = "bert", initializer_range: float = 0.3) -> BertBackbone:
+    """An encoder of random weights with the nano encoder's vocabulary; "roberta" numbers positions in its own way."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(NANO_BERT)
+    shape = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    shape |= {"num_hidden_layers": 2, "initializer_range": initializer_range}
+    if kind == "roberta":
+        config = RobertaConfig(**shape, max_position_embeddings=514, type_vocab_size=1, pad_token_id=1)
+        return BertBackbone(RobertaModel(config, add_pooling_layer=False), tokenizer, fingerprint="tiny")
+    return BertBackbone(BertModel(BertConfig(**shape), add_pooling_layer=False), tokenizer, fingerprint="tiny")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_yaml_names_every_registered_reparameterization():
         (["prompt.init=saved"], "init_path=None does not exist"),
         (["prompt.init=labels", "task=record"], "open answers"),
         (["prompt.init=magic"], "vocabulary"),
+        (["backbone=nano_bert", "prompt=none"], r"no head to answer with; choose prompt=vanilla.*backbone=nano"),
+        (["backbone=nano_bert", "backbone.head=spans"], r"head=spans needs .*task=wic, task=wsc.*leave it out"),
+        (["backbone.head=spans", "task=wic"], r"head=spans needs an encoder"),
+        (["backbone.family=gpt"], "t5, bert"),
+        (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
         (["lr=0"], "lr=0.0 must be a positive"),
         (["trainer.batch_size=0"], "batch_size=0 must be 1 or more"),
         (["data.shots=0"], "shots=0"),
@@ -103,11 +109,34 @@ def test_help_names_groups_and_keys(command):
     shown = command("--help").stdout
     for word in ("lr: 0.3", "bottleneck: 250", "python -m rpt.train"):
         assert word in shown
-    choices = {line.split()[0]: line for line in shown.splitlines() if line.startswith("  ") and line.split()}
+    choices, group = defaultdict(str), ""
+    for line in shown.splitlines():
+        if line.startswith("  ") and line.split():
+            group = group if line.startswith(" " * 10) else line.split()[0]  # a choice may go on in the next line
+            choices[group] += line
     for group in GROUPS:
         for path in group.glob("*.yaml"):
             assert path.stem in choices[group.name], path
     assert "+experiment=figure4" in shown and "+experiment" in choices
+
+
+def test_a_backbone_brings_its_learning_rate_unless_one_is_given():
+    assert composed().lr == 0.3
+    assert composed("backbone=minilm").lr == composed("backbone=minilm").backbone.lr != 0.3
+    assert composed("backbone=minilm", "lr=0.2").lr == 0.2
+
+
+def test_what_only_encoders_have_is_no_part_of_other_runs():
+    """A record made before there were encoders has the identity that it always had."""
+
+    def identity(*overrides):
+        return run_id(composed(*overrides), "r", "w")
+
+    assert identity("trainer.precision=fp32") == "n10-lr0.3-seed0-0b3d4413"
+    for key in ("trainer.head_lr=0.5", "backbone.head=spans"):
+        assert identity(key) == identity()
+        assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
+    assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
 
 
 def test_identity_of_a_run():

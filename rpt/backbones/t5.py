@@ -5,21 +5,23 @@ Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V ca
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import transformers
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from rpt.config import BackboneConfig, UsageError, backbone_source
-from rpt.hub import WAYS_ON
+from rpt.backbones.base import Backbone, Encoded, Heads, Prediction, Row
+from rpt.config import BackboneConfig
+from rpt.data.batches import pad
+from rpt.data.tokens import encode_answers, encode_sources
+from rpt.tasks import Example, Task, clean
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NO_LABEL = -100  # fills labels to equal length and carries no loss
 
 
@@ -31,55 +33,99 @@ class Encoding:
     mask: Tensor
 
 
-class T5Backbone:
-    """A T5 whose weights never change.
+class T5Backbone(Backbone):
+    """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
 
-    Args:
-        model: any T5ForConditionalGeneration; it is frozen here.
-        tokenizer: right-padding, one end marker per text.
-        fingerprint: names the weights in records.
-        dropout: whether the frozen layers drop out in training.
-    """
+    model_types = ("t5",)
+    load_model = T5ForConditionalGeneration.from_pretrained
 
-    def __init__(
-        self,
-        model: T5ForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerBase,
-        fingerprint: str,
-        dropout: bool = False,
-    ):
-        self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
-        self.model.requires_grad_(False).eval()
+    def fault(self, config: BackboneConfig) -> str | None:
+        tokenizer = self.tokenizer
+        if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
+            return f"its tokenizer must pad on the right and end a text with {tokenizer.eos_token}, as T5's does"
+        return None
 
-    @property
-    def embeddings(self) -> Tensor:
-        """The input embedding table [V, d], float32."""
-        return self.model.get_input_embeddings().weight.detach().float()
+    # What examples become
 
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
+    def rows(self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path) -> list[list[Row]]:
+        sources = encode_sources(examples, task, protocol, self.tokenizer, room, cache)
+        return [[Row((source,))] for source in sources]
 
-    def place(self, device: torch.device, precision: str) -> None:
-        """Move to the device, and round the weights of the linear layers to where autocast would at every step.
+    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
+        """A row for each of an example's answers."""
+        targets = [task.targets(example, protocol) for example in examples]
+        flat = [target for of_example in targets for target in of_example]
+        answers = iter(encode_answers(flat, self.tokenizer, task.max_answer_tokens))
+        trained = []
+        for (row,), of_example in zip(rows, targets, strict=True):
+            for answer in (next(answers) for _ in of_example):
+                trained.append(Row(row.sequences, answer, terms=len(answer)))
+        return trained
 
-        The output layer keeps float32: it may be the embedding table itself, which prompts start from.
-        """
-        self.model.to(device)
-        if precision == "fp32":
-            return
-        output = self.model.get_output_embeddings()
-        for module in self.model.modules():
-            if isinstance(module, nn.Linear) and module is not output:
-                module.to(DTYPES[precision])
-        if (
-            device.type == "cpu"
-        ):  # torch's fused attention is slower than the plain one there in bf16, backward fourfold
-            self.model.set_attn_implementation("eager")
+    @staticmethod
+    def count(examples: list[Example], task: Task, protocol: str) -> int:
+        return sum(len(task.targets(example, protocol)) for example in examples)
 
-    def train(self, mode: bool = True) -> None:
-        """Dropout on only where it was asked for."""
-        self.model.train(mode and self.dropout)
+    # What comes of them
+
+    def losses(
+        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
+    ) -> Tensor:
+        labels = pad([row.target for row in rows], NO_LABEL).to(self.device)
+        return self.answer_losses(self.encode(prompts, prompt_mask, self._ids(rows, width)), labels)
+
+    def predictor(
+        self, task: Task, protocol: str, decode: str
+    ) -> Callable[[Tensor, Heads, Encoded, int | None], list[Prediction]]:
+        """Reads answers by the argmax rule where they are labels, and by generation where asked for or needed."""
+        by_rule = task.verbalizers(protocol) and decode == "argmax"
+        read = (self._argmax_reader if by_rule else self._generate_reader)(task, protocol)
+
+        def predict(prompt: Tensor, heads: Heads, encoded: Encoded, width: int | None) -> list[Prediction]:
+            ids = self._ids([row for (row,) in encoded.rows], width)
+            mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
+            return read(self.encode(prompt.expand(len(ids), -1, -1), mask, ids), encoded.examples)
+
+        return predict
+
+    def trial(self, width: int) -> tuple[Row, Heads]:
+        return Row(([1] * width,), [1]), {}
+
+    def _ids(self, rows: Sequence[Row], width: int | None) -> Tensor:
+        sources = [source for row in rows for source in row.sequences]
+        return pad(sources, self.tokenizer.pad_token_id, width).to(self.device)
+
+    def _argmax_reader(self, task: Task, protocol: str) -> Any:
+        """Reads the label whose words are the greedy answer, without generating (DESIGN, decision 4)."""
+        # Answers are compared after `clean` (PROTOCOL), so a label's other spellings count as that label:
+        # "notentailment".
+        spellings = [
+            (spelling, label)
+            for label, word in enumerate(task.verbalizers(protocol))
+            for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
+        ]
+        candidates = encode_answers([spelling for spelling, _ in spellings], self.tokenizer)
+
+        def read(encoding: Encoding, _: list[Example]) -> list[Prediction]:
+            hits = self.argmax_is(encoding, candidates)
+            found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1).tolist()
+            return [None if i == -1 else spellings[i][1] for i in found]
+
+        return read
+
+    def _generate_reader(self, task: Task, protocol: str) -> Any:
+        """Reads what is generated greedily."""
+        longest = task.max_answer_tokens
+        if longest is None:  # as long as the longest label; more text could only make the answer wrong
+            longest = max(map(len, encode_answers(list(task.verbalizers(protocol)), self.tokenizer)))
+
+        def read(encoding: Encoding, examples: list[Example]) -> list[Prediction]:
+            texts = self.generate(encoding, longest)
+            return [task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)]
+
+        return read
+
+    # The model itself
 
     def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Encoding:
         """Run the encoder on prompts [B, N, d] followed by texts.
@@ -146,37 +192,3 @@ class T5Backbone:
             encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states), attention_mask=encoding.mask,
             decoder_input_ids=fed, decoder_attention_mask=mask, use_cache=False,
         ).logits  # fmt: skip
-
-
-def load_backbone(config: BackboneConfig, dropout: bool = False) -> T5Backbone:
-    """The backbone from its folder or the hub, in float32 (autocast lowers it where asked for).
-
-    Raises:
-        UsageError: it cannot be had, or is no T5.
-    """
-    place = {
-        "path": lambda: str(Path(config.path).expanduser()),
-        "embedded": lambda: str(Path(__file__).parent / config.embedded),
-        "hub": lambda: config.hub,
-    }[backbone_source(config)]()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
-        model = T5ForConditionalGeneration.from_pretrained(place, revision=config.revision, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
-    if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
-        raise UsageError(
-            f"The tokenizer in {place} must pad on the right and end a text with {tokenizer.eos_token}, as T5's does."
-        )
-    return T5Backbone(model, tokenizer, _fingerprint(model), dropout)
-
-
-def _fingerprint(model: T5ForConditionalGeneration) -> str:
-    """Of a sample of every weight: cheap for the largest model, and no two honest ones share it."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.flatten()[:: max(1, weight.numel() // 1024)].float().numpy().tobytes())
-    return digest.hexdigest()[:16]

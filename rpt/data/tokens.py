@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,9 @@ Tokens = list[int]
 LAYOUT = 1  # of the cache files; raise it when what is stored changes
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Examples ready for the backbone: sources[i] are the token ids of examples[i], end marker included."""
-
-    examples: list[Example]
-    sources: list[Tokens]
-
-
 def encode_sources(
     examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path
-) -> Encoded:
+) -> list[Tokens]:
     """Token ids of the sources, each at most `room` long with one end marker.
 
     What is too long loses the end of its longest field (a passage), never the question or the answer.
@@ -40,7 +31,7 @@ def encode_sources(
     if sources is None:
         sources = tokenise_sources(examples, task, protocol, tokenizer, room)
         _to_cache(path, sources)
-    return Encoded(examples, sources)
+    return sources
 
 
 def tokenise_sources(

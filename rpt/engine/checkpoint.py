@@ -1,7 +1,7 @@
 """A run's checkpoint: one safetensors file, so that it is either whole or not there.
 
-Tensors: the prompt's parameters, AdamW's moments, the best folded prompt. The header holds the run's progress as
-JSON and a digest of the tensors.
+Tensors: the parameters of prompt and head, AdamW's moments, the best folded prompt and its head. The header holds the
+run's progress as JSON and a digest of the tensors.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from rpt.files import write_atomically
 
 def save_checkpoint(run: Run) -> None:
     """Write the run's whole state, atomically."""
-    tensors = {f"parameter.{name}": value for name, value in run.soft_prompt.named_parameters()}
+    tensors = {f"parameter.{name}": value for name, value in run.parameters.items()}
     tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:
         tensors["best_prompt"] = run.best_prompt
+        tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest(tensors)}
     write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
@@ -48,7 +49,8 @@ def load_checkpoint(run: Run) -> bool:
     for key, value in tensors.items():
         kind, _, name = key.partition(".")
         stored[kind][name] = value
-    values, parameters = stored.pop("parameter", {}), dict(run.soft_prompt.named_parameters())
+    run.best_head = stored.pop("best_head", {})
+    values, parameters = stored.pop("parameter", {}), run.parameters
     if {n: tuple(v.shape) for n, v in values.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
         raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")
     with torch.no_grad():

@@ -1,23 +1,17 @@
-"""Predictions of a folded prompt, and their scores."""
+"""Predictions of a folded prompt and its head, and their scores."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from rpt.backbones import T5Backbone
-from rpt.config import Config
-from rpt.data.batches import pad
-from rpt.data.tokens import Encoded, encode_answers
-from rpt.tasks import TASKS, Example, Task
-from rpt.tasks.metrics import clean
-
-Prediction = int | str | None
+from rpt.backbones import Backbone, Encoded, Heads, Prediction
+from rpt.config import Config, framed
 
 
 @dataclass(frozen=True)
@@ -38,69 +32,43 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(
-    backbone: T5Backbone, prompt: Tensor | None, encoded: Encoded, config: Config, accelerator: Accelerator
+    backbone: Backbone, prompt: Tensor | None, head: Heads, encoded: Encoded, config: Config, accelerator: Accelerator
 ) -> Evaluation:
     """Predict every example and score the predictions.
 
     Args:
         prompt: folded, [N, d]; None evaluates the backbone without a prompt.
+        head: what was trained beside the prompt, by name; empty where the backbone needs none.
     """
-    task, began = TASKS[config.task.name], time.perf_counter()
+    task, protocol, began = framed(config.task.name, config.backbone.family), config.protocol.name, time.perf_counter()
     backbone.train(False)
     width = backbone.embeddings.shape[1]
     prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
-    read = (
-        _argmax_reader
-        if task.verbalizers(config.protocol.name) and config.trainer.decode == "argmax"
-        else _generate_reader
-    )
-    reader = read(backbone, task, config.protocol.name)
+    head = {name: value.to(backbone.device) for name, value in head.items()}
+    predict = backbone.predictor(task, protocol, config.trainer.decode)
     predictions: list[Prediction] = [None] * len(encoded.examples)
-    # Long rows first: a batch that does not fit memory fails at once and not at the end.
-    order = sorted(range(len(encoded.sources)), key=lambda i: -len(encoded.sources[i]))
-    size = config.trainer.eval_batch_size
     text_width = config.backbone.max_tokens - len(prompt) if config.trainer.pad_to_max else None
-    for rows in (order[i : i + size] for i in range(0, len(order), size)):
-        ids = pad([encoded.sources[i] for i in rows], backbone.tokenizer.pad_token_id, text_width).to(backbone.device)
+    for batch in _batches(encoded, config.trainer.eval_batch_size):
+        some = Encoded([encoded.examples[i] for i in batch], [encoded.rows[i] for i in batch])
         with accelerator.autocast():
-            mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=backbone.device)
-            encoding = backbone.encode(prompt.expand(len(rows), -1, -1), mask, ids)
-            answers = reader(encoding, [encoded.examples[i] for i in rows])
-        for i, answer in zip(rows, answers, strict=True):
+            answers = predict(prompt, head, some, text_width)
+        for i, answer in zip(batch, answers, strict=True):
             predictions[i] = answer
-    protocol = config.protocol.name
     scores = task.score(encoded.examples, predictions, protocol)
     credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]
     elapsed = time.perf_counter() - began
-    return Evaluation(scores, predictions, credits, predictions.count(None), len(order) / elapsed)
+    return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed)
 
 
-def _argmax_reader(backbone: T5Backbone, task: Task, protocol: str) -> Any:
-    """Reads the label whose words are the greedy answer, without generating (DESIGN, decision 4)."""
-    # Answers are compared after `clean` (PROTOCOL), so a label's other spellings count as that label: "notentailment".
-    spellings = [
-        (spelling, label)
-        for label, word in enumerate(task.verbalizers(protocol))
-        for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
-    ]
-    candidates = encode_answers([spelling for spelling, _ in spellings], backbone.tokenizer)
-
-    def read(encoding: Any, _: list[Example]) -> list[Prediction]:
-        hits = backbone.argmax_is(encoding, candidates)
-        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1).tolist()
-        return [None if i == -1 else spellings[i][1] for i in found]
-
-    return read
-
-
-def _generate_reader(backbone: T5Backbone, task: Task, protocol: str) -> Any:
-    """Reads what the backbone generates greedily."""
-    longest = task.max_answer_tokens
-    if longest is None:  # as long as the longest label; more text could only make the answer wrong
-        longest = max(map(len, encode_answers(list(task.verbalizers(protocol)), backbone.tokenizer)))
-
-    def read(encoding: Any, examples: list[Example]) -> list[Prediction]:
-        texts = backbone.generate(encoding, longest)
-        return [task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)]
-
-    return read
+def _batches(encoded: Encoded, size: int) -> Iterator[list[int]]:
+    """Examples of at most `size` sequences together, or one of more. Long ones first: a batch that does not fit
+    memory fails at once and not at the end."""
+    batch, sequences = [], 0
+    for i in sorted(range(len(encoded.rows)), key=lambda i: -max(row.length for row in encoded.rows[i])):
+        own = sum(len(row.sequences) for row in encoded.rows[i])
+        if batch and sequences + own > size:
+            yield batch
+            batch, sequences = [], 0
+        batch.append(i)
+        sequences += own
+    yield batch

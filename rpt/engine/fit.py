@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,10 +24,9 @@ from torch import Tensor
 from torch.nn.functional import pad as pad_tensor
 from tqdm import tqdm
 
-from rpt.backbones import T5Backbone
-from rpt.backbones.t5 import NO_LABEL
+from rpt.backbones import Backbone, Heads, Row
 from rpt.config import Config, precision_of
-from rpt.data.batches import pad, within
+from rpt.data.batches import within
 from rpt.engine.checkpoint import save_checkpoint
 from rpt.engine.evaluate import evaluate
 from rpt.engine.run import Run
@@ -42,6 +42,17 @@ class NonFiniteLoss(RuntimeError):
 
 class Interrupted(SystemExit):
     """The process was asked to end; every run of the pack was saved first."""
+
+
+class Leaves(NamedTuple):
+    """What the passes of a step collect their gradients in: every run's prompt [R, N, d] and head [R, ...]."""
+
+    prompts: Tensor
+    heads: Heads
+
+    def forget(self) -> None:
+        for leaf in (self.prompts, *self.heads.values()):
+            leaf.grad = None
 
 
 def accelerator_for(config: Config) -> Accelerator:
@@ -62,7 +73,7 @@ class Pack:
         max_tokens: at most so many in one forward pass, padding included; a step takes as many passes as it needs.
     """
 
-    def __init__(self, backbone: T5Backbone, accelerator: Accelerator, max_runs: int = 1, max_tokens: float = math.inf):
+    def __init__(self, backbone: Backbone, accelerator: Accelerator, max_runs: int = 1, max_tokens: float = math.inf):
         self.backbone, self.accelerator = backbone, accelerator
         self.max_runs, self.max_tokens = max_runs, max_tokens
         self.active: dict[Run, Iterator[np.ndarray]] = {}
@@ -154,15 +165,21 @@ class Pack:
             runs[0].seed_step()
         # phi runs once per step, whatever the number of rows and forward passes: the passes collect their gradients
         # in a detached table of the prompts, and one backward then takes them through phi. A shorter prompt is filled
-        # up on the left with zeros, which are masked.
+        # up on the left with zeros, which are masked. Heads, which stand in the stacks of their prompts, are collected
+        # and given back in the same way.
         prompts = [stack() for stack in self.stacks]
-        longest = max(prompt.shape[1] for prompt in prompts)
+        longest, sizes = max(prompt.shape[1] for prompt in prompts), [len(prompt) for prompt in prompts]
         table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts]).requires_grad_()
-        losses = self._forward_backward(runs, rows, table)
-        gradients = table.grad.split([len(prompt) for prompt in prompts])
-        torch.autograd.backward(
-            prompts, [g[:, longest - p.shape[1] :] for g, p in zip(gradients, prompts, strict=True)]
-        )
+        heads = {
+            name: torch.cat([stack.heads[name].detach() for stack in self.stacks]).requires_grad_()
+            for name in self.stacks[0].heads
+        }
+        losses = self._forward_backward(runs, rows, Leaves(table, heads))
+        gradients = zip(table.grad.split(sizes), prompts, strict=True)
+        torch.autograd.backward(prompts, [g[:, longest - p.shape[1] :] for g, p in gradients])
+        for name, head in heads.items():
+            for stack, gradient in zip(self.stacks, head.grad.split(sizes), strict=True):
+                stack.heads[name].grad = gradient
         for stack, optimizer in zip(self.stacks, self.optimizers, strict=True):
             clip = stack.runs[0].config.trainer.clip
             if clip is not None:
@@ -176,53 +193,54 @@ class Pack:
             run.progress.trained_rows += len(of_run)
         return runs
 
-    def _forward_backward(self, runs: list[Run], rows: list[np.ndarray], table: Tensor) -> Tensor:
-        """Gradients of every run's mean loss over its answer tokens into `table` [R, N, d]; the losses [R], detached.
+    def _forward_backward(self, runs: list[Run], rows: list[np.ndarray], leaves: Leaves) -> Tensor:
+        """Gradients of every run's mean loss over the terms of its rows into `leaves`; the losses [R], detached.
 
         If the device's memory does not suffice, the passes are halved, now and from here on.
         """
         while True:
             try:
-                return self._passes(runs, rows, table)
+                return self._passes(runs, rows, leaves)
             except torch.OutOfMemoryError:
                 if self.max_tokens <= runs[0].config.backbone.max_tokens:  # a single row may be as long
                     raise
                 total = sum(len(of_run) for of_run in rows) * runs[0].config.backbone.max_tokens
                 self.max_tokens = min(self.max_tokens, total) // 2
-            table.grad = None  # outside of the handler, whose exception holds on to the memory
+            leaves.forget()  # outside of the handler, whose exception holds on to the memory
             torch.cuda.empty_cache()
             log.warning("Out of memory; passes of at most %d tokens from here on.", self.max_tokens)
 
-    def _passes(self, runs: list[Run], rows: list[np.ndarray], table: Tensor) -> Tensor:
-        device, trainer = table.device, runs[0].config.trainer
-        answer_tokens = [sum(len(run.rows.answers[i]) for i in own) for run, own in zip(runs, rows, strict=True)]
-        answer_tokens = torch.tensor(answer_tokens, device=device)
+    def _passes(self, runs: list[Run], rows: list[np.ndarray], leaves: Leaves) -> Tensor:
+        device, trainer = leaves.prompts.device, runs[0].config.trainer
+        terms = [sum(run.rows[i].terms for i in own) for run, own in zip(runs, rows, strict=True)]
+        terms = torch.tensor(terms, device=device)
         lengths = torch.tensor([run.config.prompt.length for run in runs], device=device)
         losses = torch.zeros(len(runs), device=device)
         for start in range(0, max(map(len, rows)), trainer.batch_size):
-            part = [(r, run, i) for r, run in enumerate(runs) for i in rows[r][start : start + trainer.batch_size]]
+            part = [
+                (r, run, run.rows[i]) for r, run in enumerate(runs) for i in rows[r][start : start + trainer.batch_size]
+            ]
             # Rows of similar length meet, whichever run they belong to.
-            part.sort(key=lambda piece: (piece[1].config.prompt.length, len(piece[1].rows.sources[piece[2]])))
-            widths = [(run.config.prompt.length, len(run.rows.sources[i])) for _, run, i in part]
+            part.sort(key=lambda piece: (piece[1].config.prompt.length, piece[2].length))
+            sizes = [(len(row.sequences), run.config.prompt.length, row.length) for _, run, row in part]
+            widths = [(each * prompt, each * text) for each, prompt, text in sizes]
             for first, last in within(widths, self.max_tokens):
-                losses += self._pass(part[first:last], table, lengths, answer_tokens)
+                losses += self._pass(part[first:last], leaves, lengths, terms)
         return losses
 
-    def _pass(self, part: list[tuple[int, Run, int]], table: Tensor, lengths: Tensor, answer_tokens: Tensor) -> Tensor:
+    def _pass(self, part: list[tuple[int, Run, Row]], leaves: Leaves, lengths: Tensor, terms: Tensor) -> Tensor:
         """One forward and backward pass over (run's number, run, row); its share of the losses [R]."""
-        device, config, pad_id = table.device, part[0][1].config, self.backbone.tokenizer.pad_token_id
+        (table, heads), config = leaves, part[0][1].config
         longest = max(run.config.prompt.length for _, run, _ in part)
         width = config.backbone.max_tokens - longest if config.trainer.pad_to_max else None
-        ids = pad([run.rows.sources[i] for _, run, i in part], pad_id, width).to(device)
-        labels = pad([run.rows.answers[i] for _, run, i in part], NO_LABEL).to(device)
-        of_run = torch.tensor([r for r, _, _ in part], device=device)
+        of_run = torch.tensor([r for r, _, _ in part], device=table.device)
         prompts = table[of_run, table.shape[1] - longest :]
-        mask = torch.arange(longest, device=device) >= longest - lengths[of_run, None]
+        mask = torch.arange(longest, device=table.device) >= longest - lengths[of_run, None]
+        own = {name: head[of_run] for name, head in heads.items()}
         with self.accelerator.autocast():
-            encoding = self.backbone.encode(prompts, mask.long(), ids)
-            row_losses = self.backbone.answer_losses(encoding, labels)
-        # Over the tokens of the whole step, so that several passes give what one large batch gives.
-        losses = torch.zeros(len(table), device=device).index_add(0, of_run, row_losses) / answer_tokens
+            row_losses = self.backbone.losses(prompts, mask.long(), [row for _, _, row in part], own, width)
+        # Over the terms of the whole step, so that several passes give what one large batch gives.
+        losses = torch.zeros(len(table), device=table.device).index_add(0, of_run, row_losses) / terms
         self.accelerator.backward(losses.sum())
         return losses.detach()
 
@@ -269,10 +287,10 @@ class Pack:
             progress.stopped = f"no better score in {patience} evaluations"
 
     def evaluate(self, run: Run) -> None:
-        """Score the run's prompt as it is now, on the rows that choose; keep it if it is the best so far."""
+        """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
         progress, began = run.progress, time.perf_counter()
-        prompt = run.soft_prompt.fold() if run.soft_prompt else None
-        result = evaluate(self.backbone, prompt, run.select, run.config, self.accelerator)
+        prompt, head = run.soft_prompt.fold() if run.soft_prompt else None, run.head_values()
+        result = evaluate(self.backbone, prompt, head, run.select, run.config, self.accelerator)
         if result.constant:
             log.warning("%s: all %d answers are the same: %r", run.name, len(result.predictions), result.predictions[0])
         loss = progress.loss_sum / progress.loss_steps if progress.loss_steps else None
@@ -285,6 +303,7 @@ class Pack:
             progress.best_score, progress.best_step = result.scores["score"], progress.step
             progress.evaluations_since_best = 0
             run.best_prompt = None if prompt is None else prompt.cpu()
+            run.best_head = {name: value.cpu() for name, value in head.items()}
         else:
             progress.evaluations_since_best += 1
         run.track({f"eval/{name}": value for name, value in line.items() if value is not None})

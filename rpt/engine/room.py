@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from rpt.backbones import T5Backbone
+from rpt.backbones import Backbone
 from rpt.config import Config
 
 CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
@@ -14,7 +14,7 @@ SHARE = 0.8  # of the free memory
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 
 
-def max_tokens(config: Config, backbone: T5Backbone, accelerator: Accelerator) -> float:
+def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> float:
     """Tokens, padding included, that a pass may hold: what the user says, or what this device has room for."""
     if config.pack.max_tokens is not None:
         return config.pack.max_tokens
@@ -24,7 +24,7 @@ def max_tokens(config: Config, backbone: T5Backbone, accelerator: Accelerator) -
     return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
 
 
-def kept_bytes(backbone: T5Backbone, accelerator: Accelerator, width: int) -> int:
+def kept_bytes(backbone: Backbone, accelerator: Accelerator, width: int) -> int:
     """Bytes that a row of so many tokens keeps for its backward pass, measured in a trial of one row."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in backbone.model.parameters()}
     kept: dict[int, int] = {}
@@ -36,9 +36,9 @@ def kept_bytes(backbone: T5Backbone, accelerator: Accelerator, width: int) -> in
         return tensor
 
     prompt = torch.zeros(1, 1, backbone.embeddings.shape[1], device=backbone.device, requires_grad=True)
-    ids = torch.ones(1, width - 1, dtype=torch.long, device=backbone.device)
+    row, head = backbone.trial(width - 1)
     mask = torch.ones(1, 1, dtype=torch.long, device=backbone.device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), accelerator.autocast():
-        loss = backbone.answer_losses(backbone.encode(prompt, mask, ids), ids[:, :1])
+        loss = backbone.losses(prompt, mask, [row], head)
     del loss
     return sum(kept.values())

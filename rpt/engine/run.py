@@ -9,28 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rpt.backbones import T5Backbone
-from rpt.config import Config, TrainerConfig, UsageError, prompt_options
+from rpt.backbones import Backbone, Encoded, Heads, Row
+from rpt.config import Config, TrainerConfig, UsageError, framed, prompt_options
 from rpt.data.batches import epoch_steps
-from rpt.data.tokens import Encoded, Tokens
+from rpt.data.tokens import Tokens
 from rpt.engine.tracking import Tracker
 from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
 from rpt.results.record import Record
-from rpt.tasks import TASKS
 
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """What a run is trained on: row i is sources[i] -> answers[i], token ids with end markers."""
-
-    sources: list[Tokens]
-    answers: list[Tokens]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.array([len(source) for source in self.sources])
+HEAD = "head."  # before the names of a head's parameters
 
 
 @dataclass
@@ -62,28 +51,30 @@ def planned_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
 
 
 class Run:
-    """A prompt being trained within a pack.
+    """A prompt being trained within a pack, with the head that an encoder needs beside it.
 
     Args:
         config: of this run; runs of one pack share backbone, task, data source, protocol and trainer.
         record: where its results go.
         soft_prompt: None for prompt=none, which is only evaluated.
+        head: None where the backbone answers without one.
         rows: its training rows.
         select, report: examples that choose its checkpoint, and that its scores are on.
     """
 
     def __init__(
-        self, config: Config, record: Record, soft_prompt: SoftPrompt | None, rows: TrainingRows,
-        select: Encoded, report: Encoded,
+        self, config: Config, record: Record, soft_prompt: SoftPrompt | None, head: nn.Module | None,
+        rows: list[Row], select: Encoded, report: Encoded,
     ):  # fmt: skip
-        self.config, self.record, self.soft_prompt = config, record, soft_prompt
+        self.config, self.record, self.soft_prompt, self.head = config, record, soft_prompt, head
         self.rows, self.select, self.report = rows, select, report
         self.progress = Progress()
         self.moments: dict[str, dict[str, Tensor]] = {}  # the optimizer's, by parameter
         self.best_prompt: Tensor | None = None
+        self.best_head: Heads = {}
         self.failure: Exception | None = None
         self.tracker: Tracker | None = None
-        self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows.sources))
+        self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows))
         if soft_prompt is None:
             self.total_steps = 0
 
@@ -92,19 +83,43 @@ class Run:
         prompt = self.config.prompt
         return f"{self.config.task.name} {prompt.name} n{prompt.length} lr{self.config.lr:g} seed{self.config.seed}"
 
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """All that is trained, by name."""
+        prompt = dict(self.soft_prompt.named_parameters()) if self.soft_prompt else {}
+        head = dict(self.head.named_parameters(prefix=HEAD.removesuffix("."))) if self.head else {}
+        return prompt | head
+
+    def head_values(self) -> Heads:
+        """A copy of the head as it is now."""
+        return {name: value.detach().clone() for name, value in self.head.named_parameters()} if self.head else {}
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters.values())
+
+    @property
+    def kept_parameters(self) -> int:
+        """How many are left once the prompt is folded: N * d and the head's."""
+        head = sum(parameter.numel() for parameter in self.head.parameters()) if self.head else 0
+        return head + (self.soft_prompt.kept_parameters if self.soft_prompt else 0)
+
     def steps(self) -> Iterator[np.ndarray]:
         """The row indices of every optimizer step still to do."""
         trainer = self.config.trainer
         rows_per_step = trainer.batch_size * trainer.accumulation
-        lengths = self.rows.lengths
+        lengths = np.array([row.length for row in self.rows])
         while self.progress.step < self.total_steps:
             epoch, done = divmod(self.progress.step, self.steps_per_epoch)
             order = epoch_steps(lengths, rows_per_step, self.config.seed, epoch, trainer.order)
             yield from order[done : done + self.total_steps - self.progress.step]
 
     def lr_of(self, parameter: str) -> float:
-        """The prompt table and the network may have different learning rates."""
+        """The prompt table, the network and the head may have different learning rates."""
         network_lr = self.config.trainer.network_lr
+        if parameter.startswith(HEAD):
+            return self.config.trainer.head_lr
         return self.config.lr if parameter == "table" or network_lr is None else network_lr
 
     def evaluation_due(self) -> bool:
@@ -122,7 +137,15 @@ class Run:
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, self.progress.step]).generate_state(1)[0]))
 
 
-def new_soft_prompt(config: Config, backbone: T5Backbone) -> SoftPrompt | None:
+def new_head(config: Config, backbone: Backbone) -> nn.Module | None:
+    """What the backbone needs beside a prompt, before training; the seed of the run decides its weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        head = backbone.new_head(framed(config.task.name, config.backbone.family), config.backbone)
+    return None if head is None else head.to(backbone.device)
+
+
+def new_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
     """The prompt of a run before training (PROTOCOL: sampled vocabulary rows unless told otherwise).
 
     Raises:
@@ -139,7 +162,8 @@ def new_soft_prompt(config: Config, backbone: T5Backbone) -> SoftPrompt | None:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def labels() -> list[Tokens]:
-        return [tokens(label) for label in TASKS[config.task.name].verbalizers(config.protocol.name)]
+        task = framed(config.task.name, config.backbone.family)
+        return [tokens(label) for label in task.verbalizers(config.protocol.name)]
 
     first_values = {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),

@@ -15,18 +15,16 @@ import torch
 import yaml
 from accelerate import Accelerator, PartialState
 
-from rpt.backbones import T5Backbone, load_backbone
-from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, UsageError, precision_of, run_id
+from rpt.backbones import Backbone, Encoded, load_backbone
+from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, UsageError, framed, precision_of, run_id
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
-from rpt.data.tokens import Encoded, encode_answers, encode_sources
 from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
 from rpt.engine.evaluate import Evaluation, evaluate
-from rpt.engine.run import Run, TrainingRows, new_soft_prompt
+from rpt.engine.run import HEAD, Run, new_head, new_soft_prompt
 from rpt.engine.tracking import Tracker
 from rpt.prompts import save_prompt
 from rpt.results.record import Record, RecordError, environment
-from rpt.tasks import TASKS
 
 log = logging.getLogger("rpt")
 
@@ -37,7 +35,7 @@ class Session:
 
     config: Config
     data: TaskData
-    backbone: T5Backbone
+    backbone: Backbone
     record: Record
 
     @property
@@ -73,11 +71,12 @@ class Session:
             raise run.failure
         if run.soft_prompt:
             save_checkpoint(run)  # a run that is killed from here on is not trained again
-        reported = evaluate(self.backbone, run.best_prompt, run.report, self.config, accelerator)
+        reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config, accelerator)
         run.progress.seconds += time.perf_counter() - began
         result = self._result(run, reported)
         if run.best_prompt is not None:
-            save_prompt(self.record.prompt_path, run.best_prompt, metadata={"run": self.record.folder.name})
+            head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
+            save_prompt(self.record.prompt_path, run.best_prompt, head, metadata={"run": self.record.folder.name})
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
@@ -95,7 +94,7 @@ class Session:
     def _result(self, run: Run, reported: Evaluation) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data
         best = next(line for line in progress.history if line["step"] == progress.best_step)
-        prompt = run.soft_prompt
+        task = framed(config.task.name, config.backbone.family)
         training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
         return {
             "status": "finished",
@@ -113,7 +112,7 @@ class Session:
                 "report": len(data.report),
             },
             "scores": reported.scores,
-            "majority": majority_scores(TASKS[config.task.name], data.train, data.report, config.protocol.name),
+            "majority": majority_scores(task, data.train, data.report, config.protocol.name),
             "best": {"step": progress.best_step, "epoch": best["epoch"], "select_score": progress.best_score},
             "last": progress.history[-1],
             "no_label": reported.no_label,
@@ -123,8 +122,8 @@ class Session:
             "evaluations": len(progress.history),
             "effective_batch_size": config.trainer.batch_size * config.trainer.accumulation,
             "parameters": {
-                "trained": prompt.trained_parameters if prompt else 0,
-                "kept": prompt.kept_parameters if prompt else 0,
+                "trained": run.trained_parameters,
+                "kept": run.kept_parameters,
                 "frozen": sum(p.numel() for p in self.backbone.model.parameters()),
             },
             "seconds": progress.seconds,
@@ -153,34 +152,26 @@ def open_session(config: Config) -> Session:
 
 
 @lru_cache(maxsize=1)  # the runs of a sweep mostly share their backbone, and none of them changes it
-def _loaded(*settings: Any) -> T5Backbone:
+def _loaded(*settings: Any) -> Backbone:
     *config, dropout, precision = settings
     backbone = load_backbone(BackboneConfig(*config), dropout)
     backbone.place(PartialState().device, precision)
     return backbone
 
 
-def prepare_run(config: Config, data: TaskData, backbone: T5Backbone, record: Record) -> Run:
+def prepare_run(config: Config, data: TaskData, backbone: Backbone, record: Record) -> Run:
     """The run with its prompt initialised and its rows tokenised."""
-    task, protocol, tokenizer = TASKS[config.task.name], config.protocol.name, backbone.tokenizer
+    task, protocol = framed(config.task.name, config.backbone.family), config.protocol.name
     room = config.backbone.max_tokens - config.prompt.length
     cache = Path(config.data.cache).expanduser()
 
     def encode(examples: list) -> Encoded:
-        return encode_sources(examples, task, protocol, tokenizer, room, cache)
+        return Encoded(examples, backbone.rows(examples, task, protocol, room, cache))
 
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
-    targets = training_targets(config, data)
-    answers = encode_answers([target for _, target in targets], tokenizer, task.max_answer_tokens)
-    rows = TrainingRows([train.sources[i] for i, _ in targets], answers)
-    return Run(config, record, new_soft_prompt(config, backbone), rows, select, report)
-
-
-def training_targets(config: Config, data: TaskData) -> list[tuple[int, str]]:
-    """(index of the example, answer): a training example with several answers is a row for each."""
-    task, protocol = TASKS[config.task.name], config.protocol.name
-    return [(i, target) for i, example in enumerate(data.train) for target in task.targets(example, protocol)]
+    rows = backbone.training_rows(data.train, train.rows, task, protocol)
+    return Run(config, record, new_soft_prompt(config, backbone), new_head(config, backbone), rows, select, report)
 
 
 def read_data(config: Config) -> TaskData:
@@ -189,25 +180,25 @@ def read_data(config: Config) -> TaskData:
     Raises:
         UsageError: they cannot be had.
     """
-    return _read(config.task.name, dataclasses.astuple(config.data), dataclasses.astuple(config.protocol))
+    data, protocol = dataclasses.astuple(config.data), dataclasses.astuple(config.protocol)
+    return _read(config.task.name, config.backbone.family, data, protocol)
 
 
 @lru_cache(maxsize=4)
-def _read(task_name: str, data: tuple[Any, ...], protocol: tuple[Any, ...]) -> TaskData:
-    task, data, protocol = TASKS[task_name], DataConfig(*data), ProtocolConfig(*protocol)
+def _read(task: str, family: str, data: tuple[Any, ...], protocol: tuple[Any, ...]) -> TaskData:
+    task, data, protocol = framed(task, family), DataConfig(*data), ProtocolConfig(*protocol)
     return split_examples(read_examples(data, task), task, data, protocol)
 
 
-def _announce(run: Run, backbone: T5Backbone) -> None:
+def _announce(run: Run, backbone: Backbone) -> None:
     """Say what is trained and what is frozen, before anything runs."""
     frozen = sum(p.numel() for p in backbone.model.parameters())
-    trained = [(name, p) for name, p in run.soft_prompt.named_parameters()] if run.soft_prompt else []
     lines = [
-        f"{run.name}: {len(run.rows.sources)} training rows, {run.total_steps} steps, "
+        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, "
         f"{device_name()}, {precision_of(run.config)}"
     ]
-    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in trained]
-    lines.append(f"  trained in all {sum(p.numel() for _, p in trained):,}; frozen backbone {frozen:,}")
+    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in run.parameters.items()]
+    lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {frozen:,}")
     log.info("\n".join(lines))
 
 

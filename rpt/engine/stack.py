@@ -1,4 +1,4 @@
-"""Prompts of one shape, trained side by side.
+"""Prompts of one shape, and the heads that go with them, trained side by side.
 
 Shapes: R runs, N prompt tokens, d model width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from rpt.config import prompt_options
-from rpt.engine.run import Run
+from rpt.engine.run import HEAD, Run
 
 BETAS = (0.9, 0.999)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
@@ -37,8 +37,8 @@ class Stack:
         self.runs = runs
         self.prompt = runs[0].soft_prompt
         self.parameters: dict[str, Tensor] = {}
-        for name, _ in self.prompt.named_parameters():
-            own = [run.soft_prompt.get_parameter(name) for run in runs]
+        for name in runs[0].parameters:
+            own = [run.parameters[name] for run in runs]
             stacked = torch.stack([parameter.detach() for parameter in own])
             for r, parameter in enumerate(own):
                 parameter.data = stacked[r]
@@ -47,13 +47,19 @@ class Stack:
 
     def __call__(self) -> Tensor:
         """Every run's prompt P' [R, N, d]."""
+        own = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
         if self.prompt.reparameterization.batched:
-            return vmap(lambda parameters: functional_call(self.prompt, parameters, ()))(self.parameters)
+            return vmap(lambda parameters: functional_call(self.prompt, parameters, ()))(own)
         prompts = []
         for r, run in enumerate(self.runs):
             run.seed_step()
-            prompts.append(functional_call(self.prompt, {n: p[r] for n, p in self.parameters.items()}, ()))
+            prompts.append(functional_call(self.prompt, {name: p[r] for name, p in own.items()}, ()))
         return torch.stack(prompts)
+
+    @property
+    def heads(self) -> dict[str, Tensor]:
+        """Every run's head: its parameters [R, ...] by name, and none where the backbone needs no head."""
+        return {name.removeprefix(HEAD): p for name, p in self.parameters.items() if name.startswith(HEAD)}
 
     @torch.no_grad()
     def clip(self, longest: float) -> None:

@@ -23,7 +23,7 @@ Outcome = float | Exception  # a run's score, or what went wrong; NaN if another
 # What may differ between runs that are trained together.
 OWN = (
     "prompt", "lr", "seed", "force", "resume", "results", "tracking",
-    "data.shots", "data.shots_seed", "trainer.network_lr",
+    "data.shots", "data.shots_seed", "trainer.network_lr", "trainer.head_lr",
 )  # fmt: skip
 
 

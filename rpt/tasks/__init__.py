@@ -5,21 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rpt.tasks.base import PROTOCOLS, Example, Task, clean
+from rpt.tasks.base import PROTOCOLS, Decision, Example, Reading, Task, clean
 
-__all__ = ["PROTOCOLS", "TASKS", "Example", "Task", "clean", "get_task"]
+__all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "clean", "get_task"]
 
 
 def _discover() -> dict[str, Task]:
-    """An instance of every Task that a module of this package defines, by name."""
+    """An instance of every Task that a module of this package defines under a name of its own, by that name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     found = [
         thing
         for module in modules
         for thing in vars(module).values()
-        if isinstance(thing, type) and issubclass(thing, Task) and thing.__module__ == module.__name__
+        if isinstance(thing, type) and issubclass(thing, Task) and "name" in vars(thing)
     ]
-    return {task.name: task() for task in found if task is not Task}
+    return {task.name: task() for task in found}
 
 
 TASKS: dict[str, Task] = _discover()

@@ -2,17 +2,33 @@
 
 There are two protocols. `paper` writes and scores rows as the published code of Residual Prompt Tuning does,
 `superglue` as T5 (Raffel et al. 2020, appendix D) and the benchmark do.
+
+A backbone that writes (T5) is given a source and answers in text. An encoder (BERT) is given one or more decisions
+and its head makes them; the published code has no such part, so its texts are the same under both protocols, and the
+protocol says only how the predictions are scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from rpt.tasks.metrics import accuracy, clean, mean
 
-__all__ = ["FALSE_TRUE", "PROTOCOLS", "Example", "Row", "Task", "check_protocol", "clean"]
+__all__ = [
+    "FALSE_TRUE",
+    "PROTOCOLS",
+    "Decision",
+    "Example",
+    "Reading",
+    "Row",
+    "Task",
+    "check_protocol",
+    "clean",
+    "starred",
+]
 
 PROTOCOLS = ("paper", "superglue")
 FALSE_TRUE = ("False", "True")
@@ -45,6 +61,33 @@ class Example:
     group: Hashable = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What an encoder reads at once.
+
+    Attributes:
+        texts: one, or two: a passage and what is asked about it. Where they are too long, the first is cut first.
+        marks: the words that the question is about, as (which text, start, end): character offsets, end exclusive.
+            What is marked is never cut.
+    """
+
+    texts: tuple[str, ...]
+    marks: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an encoder decides at once: the class of a reading, or which of several readings is right.
+
+    Attributes:
+        readings: each gets `head_outputs` numbers from the head; those of all readings, side by side, are the logits.
+        label: which of the logits should be the largest; None when that is not known.
+    """
+
+    readings: tuple[Reading, ...]
+    label: int | None
+
+
 class Task:
     """A task, mostly declared by class attributes; a subclass overrides only where the task is peculiar.
 
@@ -62,6 +105,9 @@ class Task:
         metrics: every metric that `score` may report.
         paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
         max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
+        encoder_texts: for an encoder, the fields that make up each text; every column by itself if empty.
+        encoder_marks: how many marks each of its readings has.
+        encoder_outputs: numbers that a head gives for a reading; None is one for each label.
     """
 
     name: ClassVar[str]
@@ -78,6 +124,9 @@ class Task:
     paper_score: ClassVar[tuple[str, ...]] = ("accuracy",)
     superglue_score: ClassVar[tuple[str, ...]] = ("accuracy",)
     max_answer_tokens: ClassVar[int | None] = None
+    encoder_texts: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    encoder_marks: ClassVar[int] = 0
+    encoder_outputs: ClassVar[int | None] = None
 
     # Rows in
 
@@ -158,6 +207,29 @@ class Task:
         check_protocol(protocol)
         return self.paper_labels or self.labels if protocol == "paper" else self.labels
 
+    # For an encoder
+
+    def for_encoder(self) -> Task:
+        """The task as an encoder is given it: another one only where a label cannot be predicted from this one."""
+        return self
+
+    @property
+    def head_outputs(self) -> int:
+        """How many numbers a head gives for a reading."""
+        return len(self.labels) if self.encoder_outputs is None else self.encoder_outputs
+
+    def decisions(self, example: Example) -> list[Decision]:
+        """What an encoder has to decide about the example; each is a training row of its own."""
+        fields = example.fields
+        texts = self.encoder_texts or [(column,) for column in self.columns]
+        reading = Reading(tuple(" ".join(fields[column] for column in of_text) for of_text in texts))
+        return [Decision((reading,), example.label)]
+
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> int | str:
+        """The prediction that follows from the logits of each of the example's decisions."""
+        (of_labels,) = logits
+        return max(range(len(of_labels)), key=of_labels.__getitem__)
+
     # Predictions scored
 
     def evaluated(self, example: Example, protocol: str) -> bool:
@@ -198,3 +270,19 @@ class Task:
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions."""
         return {"accuracy": accuracy([example.label for example in examples], predictions)}
+
+
+def starred(texts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> Reading:
+    """The texts with *stars* around each span (which text, start, end); the words inside of them are the marks."""
+    marked, marks = [], {}
+    for which, text in enumerate(texts):
+        own = [span for span in spans if span[0] == which]
+        # One span may lie in the other ("their" in "their mothers"), so stars that meet are sorted from the outer in.
+        opening = [(start, 1, -end) for _, start, end in own]
+        closing = [(end, 0, -start) for _, start, end in own]
+        stars = sorted(opening + closing)
+        for span, first, last in zip(own, opening, closing, strict=True):
+            marks[span] = (which, span[1] + stars.index(first) + 1, span[2] + stars.index(last))
+        cuts = [0, *(at for at, *_ in stars), len(text)]
+        marked.append("*".join(text[start:end] for start, end in pairwise(cuts)))
+    return Reading(tuple(marked), tuple(marks[span] for span in spans))

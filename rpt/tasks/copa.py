@@ -1,6 +1,6 @@
 """COPA: which of two choices is the premise's cause or effect?"""
 
-from rpt.tasks.base import Task
+from rpt.tasks.base import Decision, Example, Reading, Task
 
 
 class COPA(Task):
@@ -8,3 +8,12 @@ class COPA(Task):
     labels = ("choice1", "choice2")
     paper_labels = ("false", "true")
     columns = ("choice1", "choice2", "premise", "question")
+    encoder_outputs = 1
+
+    def decisions(self, example: Example) -> list[Decision]:
+        """Each choice is read and scored by itself."""
+        fields = example.fields
+        conjunction = "because" if fields["question"] == "cause" else "so"
+        choices = (fields["choice1"], fields["choice2"])
+        readings = tuple(Reading((fields["premise"], f"{conjunction} {choice}")) for choice in choices)
+        return [Decision(readings, example.label)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import FALSE_TRUE, Example, Row, Task
+from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task
 from rpt.tasks.metrics import accuracy, exact_match_per_question, f1_answers, f1_per_question, micro_f1
 
 
@@ -18,6 +18,7 @@ class MultiRC(Task):
     metrics = ("exact_match", "f1_a", "f1_m", "micro_f1", "accuracy")
     paper_score = ("exact_match", "micro_f1")
     superglue_score = ("exact_match", "f1_a")
+    encoder_texts = (("paragraph",), ("question", "answer"))
 
     def flatten(self, row: Row) -> Iterator[Row]:
         if not isinstance(row.get("passage"), dict):
@@ -39,9 +40,11 @@ class MultiRC(Task):
 
     def source(self, example: Example, protocol: str) -> str:
         if protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in
-            paragraph = re.sub(r"</?b>", "", example.fields["paragraph"].replace("<br>", " ")).strip()
-            example = replace(example, fields={**example.fields, "paragraph": paragraph})
+            example = _without_markup(example)
         return super().source(example, protocol)
+
+    def decisions(self, example: Example) -> list[Decision]:
+        return super().decisions(_without_markup(example))
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         gold = [example.label for example in examples]
@@ -53,3 +56,8 @@ class MultiRC(Task):
             "micro_f1": micro_f1(gold, predictions),
             "accuracy": accuracy(gold, predictions),
         }
+
+
+def _without_markup(example: Example) -> Example:
+    paragraph = re.sub(r"</?b>", "", example.fields["paragraph"].replace("<br>", " ")).strip()
+    return replace(example, fields={**example.fields, "paragraph": paragraph})

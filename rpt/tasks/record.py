@@ -1,11 +1,14 @@
-"""ReCoRD: which entity of the passage fills the query's @placeholder? The answer is generated."""
+"""ReCoRD: which entity of the passage fills the query's @placeholder?
+
+The answer is generated; an encoder judges each entity in the placeholder's place, and the best one is its answer.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import Example, Row, Task, check_protocol
+from rpt.tasks.base import Decision, Example, Reading, Row, Task, check_protocol
 from rpt.tasks.metrics import exact_match, mean, token_f1
 
 
@@ -17,6 +20,7 @@ class ReCoRD(Task):
     metrics = ("exact_match", "f1")
     paper_score = superglue_score = metrics
     max_answer_tokens = 10
+    encoder_outputs = 2  # no and yes
 
     def flatten(self, row: Row) -> Iterator[Row]:
         passage = row.get("passage")
@@ -69,6 +73,21 @@ class ReCoRD(Task):
 
     def verbalizers(self, protocol: str) -> None:
         check_protocol(protocol)
+
+    def decisions(self, example: Example) -> list[Decision]:
+        passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
+        passage = _without_highlights(passage)
+        return [
+            Decision(
+                (Reading((passage, query.replace("@placeholder", entity))),),
+                int(entity in example.answers) if example.answers else None,
+            )
+            for entity in entities
+        ]
+
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> str:
+        best = max(range(len(logits)), key=lambda i: logits[i][1] - logits[i][0])
+        return example.fields["entities"][best]
 
     def interpret(self, text: str, example: Example, protocol: str) -> str:
         check_protocol(protocol)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rpt.tasks.base import FALSE_TRUE, Example, Row, Task
+from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task, starred
 
 
 class WiC(Task):
@@ -13,9 +13,16 @@ class WiC(Task):
     columns = ("start1", "end1", "sentence1", "start2", "end2", "sentence2", "word")
     integers = ("start1", "end1", "start2", "end2")
     superglue_columns = ("pos", "sentence1", "sentence2", "word")
+    encoder_marks = 2
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
         if "pos" not in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
             return example
         return replace(example, fields={**example.fields, "pos": self.read(row, "pos", str)})
+
+    def decisions(self, example: Example) -> list[Decision]:
+        """The word stands in stars in both sentences."""
+        start1, end1, sentence1, start2, end2, sentence2 = (example.fields[column] for column in self.columns[:6])
+        reading = starred([sentence1, sentence2], [(0, start1, end1), (1, start2, end2)])
+        return [Decision((reading,), example.label)]

@@ -1,6 +1,7 @@
 """WSC: who or what does the pronoun (span 2) mean? The answer is generated and compared with a noun (span 1).
 
-Only rows whose noun is the right one (label 1) tell what to generate, so only they are trained on.
+Only rows whose noun is the right one (label 1) tell what to generate, so only they are trained on. An encoder cannot
+name the noun; it tells whether the pronoun means the one given, on all rows.
 """
 
 import re
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import FALSE_TRUE, Example, Row, Task, check_protocol
+from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task, check_protocol, starred
 from rpt.tasks.metrics import accuracy, clean, exact_match, mean
 
 
@@ -28,26 +29,30 @@ class WSC(Task):
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
-        starred = self._star(**{name: example.fields[name] for name in ("text", "span2_text", "span2_index")})
+        (text,) = starred([example.fields["text"]], [(0, *self.span(example, 2))]).texts
         answers = (example.fields["span1_text"],) if example.label == 1 else ()
-        return replace(example, fields={**example.fields, "starred": starred}, answers=answers)
+        return replace(example, fields={**example.fields, "starred": text}, answers=answers)
 
-    def _star(self, text: str, span2_text: str, span2_index: int) -> str:
-        """The text with *stars* around the pronoun that stands nearest to its index among the words.
+    @staticmethod
+    def span(example: Example, number: int) -> tuple[int, int]:
+        """Where span 1 or 2 stands in the text: of its occurrences the one nearest to its index among the words.
 
         Nearest, not at: one index of the benchmark is off by one, and punctuation clings to words.
+
+        Raises:
+            ValueError: it is not in the text.
         """
-        words = re.findall(r"\w+", span2_text)
+        text, field = example.fields["text"], f"span{number}_text"
+        words = re.findall(r"\w+", example.fields[field])
         found = list(re.finditer(r"\b" + r"\W+".join(words) + r"\b", text, re.IGNORECASE)) if words else []
         if not found:
-            raise ValueError(f"wsc: field 'span2_text' is not in the text, found {span2_text!r}: {text!r:.80}")
+            raise ValueError(f"wsc: field {field!r} is not in the text, found {example.fields[field]!r}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in
-            return abs(index - span2_index)
+            return abs(index - example.fields[f"span{number}_index"])
 
-        start, end = min(found, key=distance).span()
-        return f"{text[:start]}*{text[start:end]}*{text[end:]}"
+        return min(found, key=distance).span()
 
     def source(self, example: Example, protocol: str) -> str:
         check_protocol(protocol)
@@ -69,6 +74,9 @@ class WSC(Task):
         check_protocol(protocol)
         return text if protocol == "paper" else _same_referent(text, example.fields["span1_text"])
 
+    def for_encoder(self) -> Task:
+        return JudgedWSC()
+
     def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
         if protocol == "paper":
             return exact_match(prediction, example.answers)
@@ -79,6 +87,27 @@ class WSC(Task):
             pairs = zip(predictions, examples, strict=True)
             return {"exact_match": mean([exact_match(text, example.answers) for text, example in pairs])}
         return {"accuracy": accuracy([example.label for example in examples], predictions)}
+
+
+class JudgedWSC(WSC):
+    """WSC for an encoder: is it the noun that the pronoun means? Asked and scored as the benchmark does, whatever the
+    protocol: every row is trained on and evaluated, and the score is accuracy."""
+
+    paper_score = ("accuracy",)
+    max_answer_tokens = None
+    encoder_marks = 2
+    targets, verbalizers, evaluated, interpret = Task.targets, Task.verbalizers, Task.evaluated, Task.interpret
+    credit, measure = Task.credit, Task.measure
+
+    def example(self, row: Row) -> Example:
+        example = super().example(row)
+        self.span(example, 1)  # now, while the row can still be named
+        return example
+
+    def decisions(self, example: Example) -> list[Decision]:
+        """Noun and pronoun stand in stars."""
+        reading = starred([example.fields["text"]], [(0, *self.span(example, number)) for number in (1, 2)])
+        return [Decision((reading,), example.label)]
 
 
 def _same_referent(text: str, noun: str) -> int | None:

@@ -28,7 +28,7 @@ def boolq(passage, question, idx=0):
 def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, room):
     example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
     cache = tmp_path_factory.mktemp("c")
-    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, room, cache).sources
+    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, room, cache)
     assert len(ids) <= room and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
     text = tokenizer.decode(ids, skip_special_tokens=True)
     assert text.endswith("question: did Ada buy a red coat")
@@ -40,11 +40,11 @@ def test_cache_gives_the_same_and_follows_its_inputs(tokenizer, tmp_path):
     examples = [boolq("a passage", "a question", i) for i in range(3)]
     first = encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path)
     (file,) = tmp_path.iterdir()
-    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources == first.sources
+    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) == first
     file.write_bytes(file.read_bytes()[:20])  # a cut file is made again
-    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources == first.sources
+    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) == first
     other = [dataclasses.replace(examples[0], fields={"passage": "b", "question": "c"}), *examples[1:]]
-    assert encode_sources(other, TASKS["boolq"], "paper", tokenizer, 64, tmp_path).sources != first.sources
+    assert encode_sources(other, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) != first
     encode_sources(examples, TASKS["boolq"], "superglue", tokenizer, 64, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -73,5 +73,5 @@ def test_real_rows_pass_without_unknown_pieces(tokenizer, shared, tmp_path, task
 
     path = shared / "fewglue" / TASKS[task].folder / "train.jsonl"
     examples = _parsed(TASKS[task], str(path), [json.loads(line) for line in path.read_text().splitlines()])
-    encoded = encode_sources(examples, TASKS[task], "paper", tokenizer, 502, tmp_path)
-    assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in encoded.sources)
+    sources = encode_sources(examples, TASKS[task], "paper", tokenizer, 502, tmp_path)
+    assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in sources)

@@ -1,4 +1,4 @@
-"""The embedded backbone, loaded once."""
+"""The embedded backbones, loaded once."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,5 +9,14 @@ from rpt.config import config_folder, typed
 
 @pytest.fixture(scope="session")
 def nano():
+    return _embedded("nano")
+
+
+@pytest.fixture(scope="session")
+def nano_bert():
+    return _embedded("nano_bert")
+
+
+def _embedded(name):
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return load_backbone(typed(compose("train", ["backbone=nano"])).backbone)
+        return load_backbone(typed(compose("train", [f"backbone={name}"])).backbone)

@@ -1,11 +1,11 @@
 """Training: what moves and what does not, accumulation, failures."""
 
-import dataclasses
 import json
 
 import pytest
 import torch
 
+from rpt.backbones import Encoded
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import NonFiniteLoss, accelerator_for
 from rpt.train import train
@@ -32,7 +32,7 @@ def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
     with torch.no_grad():
         unfolded = run.soft_prompt.eval()()
     folded = run.soft_prompt.fold()
-    ids = torch.tensor(run.report.sources[0])[None]
+    ids = torch.tensor(run.report.rows[0][0].sequences[0])[None]
     mask = torch.ones(1, 10, dtype=torch.long)
     fed = torch.zeros(1, 1, dtype=torch.long)
     logits = [nano._decode(nano.encode(p[None], mask, ids), fed) for p in (unfolded, folded)]
@@ -77,11 +77,11 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
     run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path)
     fitted(nano, run)
     accelerator = accelerator_for(run.config)
-    some = dataclasses.replace(run.report, examples=run.report.examples[:120], sources=run.report.sources[:120])
+    some = Encoded(run.report.examples[:120], run.report.rows[:120])
     results = []
     for decode in ("argmax", "generate"):
         run.config.trainer.decode = decode
-        results.append(evaluate(nano, run.soft_prompt.fold(), some, run.config, accelerator))
+        results.append(evaluate(nano, run.soft_prompt.fold(), {}, some, run.config, accelerator))
     assert results[0].predictions == results[1].predictions
     assert results[0].scores == results[1].scores
 
@@ -92,6 +92,6 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
     fitted(nano, run)
     assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
     accelerator, prompt = accelerator_for(config), run.soft_prompt.fold()
-    padded = evaluate(nano, prompt, run.report, config, accelerator)
+    padded = evaluate(nano, prompt, {}, run.report, config, accelerator)
     config.trainer.pad_to_max = False
-    assert evaluate(nano, prompt, run.report, config, accelerator).predictions == padded.predictions
+    assert evaluate(nano, prompt, {}, run.report, config, accelerator).predictions == padded.predictions

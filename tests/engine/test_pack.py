@@ -14,7 +14,7 @@ from rpt.engine.fit import NonFiniteLoss, Pack, accelerator_for
 from rpt.engine.room import kept_bytes
 from rpt.engine.stack import StackedAdamW
 from rpt.engine.sweep import train_all
-from tests.conftest import tiny_t5
+from tests.conftest import tiny_bert, tiny_t5
 from tests.engine.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 
 STEPS = 6
@@ -40,6 +40,9 @@ RUNS = st.builds(
     VARIANTS, st.integers(1, 12), st.sampled_from([0.001, 0.01, 0.05]), st.integers(0, 3), st.integers(1, 6),
     st.sampled_from(["vocabulary", "uniform"]),
 )  # fmt: skip
+ENCODED = st.sampled_from(  # of an encoder: labels, choices, marked words
+    [["task=cb"], ["task=copa"], ["task=wic", "backbone.head=spans"]]
+)
 LIMITS = st.sampled_from([64, 200, 1000, 10**9])
 
 
@@ -48,13 +51,18 @@ def smooth_backbone():
     return tiny_t5(1.0)
 
 
+@pytest.fixture(scope="module")
+def smooth_encoder():
+    return tiny_bert(initializer_range=0.1)
+
+
 def traced(pack, runs):
     """Of each run, the rows and the loss of every step."""
     trace = {run: [] for run in runs}
     passes = pack._forward_backward
 
-    def noting(together, rows, table):
-        losses = passes(together, rows, table)
+    def noting(together, rows, leaves):
+        losses = passes(together, rows, leaves)
         for run, of_run, loss in zip(together, rows, losses.tolist(), strict=True):
             trace[run].append((of_run.tolist(), loss))
         return losses
@@ -71,27 +79,38 @@ def assert_equal_traces(ones, others):
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], rel=TOLERANCE)
 
 
-@settings(
-    max_examples=10,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(RUNS, min_size=1, max_size=16), st.integers(1, 16), LIMITS)
-def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backbone, tmp_path, runs, max_runs, limit):
-    """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some come in later."""
-    words = ["task=cb", SMOOTH, f"trainer.max_steps={STEPS}", "trainer.eval_every=99", "trainer.eval_batch_size=128"]
+ANYTIME = {"deadline": None, "phases": [Phase.explicit, Phase.generate]}
+ANYTIME["suppress_health_check"] = [HealthCheck.function_scoped_fixture]
+
+
+def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
+    words = [*words, SMOOTH, f"trainer.max_steps={STEPS}", "trainer.eval_every=99", "trainer.eval_batch_size=128"]
     configs, numbers = [configure(*words, *own) for own in runs], count()
 
     def ready():
-        return [prepared(config, smooth_backbone, tmp_path / str(next(numbers))) for config in configs]
+        return [prepared(config, backbone, folder / str(next(numbers))) for config in configs]
 
     accelerator = accelerator_for(configure(*words))
     together = ready()
-    packed = traced(Pack(smooth_backbone, accelerator, max_runs, limit), together)
+    packed = traced(Pack(backbone, accelerator, max_runs, limit), together)
     alone = ready()
-    assert_equal_traces(packed, [traced(Pack(smooth_backbone, accelerator), [run])[0] for run in alone])
+    assert_equal_traces(packed, [traced(Pack(backbone, accelerator), [run])[0] for run in alone])
     assert all(len(trace) == run.total_steps for trace, run in zip(packed, together, strict=True))
+
+
+@settings(max_examples=10, **ANYTIME)
+@given(st.lists(RUNS, min_size=1, max_size=16), st.integers(1, 16), LIMITS)
+def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backbone, tmp_path, runs, max_runs, limit):
+    """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some come in later."""
+    check_any_pack(configure, smooth_backbone, tmp_path, ["task=cb"], runs, max_runs, limit)
+
+
+@settings(max_examples=5, **ANYTIME)
+@given(ENCODED, st.lists(RUNS, min_size=1, max_size=8), st.integers(1, 8), LIMITS)
+def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit):
+    """Each run with its own head, and positions that do not depend on the others' prompts."""
+    words = ["backbone=nano_bert", *words]
+    check_any_pack(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit)
 
 
 PACKED = [

@@ -1,0 +1,154 @@
+"""A frozen encoder of the BERT family with soft prompts behind its [CLS], and a head trained on the [CLS] state.
+
+Shapes: B rows, S sequences of all rows, N prompt tokens, T text tokens, M marked words, C head outputs, d model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import AutoModel
+
+from rpt.backbones.base import Backbone, Encoded, Heads, Prediction, Row
+from rpt.config import BackboneConfig
+from rpt.data.batches import pad
+from rpt.data.sequences import TokenSequence, encode_decisions
+from rpt.tasks import Example, Task
+
+
+class BertBackbone(Backbone):
+    """An encoder whose weights never change. It reads [CLS], prompt, text, [SEP] (paper, section 4.2), and a linear
+    head tells the label from what it made of [CLS]. The published code has no such part."""
+
+    model_types = ("bert", "roberta", "xlm-roberta")
+    load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
+
+    def fault(self, config: BackboneConfig) -> str | None:
+        tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
+        if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][:1] != [tokenizer.cls_token_id]:
+            return "its tokenizer must pad on the right and begin a text with [CLS] (<s>), as BERT's does"
+        if config.max_tokens > positions:
+            return f"it has {positions} positions for prompt and text; give backbone.max_tokens={positions} or less"
+        return None
+
+    # What examples become
+
+    def rows(self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path) -> list[list[Row]]:
+        """A row for each of an example's decisions; they do not depend on the protocol."""
+        sequences = encode_decisions(examples, task, self.tokenizer, room, cache)
+        return [
+            [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
+            for of_example, example in zip(sequences, examples, strict=True)
+        ]
+
+    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
+        return [row for of_example in rows for row in of_example if row.target is not None]
+
+    @staticmethod
+    def count(examples: list[Example], task: Task, protocol: str) -> int:
+        return sum(decision.label is not None for example in examples for decision in task.decisions(example))
+
+    def new_head(self, task: Task, config: BackboneConfig) -> nn.Linear:
+        """One layer, as in the paper. It reads the [CLS] state and, with head=spans, beside it the mean state of each
+        marked word."""
+        width = self.embeddings.shape[1]
+        return nn.Linear(width * (1 + task.encoder_marks) if config.head == "spans" else width, task.head_outputs)
+
+    # What comes of them
+
+    def losses(
+        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
+    ) -> Tensor:
+        labels = torch.tensor([row.target for row in rows], device=self.device)
+        return cross_entropy(self.logits(prompts, prompt_mask, rows, heads, width), labels, reduction="none")
+
+    def predictor(
+        self, task: Task, protocol: str, decode: str
+    ) -> Callable[[Tensor, Heads, Encoded, int | None], list[Prediction]]:
+        """Reads predictions off the logits; nothing is decoded."""
+
+        def predict(prompt: Tensor, heads: Heads, encoded: Encoded, width: int | None) -> list[Prediction]:
+            rows = [row for of_example in encoded.rows for row in of_example]
+            mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
+            own = {name: value.expand(len(rows), *value.shape) for name, value in heads.items()}
+            logits = iter(self.logits(prompt.expand(len(rows), -1, -1), mask, rows, own, width).tolist())
+            return [
+                task.decide(example, [next(logits) for _ in of_example])
+                for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
+            ]
+
+        return predict
+
+    def trial(self, width: int) -> tuple[Row, Heads]:
+        d = self.embeddings.shape[1]
+        head = {"weight": torch.zeros(1, 2, d, device=self.device), "bias": torch.zeros(1, 2, device=self.device)}
+        return Row((TokenSequence(np.ones(width, dtype=np.int32), width),), 0), head
+
+    # The model itself
+
+    def logits(
+        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
+    ) -> Tensor:
+        """What the heads make of each row: the outputs for its sequences side by side, float32.
+
+        Args:
+            heads: weight [B, C, d] (or [B, C, (1 + M) d], which reads the marked words too) and bias [B, C].
+        """
+        sequences = [sequence for row in rows for sequence in row.sequences]
+        each = len(sequences) // len(rows)  # a task's rows have equally many
+        prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
+        weight, bias = (heads[name].repeat_interleave(each, dim=0) for name in ("weight", "bias"))
+        states = self.encode(prompts, prompt_mask, sequences, width).float()
+        features = [states[:, 0]]
+        if weight.shape[-1] > states.shape[-1]:
+            features += self._marked(states, sequences, prompts.shape[1]).unbind(dim=1)
+        with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
+            outputs = torch.einsum("scd,sd->sc", weight, torch.cat(features, dim=-1)) + bias
+        return outputs.reshape(len(rows), -1)
+
+    def encode(
+        self, prompts: Tensor, prompt_mask: Tensor, sequences: Sequence[TokenSequence], width: int | None = None
+    ) -> Tensor:
+        """States [S, N + T, d] of [CLS], prompt [S, N, d], text.
+
+        Args:
+            prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
+        """
+        ids = pad([sequence.ids.tolist() for sequence in sequences], self.tokenizer.pad_token_id, width)
+        at = torch.arange(ids.shape[1])
+        mask = at < torch.tensor([[len(sequence)] for sequence in sequences])
+        types = at >= torch.tensor([[sequence.second] for sequence in sequences])
+        types &= self.model.config.type_vocab_size > 1  # RoBERTa has one
+        ids, mask, types = (part.long().to(self.device) for part in (ids, mask, mask & types))
+        texts = self.model.get_input_embeddings()(ids)
+
+        def joined(text: Tensor, prompt: Tensor) -> Tensor:
+            return torch.cat([text[:, :1], prompt.to(text.dtype), text[:, 1:]], dim=1)
+
+        mask = joined(mask, prompt_mask)
+        # Positions count what is there, so that neither a shorter prompt nor padding moves a row's text.
+        positions = mask.cumsum(dim=1) - 1 + self._first_position
+        return self.model(
+            inputs_embeds=joined(texts, prompts), attention_mask=mask, position_ids=positions,
+            token_type_ids=joined(types, torch.zeros_like(prompt_mask)),
+        ).last_hidden_state  # fmt: skip
+
+    @staticmethod
+    def _marked(states: Tensor, sequences: Sequence[TokenSequence], prompt: int) -> Tensor:
+        """The mean state of each marked word [S, M, d]; `prompt` tokens stand before the text."""
+        marks = torch.tensor([sequence.marks for sequence in sequences], device=states.device) + prompt
+        at = torch.arange(states.shape[1], device=states.device)
+        inside = ((at >= marks[..., :1]) & (at < marks[..., 1:])).to(states.dtype)
+        return inside @ states / inside.sum(dim=-1, keepdim=True)
+
+    @property
+    def _first_position(self) -> int:
+        """RoBERTa numbers its positions from behind the padding token's id."""
+        config = self.model.config
+        return 0 if config.model_type == "bert" else config.pad_token_id + 1

@@ -1,0 +1,128 @@
+"""Readings as an encoder's token ids, made once per (rows, tokenizer, room) and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
+
+from rpt.config import UsageError
+from rpt.data.splits import fingerprint
+from rpt.data.tokens import tokenizer_fingerprint
+from rpt.files import write_atomically
+from rpt.tasks import Example, Reading, Task
+
+LAYOUT = 1  # of the cache files; raise it when what is stored changes
+CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their offsets take memory
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """What an encoder reads at once, without its prompt.
+
+    ids: with the special tokens, [CLS] first. second: where the second token type begins; the end if there is none.
+    marks: of each marked word its [first, last) tokens.
+    """
+
+    ids: np.ndarray
+    second: int
+    marks: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def encode_decisions(
+    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path
+) -> list[list[tuple[TokenSequence, ...]]]:
+    """Of each example, of each of its decisions, the sequences: at most `room` tokens long each.
+
+    What is too long loses the end of its first text (a passage), never what is marked and never the second text (a
+    question), unless the question alone is longer than the room.
+
+    Raises:
+        UsageError: a marked word is not in its text.
+    """
+    asked = ["encoder", task.name, task.version, room]
+    made_of = [LAYOUT, *asked, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
+    path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
+    decisions = [task.decisions(example) for example in examples]
+    sequences = _from_cache(path)
+    if sequences is None:
+        readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
+        sequences = encode_readings(readings, tokenizer, room)
+        _to_cache(path, sequences)
+    each = iter(sequences)
+    return [[tuple(next(each) for _ in decision.readings) for decision in of_example] for of_example in decisions]
+
+
+def encode_readings(readings: list[Reading], tokenizer: PreTrainedTokenizerBase, room: int) -> list[TokenSequence]:
+    """The sequence of each reading."""
+    sequences = []
+    for some in (readings[i : i + CHUNK] for i in range(0, len(readings), CHUNK)):
+        texts = [list(column) for column in zip(*(reading.texts for reading in some), strict=True)]
+        encodings = tokenizer(*texts, truncation=False, verbose=False).encodings
+        sequences += [_sequence(encoding, reading, room) for encoding, reading in zip(encodings, some, strict=True)]
+    return sequences
+
+
+def _sequence(encoding: Encoding, reading: Reading, room: int) -> TokenSequence:
+    marks = [_tokens_of(mark, encoding, reading) for mark in reading.marks]
+    kept = _kept(encoding, marks, room)
+    ids, types = np.array(encoding.ids, dtype=np.int32)[kept], np.array(encoding.type_ids)[kept]
+    # A mark moves by what was cut before it; none of its own tokens were.
+    marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
+    return TokenSequence(ids, int((types == 0).sum()), marks)
+
+
+def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:
+    """The tokens [first, last) of a marked word."""
+    which, start, end = mark
+    inside = [encoding.char_to_token(char, which) for char in range(start, end)]
+    inside = [token for token in inside if token is not None]
+    if not inside:
+        raise UsageError(f"There is no word at characters {start} to {end} of {reading.texts[which]!r:.200}.")
+    return inside[0], inside[-1] + 1
+
+
+def _kept(encoding: Encoding, marks: list[tuple[int, int]], room: int) -> np.ndarray:
+    """The tokens that stay, in order."""
+    excess = len(encoding) - room
+    if excess <= 0:
+        return np.arange(len(encoding))
+    of_text = encoding.sequence_ids  # None for special tokens
+    marked = {token for first, last in marks for token in range(first, last)}
+    last_mark = max(marked, default=0)
+
+    def turn(token: int) -> tuple[int, bool, int]:
+        """Of the first text goes what follows the marks, from the end; then what precedes them; then the second."""
+        return of_text[token], token < last_mark, -token
+
+    can_go = [token for token, text in enumerate(of_text) if text is not None and token not in marked]
+    return np.setdiff1d(np.arange(len(encoding)), sorted(can_go, key=turn)[:excess])
+
+
+def _from_cache(path: Path) -> list[TokenSequence] | None:
+    try:
+        stored = load_file(path)
+        ids = np.split(stored["ids"], stored["ends"][:-1])
+        rows = zip(ids, stored["second"].tolist(), stored["marks"].tolist(), strict=True)
+        return [TokenSequence(of_row, second, tuple(map(tuple, marks))) for of_row, second, marks in rows]
+    except Exception:  # no file, or one that a full disk cut short: the rows are tokenised again
+        return None
+
+
+def _to_cache(path: Path, sequences: list[TokenSequence]) -> None:
+    marks = np.array([sequence.marks for sequence in sequences], dtype=np.int64)
+    arrays = {
+        "ids": np.concatenate([sequence.ids for sequence in sequences]),
+        "ends": np.cumsum([len(sequence) for sequence in sequences]),
+        "second": np.array([sequence.second for sequence in sequences]),
+        "marks": marks.reshape(len(sequences), len(sequences[0].marks), 2),
+    }
+    write_atomically(path, save(arrays))

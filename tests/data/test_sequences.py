@@ -1,0 +1,82 @@
+"""An encoder's tokens: cut only where it does not hurt, marks in the right place, cached."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from rpt.config import UsageError
+from rpt.data.sequences import encode_decisions, encode_readings
+from rpt.data.sources import _parsed
+from rpt.tasks import TASKS, Reading
+from rpt.tasks.base import starred
+from tests.conftest import NANO_BERT
+
+ANYTIME = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(NANO_BERT)
+
+
+def words(tokenizer, sequence, part=slice(None)):
+    return tokenizer.convert_ids_to_tokens(sequence.ids[part].tolist())
+
+
+@ANYTIME
+@given(length=st.integers(1, 300), room=st.integers(24, 200))
+def test_a_long_passage_loses_its_end_and_the_question_nothing(tokenizer, length, room):
+    passage, question = " ".join(["red", "dog"] * length), "did ada buy a coat"
+    (sequence,) = encode_readings([Reading((passage, question))], tokenizer, room)
+    expected = tokenizer(" ".join(passage.split()[: max(0, min(2 * length, room - 3 - 5))]), question)
+    assert sequence.ids.tolist() == expected["input_ids"] and len(sequence) <= room
+    assert sequence.second == expected["token_type_ids"].index(1)
+
+
+@ANYTIME
+@given(before=st.integers(0, 120), between=st.integers(0, 120), after=st.integers(0, 120), room=st.integers(24, 200))
+def test_marked_words_stay(tokenizer, before, between, after, room):
+    parts = [" ".join(["red"] * before), "ada", " ".join(["dog"] * between), "she", " ".join(["coat"] * after)]
+    text = " ".join(part for part in parts if part)
+    at = [(text.index(word), text.index(word) + len(word)) for word in ("ada", "she")]
+    (sequence,) = encode_readings([starred([text], [(0, *span) for span in at])], tokenizer, room)
+    assert len(sequence) == min(room, before + between + after + 8)
+    assert [words(tokenizer, sequence, slice(*mark)) for mark in sequence.marks] == [["ada"], ["she"]]
+    assert words(tokenizer, sequence)[0] == "[CLS]" and words(tokenizer, sequence)[-1] == "[SEP]"
+
+
+def test_a_question_longer_than_the_room_is_cut_last(tokenizer):
+    (sequence,) = encode_readings([Reading(("red dog", "coat " * 60))], tokenizer, 32)
+    assert words(tokenizer, sequence) == ["[CLS]", "[SEP]", *["coat"] * 29, "[SEP]"]
+
+
+def test_a_mark_outside_of_its_text_is_named(tokenizer):
+    with pytest.raises(UsageError, match="no word at characters 7 to 9 of 'red dog'"):
+        encode_readings([Reading(("red dog",), ((0, 7, 9),))], tokenizer, 32)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_real_rows_and_the_cache(tokenizer, shared, tmp_path, name):
+    task = TASKS[name].for_encoder()
+    path = shared / "fewglue" / task.folder / "train.jsonl"
+    examples = _parsed(task, str(path), [json.loads(line) for line in path.read_text().splitlines()])
+    first = encode_decisions(examples, task, tokenizer, 100, tmp_path)
+    (file,) = tmp_path.iterdir()
+    again = encode_decisions(examples, task, tokenizer, 100, tmp_path)
+    file.write_bytes(file.read_bytes()[:20])  # a cut file is made again
+    for other in (again, encode_decisions(examples, task, tokenizer, 100, tmp_path)):
+        for one, same in zip(flat(first), flat(other), strict=True):
+            assert np.array_equal(one.ids, same.ids) and (one.second, one.marks) == (same.second, same.marks)
+    for sequence in flat(first):
+        assert 0 < len(sequence) <= 100 and sequence.ids[0] == tokenizer.cls_token_id
+        assert sequence.ids[-1] == tokenizer.sep_token_id and len(sequence.marks) == task.encoder_marks
+        assert all(0 < start < end < len(sequence) for start, end in sequence.marks)
+    assert [len(of_example) for of_example in first] == [len(task.decisions(example)) for example in examples]
+
+
+def flat(encoded):
+    return [sequence for of_example in encoded for decision in of_example for sequence in decision]

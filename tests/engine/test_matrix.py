@@ -1,0 +1,25 @@
+"""Every backbone with every prompt on every task: it trains, is scored, and its numbers are no accident of the pack."""
+
+import pytest
+
+from rpt.backbones import Encoded
+from rpt.tasks import TASKS
+from tests.engine.runs import fitted, prepared
+
+PROMPTS = ["vanilla", "mlp", "lstm", "residual"]
+
+
+@pytest.mark.parametrize("protocol", ["paper", "superglue"])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("backbone", ["nano", "nano_bert"])
+def test_every_combination_runs(configure, request, tmp_path, backbone, task, protocol):
+    frozen = request.getfixturevalue(backbone)
+    words = [f"backbone={backbone}", f"task={task}", f"protocol={protocol}", "data.shots=1", "trainer.max_steps=1"]
+    runs = []
+    for prompt in PROMPTS:
+        config = configure(*words, f"prompt={prompt}", "prompt.length=2")
+        runs.append(prepared(config, frozen, tmp_path / prompt))
+        runs[-1].select = Encoded(runs[-1].select.examples[:8], runs[-1].select.rows[:8])
+    for run in fitted(frozen, *runs):
+        assert run.failure is None and 0 <= run.progress.best_score <= 100
+        assert (run.head is None) == (backbone == "nano") == (run.best_head == {})
