@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from rpt.config import Config, UsageError, config_folder, register
+from rpt.config import Config, UsageError, config_folder, framed, register
 from rpt.experiments import GROUPS
 from rpt.prompts import load_prompt
 from rpt.results.record import Record, RecordError
@@ -38,7 +38,7 @@ class Trained:
 
     @property
     def task(self) -> Task:
-        return TASKS[self.config.task.name]
+        return framed(self.config.task.name, self.config.backbone.family)
 
     @property
     def protocol(self) -> str:
@@ -97,7 +97,7 @@ def train_command(stored: dict[str, Any], record: Record, force: bool = False) -
     register()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            composed = _flat(OmegaConf.to_container(compose("train", words)))
+            composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
     flat = _flat(stored)
