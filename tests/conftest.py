@@ -25,6 +25,7 @@ from transformers import (
 import rpt.backbones
 from rpt.backbones import BertBackbone, T5Backbone
 from rpt.config import Config, config_folder, register, typed
+from rpt.train import train
 
 register()
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,6 +94,24 @@ def configure(miniature) -> Callable[..., Config]:
             return typed(compose("train", [*miniature, *overrides]))
 
     return configured
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory) -> Path:
+    """The record of a short run on the miniature BoolQ, with its prompt; to be read only."""
+    folder = tmp_path_factory.mktemp("record")
+    words = ["task=boolq", "backbone=nano", "data=mini", "tracking=none", "trainer.precision=fp32", "prompt.length=8"]
+    short = [
+        "data.shots=32",
+        "trainer.max_steps=16",
+        "backbone.max_tokens=256",
+        f"results={folder}",
+        f"data.cache={folder / 'cache'}",
+    ]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        train(typed(compose("train", [*words, *short])))
+    (result,) = folder.rglob("result.json")
+    return result.parent
 
 
 @pytest.fixture

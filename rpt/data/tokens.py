@@ -29,12 +29,20 @@ def encode_sources(
     path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
     sources = _from_cache(path)
     if sources is None:
-        texts = [task.source(example, protocol) for example in examples]
-        sources = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-        for i, source in enumerate(sources):
-            if len(source) > room:
-                sources[i] = _cut(examples[i], task, protocol, tokenizer, room)
+        sources = tokenise_sources(examples, task, protocol, tokenizer, room)
         _to_cache(path, sources)
+    return sources
+
+
+def tokenise_sources(
+    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int
+) -> list[Tokens]:
+    """What `encode_sources` caches."""
+    texts = [task.source(example, protocol) for example in examples]
+    sources = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    for i, source in enumerate(sources):
+        if len(source) > room:
+            sources[i] = _cut(examples[i], task, protocol, tokenizer, room)
     return sources
 
 

@@ -1,0 +1,75 @@
+"""Write a trained prompt as a folder that others can load without rpt.
+
+    python -m rpt.export run=results/runs/TASK/BACKBONE/PROMPT/ID format=peft to=FOLDER
+
+run            the folder of a finished run, with its prompt.safetensors
+format         peft: PeftModel.from_pretrained puts the prompt in front of a plain transformers model
+to             the folder to write: adapter_config.json, adapter_model.safetensors, and a model card, README.md: what
+               the prompt is for, how it scored and how to use it
+base           what the adapter names as its base model, a hub id or a folder; left out: what the run loaded
+backbone.path  where the backbone lies now, if not where the run had it from
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from rpt.arguments import command_line
+from rpt.config import UsageError, backbone_source
+from rpt.files import write_atomically
+from rpt.hub import offline_unless_reachable
+from rpt.model_card import model_card
+from rpt.prompts import save_prompt
+from rpt.trained import Trained, read_trained
+
+KEYS = {"run": None, "format": "peft", "to": None, "base": None, "backbone.path": None}
+FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")
+
+
+def export(given: dict[str, str | None]) -> None:
+    """What the command does.
+
+    Raises:
+        UsageError: a key, the record or the backbone cannot be used, or there is something else in the folder.
+    """
+    for key, what in (("run", "results/runs/TASK/BACKBONE/PROMPT/ID"), ("to", "FOLDER")):
+        if given[key] is None:
+            raise UsageError(f"Give {key}={what}.")
+    if given["format"] != "peft":
+        raise UsageError(f"format={given['format']} is not known; there is peft.")
+    trained, folder = read_trained(given["run"]), Path(given["to"]).expanduser()
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
+        raise UsageError(f"to={folder} holds other things; give a new folder.")
+    if given["backbone.path"] is None and backbone_source(trained.config.backbone) == "hub":
+        offline_unless_reachable()
+    from rpt.engine.answers import longest_answer
+    from rpt.serving import load_for  # slow to import, and not before the hub is known to be there
+
+    backbone = load_for(trained, given["backbone.path"])  # a prompt for other weights would be worth nothing
+    base = given["base"] or backbone.model.name_or_path
+    longest = longest_answer(backbone, trained.task, trained.protocol)
+    save_prompt(folder / FILES[1], trained.prompt)
+    write_atomically(folder / FILES[0], (json.dumps(adapter_config(trained, base), indent=2) + "\n").encode())
+    write_atomically(folder / FILES[2], model_card(trained, base, longest).encode())
+    print(f"{folder}: {', '.join(FILES)}", file=sys.stderr)
+
+
+def adapter_config(trained: Trained, base: str) -> dict[str, str | int | bool | None]:
+    """What peft needs to know."""
+    return {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "SEQ_2_SEQ_LM",
+        "base_model_name_or_path": base,
+        "revision": trained.config.backbone.revision,
+        "num_virtual_tokens": len(trained.prompt),
+        "token_dim": trained.prompt.shape[1],
+        "num_transformer_submodules": 1,  # in front of the encoder alone; peft takes 2 for T5 unless it is told
+        "prompt_tuning_init": "RANDOM",
+        "inference_mode": True,
+    }
+
+
+if __name__ == "__main__":
+    command_line(__doc__, KEYS, export)

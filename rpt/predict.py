@@ -1,0 +1,148 @@
+"""Use a trained prompt: rows in, answers out.
+
+    python -m rpt.predict run=results/runs/TASK/BACKBONE/PROMPT/ID input=rows.jsonl output=answers.jsonl
+
+run            the folder of a finished run, with its prompt.safetensors
+input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub; labels
+               are not needed; left out: standard input
+output         a file for the answers; left out: standard output
+submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
+               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in
+batch_size     rows per forward pass (64)
+precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
+backbone.path  where the backbone lies now, if not where the run had it from
+
+An answer is one line for each example (a nested row of MultiRC or ReCoRD holds several): its idx (a row without one has
+its number in the input), the `text` that the backbone wrote, and
+
+label          the label that the text is; where it is none ("answered": false), the most probable label
+probabilities  of each label: the softmax over the summed log-likelihoods of the labels' words
+probability    instead, where answers are open (ReCoRD, WSC): of the text as a whole
+
+ReCoRD has no label, its text is the answer. WSC's is True if the text and the noun contain one another.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rpt.arguments import command_line, truth
+from rpt.config import UsageError, backbone_source
+from rpt.files import write_atomically
+from rpt.hub import offline_unless_reachable
+from rpt.tasks import Example, Task
+from rpt.tasks.submission import file_name, lines, validate
+from rpt.trained import Trained, read_trained
+
+if TYPE_CHECKING:
+    from rpt.engine.answers import Answer
+
+KEYS = {
+    "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
+    "backbone.path": None,
+}  # fmt: skip
+
+
+def predict(given: dict[str, str | None]) -> None:
+    """What the command does.
+
+    Raises:
+        UsageError: a key, the record, a row or the backbone cannot be used.
+    """
+    submission, size = truth("submission", given["submission"]), given["batch_size"]
+    if given["run"] is None:
+        raise UsageError("Give the run: run=results/runs/TASK/BACKBONE/PROMPT/ID.")
+    if not size.isdecimal() or int(size) < 1:
+        raise UsageError(f"batch_size={size} must be 1 or more.")
+    if given["precision"] not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"precision={given['precision']} is not known; choose one of: auto, fp32, bf16.")
+    path = None if given["output"] is None else Path(given["output"]).expanduser()
+    if submission and (path is None or path.is_file()):
+        raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
+    if not submission and path is not None and path.is_dir():
+        raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
+    trained = read_trained(given["run"])
+    examples = read_examples(given["input"], trained.task, numbered=not submission)
+    answers = answered(trained, examples, int(size), given["precision"], given["backbone.path"])
+    if submission:
+        path = path / file_name(trained.task)
+        written = submission_lines(trained.task, examples, answers)
+    else:
+        written = [json.dumps(answer.as_line(), ensure_ascii=False) for answer in answers]
+    if path is None:
+        print("\n".join(written))
+        return
+    write_atomically(path, "".join(line + "\n" for line in written).encode())
+    print(f"{len(answers)} answers: {path}", file=sys.stderr)
+
+
+def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
+    """The examples in a file of JSON lines, or in standard input for "-".
+
+    Args:
+        numbered: whether a row without `idx` has its number in the input as one.
+
+    Raises:
+        UsageError: the file cannot be read, or a row is not of the task's schema.
+    """
+    name = "standard input" if source == "-" else source
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
+    examples = []
+    rows = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    for i, (number, line) in enumerate(rows):
+        try:
+            row = json.loads(line)
+            if numbered and not task.group_by and isinstance(row, dict):
+                row = {"idx": i, **row}
+            examples += task.parse(row)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{name}, line {number} is not JSON: {error.msg}.") from error
+        except ValueError as error:
+            raise UsageError(f"{name}, line {number}: {error}.") from error
+    if not examples:
+        raise UsageError(f"{name} has no rows of {task.name}.")
+    return examples
+
+
+def answered(
+    trained: Trained, examples: Sequence[Example], batch_size: int, precision: str, backbone_path: str | None
+) -> list[Answer]:
+    """The prompt's answers.
+
+    Raises:
+        UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
+    """
+    if backbone_path is None and backbone_source(trained.config.backbone) == "hub":
+        offline_unless_reachable()
+    from rpt.serving import open_server  # slow to import, and not before the hub is known to be there
+
+    server = open_server({"run": trained}, precision, backbone_path)
+    return server.answer([("run", example) for example in examples], batch_size, progress=True)
+
+
+def submission_lines(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
+    """The lines of the server's file, checked.
+
+    A row that the backbone gave no label has the most probable one: the server takes no gaps.
+
+    Raises:
+        UsageError: the input has an example twice.
+    """
+    predictions = [a.text if a.label is None else task.labels.index(a.label) for a in answers]
+    written = lines(task, examples, predictions)
+    try:
+        validate(task, written, examples)
+    except ValueError as error:
+        raise UsageError(f"The input is not the task's test rows, each once. {error}") from error
+    return written
+
+
+if __name__ == "__main__":
+    command_line(__doc__, KEYS, predict)

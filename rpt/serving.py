@@ -1,0 +1,148 @@
+"""Several trained prompts over one loaded backbone.
+
+    server = open_server({"questions": "results/runs/boolq/...", "entailment": "results/runs/rte/..."})
+    rows = [("questions", {"passage": ..., "question": ...}), ("entailment", {"premise": ..., "hypothesis": ...})]
+    answers = server.answer([(name, example) for name, row in rows for example in server.parse(name, row)])
+
+A batch may mix rows of different tasks, each behind its own prompt; every answer is the one that the row gets alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from rpt.backbones import T5Backbone, load_backbone
+from rpt.config import UsageError, precision_of
+from rpt.data.tokens import tokenise_sources
+from rpt.engine.answers import Answer, Question, answer_batch
+from rpt.engine.fit import accelerator_for
+from rpt.tasks import Example
+from rpt.tasks.base import Row
+from rpt.trained import Trained, read_trained
+
+
+class PromptServer:
+    """Answers rows with the prompts that it holds.
+
+    Args:
+        backbone: where it is to compute.
+        accelerator: its precision.
+        prompts: by the name under which they are asked; all were trained in front of this backbone.
+    """
+
+    def __init__(self, backbone: T5Backbone, accelerator: Accelerator, prompts: Mapping[str, Trained]):
+        self.backbone, self.accelerator, self.prompts = backbone, accelerator, dict(prompts)
+        self._tables = {name: trained.prompt.to(backbone.device) for name, trained in prompts.items()}
+
+    def parse(self, name: str, row: Row) -> list[Example]:
+        """The examples in a raw row for this prompt, in the schema of the official files or of the hub; usually one.
+
+        Labels are not needed, nor is `idx` where it is a plain number: it is 0 then.
+
+        Raises:
+            UsageError: there is no such prompt, or the row is not of its task's schema.
+        """
+        task = self._named(name).task
+        try:
+            return task.parse(row if task.group_by or not isinstance(row, Mapping) else {"idx": 0, **row})
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    @torch.inference_mode()
+    def answer(
+        self, requests: Sequence[tuple[str, Example]], batch_size: int = 64, progress: bool = False
+    ) -> list[Answer]:
+        """The answer to each (prompt's name, example).
+
+        Raises:
+            UsageError: there is no such prompt.
+        """
+        self.backbone.train(False)
+        questions = self._questions(requests)
+        # Long rows first: a batch that does not fit memory fails at once and not at the end.
+        order = sorted(range(len(questions)), key=lambda i: -len(questions[i].source))
+        answers: dict[int, Answer] = {}
+        with tqdm(total=len(order), unit="row", disable=None if progress else True) as bar:
+            for rows in (order[i : i + batch_size] for i in range(0, len(order), batch_size)):
+                with self.accelerator.autocast():
+                    answers |= zip(rows, answer_batch(self.backbone, [questions[i] for i in rows]), strict=True)
+                bar.update(len(rows))
+        return [answers[i] for i in range(len(questions))]
+
+    def _questions(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
+        of_prompt = defaultdict(list)
+        for i, (name, _) in enumerate(requests):
+            of_prompt[name].append(i)
+        questions: dict[int, Question] = {}
+        for name, rows in of_prompt.items():
+            trained, examples = self._named(name), [requests[i][1] for i in rows]
+            task, protocol = trained.task, trained.protocol
+            sources = tokenise_sources(examples, task, protocol, self.backbone.tokenizer, trained.room)
+            for i, example, source in zip(rows, examples, sources, strict=True):
+                questions[i] = Question(example, source, self._tables[name], task, protocol)
+        return [questions[i] for i in range(len(requests))]
+
+    def _named(self, name: str) -> Trained:
+        if name not in self.prompts:
+            raise UsageError(f"There is no prompt {name}; there are {', '.join(self.prompts)}.")
+        return self.prompts[name]
+
+
+def open_server(
+    runs: Mapping[str, str | Path | Trained], precision: str = "auto", backbone_path: str | None = None
+) -> PromptServer:
+    """Load the backbone that the runs share, and their prompts.
+
+    Args:
+        runs: records' folders, by the names that the prompts shall have.
+        precision: auto | fp32 | bf16 of the backbone; auto is what training takes on this machine.
+        backbone_path: where the backbone lies now, if not where the runs had it from.
+
+    Raises:
+        UsageError: a record cannot be used, the runs do not share a backbone, or it cannot be had.
+    """
+    prompts = {name: run if isinstance(run, Trained) else read_trained(run) for name, run in runs.items()}
+    first, *others = prompts.values()
+    for other in others:
+        if _weights(other) != _weights(first):
+            raise UsageError(
+                f"{first.folder} and {other.folder} were trained in front of different backbones "
+                f"({_weights(first)}, {_weights(other)}); open a server for each."
+            )
+    config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
+    backbone = load_for(first, backbone_path)
+    accelerator = accelerator_for(config)
+    backbone.place(accelerator.device, precision_of(config))
+    return PromptServer(backbone, accelerator, prompts)
+
+
+def load_for(trained: Trained, path: str | None = None) -> T5Backbone:
+    """The backbone that the prompt was trained in front of.
+
+    Args:
+        path: where it lies now, if not where the run had it from.
+
+    Raises:
+        UsageError: it cannot be had, or has other weights.
+    """
+    config = trained.config.backbone
+    if path is not None and not Path(path).expanduser().is_dir():
+        raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
+    backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
+    if backbone.fingerprint != _weights(trained):
+        raise UsageError(
+            f"Backbone {config.name} has other weights ({backbone.fingerprint}) than the prompt was trained with "
+            f"({_weights(trained)}); give those with backbone.path=FOLDER."
+        )
+    return backbone
+
+
+def _weights(trained: Trained) -> str:
+    return trained.result["backbone_fingerprint"]
