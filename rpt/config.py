@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rpt.prompts import REPARAMETERIZATIONS
 from rpt.tasks import PROTOCOLS, TASKS, Task
+
+PROMPT_TUNING = "prompt"  # the method that all others are compared with
 
 
 class UsageError(ValueError):
@@ -39,7 +42,8 @@ class BackboneConfig:
     embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
     package: str | None = None  # an installed Python package that carries it, by the name that pip knows
     max_tokens: int = 512  # prompt and text together
-    lr: float = 0.3  # what `lr` is unless it is given; 0.3 is the paper's for T5
+    lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
+    finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
     head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
 
 
@@ -51,6 +55,17 @@ class PromptConfig:
     init: str = "vocabulary"  # vocabulary | uniform | text | labels | saved
     init_text: str | None = None  # for init=text
     init_path: str | None = None  # for init=saved: a prompt.safetensors
+
+
+@dataclass
+class MethodConfig:
+    """Exactly one of `weights`, `adapter` and `peft` for what is not prompt tuning."""
+
+    name: str = PROMPT_TUNING  # as it stands in records
+    lr: float = 0.3  # what `lr` is unless it is given
+    weights: str | None = None  # the backbone's own weights are trained: a regular expression that their names hold
+    adapter: int | None = None  # width of bottleneck adapters behind each sublayer
+    peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
 
 
 @dataclass
@@ -78,7 +93,9 @@ class TrainerConfig:
     accumulation: int = 1  # forward passes per optimizer step
     eval_batch_size: int = 64
     network_lr: float | None = None  # of the reparameterization; null is lr
-    head_lr: float = 1e-2  # of an encoder's head (how it was found: configs/backbone/minilm.yaml)
+    head_lr: float = (
+        1e-2  # of an encoder's head beside a prompt; lr with any other method (see configs/backbone/minilm.yaml)
+    )
     weight_decay: float = 1e-5
     eps: float = 1e-8  # AdamW's
     clip: float | None = None  # gradient norm of each run; null is no clipping
@@ -119,17 +136,28 @@ class TrackingConfig:
 class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     data: DataConfig = field(default_factory=DataConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     pack: PackConfig = field(default_factory=PackConfig)
-    lr: float = 0.3  # constant learning rate of prompt and network; train.yaml takes it from the backbone
+    lr: float = 0.3  # constant learning rate of what is trained; train.yaml takes it from the method
     seed: int = 0  # initialisation, order of rows, dropout
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<prompt>/<id>
     force: bool = False  # train again although a finished record is there
     resume: str = "auto"  # auto: go on from the checkpoint of a killed run | never: start over
+
+    @property
+    def tunes_prompt(self) -> bool:
+        """Whether a soft prompt is trained in front of a frozen backbone, and not the backbone or parts put into it."""
+        return self.method.name == PROMPT_TUNING
+
+    @property
+    def trained(self) -> str:
+        """What is trained, as records and tables name it: the prompt, or the method that takes its place."""
+        return self.prompt.name if self.tunes_prompt else self.method.name
 
 
 def config_folder() -> str:
@@ -166,11 +194,24 @@ def all_prompt_options() -> list[str]:
     return [f"prompt.{option}" for option in dict.fromkeys(options)]
 
 
-def typed(cfg: DictConfig) -> Config:
-    """The composed configuration as objects, with the shorthand `data.dir=...` resolved to data=folder."""
+def typed(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
+    """The composed configuration as objects: `data.dir=...` means data=folder, another method than prompt tuning means
+    prompt=none.
+
+    Args:
+        words: the overrides it was composed with, as far as they are known.
+
+    Raises:
+        UsageError: they want a prompt beside such a method.
+    """
     config: Config = OmegaConf.to_object(cfg)
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
+    if not config.tunes_prompt:
+        wanted = [word for word in words if word.startswith("prompt") and word != "prompt=none"]
+        if wanted:
+            raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(wanted)}.")
+        config.prompt = PromptConfig(name="none", reparameterization="identity", length=0)
     return config
 
 
@@ -224,7 +265,7 @@ CHOICES = {
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
-    "pack.max_runs", "pack.max_tokens",
+    "pack.max_runs", "pack.max_tokens", "method.adapter",
 )  # fmt: skip
 MIN_TEXT_TOKENS = 32  # room that a prompt has to leave for the text
 
@@ -248,6 +289,12 @@ def check(config: Config) -> None:
     for key in AT_LEAST_ONE:
         if value(key) is not None and value(key) < 1:
             raise UsageError(f"{key}={value(key)} must be 1 or more.")
+    given = [key for key in ("weights", "adapter", "peft") if value(f"method.{key}")]
+    if len(given) != (not config.tunes_prompt):
+        raise UsageError(
+            f"method={config.method.name} has {' and '.join(given) or 'nothing'} to train; give one of method.weights, "
+            f"method.adapter and method.peft, or none with method={PROMPT_TUNING}."
+        )
     for key in ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps"):
         if value(key) is not None and not 0 < value(key) < float("inf"):
             raise UsageError(f"{key}={value(key)} must be a positive number.")
@@ -280,7 +327,7 @@ def check(config: Config) -> None:
             f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers; "
             "choose prompt.init=vocabulary or text."
         )
-    if config.backbone.family == "bert" and prompt.name == "none":
+    if config.backbone.family == "bert" and prompt.name == "none" and config.tunes_prompt:
         raise UsageError(
             f"prompt=none has nothing to train, and without training backbone {config.backbone.name} has no head to "
             "answer with; choose prompt=vanilla, mlp, lstm or residual, or a T5: backbone=t5_base, backbone=nano."
@@ -318,7 +365,8 @@ def _existing(path: str | None, key: str, what: str) -> None:
 OUTSIDE_IDENTITY = (
     "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
-    "trainer.name", "trainer.precision", "trainer.eval_batch_size", "trainer.checkpoint_every", "pack",
+    "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
+    "trainer.checkpoint_every", "pack",
 )  # fmt: skip
 OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of an encoder's runs alone
 
@@ -335,6 +383,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     kept = _filled(config, dataclasses.asdict(Config()) | {"prompt": dataclasses.asdict(PromptConfig())})
     kept["prompt"] = {name: default for name, (_, default) in options.items()} | kept["prompt"]
     of_others = () if kept["backbone"]["family"] == "bert" else OF_ENCODERS
+    if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
+        of_others = (*of_others, "method")
     for key in (*OUTSIDE_IDENTITY, *of_others):
         *parents, last = key.split(".")
         inner = kept

@@ -27,7 +27,17 @@ from tqdm import tqdm
 
 from rpt import experiments
 from rpt.backbones import FAMILIES, Encoded
-from rpt.config import Config, TrackingConfig, UsageError, backbone_source, check, framed, precision_of, settings
+from rpt.config import (
+    PROMPT_TUNING,
+    Config,
+    TrackingConfig,
+    UsageError,
+    backbone_source,
+    check,
+    framed,
+    precision_of,
+    settings,
+)
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
@@ -61,6 +71,7 @@ def kind(config: dict[str, Any], precision: str) -> str:
     speed = ("batch_size", "dropout", "pad_to_max", "decode")
     trainer = {key: config["trainer"][key] for key in speed}
     names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
+    names += [config.get("method", {}).get("name", PROMPT_TUNING)]
     return json.dumps([*names, prompt, trainer, precision], sort_keys=True)
 
 
@@ -80,9 +91,9 @@ def measure(config: Config, together: int) -> Rates:
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
         sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in range(together)]
-        accelerator, backbone = accelerator_for(config), sessions[0].backbone
-        began = time.perf_counter()
+        accelerator, began = accelerator_for(config), time.perf_counter()
         runs = [session.begin() for session in sessions]
+        backbone = sessions[0].backbone
         start = (time.perf_counter() - began) / together
         pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
         pack.join(runs)
@@ -97,7 +108,8 @@ def measure(config: Config, together: int) -> Rates:
         examples, rows = run.report.examples, run.report.rows
         spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
         some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
-        evaluated = evaluate(backbone, run.soft_prompt.fold(), run.head_values(), some, config, accelerator)
+        prompt = run.soft_prompt.fold() if run.soft_prompt else None
+        evaluated = evaluate(backbone, prompt, run.head_values(), some, config, accelerator)
     return Rates(training, evaluated.rows_per_second, start, peak_memory())
 
 
@@ -158,7 +170,8 @@ class Planner:
         which = _kind(config)
         if which not in self._rates:
             known = self._results.get(which)
-            self._rates[which] = remembered(known) if known else measure(config, self._together)
+            together = self._together if config.tunes_prompt else 1
+            self._rates[which] = remembered(known) if known else measure(config, together)
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
             self._data[rows] = read_data(config)

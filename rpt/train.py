@@ -52,7 +52,7 @@ def _job(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     if "experiment" in hydra_config.runtime.choices and hydra_config.mode == RunMode.RUN:
         raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
-    return train(configuration.typed(cfg))
+    return train(configuration.typed(cfg, hydra_config.overrides.task))
 
 
 def main() -> None:
@@ -82,9 +82,9 @@ def _configuration_mistake(error: Exception) -> str:
         causes.append(causes[-1].__cause__)
     text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
-    if not wrong:
-        return f"{text}. --help lists all keys."
     keys = [*_keys(dataclasses.fields(Config)), *configuration.all_prompt_options()]
+    if not wrong or wrong[1] in keys:
+        return f"{text}. --help lists all keys."
     near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "--help lists all keys."
     return f"There is no key {wrong[1]}; {hint}"

@@ -53,7 +53,7 @@ class Encoded:
 
 class Backbone(ABC):
     """A frozen language model. Prompts reach it only as tensors of embeddings, and so do the parameters of the heads
-    that a family may need beside them.
+    that a family may need beside them. Other methods than prompt tuning (rpt.methods) change the model itself.
 
     Args:
         model: it is frozen here.
@@ -62,6 +62,7 @@ class Backbone(ABC):
         dropout: whether the frozen layers drop out in training.
 
     Attributes:
+        trained: weights of the model that a method trains, by name; none in prompt tuning.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
     """
@@ -74,6 +75,7 @@ class Backbone(ABC):
     ):
         self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
+        self.trained: dict[str, nn.Parameter] = {}
 
     @property
     def embeddings(self) -> Tensor:
@@ -85,7 +87,7 @@ class Backbone(ABC):
         return self.model.device
 
     def place(self, device: torch.device, precision: str) -> None:
-        """Move to the device, and round the weights of the linear layers to where autocast would at every step.
+        """Move to the device, and round the frozen weights of the linear layers to where autocast would at every step.
 
         An output layer keeps float32: it may be the embedding table itself, which prompts start from.
         """
@@ -95,7 +97,9 @@ class Backbone(ABC):
         output = self.model.get_output_embeddings()
         for module in self.model.modules():
             if isinstance(module, nn.Linear) and module is not output:
-                module.to(DTYPES[precision])
+                for parameter in module.parameters(recurse=False):
+                    if not parameter.requires_grad:
+                        parameter.data = parameter.data.to(DTYPES[precision])
         if (
             device.type == "cpu"
         ):  # torch's fused attention is slower than the plain one there in bf16, backward fourfold

@@ -1,7 +1,7 @@
 """A run's checkpoint: one safetensors file, so that it is either whole or not there.
 
-Tensors: the parameters of prompt and head, AdamW's moments, the best folded prompt and its head. The header holds the
-run's progress as JSON and a digest of the tensors.
+Tensors: all parameters that are trained, AdamW's moments, the best folded prompt, head and weights. The header holds
+the run's progress as JSON and a digest of the tensors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def save_checkpoint(run: Run) -> None:
     tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:
         tensors["best_prompt"] = run.best_prompt
-        tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
+    tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
+    tensors |= {f"best_weight.{name}": value for name, value in run.best_weights.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest(tensors)}
     write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
@@ -49,7 +50,7 @@ def load_checkpoint(run: Run) -> bool:
     for key, value in tensors.items():
         kind, _, name = key.partition(".")
         stored[kind][name] = value
-    run.best_head = stored.pop("best_head", {})
+    run.best_head, run.best_weights = stored.pop("best_head", {}), stored.pop("best_weight", {})
     values, parameters = stored.pop("parameter", {}), run.parameters
     if {n: tuple(v.shape) for n, v in values.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
         raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")

@@ -45,13 +45,15 @@ class Interrupted(SystemExit):
 
 
 class Leaves(NamedTuple):
-    """What the passes of a step collect their gradients in: every run's prompt [R, N, d] and head [R, ...]."""
+    """What the passes of a step collect their gradients in: every run's prompt [R, N, d] and head [R, ...], and the
+    backbone's weights as far as they are trained."""
 
     prompts: Tensor
     heads: Heads
+    weights: list[Tensor]
 
     def forget(self) -> None:
-        for leaf in (self.prompts, *self.heads.values()):
+        for leaf in (self.prompts, *self.heads.values(), *self.weights):
             leaf.grad = None
 
 
@@ -120,7 +122,7 @@ class Pack:
         """Let waiting runs take the free places; yields those that are over already."""
         joining = []
         while len(self.active) + len(joining) < self.max_runs and (run := next(waiting, None)) is not None:
-            if run.soft_prompt is None:
+            if not run.parameters:
                 self.evaluate(run)
                 run.progress.stopped = "nothing to train"
             if run.progress.stopped is not None:
@@ -150,7 +152,8 @@ class Pack:
         alike = defaultdict(list)
         for run in self.active:
             alike[shape_of(run)].append(run)
-        self.stacks = [Stack(runs) for runs in alike.values()]
+        width = self.backbone.embeddings.shape[1]
+        self.stacks = [Stack(runs, width) for runs in alike.values()]
         self.optimizers = [
             AcceleratedOptimizer(stack.optimizer, device_placement=False, scaler=self.accelerator.scaler)
             for stack in self.stacks
@@ -169,18 +172,22 @@ class Pack:
         # and given back in the same way.
         prompts = [stack() for stack in self.stacks]
         longest, sizes = max(prompt.shape[1] for prompt in prompts), [len(prompt) for prompt in prompts]
-        table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts]).requires_grad_()
+        table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts])
+        table.requires_grad_(longest > 0)
         heads = {
             name: torch.cat([stack.heads[name].detach() for stack in self.stacks]).requires_grad_()
             for name in self.stacks[0].heads
         }
-        losses = self._forward_backward(runs, rows, Leaves(table, heads))
-        gradients = zip(table.grad.split(sizes), prompts, strict=True)
-        torch.autograd.backward(prompts, [g[:, longest - p.shape[1] :] for g, p in gradients])
+        weights = list(self.backbone.trained.values())
+        losses = self._forward_backward(runs, rows, Leaves(table, heads, weights))
+        if table.requires_grad:
+            gradients = zip(table.grad.split(sizes), prompts, strict=True)
+            torch.autograd.backward(prompts, [g[:, longest - p.shape[1] :] for g, p in gradients])
         for name, head in heads.items():
             for stack, gradient in zip(self.stacks, head.grad.split(sizes), strict=True):
                 stack.heads[name].grad = gradient
         for stack, optimizer in zip(self.stacks, self.optimizers, strict=True):
+            stack.collect()
             clip = stack.runs[0].config.trainer.clip
             if clip is not None:
                 self.accelerator.unscale_gradients(optimizer)
@@ -230,7 +237,7 @@ class Pack:
 
     def _pass(self, part: list[tuple[int, Run, Row]], leaves: Leaves, lengths: Tensor, terms: Tensor) -> Tensor:
         """One forward and backward pass over (run's number, run, row); its share of the losses [R]."""
-        (table, heads), config = leaves, part[0][1].config
+        table, heads, config = leaves.prompts, leaves.heads, part[0][1].config
         longest = max(run.config.prompt.length for _, run, _ in part)
         width = config.backbone.max_tokens - longest if config.trainer.pad_to_max else None
         of_run = torch.tensor([r for r, _, _ in part], device=table.device)
@@ -302,8 +309,7 @@ class Pack:
         if progress.best_score is None or result.scores["score"] > progress.best_score:
             progress.best_score, progress.best_step = result.scores["score"], progress.step
             progress.evaluations_since_best = 0
-            run.best_prompt = None if prompt is None else prompt.cpu()
-            run.best_head = {name: value.cpu() for name, value in head.items()}
+            run.keep_best(prompt, head)
         else:
             progress.evaluations_since_best += 1
         run.track({f"eval/{name}": value for name, value in line.items() if value is not None})

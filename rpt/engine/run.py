@@ -20,6 +20,7 @@ from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_voc
 from rpt.results.record import Record
 
 HEAD = "head."  # before the names of a head's parameters
+WEIGHTS = "backbone."  # before those of what a method trains within the backbone
 
 
 @dataclass
@@ -58,37 +59,53 @@ class Run:
         record: where its results go.
         soft_prompt: None for prompt=none, which is only evaluated.
         head: None where the backbone answers without one.
+        weights: of the backbone, as far as the run's method trains them; none in prompt tuning.
         rows: its training rows.
         select, report: examples that choose its checkpoint, and that its scores are on.
     """
 
     def __init__(
         self, config: Config, record: Record, soft_prompt: SoftPrompt | None, head: nn.Module | None,
-        rows: list[Row], select: Encoded, report: Encoded,
+        weights: dict[str, nn.Parameter], rows: list[Row], select: Encoded, report: Encoded,
     ):  # fmt: skip
         self.config, self.record, self.soft_prompt, self.head = config, record, soft_prompt, head
+        self.weights = weights
         self.rows, self.select, self.report = rows, select, report
         self.progress = Progress()
         self.moments: dict[str, dict[str, Tensor]] = {}  # the optimizer's, by parameter
         self.best_prompt: Tensor | None = None
         self.best_head: Heads = {}
+        self.best_weights: dict[str, Tensor] = {}
         self.failure: Exception | None = None
         self.tracker: Tracker | None = None
         self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows))
-        if soft_prompt is None:
+        if not self.parameters:
             self.total_steps = 0
 
     @property
     def name(self) -> str:
-        prompt = self.config.prompt
-        return f"{self.config.task.name} {prompt.name} n{prompt.length} lr{self.config.lr:g} seed{self.config.seed}"
+        config = self.config
+        length = f" n{config.prompt.length}" if config.prompt.length else ""
+        return f"{config.task.name} {config.trained}{length} lr{config.lr:g} seed{config.seed}"
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """All that is trained, by name."""
         prompt = dict(self.soft_prompt.named_parameters()) if self.soft_prompt else {}
         head = dict(self.head.named_parameters(prefix=HEAD.removesuffix("."))) if self.head else {}
-        return prompt | head
+        return prompt | head | {f"{WEIGHTS}{name}": weight for name, weight in self.weights.items()}
+
+    def keep_best(self, prompt: Tensor | None, head: Heads) -> None:
+        """Keep the folded prompt, the head and the weights as they are now."""
+        self.best_prompt = None if prompt is None else prompt.cpu()
+        self.best_head = {name: value.cpu() for name, value in head.items()}
+        self.best_weights = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
+
+    @torch.no_grad()
+    def restore_best(self) -> None:
+        """Put the weights that were kept back into the backbone; prompt and head are given to it at every use."""
+        for name, value in self.best_weights.items():
+            self.weights[name].copy_(value)
 
     def head_values(self) -> Heads:
         """A copy of the head as it is now."""
@@ -101,9 +118,9 @@ class Run:
 
     @property
     def kept_parameters(self) -> int:
-        """How many are left once the prompt is folded: N * d and the head's."""
-        head = sum(parameter.numel() for parameter in self.head.parameters()) if self.head else 0
-        return head + (self.soft_prompt.kept_parameters if self.soft_prompt else 0)
+        """How many are left once the prompt is folded: N * d, the head's and the backbone's own."""
+        network = self.soft_prompt.trained_parameters - self.soft_prompt.kept_parameters if self.soft_prompt else 0
+        return self.trained_parameters - network
 
     def steps(self) -> Iterator[np.ndarray]:
         """The row indices of every optimizer step still to do."""
@@ -116,8 +133,10 @@ class Run:
             yield from order[done : done + self.total_steps - self.progress.step]
 
     def lr_of(self, parameter: str) -> float:
-        """The prompt table, the network and the head may have different learning rates."""
+        """The prompt table, the network and the head beside them may have different learning rates."""
         network_lr = self.config.trainer.network_lr
+        if not self.config.tunes_prompt:
+            return self.config.lr
         if parameter.startswith(HEAD):
             return self.config.trainer.head_lr
         return self.config.lr if parameter == "table" or network_lr is None else network_lr

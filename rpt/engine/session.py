@@ -21,12 +21,14 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
 from rpt.engine.evaluate import Evaluation, evaluate
-from rpt.engine.run import HEAD, Run, new_head, new_soft_prompt
+from rpt.engine.run import HEAD, WEIGHTS, Run, new_head, new_soft_prompt
 from rpt.engine.tracking import Tracker
+from rpt.methods import install
 from rpt.prompts import save_prompt
 from rpt.results.record import Record, RecordError, environment
 
 log = logging.getLogger("rpt")
+MOST_NAMED = 20  # of what is trained
 
 
 @dataclasses.dataclass
@@ -40,7 +42,7 @@ class Session:
 
     @property
     def name(self) -> str:
-        return f"{self.config.task.name} {self.config.backbone.name} {self.config.prompt.name}"
+        return f"{self.config.task.name} {self.config.backbone.name} {self.config.trained}"
 
     def begin(self) -> Run:
         """The run at its first step, or where its checkpoint left it.
@@ -51,8 +53,10 @@ class Session:
         began = time.perf_counter()
         if self.config.force or self.config.resume == "never":
             self.record.clear()
+        if not self.config.tunes_prompt:
+            self.backbone = _tuned(self.config)
         run = prepare_run(self.config, self.data, self.backbone, self.record)
-        if run.soft_prompt and load_checkpoint(run):
+        if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False))
         _announce(run, self.backbone)
@@ -69,14 +73,18 @@ class Session:
         began = time.perf_counter()
         if run.failure is not None:
             raise run.failure
-        if run.soft_prompt:
+        if run.parameters:
             save_checkpoint(run)  # a run that is killed from here on is not trained again
+        run.restore_best()
         reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config, accelerator)
         run.progress.seconds += time.perf_counter() - began
         result = self._result(run, reported)
+        head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
         if run.best_prompt is not None:
-            head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
             save_prompt(self.record.prompt_path, run.best_prompt, head, metadata={"run": self.record.folder.name})
+        elif run.parameters:
+            weights = {f"{WEIGHTS}{name}": value.contiguous() for name, value in run.best_weights.items()}
+            self.record.write_weights(weights | head)
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
@@ -101,7 +109,7 @@ class Session:
             "id": self.record.folder.name,
             "task": config.task.name,
             "backbone": config.backbone.name,
-            "prompt": config.prompt.name,
+            "prompt": config.trained,
             "protocol": config.protocol.name,
             "data": {
                 "name": config.data.name,
@@ -124,7 +132,7 @@ class Session:
             "parameters": {
                 "trained": run.trained_parameters,
                 "kept": run.kept_parameters,
-                "frozen": sum(p.numel() for p in self.backbone.model.parameters()),
+                "frozen": _frozen(self.backbone),
             },
             "seconds": progress.seconds,
             "trained_together": progress.together,
@@ -147,7 +155,7 @@ def open_session(config: Config) -> Session:
     backbone = _loaded(*dataclasses.astuple(config.backbone), config.trainer.dropout, precision_of(config))
     identity = run_id(config, data.fingerprint, backbone.fingerprint)
     runs = Path(config.results) / "runs"
-    record = Record(runs / config.task.name / config.backbone.name / config.prompt.name / identity)
+    record = Record(runs / config.task.name / config.backbone.name / config.trained / identity)
     return Session(config, data, backbone, record)
 
 
@@ -156,6 +164,14 @@ def _loaded(*settings: Any) -> Backbone:
     *config, dropout, precision = settings
     backbone = load_backbone(BackboneConfig(*config), dropout)
     backbone.place(PartialState().device, precision)
+    return backbone
+
+
+def _tuned(config: Config) -> Backbone:
+    """A backbone of the run's own: its method changes it."""
+    backbone = load_backbone(config.backbone, config.trainer.dropout)
+    install(backbone, config.method, config.seed)
+    backbone.place(PartialState().device, precision_of(config))
     return backbone
 
 
@@ -171,7 +187,8 @@ def prepare_run(config: Config, data: TaskData, backbone: Backbone, record: Reco
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
     rows = backbone.training_rows(data.train, train.rows, task, protocol)
-    return Run(config, record, new_soft_prompt(config, backbone), new_head(config, backbone), rows, select, report)
+    soft_prompt, head = new_soft_prompt(config, backbone), new_head(config, backbone)
+    return Run(config, record, soft_prompt, head, backbone.trained, rows, select, report)
 
 
 def read_data(config: Config) -> TaskData:
@@ -192,14 +209,19 @@ def _read(task: str, family: str, data: tuple[Any, ...], protocol: tuple[Any, ..
 
 def _announce(run: Run, backbone: Backbone) -> None:
     """Say what is trained and what is frozen, before anything runs."""
-    frozen = sum(p.numel() for p in backbone.model.parameters())
     lines = [
         f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, "
         f"{device_name()}, {precision_of(run.config)}"
     ]
-    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in run.parameters.items()]
-    lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {frozen:,}")
+    shown = list(run.parameters.items())
+    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MOST_NAMED]]
+    lines += [f"  … and {len(shown) - MOST_NAMED} more"] if len(shown) > MOST_NAMED else []
+    lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {_frozen(backbone):,}")
     log.info("\n".join(lines))
+
+
+def _frozen(backbone: Backbone) -> int:
+    return sum(p.numel() for p in backbone.model.parameters() if not p.requires_grad)
 
 
 def device_name() -> str:

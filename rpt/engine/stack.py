@@ -1,4 +1,4 @@
-"""Prompts of one shape, and the heads that go with them, trained side by side.
+"""Prompts of one shape, and the heads that go with them, trained side by side; or what one run trains instead.
 
 Shapes: R runs, N prompt tokens, d model width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from rpt.config import prompt_options
-from rpt.engine.run import HEAD, Run
+from rpt.engine.run import HEAD, WEIGHTS, Run
 
 BETAS = (0.9, 0.999)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
@@ -30,11 +30,12 @@ class Stack:
     checkpointing need not know of the stack.
 
     Args:
-        runs: of equal shape.
+        runs: of equal shape; one alone if it trains weights of the backbone.
+        width: d.
     """
 
-    def __init__(self, runs: list[Run]):
-        self.runs = runs
+    def __init__(self, runs: list[Run], width: int):
+        self.runs, self.width = runs, width
         self.prompt = runs[0].soft_prompt
         self.parameters: dict[str, Tensor] = {}
         for name in runs[0].parameters:
@@ -46,7 +47,9 @@ class Stack:
         self.optimizer = StackedAdamW(self.parameters, runs)
 
     def __call__(self) -> Tensor:
-        """Every run's prompt P' [R, N, d]."""
+        """Every run's prompt P' [R, N, d]; N is 0 where none is trained."""
+        if self.prompt is None:
+            return torch.zeros(len(self.runs), 0, self.width, device=next(iter(self.parameters.values())).device)
         own = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
         if self.prompt.reparameterization.batched:
             return vmap(lambda parameters: functional_call(self.prompt, parameters, ()))(own)
@@ -60,6 +63,12 @@ class Stack:
     def heads(self) -> dict[str, Tensor]:
         """Every run's head: its parameters [R, ...] by name, and none where the backbone needs no head."""
         return {name.removeprefix(HEAD): p for name, p in self.parameters.items() if name.startswith(HEAD)}
+
+    def collect(self) -> None:
+        """Take over the gradients that backward passes left at the backbone's own weights."""
+        for name, weight in self.runs[0].weights.items():
+            gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            self.parameters[f"{WEIGHTS}{name}"].grad, weight.grad = gradient[None], None
 
     @torch.no_grad()
     def clip(self, longest: float) -> None:

@@ -55,7 +55,8 @@ def _shared(config: Config) -> str:
         inner.pop(last)
     # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
     # would not be what it is alone.
-    alone = config.trainer.dropout or precision_of(config) == "fp16"
+    # Another method than prompt tuning changes the backbone itself.
+    alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
     return json.dumps([shared, dataclasses.asdict(config) if alone else None], sort_keys=True)
 
 

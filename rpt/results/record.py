@@ -3,7 +3,8 @@
 A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     config.yaml         the whole configuration
     metrics.jsonl       one line per evaluation
-    prompt.safetensors  the folded prompt of the best evaluation
+    prompt.safetensors  the folded prompt of the best evaluation, with the head that an encoder needs
+    weights.safetensors instead, for another method than prompt tuning: what it trained
     predictions.json    that prompt's answer to each reported row, and what it earned
     result.json         written last: status "finished" or "failed", scores, counts, times, versions
 """
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors.torch import save
+from torch import Tensor
 
 from rpt.files import write_atomically
 
@@ -52,6 +55,7 @@ class Record:
         self.config_path = self.folder / "config.yaml"
         self.metrics_path = self.folder / "metrics.jsonl"
         self.prompt_path = self.folder / "prompt.safetensors"
+        self.weights_path = self.folder / "weights.safetensors"
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
@@ -97,14 +101,18 @@ class Record:
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
         write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
 
+    def write_weights(self, weights: dict[str, Tensor]) -> None:
+        """What another method than prompt tuning has trained, by name."""
+        write_atomically(self.weights_path, save(weights, metadata={"format": "pt"}))
+
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
         """Forget everything of an earlier run (force=true, resume=never)."""
-        own = (self.result_path, self.checkpoint_path, self.metrics_path, self.prompt_path, self.predictions_path)
-        for path in (*own, self.config_path):
+        trained = (self.prompt_path, self.weights_path, self.checkpoint_path)
+        for path in (*trained, self.result_path, self.metrics_path, self.predictions_path, self.config_path):
             path.unlink(missing_ok=True)
 
 

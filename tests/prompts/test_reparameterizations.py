@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft import PromptEncoder, PromptEncoderConfig
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
@@ -158,13 +159,20 @@ def test_bad_option_is_refused_by_name(name, options, said):
         SoftPrompt(table(), name, **options)
 
 
+def test_p_tuning_is_peft_s():
+    config = {"num_virtual_tokens": N, "token_dim": D, "encoder_hidden_size": D, "num_transformer_submodules": 1}
+    theirs, ours = PromptEncoder(PromptEncoderConfig(**config)), build("ptuning")
+    theirs.mlp_head.load_state_dict(ours.mlp_head.state_dict())
+    torch.testing.assert_close(ours(theirs.embedding.weight), theirs(torch.arange(N)))
+
+
 def test_odd_width_is_refused_by_the_lstm():
     with pytest.raises(ValueError, match="d_model=7 must be even; take another"):
         REPARAMETERIZATIONS["lstm"](N, 7)
 
 
-def test_registry_holds_the_four_and_refuses_a_taken_name():
-    assert set(REPARAMETERIZATIONS) == {"identity", "mlp", "residual", "lstm"}
+def test_registry_holds_the_five_and_refuses_a_taken_name():
+    assert set(REPARAMETERIZATIONS) == {"identity", "mlp", "residual", "lstm", "ptuning"}
     with pytest.raises(ValueError, match=r"'mlp' exists already; give Another"):
 
         @register("mlp")

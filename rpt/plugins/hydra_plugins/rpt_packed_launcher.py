@@ -37,7 +37,7 @@ class PackedLauncher(Launcher):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
-        configs = [typed(job.cfg) for job in jobs]
+        configs = [typed(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         for job, outcome in zip(jobs, train_all(configs, max(config.pack.max_runs for config in configs)), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception

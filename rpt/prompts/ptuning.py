@@ -1,0 +1,33 @@
+"""P-tuning's prompt encoder (Liu et al. 2021). Shapes: N prompt tokens, d model width, h hidden units."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from rpt.prompts.reparameterization import Reparameterization, register
+
+
+@register("ptuning")
+class PTuning(Reparameterization):
+    """P' = Linear(ReLU(Linear(ReLU(Linear(P))))), the layers of peft's PromptEncoder, no skip.
+
+    Args:
+        hidden: h; 0 is d, as in peft.
+
+    Raises:
+        ValueError: hidden is negative.
+    """
+
+    batched = True
+
+    def __init__(self, length: int, d_model: int, *, hidden: int = 0):
+        super().__init__(length, d_model)
+        if hidden < 0:
+            raise ValueError(f"hidden={hidden} is no number of units; give 1 or more, or 0 for the model's width")
+        hidden = hidden or d_model
+        self.mlp_head = nn.Sequential(
+            nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, d_model)
+        )
+
+    def forward(self, table: Tensor) -> Tensor:
+        return self.mlp_head(table)
