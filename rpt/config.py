@@ -64,6 +64,7 @@ class MethodConfig:
     name: str = PROMPT_TUNING  # as it stands in records
     lr: float = 0.3  # what `lr` is unless it is given
     weights: str | None = None  # the backbone's own weights are trained: a regular expression that their names hold
+    biases: bool = False  # a linear layer without a bias gets one of zeros first, as T5's need for BitFit
     adapter: int | None = None  # width of bottleneck adapters behind each sublayer
     peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
 

@@ -20,6 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from rpt.config import Config, UsageError, config_folder, register, typed
 
 SCALES = ("paper", "mini")
+METHODS = (
+    "_methods"  # behind an experiment's name: the rows of its table that are no prompt tuning, a grid of their own
+)
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory))
 
 Point = tuple[str, ...]
@@ -30,25 +33,27 @@ class Experiment:
     """A grid of runs.
 
     axes: every key of the grid and its values as they are written, e.g. {"prompt": ("vanilla", "residual"), ...};
-        a key with one value is an axis too, and "seed" is among them.
+        a key with one value is an axis too, and "seed" is among them. Methods that are no prompt tuning stand among
+        the prompts.
     jobs: the configuration at each point, whose values stand in the order of the axes.
+    commands: what trains it.
     """
 
     name: str
     scale: str
     axes: dict[str, tuple[str, ...]]
     jobs: dict[Point, Config]
-
-    @property
-    def command(self) -> str:
-        """What trains it."""
-        return f"python -m rpt.train -m +experiment={self.name} scale={self.scale}"
+    commands: tuple[str, ...]
 
 
 def names() -> list[str]:
-    """Every experiment there is: tables first."""
-    found = [path.stem for path in Path(config_folder(), "experiment").glob("*.yaml")]
+    """Every experiment there is: tables first. Its methods are a part of it."""
+    found = [path.stem for path in _files() if not path.stem.endswith(METHODS)]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
+
+
+def _files() -> list[Path]:
+    return list(Path(config_folder(), "experiment").glob("*.yaml"))
 
 
 def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) -> Experiment:
@@ -62,6 +67,23 @@ def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) ->
     if scale not in SCALES:
         raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
     register()
+    main, parts = _grid(name, scale, overrides), []
+    if f"{name}{METHODS}" in [path.stem for path in _files()] and not any(
+        word.startswith("prompt") for word in overrides
+    ):
+        parts = [_grid(f"{name}{METHODS}", scale, overrides)]
+    axes, jobs = dict(main.axes), dict(main.jobs)
+    for part in parts:
+        axes["prompt"] += part.axes["method"]
+        fixed = {key: values[0] for key, values in axes.items() if key not in part.axes}
+        for point, config in part.jobs.items():
+            at = fixed | dict(zip(part.axes, point, strict=True))
+            jobs[tuple((at | {"prompt": at["method"]})[key] for key in axes)] = config
+    return Experiment(name, scale, axes, jobs, tuple(command for part in (main, *parts) for command in part.commands))
+
+
+def _grid(name: str, scale: str, overrides: tuple[str, ...]) -> Experiment:
+    """The grid of one file."""
     with initialize_config_dir(config_folder(), version_base="1.3"):
         chosen = [f"+experiment={name}", f"scale={scale}"]
         grid = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
@@ -70,7 +92,7 @@ def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) ->
         settings = [dict(word.split("=", 1) for word in point) for point in points]
         axes = {key: tuple(dict.fromkeys(point[key] for point in settings)) for key in settings[0]}
         jobs = {tuple(point.values()): _job(point, scale) for point in settings}
-    return Experiment(name, scale, axes, jobs)
+    return Experiment(name, scale, axes, jobs, (f"python -m rpt.train -m +experiment={name} scale={scale}",))
 
 
 def _job(point: dict[str, str], scale: str) -> Config:

@@ -26,7 +26,7 @@ def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
         seed: of the weights that are put in.
 
     Raises:
-        UsageError: this backbone has nothing that the method could train, or peft refuses its options.
+        UsageError: no weight of the backbone has the name that the method looks for, or peft refuses its options.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -35,13 +35,15 @@ def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
         elif method.adapter:
             _add_adapters(backbone.model, method.adapter)
         else:
+            if method.biases:
+                _add_biases(backbone.model)
             for name, weight in backbone.model.named_parameters():
                 weight.requires_grad_(re.search(method.weights, name) is not None)
     backbone.trained = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
     if not backbone.trained:
         raise UsageError(
-            f"method={method.name}: this backbone ({backbone.model.config.model_type}) has no weights of that kind; "
-            "choose another method, such as ia3 or lora."
+            f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type}) has a name with "
+            f"{method.weights} in it; give another method.weights."
         )
 
 
@@ -52,6 +54,12 @@ def _inject(model: PreTrainedModel, method: MethodConfig) -> None:
         inject_adapter_in_model(get_peft_config(dict(method.peft)), model)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"method={method.name}: peft does not take {method.peft} here ({error}).") from error
+
+
+def _add_biases(model: PreTrainedModel) -> None:
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.bias is None and layer is not model.get_output_embeddings():
+            layer.bias = nn.Parameter(torch.zeros(layer.out_features))
 
 
 class Adapter(nn.Module):

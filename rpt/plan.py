@@ -211,7 +211,8 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         memory = f"{max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
         lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
     launched = ["hydra/launcher=packed"] * packed
-    commands = ["  " + " ".join([grid.command, *launched, *overrides]) for grid in grids if missing[grid.name]]
+    todo = [command for grid in grids if missing[grid.name] for command in grid.commands]
+    commands = ["  " + " ".join([command, *launched, *overrides]) for command in todo]
     return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
 
 

@@ -26,11 +26,17 @@ def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
     with initialize_config_dir(config_folder(), version_base="1.3"):
         for point in random.Random(name).sample(list(grid.jobs), 3):
-            words = [f"{key}={value}" for key, value in zip(grid.axes, point, strict=True)]
+            at, trained = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].trained
+            if not grid.jobs[point].tunes_prompt:
+                at |= {"method": at.pop("prompt")}
+                del at["prompt.length"]
+            assert trained in (at.get("method"), at.get("prompt"))
+            words = [f"{key}={value}" for key, value in at.items()]
             composed = typed(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
             assert composed == grid.jobs[point]
             check(composed)
-            assert (composed.data.name == "mini") == (composed.backbone.name == "nano") == (scale == "mini")
+            embedded = composed.backbone.name in ("nano", "nano_bert")
+            assert (composed.data.name == "mini") == embedded == (scale == "mini")
 
 
 def test_axes_can_be_given_anew():

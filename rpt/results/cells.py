@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rpt.results.study import Entry, Study
+from rpt.results.study import Study
 
 Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; a task that is not there: "score"
 
@@ -55,14 +55,12 @@ def average(study: Study, values: dict[str, str], metrics: Metrics) -> Cell:
     return combined([cell(study, values | {"task": task}, metrics) for task in study.experiment.axes["task"]])
 
 
-def majority(study: Study, task: str, metrics: Metrics) -> float | None:
-    """The score of always giving the training rows' most frequent answer; None if no record of the task has it."""
-    latest = max(_of_task(study, task), key=lambda entry: entry.result["created"], default=None)
+def majority(study: Study, task: str, metrics: Metrics, backbone: str) -> float | None:
+    """The score of always giving the training rows' most frequent answer; None if no record of the task and backbone
+    has it."""
+    there = [e for e in study.entries.values() if (e.result["task"], e.result["backbone"]) == (task, backbone)]
+    latest = max(there, key=lambda entry: entry.result["created"], default=None)
     return latest and _mean_of(latest.result["majority"], metrics.get(task, ("score",)))
-
-
-def _of_task(study: Study, task: str) -> list[Entry]:
-    return [entry for entry in study.entries.values() if entry.result["task"] == task]
 
 
 def _mean_of(scores: dict[str, float], metrics: tuple[str, ...]) -> float | None:

@@ -238,7 +238,8 @@ def _by_epoch(study: Study, paper: Paper) -> tuple[Figure, str]:
 def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
     """Table 1: a group of bars for each task, one bar for each prompt."""
     axes = study.experiment.axes
-    tasks, prompts, backbones = axes["task"], axes["prompt"], axes["backbone"]
+    tasks, prompts, recorded = axes["task"], axes["prompt"], {e.result["backbone"] for e in study.entries.values()}
+    backbones = [backbone for backbone in axes["backbone"] if backbone in recorded]
     figure, grid = plt.subplots(
         len(backbones), 1, figsize=(9.0, 2.9 * len(backbones) + 0.4), squeeze=False, layout="constrained"
     )
@@ -261,7 +262,7 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
             for x, one in there:
                 ax.scatter([x] * one.n, list(one.by_seed.values()), s=8, color="#222222", alpha=0.35, linewidths=0,
                            zorder=3)  # fmt: skip
-        _draw_majority(ax, [majority(study, task, {}) for task in tasks])
+        _draw_majority(ax, [majority(study, task, {}, backbone) for task in tasks])
         ax.axvline(len(tasks) - 0.5, color="#AAAAAA", linewidth=0.8)
         ax.set_xticks(range(len(tasks) + 1), labels=[*map(title, tasks), "average"], fontsize=9)
         ax.grid(axis="x", visible=False)

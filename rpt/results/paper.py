@@ -13,7 +13,7 @@ Number = float | str | bool | None
 # What the paper calls a value of our axes; a value that is not here has no numbers in the paper.
 NAMES = {
     "t5_large": "t5-large", "t5_base": "t5-base", "bert_base": "bert-base",
-    "vanilla": "pt", "mlp": "pt-mlp", "lstm": "pt-lstm", "residual": "rpt",
+    "finetune": "ft", "vanilla": "pt", "mlp": "pt-mlp", "lstm": "pt-lstm", "residual": "rpt",
     "uniform": "random", "vocabulary": "vocab", "True": "shared", "False": "separate",
 }  # fmt: skip
 MINIATURE_STANDS_FOR = "t5-base"  # the size of the paper's to look at beside a miniature
@@ -29,6 +29,11 @@ class Paper:
     def rows(self, table: str) -> dict[str, list[str]]:
         """The rows of each backbone."""
         return {backbone: list(rows) for backbone, rows in self._tables[table]["rows"].items()}
+
+    def row(self, table: str, backbone: str, name: str) -> str:
+        """What the table calls its row of that name: fine-tuning is "ft" for some backbones and "ft-r" for others."""
+        there = self._tables[table]["rows"].get(backbone, {})
+        return f"{name}-r" if f"{name}-r" in there else name
 
     def value(self, table: str, backbone: str, row: str, column: str) -> Number:
         """One printed value; None where the paper has none."""

@@ -149,7 +149,8 @@ def _provenance(study: Study) -> str:
     entries = study.entries.values()
     hours = sum(entry.result["seconds"] for entry in entries) / 3600
     recorded, asked = len(study.entries), len(study.experiment.jobs)
-    return f"`{study.experiment.command}`, then `make table`. {recorded} of {asked} runs recorded, {hours:.2f} hours."
+    commands = ", ".join(f"`{command}`" for command in study.experiment.commands)
+    return f"{commands}, then `make table`. {recorded} of {asked} runs recorded, {hours:.2f} hours."
 
 
 def _problems(problems: list[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from rpt.config import Config, settings
+from rpt.config import Config, framed, settings
 from rpt.experiments import Experiment, Point
 from rpt.results.record import RecordError, read_result
 from rpt.tasks import TASKS
@@ -110,7 +110,8 @@ class Study:
         found = defaultdict(set)
         for entry in self.entries.values():
             result = entry.result
-            found[f"rows of {result['task']}"].add(result["data"]["fingerprint"])
+            family = entry.config["backbone"].get("family", "t5")  # an encoder is given other rows of WSC
+            found[f"rows of {result['task']} for {family}"].add(result["data"]["fingerprint"])
             found[f"weights of {result['backbone']}"].add(result["backbone_fingerprint"])
             found[f"precision of {result['backbone']}"].add(result["precision"])
         return [
@@ -127,7 +128,7 @@ def _check(entry: Entry) -> None:
         ValueError: naming the field.
     """
     result, number = entry.result, int | float
-    task = TASKS.get(result["task"])
+    task = framed(result["task"], entry.config["backbone"].get("family", "t5")) if result["task"] in TASKS else None
     headlines = {} if task is None else {"paper": set(task.paper_score), "superglue": set(task.superglue_score)}
     own = headlines.pop(result["protocol"], set())
     needed = {"score", *own, *(set(task.metrics if task else ()) - set().union(*headlines.values()))}

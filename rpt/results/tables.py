@@ -21,7 +21,9 @@ TITLES = {
     "bert_large": "BERT-Large", "roberta_base": "RoBERTa-Base", "minilm": "MiniLM-L6", "nano_bert": "nano BERT",
     "vanilla": "PT", "mlp": "PT w/ MLP", "lstm": "PT w/ LSTM", "residual": "Residual PT", "none": "no prompt",
     "pt": "PT", "pt-mlp": "PT w/ MLP", "pt-lstm": "PT w/ LSTM", "rpt": "Residual PT",
-    "ft": "fine-tuning", "ft-r": "fine-tuning", "adapter": "Adapter", "adapterdrop": "AdapterDrop",
+    "ft": "fine-tuning", "ft-r": "fine-tuning", "finetune": "fine-tuning", "adapter": "Adapter",
+    "adapterdrop": "AdapterDrop", "bitfit": "BitFit", "lora": "LoRA", "ia3": "(IA)³",
+    "ptuning": "P-tuning",
     "attempt": "ATTEMPT", "spot": "SPoT", "uniform": "uniform", "vocabulary": "vocabulary",
     "True": "shared", "False": "one per token", "average": "average", "boolq": "BoolQ", "cb": "CB", "copa": "COPA",
     "multirc": "MultiRC", "record": "ReCoRD", "rte": "RTE", "wic": "WiC", "wsc": "WSC", "accuracy": "accuracy",
@@ -73,6 +75,7 @@ LAYOUTS = (
     ),
 )  # fmt: skip
 PARAMETERS, SIGNIFICANCE = "table3b", "table1-significance"
+METHODS = ("finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 
 
 def title(name: str) -> str:
@@ -129,9 +132,12 @@ def row_axes(wanted: tuple[str, ...], columns: str, study: Study) -> tuple[str, 
 
 
 def points(axes: tuple[str, ...], study: Study) -> Iterator[dict[str, str]]:
-    """Every combination of the axes' values, the first axis slowest."""
+    """Every combination of the axes' values that the grid has, the first axis slowest."""
+    places = [list(study.experiment.axes).index(key) for key in axes]
+    there = {tuple(point[place] for place in places) for point in study.experiment.jobs}
     for values in itertools.product(*(study.experiment.axes[key] for key in axes)):
-        yield dict(zip(axes, values, strict=True))
+        if values in there:
+            yield dict(zip(axes, values, strict=True))
 
 
 def best(cells: list[Cell]) -> Cell | None:
@@ -173,7 +179,10 @@ class _ScoreTable:
         columns = [self._titled(layout.columns, column) for column in self.columns]
         blocks = [block for block in (self._majority(), *self._blocks()) if block]
         about = f"Mean ± standard deviation over {len(axes['seed'])} seeds where not said otherwise, per cent"
-        caption = f"{layout.title}. {about}; {metrics_in_words(axes['task'], layout.metrics)}."
+        words = metrics_in_words(axes["task"], layout.metrics)
+        judged = "wsc" in axes["task"] and any(c.backbone.family == "bert" for c in self.study.experiment.jobs.values())
+        words += "; encoders judge every row of WSC, by accuracy" if judged else ""
+        caption = f"{layout.title}. {about}; {words}."
         return Table(
             name=file_name(layout.name, self.scale),
             caption=caption if self.beside else f"{MINIATURE} {caption}",
@@ -202,16 +211,21 @@ class _ScoreTable:
         groups = [list(of) for _, of in itertools.groupby(self.rows, key=self._group)]
         for group in groups:
             block = []
-            boldest = [best([cells[column] for _, cells in group]) for column in self.columns]
+            prompts = [cells for values, cells in group if values.get("prompt") not in METHODS]
+            boldest = [best([cells[column] for cells in prompts]) for column in self.columns]
             for values, cells in group:
                 bold = {c: cells[c] is top for c, top in zip(self.columns, boldest, strict=True)}
-                name = row_name([value for key, value in values.items() if key != "backbone"])
-                at = (NAMES.get(values["backbone"], values["backbone"]), name)
+                name, backbone = self._row(values), NAMES.get(values["backbone"], values["backbone"])
+                at = (backbone, self.paper.row(self.layout.name, backbone, name))
                 shown.add(at)
                 block += self._lines([title(value) for value in values.values()], values, cells, bold, at)
             yield block
         if self.beside:
             yield from self._rows_of_the_paper_alone(shown)
+
+    @staticmethod
+    def _row(values: dict[str, str]) -> str:
+        return row_name([value for key, value in values.items() if key != "backbone"])
 
     def _group(self, row: tuple[dict[str, str], dict[str, Cell]]) -> list[str]:
         return [row[0][key] for key in self.layout.within if key in row[0]]
@@ -248,14 +262,23 @@ class _ScoreTable:
         """The majority class of the training rows, for tables with tasks across."""
         if self.layout.columns != "task":
             return []
-        values = {task: majority(self.study, task, self.layout.metrics) for task in self.columns[:-1]}
-        known = [value for value in values.values() if value is not None]
-        values["average"] = sum(known) / len(known) if len(known) == len(values) else None
-        place = {key: "majority class" if key == "prompt" else "" for key in self.axes}
-        for column, value in values.items():
-            self._record(place, column, Cell({} if value is None else {"": value}, 0), None, None, False, counted=False)
-        texts = [Text("" if value is None else f"{value:.1f}") for value in values.values()]
-        return [[*map(Text, place.values()), *([Text()] if self.beside else []), *texts]]
+        lines: dict[tuple[float | None, ...], list[str]] = {}
+        for backbone in self.study.experiment.axes["backbone"]:
+            values = [majority(self.study, task, self.layout.metrics, backbone) for task in self.columns[:-1]]
+            known = [value for value in values if value is not None]
+            average = sum(known) / len(known) if len(known) == len(values) else None
+            if known:
+                lines.setdefault((*values, average), []).append(backbone)
+        block = []
+        for values, backbones in lines.items():
+            of = backbones[0] if len(lines) > 1 else ""  # an encoder is given other rows of WSC
+            place = {key: {"prompt": "majority class", "backbone": of}.get(key, "") for key in self.axes}
+            for column, value in zip(self.columns, values, strict=True):
+                one = Cell({} if value is None else {"": value}, 0)
+                self._record(place, column, one, None, None, False, counted=False)
+            texts = [Text("" if value is None else f"{value:.1f}") for value in values]
+            block.append([*(Text(title(name)) for name in place.values()), *([Text()] * self.beside), *texts])
+        return block
 
     def _rows_of_the_paper_alone(self, shown: set[tuple[str, str]]) -> Iterator[list[list[Text]]]:
         for backbone, rows in self.paper.rows(self.layout.name).items():
@@ -294,7 +317,7 @@ class _ScoreTable:
             against = next(of for at, of in self.rows if at == other)
             ours = {c: _difference(cells[c], against[c].mean) for c in self.columns}
             name, backbone = self.layout.name, self.paper.backbone_beside(self.layout.name, values["backbone"])
-            rows = [row_name([v for key, v in at.items() if key != "backbone"]) for at in (values, other)]
+            rows = [self._row(at) for at in (values, other)]
             pairs = {c: [self.paper.value(name, backbone, row, c) for row in rows] for c in self.columns}
             theirs = {c: a - b for c, (a, b) in pairs.items() if a is not None and b is not None}
             if any(value is not None for value in ours.values()):
@@ -322,7 +345,8 @@ def _parameters(study: Study, paper: Paper) -> Table:
     for values in points(axes, study):
         runs = [e for task in study.experiment.axes["task"] for e in study.at(values | {"task": task}).values()]
         counts = {c: sorted({entry.result["parameters"][c] for entry in runs}) for c in columns}
-        at = (NAMES.get(values["backbone"], values["backbone"]), row_name([values["prompt"]]))
+        backbone = NAMES.get(values["backbone"], values["backbone"])
+        at = (backbone, paper.row(PARAMETERS, backbone, row_name([values["prompt"]])))
         printed = {c: paper.value(PARAMETERS, *at, c) if beside else None for c in columns}
         shown.add(at)
         line = [Text(title(value)) for value in values.values()]

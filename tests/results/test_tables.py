@@ -73,29 +73,29 @@ def test_cells_are_the_mean_and_sample_standard_deviation_of_the_records(study):
     rows = rows_of(to_csv(table(found, "table1-mini")))
     jobs = grid("table1").jobs.values()
     for task, metrics in (("boolq", ("accuracy",)), ("multirc", ("exact_match", "micro_f1"))):
-        of = [c for c in jobs if c.task.name == task and c.prompt.name == "residual"]
+        of = [c for c in jobs if (c.backbone.name, c.task.name, c.prompt.name) == ("nano", task, "residual")]
         scores = [np.mean([fake_score(config, metric) for metric in metrics]) for config in of]
-        row = find(rows, prompt="residual", column=task)
+        row = find(rows, backbone="nano", prompt="residual", column=task)
         assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-4)
         assert float(row["sd"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
         assert (row["n"], row["asked"], row["paper"]) == ("3", "3", "")
-    of_mlp = {point: entry for point, entry in found.entries.items() if point[1] == "mlp"}
+    of_mlp = {point: entry for point, entry in found.entries.items() if point[:2] == ("nano", "mlp")}
     averages = [
         np.mean([entry.result["scores"]["score"] for point, entry in of_mlp.items() if point[-1] == seed])
         for seed in "012"
     ]
-    row = find(rows, prompt="mlp", column="average")
+    row = find(rows, backbone="nano", prompt="mlp", column="average")
     assert len(of_mlp) == 24 and float(row["mean"]) == pytest.approx(np.mean(averages), abs=1e-4)
     assert float(row["sd"]) == pytest.approx(np.std(averages, ddof=1), abs=1e-4)
 
 
 def test_columns_show_the_metrics_that_the_paper_shows(study):
     def keep(c):
-        return (c.task.name, c.prompt.name, c.seed) == ("cb", "residual", 0)
+        return (c.backbone.name, c.task.name, c.prompt.name, c.seed) == ("nano", "cb", "residual", 0)
 
     (config,) = filter(keep, grid("table3").jobs.values())
     only = study("table3", keep=keep)
-    row = find(rows_of(to_csv(table(only, "table3a-mini"))), prompt="residual", column="cb")
+    row = find(rows_of(to_csv(table(only, "table3a-mini"))), backbone="nano", prompt="residual", column="cb")
     assert float(row["mean"]) == pytest.approx(fake_score(config, "macro_f1"), abs=1e-4)
     assert row["sd"] == "" and row["n"] == "1"
 
@@ -105,7 +105,7 @@ def test_fewer_seeds_are_said_and_absent_cells_stay_empty(study):
         return config.task.name != "rte" and (config.task.name != "cb" or config.seed < 2)
 
     text = to_markdown(table(study("table1", keep=keep), "table1-mini"))
-    residual = next(line for line in text.splitlines() if "Residual PT |" in line).split(" | ")
+    residual = next(line for line in text.splitlines() if "nano | Residual PT |" in line).split(" | ")
     header = next(line for line in text.splitlines() if "BoolQ" in line).split(" | ")
     assert "(2 of 3)" in residual[header.index("CB")]
     assert residual[header.index("RTE")].strip() == ""
@@ -131,8 +131,9 @@ def test_at_the_papers_scale_the_papers_number_and_the_difference_stand_below(st
     assert float(row["difference"]) == pytest.approx(float(row["mean"]) - 77.9, abs=1e-3)
     text = to_markdown(made)
     assert "shifted by one cell" in text and "94.0" in text  # printed values are kept
-    fine_tuning = next(line for line in text.splitlines() if "T5-Base | fine-tuning" in line)
-    assert "<sup>" in fine_tuning.split("|")[3]
+    lines = text.splitlines()
+    printed = lines[next(i for i, line in enumerate(lines) if "T5-Base | fine-tuning" in line) + 1]
+    assert "<sup>" in printed.split("|")[3]
     assert text.count("positive rows only") == 1
     assert MINIATURE not in text
 
@@ -147,7 +148,7 @@ def test_miniature_tables_hold_no_number_of_the_papers(study):
 
 def test_parameters_are_counted_in_the_records(study):
     made = table(study("table3", "paper", keep=lambda c: c.task.name == "cb"), "table3b")
-    row = find(rows_of(to_csv(made)), prompt="vanilla", column="kept")
+    row = find(rows_of(to_csv(made)), backbone="t5_base", prompt="vanilla", column="kept")
     assert float(row["mean"]) == 76_800 and float(row["paper"]) == 77_000
     assert "220M" in to_markdown(made) and "76,800" in to_markdown(made)
 
@@ -158,9 +159,9 @@ def test_deleting_a_record_changes_the_cells_that_stood_on_it_and_no_other(recor
     (gone,) = (folder / "runs/wic/nano/mlp").glob("*seed1*")
     shutil.rmtree(gone)
     after = rows_of(to_csv(table(Study.of(grid("table1"), Records(folder)), "table1-mini")))
-    changed = {(a["prompt"], a["column"]) for a, b in zip(before, after, strict=True) if a != b}
-    assert changed == {("mlp", "wic"), ("mlp", "average")}
-    assert find(after, prompt="mlp", column="wic")["n"] == "2"
+    changed = {(a["backbone"], a["prompt"], a["column"]) for a, b in zip(before, after, strict=True) if a != b}
+    assert changed == {("nano", "mlp", "wic"), ("nano", "mlp", "average")}
+    assert find(after, backbone="nano", prompt="mlp", column="wic")["n"] == "2"
 
 
 def test_a_new_backbone_gives_new_rows(recorded):
