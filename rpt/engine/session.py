@@ -21,7 +21,7 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
 from rpt.engine.evaluate import Evaluation, evaluate
-from rpt.engine.run import HEAD, Run, new_head, new_soft_prompt
+from rpt.engine.run import Run, new_head, new_soft_prompt
 from rpt.engine.tracking import Tracker
 from rpt.prompts import save_prompt
 from rpt.results.record import Record, RecordError, environment
@@ -75,8 +75,8 @@ class Session:
         run.progress.seconds += time.perf_counter() - began
         result = self._result(run, reported)
         if run.best_prompt is not None:
-            head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
-            save_prompt(self.record.prompt_path, run.best_prompt, head, metadata={"run": self.record.folder.name})
+            metadata = {"run": self.record.folder.name}
+            save_prompt(self.record.prompt_path, run.best_prompt, run.best_head, metadata)
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)

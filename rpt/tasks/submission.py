@@ -58,6 +58,8 @@ def index_of(task: Task, example: Example) -> Index:
 
 def _label(task: Task, example: Example, prediction: int | str | None) -> Any:
     if task.name == "record":
+        if prediction in example.fields["entities"]:
+            return prediction  # whole, should there be a semicolon in it
         return (prediction or "").split(";")[0].strip()
     if isinstance(prediction, str):  # WSC's referent
         prediction = task.interpret(prediction, example, "superglue")
