@@ -91,6 +91,21 @@ def test_readme_commands_run(record, tmp_path):
     assert len(list((tmp_path / "adapter").iterdir())) == 3
 
 
+def test_readme_code_runs(copy, tmp_path, capsys):
+    """As written, with two records for the two that it speaks of: a T5's prompt may stand before any task."""
+    other = Path(shutil.copytree(copy, tmp_path / "rte"))
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
+    (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
+    for task, folder in (("boolq", copy), ("rte", other)):
+        assert f'"results/runs/{task}/..."' in code
+        code = code.replace(f"results/runs/{task}/...", str(folder))
+    exec(code, {})
+    first, second = capsys.readouterr().out.strip().splitlines()
+    assert all(label in first for label in TASKS["boolq"].labels)
+    assert all(label in second for label in TASKS["rte"].labels)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
