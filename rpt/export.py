@@ -3,7 +3,8 @@
     python -m rpt.export run=results/runs/TASK/BACKBONE/PROMPT/ID format=peft to=FOLDER
 
 run            the folder of a finished run, with its prompt.safetensors
-format         peft: PeftModel.from_pretrained puts the prompt in front of a plain transformers model
+format         peft: PeftModel.from_pretrained puts the prompt in front of a plain transformers model, a T5; an
+               encoder's prompt stands behind [CLS], where peft cannot put it
 to             the folder to write: adapter_config.json, adapter_model.safetensors, and a model card, README.md: what
                the prompt is for, how it scored and how to use it
 base           what the adapter names as its base model, a hub id or a folder; left out: what the run loaded
@@ -32,7 +33,8 @@ def export(given: dict[str, str | None]) -> None:
     """What the command does.
 
     Raises:
-        UsageError: a key, the record or the backbone cannot be used, or there is something else in the folder.
+        UsageError: a key, the record or the backbone cannot be used, peft has no equal of the prompt, or there is
+            something else in the folder.
     """
     for key, what in (("run", "results/runs/TASK/BACKBONE/PROMPT/ID"), ("to", "FOLDER")):
         if given[key] is None:
@@ -40,6 +42,12 @@ def export(given: dict[str, str | None]) -> None:
     if given["format"] != "peft":
         raise UsageError(f"format={given['format']} is not known; there is peft.")
     trained, folder = read_trained(given["run"]), Path(given["to"]).expanduser()
+    if trained.config.backbone.family == "bert":
+        raise UsageError(
+            f"The run of {given['run']} has an encoder, {trained.config.backbone.name}: its prompt stands behind "
+            "[CLS], as in the paper, and peft puts prompts before it, so no peft adapter gives the same answers; use "
+            "rpt.predict or rpt.serving."
+        )
     if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
         raise UsageError(f"to={folder} holds other things; give a new folder.")
     if given["backbone.path"] is None and backbone_source(trained.config.backbone) == "hub":

@@ -8,18 +8,21 @@ input          rows of the run's task, one JSON object a line, in the schema of 
 output         a file for the answers; left out: standard output
 submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
                `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in
-batch_size     rows per forward pass (64)
+batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
 
 An answer is one line for each example (a nested row of MultiRC or ReCoRD holds several): its idx (a row without one has
-its number in the input), the `text` that the backbone wrote, and
+its number in the input), the `text` that T5 wrote, and
 
 label          the label that the text is; where it is none ("answered": false), the most probable label
 probabilities  of each label: the softmax over the summed log-likelihoods of the labels' words
 probability    instead, where answers are open (ReCoRD, WSC): of the text as a whole
 
 ReCoRD has no label, its text is the answer. WSC's is True if the text and the noun contain one another.
+
+An encoder writes nothing: its head decides for a label, or for one of ReCoRD's entities, which is the text then; the
+probabilities are those of the labels or of the entities.
 """
 
 from __future__ import annotations

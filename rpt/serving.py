@@ -4,7 +4,8 @@
     rows = [("questions", {"passage": ..., "question": ...}), ("entailment", {"premise": ..., "hypothesis": ...})]
     answers = server.answer([(name, example) for name, row in rows for example in server.parse(name, row)])
 
-A batch may mix rows of different tasks, each behind its own prompt; every answer is the one that the row gets alone.
+A batch may mix rows of different tasks, each behind its own prompt and, over an encoder, with its own head. Every
+answer is the one that the row gets alone.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from rpt.backbones import T5Backbone, load_backbone
+from rpt.backbones import Backbone, load_backbone
 from rpt.config import UsageError, precision_of
-from rpt.data.tokens import tokenise_sources
 from rpt.engine.answers import Answer, Question, answer_batch
+from rpt.engine.evaluate import batches
 from rpt.engine.fit import accelerator_for
 from rpt.tasks import Example
 from rpt.tasks.base import Row
@@ -37,9 +38,9 @@ class PromptServer:
         prompts: by the name under which they are asked; all were trained in front of this backbone.
     """
 
-    def __init__(self, backbone: T5Backbone, accelerator: Accelerator, prompts: Mapping[str, Trained]):
-        self.backbone, self.accelerator, self.prompts = backbone, accelerator, dict(prompts)
-        self._tables = {name: trained.prompt.to(backbone.device) for name, trained in prompts.items()}
+    def __init__(self, backbone: Backbone, accelerator: Accelerator, prompts: Mapping[str, Trained]):
+        self.backbone, self.accelerator = backbone, accelerator
+        self.prompts = {name: _placed(trained, backbone.device) for name, trained in prompts.items()}
 
     def parse(self, name: str, row: Row) -> list[Example]:
         """The examples in a raw row for this prompt, in the schema of the official files or of the hub; usually one.
@@ -61,19 +62,20 @@ class PromptServer:
     ) -> list[Answer]:
         """The answer to each (prompt's name, example).
 
+        Args:
+            batch_size: how many sequences are read at once; an encoder reads one for each choice or entity.
+
         Raises:
             UsageError: there is no such prompt.
         """
         self.backbone.train(False)
         questions = self._questions(requests)
-        # Long rows first: a batch that does not fit memory fails at once and not at the end.
-        order = sorted(range(len(questions)), key=lambda i: -len(questions[i].source))
         answers: dict[int, Answer] = {}
-        with tqdm(total=len(order), unit="row", disable=None if progress else True) as bar:
-            for rows in (order[i : i + batch_size] for i in range(0, len(order), batch_size)):
+        with tqdm(total=len(questions), unit="row", disable=None if progress else True) as bar:
+            for batch in batches([question.rows for question in questions], batch_size):
                 with self.accelerator.autocast():
-                    answers |= zip(rows, answer_batch(self.backbone, [questions[i] for i in rows]), strict=True)
-                bar.update(len(rows))
+                    answers |= zip(batch, answer_batch(self.backbone, [questions[i] for i in batch]), strict=True)
+                bar.update(len(batch))
         return [answers[i] for i in range(len(questions))]
 
     def _questions(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
@@ -81,12 +83,12 @@ class PromptServer:
         for i, (name, _) in enumerate(requests):
             of_prompt[name].append(i)
         questions: dict[int, Question] = {}
-        for name, rows in of_prompt.items():
-            trained, examples = self._named(name), [requests[i][1] for i in rows]
+        for name, asked in of_prompt.items():
+            trained, examples = self._named(name), [requests[i][1] for i in asked]
             task, protocol = trained.task, trained.protocol
-            sources = tokenise_sources(examples, task, protocol, self.backbone.tokenizer, trained.room)
-            for i, example, source in zip(rows, examples, sources, strict=True):
-                questions[i] = Question(example, source, self._tables[name], task, protocol)
+            encoded = self.backbone.rows(examples, task, protocol, trained.room, cache=None)
+            for i, example, rows in zip(asked, examples, encoded, strict=True):
+                questions[i] = Question(example, rows, trained.prompt, trained.head, task, protocol)
         return [questions[i] for i in range(len(requests))]
 
     def _named(self, name: str) -> Trained:
@@ -123,7 +125,7 @@ def open_server(
     return PromptServer(backbone, accelerator, prompts)
 
 
-def load_for(trained: Trained, path: str | None = None) -> T5Backbone:
+def load_for(trained: Trained, path: str | None = None) -> Backbone:
     """The backbone that the prompt was trained in front of.
 
     Args:
@@ -142,6 +144,11 @@ def load_for(trained: Trained, path: str | None = None) -> T5Backbone:
             f"({_weights(trained)}); give those with backbone.path=FOLDER."
         )
     return backbone
+
+
+def _placed(trained: Trained, device: torch.device) -> Trained:
+    head = {name: value.to(device) for name, value in trained.head.items()}
+    return dataclasses.replace(trained, prompt=trained.prompt.to(device), head=head)
 
 
 def _weights(trained: Trained) -> str:

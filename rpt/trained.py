@@ -1,4 +1,4 @@
-"""A finished run as something to use: its folded prompt, and what the prompt was trained for."""
+"""A finished run as something to use: its folded prompt, its head, and what they were trained for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rpt.config import Config, UsageError, config_folder, framed, register
 from rpt.experiments import GROUPS
-from rpt.prompts import load_prompt
+from rpt.prompts import load_head, load_prompt
 from rpt.results.record import Record, RecordError
 from rpt.tasks import PROTOCOLS, TASKS, Task
 
@@ -28,13 +28,14 @@ class Trained:
     """A run's prompt.
 
     folder: its record. config: of the run, without the reparameterization's own options: they are folded away.
-    result: what result.json holds. prompt: [N, d], folded.
+    result: what result.json holds. prompt: [N, d], folded. head: an encoder's, its parameters by name; empty for T5.
     """
 
     folder: Path
     config: Config
     result: dict[str, Any]
     prompt: Tensor
+    head: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -51,10 +52,10 @@ class Trained:
 
 
 def read_trained(folder: str | Path) -> Trained:
-    """The prompt of a record.
+    """The prompt of a record, and its head.
 
     Raises:
-        UsageError: this is no record of a finished run, or it has no prompt; with what makes it.
+        UsageError: this is no record of a finished run, or it lacks its prompt or head; with what makes them.
         RecordError: its result.json cannot be read.
     """
     record = Record(Path(folder).expanduser())
@@ -73,22 +74,23 @@ def read_trained(folder: str | Path) -> Trained:
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
             "which this version does not have."
         )
+    if not config.tunes_prompt:
+        raise UsageError(
+            f"The run of {folder} had method={config.method.name}, which changes the backbone's weights and leaves no "
+            "prompt; give a run of method=prompt."
+        )
     if config.prompt.length == 0:
         raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
-    if config.backbone.family != "t5":
-        raise UsageError(
-            f"The run of {folder} has backbone {config.backbone.name}; only prompts for T5 are used so far."
-        )
+    again = f"this makes it again:\n  {train_command(stored, record, force=True)}"
     if not record.prompt_path.is_file():
-        command = train_command(stored, record, force=True)
-        raise UsageError(
-            f"{record.prompt_path} is missing (a repository's records leave it out); this makes it again:\n  {command}"
-        )
+        raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
     try:
-        prompt = load_prompt(record.prompt_path)
+        prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:
         raise UsageError(f"{error}.") from error
-    return Trained(record.folder, config, result, prompt)
+    if config.backbone.family == "bert" and not head:
+        raise UsageError(f"{record.prompt_path} lacks the head that an encoder answers with; {again}")
+    return Trained(record.folder, config, result, prompt, head)
 
 
 def train_command(stored: dict[str, Any], record: Record, force: bool = False) -> str:

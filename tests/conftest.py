@@ -99,17 +99,21 @@ def configure(miniature) -> Callable[..., Config]:
 @pytest.fixture(scope="session")
 def record(tmp_path_factory) -> Path:
     """The record of a short run on the miniature BoolQ, with its prompt; to be read only."""
-    folder = tmp_path_factory.mktemp("record")
-    words = ["task=boolq", "backbone=nano", "data=mini", "tracking=none", "trainer.precision=fp32", "prompt.length=8"]
-    short = [
-        "data.shots=32",
-        "trainer.max_steps=16",
-        "backbone.max_tokens=256",
-        f"results={folder}",
-        f"data.cache={folder / 'cache'}",
-    ]
+    words = ["task=boolq", "backbone=nano", "data.shots=32", "trainer.max_steps=16", "backbone.max_tokens=256"]
+    return recorded(tmp_path_factory.mktemp("record"), *words, "prompt.length=8")
+
+
+@pytest.fixture(scope="session")
+def encoder_record(tmp_path_factory) -> Path:
+    """The record of a short run of the embedded encoder on the miniature COPA, whose rows are two sequences each."""
+    words = ["task=copa", "backbone=nano_bert", "data.shots=16", "trainer.max_steps=8", "trainer.eval_every=2"]
+    return recorded(tmp_path_factory.mktemp("encoder"), *words, "prompt.length=8")
+
+
+def recorded(folder: Path, *words: str) -> Path:
+    places = ["data=mini", "tracking=none", "trainer.precision=fp32", f"results={folder}", f"data.cache={folder}/cache"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        train(typed(compose("train", [*words, *short])))
+        train(typed(compose("train", [*words, *places])))
     (result,) = folder.rglob("result.json")
     return result.parent
 

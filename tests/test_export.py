@@ -99,6 +99,14 @@ def test_the_card_tells_where_the_scores_come_from(record, tmp_path):
     assert str(record) not in card and "{" not in card.split("```bibtex")[0].split("```")[-1]
 
 
+def test_an_encoder_s_prompt_is_refused(encoder_record, tmp_path):
+    with pytest.raises(
+        UsageError, match=r"nano_bert: its prompt stands behind \[CLS\].* use rpt.predict or rpt.serving"
+    ):
+        exported(encoder_record, tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
 def test_what_cannot_be_written_is_refused(record, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()

@@ -56,6 +56,19 @@ def test_the_answers_are_the_record_s(record, tmp_path):
     assert set(answers[0]["probabilities"]) == set(labels)
 
 
+def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
+    rows, task = miniature.rows("copa", "val", 0), TASKS["copa"]
+    keys = {"input": written(tmp_path, rows), "batch_size": "100"}
+    predicted(encoder_record, **keys, output=str(tmp_path / "answers.jsonl"))
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert set(answers[0]) == {"idx", "label", "answered", "probabilities"}
+    found = [task.labels.index(answer["label"]) for answer in answers]
+    assert found == json.loads((encoder_record / "predictions.json").read_text())["predictions"]
+    predicted(encoder_record, **keys, submission="true", output=str(tmp_path / "submission"))
+    submitted = [json.loads(line) for line in (tmp_path / "submission" / "COPA.jsonl").read_text().splitlines()]
+    assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, found, strict=True)]
+
+
 @pytest.mark.slow
 def test_readme_commands_run(record, tmp_path):
     """As written, after the run that they speak of."""
@@ -76,6 +89,21 @@ def test_readme_commands_run(record, tmp_path):
     examples = [example for row in ROWS[5:8] for example in TASKS["boolq"].parse(row)]
     validate(TASKS["boolq"], submitted.read_text().splitlines(), examples)
     assert len(list((tmp_path / "adapter").iterdir())) == 3
+
+
+def test_readme_code_runs(copy, tmp_path, capsys):
+    """As written, with two records for the two that it speaks of: a T5's prompt may stand before any task."""
+    other = Path(shutil.copytree(copy, tmp_path / "rte"))
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
+    (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
+    for task, folder in (("boolq", copy), ("rte", other)):
+        assert f'"results/runs/{task}/..."' in code
+        code = code.replace(f"results/runs/{task}/...", str(folder))
+    exec(code, {})
+    first, second = capsys.readouterr().out.strip().splitlines()
+    assert all(label in first for label in TASKS["boolq"].labels)
+    assert all(label in second for label in TASKS["rte"].labels)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +163,7 @@ def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
     (tmp_path / "prompt").rename(copy / "prompt.safetensors")
     for old, new, message in [
         ("length: 8", "length: 0", "give one with a prompt"),
-        ("family: t5", "family: bert", "only prompts for T5"),
+        ("family: t5", "family: bert", r"lacks the head .* makes it again:\n  python -m rpt.train"),
         ("  name: paper", "  name: other", "under protocol other, which this version does not have"),
     ]:
         assert old in stored

@@ -116,12 +116,14 @@ class Backbone(ABC):
     # What examples become
 
     @abstractmethod
-    def rows(self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path) -> list[list[Row]]:
+    def rows(
+        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+    ) -> list[list[Row]]:
         """What of each example is computed to predict it.
 
         Args:
             room: tokens that the prompt leaves to each sequence.
-            cache: folder of tokenised rows.
+            cache: folder of tokenised rows; None keeps none.
         """
 
     @abstractmethod

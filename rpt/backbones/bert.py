@@ -39,7 +39,9 @@ class BertBackbone(Backbone):
 
     # What examples become
 
-    def rows(self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path) -> list[list[Row]]:
+    def rows(
+        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+    ) -> list[list[Row]]:
         """A row for each of an example's decisions; they do not depend on the protocol."""
         sequences = encode_decisions(examples, task, self.tokenizer, room, cache)
         return [
@@ -99,20 +101,14 @@ class BertBackbone(Backbone):
         """What the heads make of each row: the outputs for its sequences side by side, float32.
 
         Args:
-            heads: weight [B, C, d] (or [B, C, (1 + M) d], which reads the marked words too) and, with C > 1, bias
-                [B, C].
+            heads: of each row, as `outputs` takes them of each sequence.
         """
         sequences = [sequence for row in rows for sequence in row.sequences]
         each = len(sequences) // len(rows)  # a task's rows have equally many
         prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
         heads = {name: value.repeat_interleave(each, dim=0) for name, value in heads.items()}
-        states = self.encode(prompts, prompt_mask, sequences, width).float()
-        features = [states[:, 0]]
-        if heads["weight"].shape[-1] > states.shape[-1]:
-            features += self._marked(states, sequences, prompts.shape[1]).unbind(dim=1)
-        with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
-            outputs = torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
-        return outputs.reshape(len(rows), -1)
+        states = self.encode(prompts, prompt_mask, sequences, width)
+        return self.outputs(states, sequences, prompts.shape[1], heads).reshape(len(rows), -1)
 
     def encode(
         self, prompts: Tensor, prompt_mask: Tensor, sequences: Sequence[TokenSequence], width: int | None = None
@@ -140,6 +136,22 @@ class BertBackbone(Backbone):
             inputs_embeds=joined(texts, prompts), attention_mask=mask, position_ids=positions,
             token_type_ids=joined(types, torch.zeros_like(prompt_mask)),
         ).last_hidden_state  # fmt: skip
+
+    def outputs(self, states: Tensor, sequences: Sequence[TokenSequence], prompt: int, heads: Heads) -> Tensor:
+        """What the heads make of each sequence: [S, C], float32.
+
+        Args:
+            states: [S, N + T, d], as `encode` gives them.
+            prompt: N.
+            heads: weight [S, C, d] (or [S, C, (1 + M) d], which reads the marked words too) and, with C > 1, bias
+                [S, C].
+        """
+        states = states.float()
+        features = [states[:, 0]]
+        if heads["weight"].shape[-1] > states.shape[-1]:
+            features += self._marked(states, sequences, prompt).unbind(dim=1)
+        with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
+            return torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
 
     @staticmethod
     def _marked(states: Tensor, sequences: Sequence[TokenSequence], prompt: int) -> Tensor:

@@ -47,7 +47,9 @@ class T5Backbone(Backbone):
 
     # What examples become
 
-    def rows(self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path) -> list[list[Row]]:
+    def rows(
+        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+    ) -> list[list[Row]]:
         sources = encode_sources(examples, task, protocol, self.tokenizer, room, cache)
         return [[Row((source,))] for source in sources]
 

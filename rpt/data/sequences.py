@@ -38,9 +38,10 @@ class TokenSequence:
 
 
 def encode_decisions(
-    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path
+    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path | None = None
 ) -> list[list[tuple[TokenSequence, ...]]]:
-    """Of each example, of each of its decisions, the sequences: at most `room` tokens long each.
+    """Of each example, of each of its decisions, the sequences, at most `room` tokens each; cached where a folder is
+    given.
 
     What is too long loses the end of its first text (a passage), never what is marked and never the second text (a
     question), unless the question alone is longer than the room.
@@ -48,15 +49,18 @@ def encode_decisions(
     Raises:
         UsageError: a marked word is not in its text.
     """
-    asked = ["encoder", task.name, task.version, room]
-    made_of = [LAYOUT, *asked, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
-    path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
     decisions = [task.decisions(example) for example in examples]
-    sequences = _from_cache(path)
-    if sequences is None:
-        readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
+    readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
+    if cache is None:
         sequences = encode_readings(readings, tokenizer, room)
-        _to_cache(path, sequences)
+    else:
+        asked = ["encoder", task.name, task.version, room]
+        made_of = [LAYOUT, *asked, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
+        path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
+        sequences = _from_cache(path)
+        if sequences is None:
+            sequences = encode_readings(readings, tokenizer, room)
+            _to_cache(path, sequences)
     each = iter(sequences)
     return [[tuple(next(each) for _ in decision.readings) for decision in of_example] for of_example in decisions]
 

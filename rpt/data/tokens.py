@@ -19,30 +19,21 @@ LAYOUT = 1  # of the cache files; raise it when what is stored changes
 
 
 def encode_sources(
-    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path
-) -> list[Tokens]:
-    """Token ids of the sources, each at most `room` long with one end marker.
+    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int,
+    cache: Path | None = None,
+) -> list[Tokens]:  # fmt: skip
+    """Token ids of the sources, each at most `room` long with one end marker; cached where a folder is given.
 
     What is too long loses the end of its longest field (a passage), never the question or the answer.
     """
+    if cache is None:
+        return _tokenise(examples, task, protocol, tokenizer, room)
     made_of = [LAYOUT, task.name, task.version, protocol, room, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
     path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
     sources = _from_cache(path)
     if sources is None:
-        sources = tokenise_sources(examples, task, protocol, tokenizer, room)
+        sources = _tokenise(examples, task, protocol, tokenizer, room)
         _to_cache(path, sources)
-    return sources
-
-
-def tokenise_sources(
-    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int
-) -> list[Tokens]:
-    """What `encode_sources` caches."""
-    texts = [task.source(example, protocol) for example in examples]
-    sources = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-    for i, source in enumerate(sources):
-        if len(source) > room:
-            sources[i] = _cut(examples[i], task, protocol, tokenizer, room)
     return sources
 
 
@@ -55,6 +46,17 @@ def encode_answers(texts: list[str], tokenizer: PreTrainedTokenizerBase, longest
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """Of the whole vocabulary and its rules."""
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16]
+
+
+def _tokenise(
+    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int
+) -> list[Tokens]:
+    texts = [task.source(example, protocol) for example in examples]
+    sources = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    for i, source in enumerate(sources):
+        if len(source) > room:
+            sources[i] = _cut(examples[i], task, protocol, tokenizer, room)
+    return sources
 
 
 def _cut(example: Example, task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, room: int) -> Tokens:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from rpt.backbones import Backbone, Encoded, Heads, Prediction
+from rpt.backbones import Backbone, Encoded, Heads, Prediction, Row
 from rpt.config import Config, framed
 
 
@@ -48,7 +48,7 @@ def evaluate(
     predict = backbone.predictor(task, protocol, config.trainer.decode)
     predictions: list[Prediction] = [None] * len(encoded.examples)
     text_width = config.backbone.max_tokens - len(prompt) if config.trainer.pad_to_max else None
-    for batch in _batches(encoded, config.trainer.eval_batch_size):
+    for batch in batches(encoded.rows, config.trainer.eval_batch_size):
         some = Encoded([encoded.examples[i] for i in batch], [encoded.rows[i] for i in batch])
         with accelerator.autocast():
             answers = predict(prompt, head, some, text_width)
@@ -60,15 +60,16 @@ def evaluate(
     return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed)
 
 
-def _batches(encoded: Encoded, size: int) -> Iterator[list[int]]:
-    """Examples of at most `size` sequences together, or one of more. Long ones first: a batch that does not fit
-    memory fails at once and not at the end."""
+def batches(rows: Sequence[Sequence[Row]], size: int) -> Iterator[list[int]]:
+    """Examples, given by their rows, of at most `size` sequences together, or one of more. Long ones first: a batch
+    that does not fit memory fails at once and not at the end."""
     batch, sequences = [], 0
-    for i in sorted(range(len(encoded.rows)), key=lambda i: -max(row.length for row in encoded.rows[i])):
-        own = sum(len(row.sequences) for row in encoded.rows[i])
+    for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
+        own = sum(len(row.sequences) for row in rows[i])
         if batch and sequences + own > size:
             yield batch
             batch, sequences = [], 0
         batch.append(i)
         sequences += own
-    yield batch
+    if batch:
+        yield batch

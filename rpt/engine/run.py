@@ -16,11 +16,10 @@ from rpt.config import Config, TrainerConfig, UsageError, framed, prompt_options
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Tokens
 from rpt.engine.tracking import Tracker
-from rpt.prompts import SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
+from rpt.prompts import HEAD, SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
 from rpt.results.record import Record
 
-HEAD = "head."  # before the names of a head's parameters
-WEIGHTS = "backbone."  # before those of what a method trains within the backbone
+WEIGHTS = "backbone."  # before the names of what a method trains within the backbone
 
 
 @dataclass

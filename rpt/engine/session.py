@@ -21,10 +21,10 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.engine.checkpoint import load_checkpoint, save_checkpoint
 from rpt.engine.evaluate import Evaluation, evaluate
-from rpt.engine.run import HEAD, WEIGHTS, Run, new_head, new_soft_prompt
+from rpt.engine.run import WEIGHTS, Run, new_head, new_soft_prompt
 from rpt.engine.tracking import Tracker
 from rpt.methods import install
-from rpt.prompts import save_prompt
+from rpt.prompts import HEAD, save_prompt
 from rpt.results.record import Record, RecordError, environment
 
 log = logging.getLogger("rpt")
@@ -79,12 +79,14 @@ class Session:
         reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config, accelerator)
         run.progress.seconds += time.perf_counter() - began
         result = self._result(run, reported)
-        head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
         if run.best_prompt is not None:
-            save_prompt(self.record.prompt_path, run.best_prompt, head, metadata={"run": self.record.folder.name})
+            metadata = {"run": self.record.folder.name}
+            save_prompt(self.record.prompt_path, run.best_prompt, run.best_head, metadata)
         elif run.parameters:
-            weights = {f"{WEIGHTS}{name}": value.contiguous() for name, value in run.best_weights.items()}
-            self.record.write_weights(weights | head)
+            head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
+            self.record.write_weights(
+                head | {f"{WEIGHTS}{name}": w.contiguous() for name, w in run.best_weights.items()}
+            )
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from rpt.config import prompt_options
-from rpt.engine.run import HEAD, WEIGHTS, Run
+from rpt.engine.run import WEIGHTS, Run
+from rpt.prompts import HEAD
 
 BETAS = (0.9, 0.999)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter

@@ -1,4 +1,4 @@
-"""Folded prompts on disk: safetensors, with the key that peft reads. Nothing is ever unpickled."""
+"""Folded prompts on disk, with their heads: safetensors, with the key that peft reads. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 from rpt.files import write_atomically
 
 KEY = "prompt_embeddings"  # peft's name
+HEAD = "head."  # before the names of a head's parameters
+REMEDY = "give the prompt.safetensors of a finished run or a peft adapter's file"
 
 
 def save_prompt(
@@ -23,15 +25,10 @@ def save_prompt(
     """Write a folded prompt [N, d] as float32. A crash leaves the old file, or none, never half of one.
 
     Args:
-        head: trained beside the prompt (BERT), by the names under which it is to be found again.
+        head: the parameters of what was trained beside the prompt (BERT), by name.
         metadata: goes into the file's header.
-
-    Raises:
-        ValueError: a tensor of the head has the prompt's name.
     """
-    if head and KEY in head:
-        raise ValueError(f"the head's {KEY!r} would overwrite the prompt in {path}; give it another name")
-    tensors = {KEY: prompt, **(head or {})}
+    tensors = {KEY: prompt, **{f"{HEAD}{name}": value for name, value in (head or {}).items()}}
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in tensors.items()}
     write_atomically(Path(path), save(tensors, metadata={"format": "pt", **(metadata or {})}))
 
@@ -42,16 +39,31 @@ def load_prompt(path: str | Path) -> Tensor:
     Raises:
         ValueError: the file is missing or damaged, or what it holds is no prompt.
     """
-    remedy = "give the prompt.safetensors of a finished run or a peft adapter's file"
+    tensors = _load(path)
+    if KEY not in tensors:
+        raise ValueError(f"prompt {path} holds no {KEY!r} but {sorted(tensors)}; {REMEDY}")
+    prompt = tensors[KEY]
+    if prompt.dim() != 2 or not prompt.numel():
+        raise ValueError(f"prompt {path} has shape {tuple(prompt.shape)} instead of [N, d]; {REMEDY}")
+    return prompt
+
+
+def load_head(path: str | Path) -> dict[str, Tensor]:
+    """The parameters of the head beside a prompt, by name, float32; empty where there is none.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    return {name.removeprefix(HEAD): value for name, value in _load(path).items() if name.startswith(HEAD)}
+
+
+def _load(path: str | Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            if KEY not in file.keys():  # noqa: SIM118 (no mapping)
-                raise ValueError(f"prompt {path} holds no {KEY!r} but {sorted(file.keys())}; {remedy}")
-            prompt = file.get_tensor(KEY).float().clone()  # a copy, not a view of the file
+            # Copies, not views of the file.
+            tensors = {name: file.get_tensor(name).float().clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"prompt {path} cannot be read ({error}); {remedy}") from error
-    if prompt.dim() != 2 or not prompt.numel():
-        raise ValueError(f"prompt {path} has shape {tuple(prompt.shape)} instead of [N, d]; {remedy}")
-    if not torch.isfinite(prompt).all():
-        raise ValueError(f"prompt {path} has values that are not finite; its run diverged; {remedy}")
-    return prompt
+        raise ValueError(f"prompt {path} cannot be read ({error}); {REMEDY}") from error
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError(f"prompt {path} has values that are not finite; its run diverged; {REMEDY}")
+    return tensors

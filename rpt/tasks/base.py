@@ -225,10 +225,20 @@ class Task:
         reading = Reading(tuple(" ".join(fields[column] for column in of_text) for of_text in texts))
         return [Decision((reading,), example.label)]
 
+    def candidates(self, example: Example) -> tuple[str, ...]:
+        """What an encoder chooses its answer from."""
+        return self.labels
+
+    def weigh(self, logits: Sequence[Sequence[float]]) -> list[float]:
+        """What the logits of each of an example's decisions give to each candidate; the softmax makes it
+        probabilities."""
+        (of_labels,) = logits
+        return list(of_labels)
+
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> int | str:
         """The prediction that follows from the logits of each of the example's decisions."""
-        (of_labels,) = logits
-        return max(range(len(of_labels)), key=of_labels.__getitem__)
+        weights = self.weigh(logits)
+        return weights.index(max(weights))
 
     # Predictions scored
 

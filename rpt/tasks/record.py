@@ -46,6 +46,8 @@ class ReCoRD(Task):
     def example(self, row: Row) -> Example:
         example = super().example(row)
         entities = self._each_once(row, "entities")
+        if not entities:
+            raise ValueError("record: field 'entities' is empty; there is nothing to choose an answer from")
         answers = self._each_once(row, "answers") if "answers" in row else ()
         return replace(example, fields={**example.fields, "entities": entities}, answers=answers)
 
@@ -85,9 +87,16 @@ class ReCoRD(Task):
             for entity in entities
         ]
 
+    def candidates(self, example: Example) -> tuple[str, ...]:
+        return example.fields["entities"]
+
+    def weigh(self, logits: Sequence[Sequence[float]]) -> list[float]:
+        """Of each entity the log of its odds; their softmax is how probable it is that this one fits if one alone
+        does."""
+        return [yes - no for no, yes in logits]
+
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> str:
-        best = max(range(len(logits)), key=lambda i: logits[i][1] - logits[i][0])
-        return example.fields["entities"][best]
+        return self.candidates(example)[super().decide(example, logits)]
 
     def interpret(self, text: str, example: Example, protocol: str) -> str:
         check_protocol(protocol)

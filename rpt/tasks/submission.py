@@ -35,7 +35,7 @@ def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | s
     Args:
         predictions: label indices, None where the backbone gave no label (the server wants one: the first), or texts
             where answers are generated. WSC's are compared with the noun as under `superglue`; of ReCoRD's, which may
-            list several entities, the first is given.
+            list several entities, the first is given; one entity is given whole.
     """
     given = [(index_of(task, e), _label(task, e, p)) for e, p in zip(examples, predictions, strict=True)]
     if task.name != "multirc":
@@ -58,6 +58,8 @@ def index_of(task: Task, example: Example) -> Index:
 
 def _label(task: Task, example: Example, prediction: int | str | None) -> Any:
     if task.name == "record":
+        if prediction in example.fields["entities"]:
+            return prediction
         return (prediction or "").split(";")[0].strip()
     if isinstance(prediction, str):  # WSC's referent
         prediction = task.interpret(prediction, example, "superglue")

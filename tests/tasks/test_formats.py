@@ -105,6 +105,7 @@ def test_a_missing_or_mistyped_field_is_named(name):
             GOLDEN["record"].hub[0] | {"entities": [1]},
             "record: field 'entities' should be str, found int",
         ),
+        ("record", GOLDEN["record"].hub[0] | {"entities": []}, "record: field 'entities' is empty"),
         ("wsc", {"text": "a", "target": "it", "idx": 0}, "wsc: field 'target' should be dict, found str"),
         ("wsc", {"text": "a", "target": {}, "idx": 0}, "wsc: field 'span1_index' is missing"),
     ],

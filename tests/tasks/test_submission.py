@@ -1,6 +1,7 @@
 """Submissions: what we write the validator accepts, and nothing that the server would refuse."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,8 @@ def test_the_server_s_words():
     task, examples = examples_of("record", 1)
     (line, *_) = lines(task, examples, [f"{examples[0].answers[0]}; something else"] * len(examples))
     assert json.loads(line) == {"idx": examples[0].idx["query"], "label": examples[0].answers[0]}
+    whole = replace(examples[0], fields={**examples[0].fields, "entities": ("Smith; Sons", "Smith")})
+    assert json.loads(*lines(task, [whole], ["Smith; Sons"]))["label"] == "Smith; Sons"  # an entity, and no list
     task, examples = examples_of("multirc", 2)
     written = [json.loads(line) for line in lines(task, examples, [1] * len(examples))]
     assert len({line["idx"] for line in written}) == len(written)
