@@ -16,7 +16,13 @@ from rpt.config import UsageError, check, config_folder, typed
 
 # A corner of figure 4's grid, made small.
 CORNER = ["-m", "+experiment=figure4", "scale=mini", "task=cb", "prompt=residual", "prompt.length=4"]
-QUICK = ["data.shots=8", "trainer.epochs=3", "trainer.checkpoint_every=1"]
+QUICK = [
+    "data.shots=8",
+    "trainer.epochs=3",
+    "trainer.eval_every=3",
+    "trainer.checkpoint_every=1",
+    "backbone.max_tokens=96",
+]
 
 
 @pytest.mark.parametrize("scale", experiments.SCALES)
@@ -81,20 +87,20 @@ def start(tmp_path, miniature):
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
-    axes = ["lr=0.01,0.3", "seed=0,1"]
+    axes = ["lr=0.01,0.1,0.3", "seed=0"]
     unbroken = start("unbroken", *axes)
     said, _ = unbroken.communicate(timeout=240)
     expected = outcomes(tmp_path / "unbroken")
-    assert unbroken.returncode == 0 and len(expected) == 4, said
+    assert unbroken.returncode == 0 and len(expected) == 3, said
 
     killed = start("killed", *axes)
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("killed/**/result.json"))) < 2 and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("killed/**/result.json"))) < 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     before = outcomes(tmp_path / "killed")
-    assert 2 <= len(before) < 4
+    assert 1 <= len(before) < 3
     both = [start("killed", *axes), start("killed", *axes)]
     said = "".join(process.communicate(timeout=240)[0] for process in both)
     assert [process.returncode for process in both] == [0, 0], said

@@ -9,7 +9,14 @@ from rpt import plan
 from rpt.results.study import Records
 from rpt.train import train
 
-WORDS = ["trainer.precision=fp32", "data.shots=8", "trainer.epochs=2", "prompt.length=4", "seed=0,1"]
+WORDS = [
+    "trainer.precision=fp32",
+    "backbone.max_tokens=64",
+    "data.shots=8",
+    "trainer.epochs=2",
+    "prompt.length=4",
+    "seed=0,1",
+]
 
 
 def planned(miniature, *words, packed=False):

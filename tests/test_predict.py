@@ -163,6 +163,7 @@ def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
     (tmp_path / "prompt").rename(copy / "prompt.safetensors")
     for old, new, message in [
         ("length: 8", "length: 0", "give one with a prompt"),
+        ("method:\n  name: prompt", "method:\n  name: lora", "had method=lora, .* give a run of method=prompt"),
         ("family: t5", "family: bert", r"lacks the head .* makes it again:\n  python -m rpt.train"),
         ("  name: paper", "  name: other", "under protocol other, which this version does not have"),
     ]:

@@ -11,7 +11,7 @@ import yaml
 
 from .conftest import ROOT
 
-QUICK = ["data.shots=4", "trainer.max_steps=2", "trainer.eval_batch_size=256"]
+QUICK = ["data.shots=4", "trainer.max_steps=2", "trainer.eval_every=9", "trainer.eval_batch_size=256"]
 
 
 def results(folder):
@@ -59,7 +59,7 @@ def test_a_failed_job_does_not_end_the_sweep(command, miniature, tmp_path):
 @pytest.mark.parametrize(("task", "report"), [("rte", 277), ("wsc", 38)])
 def test_real_rows(command, shared, tmp_path, cache, task, report):
     words = ["prompt=residual", "backbone=nano", f"data.dir={shared / 'superglue'}", "tracking=none", "data.shots=2"]
-    short = ["trainer.max_steps=1", f"data.cache={cache}", "backbone.max_tokens=64", "trainer.eval_batch_size=128"]
+    short = ["trainer.max_steps=1", f"data.cache={cache}", "backbone.max_tokens=48", "trainer.eval_batch_size=128"]
     done = command(f"task={task}", *words, *short)
     assert done.returncode == 0, done.stderr
     (result,) = results(tmp_path)
@@ -104,7 +104,7 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared):
     words = ["backbone=nano_bert" if word == "backbone=minilm" else word for word in words]
     stand_ins = [word for word in miniature if word.split("=")[0] not in given]
     if "data.dir" in given:
-        stand_ins = [word for word in stand_ins if word != "data=mini"] + ["backbone.max_tokens=64"]
+        stand_ins = [word for word in stand_ins if word != "data=mini"] + ["backbone.max_tokens=48"]
     done = command(*words, *stand_ins, *(word for word in QUICK if word.split("=")[0] not in given))
     assert done.returncode == 0, done.stderr
     found = results(tmp_path)

@@ -98,14 +98,14 @@ def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
     assert all(len(trace) == run.total_steps for trace, run in zip(packed, together, strict=True))
 
 
-@settings(max_examples=10, **ANYTIME)
+@settings(max_examples=6, **ANYTIME)
 @given(st.lists(RUNS, min_size=1, max_size=16), st.integers(1, 16), LIMITS)
 def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backbone, tmp_path, runs, max_runs, limit):
     """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some come in later."""
     check_any_pack(configure, smooth_backbone, tmp_path, ["task=cb"], runs, max_runs, limit)
 
 
-@settings(max_examples=5, **ANYTIME)
+@settings(max_examples=4, **ANYTIME)
 @given(ENCODED, st.lists(RUNS, min_size=1, max_size=8), st.integers(1, 8), LIMITS)
 def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit):
     """Each run with its own head, and positions that do not depend on the others' prompts."""
@@ -141,7 +141,7 @@ def records(folder):
 
 def test_records(configure, tmp_path):
     """Scores, early stops included; more runs than places, and fewer."""
-    words = ["task=cb", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "trainer.eval_batch_size=128"]
+    words = ["task=cb", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
     for together in (1, 2, 16):
         configs = [configure(*words, *own, f"results={tmp_path / str(together)}") for own in PACKED]
         assert all(isinstance(outcome, float) for outcome in train_all(configs, together))
@@ -153,7 +153,7 @@ def test_records(configure, tmp_path):
 
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch):
     """Also one run more and in another composition than before."""
-    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2"]
+    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
 
     def configs(folder):
         return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]
@@ -186,7 +186,7 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
 
 def test_what_ends_one_run_ends_no_other(configure):
     """A run that diverges, and one whose prompt cannot be initialised: each is told, the rest finish."""
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "trainer.eval_batch_size=128"]
+    words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64"]
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
     outcomes = train_all([configure(*words, *own) for own in [*bad, *PACKED]], 4)
     assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["float"] * 4]
