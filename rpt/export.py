@@ -53,7 +53,7 @@ def export(given: dict[str, str | None]) -> None:
     if given["backbone.path"] is None and backbone_source(trained.config.backbone) == "hub":
         offline_unless_reachable()
     from rpt.engine.answers import longest_answer
-    from rpt.serving import load_for  # slow to import, and not before the hub is known to be there
+    from rpt.serving import load_for  # slow to import
 
     backbone = load_for(trained, given["backbone.path"])  # a prompt for other weights would be worth nothing
     base = given["base"] or backbone.model.name_or_path

@@ -7,6 +7,8 @@ import socket
 import urllib.request
 from urllib.parse import urlsplit
 
+from huggingface_hub import constants
+
 WAYS_ON = (
     "Give a local copy (data.dir=FOLDER with BoolQ/train.jsonl and so on, backbone.path=FOLDER), "
     "or use the embedded miniature, which needs no network: backbone=nano data=mini"
@@ -16,7 +18,7 @@ WAYS_ON = (
 def offline_unless_reachable(timeout: float = 3.0) -> None:
     """Without a route to the hub, let its clients look into their cache only: they would retry for minutes.
 
-    To be called before they are imported, for they read the environment then. Behind a proxy only they can tell.
+    To be called before `datasets` is imported, which asks once. Behind a proxy only they can tell.
 
     Args:
         timeout: seconds to wait for a connection.
@@ -27,4 +29,4 @@ def offline_unless_reachable(timeout: float = 3.0) -> None:
     try:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout).close()
     except OSError:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        constants.HF_HUB_OFFLINE = True  # what the environment's variable of this name would have set at the import

@@ -124,7 +124,7 @@ def answered(
     """
     if backbone_path is None and backbone_source(trained.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.serving import open_server  # slow to import, and not before the hub is known to be there
+    from rpt.serving import open_server  # slow to import
 
     server = open_server({"run": trained}, precision, backbone_path)
     return server.answer([("run", example) for example in examples], batch_size, progress=True)
