@@ -24,6 +24,7 @@ from rpt.config import UsageError, precision_of
 from rpt.engine.answers import Answer, Question, answer_batch
 from rpt.engine.evaluate import batches
 from rpt.engine.fit import accelerator_for
+from rpt.engine.room import most_tokens
 from rpt.tasks import Example
 from rpt.tasks.base import Row
 from rpt.trained import Trained, read_trained
@@ -72,7 +73,9 @@ class PromptServer:
         questions = self._questions(requests)
         answers: dict[int, Answer] = {}
         with tqdm(total=len(questions), unit="row", disable=None if progress else True) as bar:
-            for batch in batches([question.rows for question in questions], batch_size):
+            longest = max((len(question.prompt) for question in questions), default=0)
+            most = most_tokens(self.backbone)
+            for batch in batches([question.rows for question in questions], batch_size, longest, most):
                 with self.accelerator.autocast():
                     answers |= zip(batch, answer_batch(self.backbone, [questions[i] for i in batch]), strict=True)
                 bar.update(len(batch))

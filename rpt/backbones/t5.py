@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.t5.modeling_t5 import T5LayerNorm
 
-from rpt.backbones.base import Backbone, Encoded, Heads, Prediction, Row
+from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources
@@ -44,6 +45,14 @@ class T5Backbone(Backbone):
         if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
             return f"its tokenizer must pad on the right and end a text with {tokenizer.eos_token}, as T5's does"
         return None
+
+    def place(self, device: torch.device, precision: str) -> None:
+        """As any backbone, and with frozen norms rounded too: T5's give their weight's precision, so that the products
+        behind them need no casts. The states between the layers stay float32."""
+        super().place(device, precision)
+        for module in self.model.modules():
+            if isinstance(module, T5LayerNorm) and precision != "fp32" and not module.weight.requires_grad:
+                module.weight.data = module.weight.data.to(DTYPES[precision])
 
     # What examples become
 

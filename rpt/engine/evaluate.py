@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from rpt.backbones import Backbone, Encoded, Heads, Prediction, Row
 from rpt.config import Config, framed
+from rpt.engine.room import most_tokens
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def evaluate(
     predict = backbone.predictor(task, protocol, config.trainer.decode)
     predictions: list[Prediction] = [None] * len(encoded.examples)
     text_width = config.backbone.max_tokens - len(prompt) if config.trainer.pad_to_max else None
-    for batch in batches(encoded.rows, config.trainer.eval_batch_size):
+    for batch in batches(encoded.rows, config.trainer.eval_batch_size, len(prompt), most_tokens(backbone)):
         some = Encoded([encoded.examples[i] for i in batch], [encoded.rows[i] for i in batch])
         with accelerator.autocast():
             answers = predict(prompt, head, some, text_width)
@@ -60,15 +62,24 @@ def evaluate(
     return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed)
 
 
-def batches(rows: Sequence[Sequence[Row]], size: int) -> Iterator[list[int]]:
+def batches(
+    rows: Sequence[Sequence[Row]], size: int, prompt: int = 0, max_tokens: float = math.inf
+) -> Iterator[list[int]]:
     """Examples, given by their rows, of at most `size` sequences together, or one of more. Long ones first: a batch
-    that does not fit memory fails at once and not at the end."""
-    batch, sequences = [], 0
+    that does not fit memory fails at once and not at the end.
+
+    Args:
+        prompt: tokens before each sequence.
+        max_tokens: of a batch, padding included.
+    """
+    batch, sequences, longest = [], 0, 0
     for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
         own = sum(len(row.sequences) for row in rows[i])
-        if batch and sequences + own > size:
+        if batch and (sequences + own > size or (sequences + own) * longest > max_tokens):
             yield batch
             batch, sequences = [], 0
+        if not batch:
+            longest = prompt + max(row.length for row in rows[i])
         batch.append(i)
         sequences += own
     if batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -19,9 +21,14 @@ def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> 
     if config.pack.max_tokens is not None:
         return config.pack.max_tokens
     if backbone.device.type != "cuda":
-        return CACHE_TOKENS
+        return most_tokens(backbone)
     width, (free, _) = config.backbone.max_tokens, torch.cuda.mem_get_info()
     return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
+
+
+def most_tokens(backbone: Backbone) -> float:
+    """Tokens, padding included, beyond which a pass is slower on this device, even if there is room for it."""
+    return math.inf if backbone.device.type == "cuda" else CACHE_TOKENS
 
 
 def kept_bytes(backbone: Backbone, accelerator: Accelerator, width: int) -> int:
