@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rpt.backbones import attention
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
@@ -76,7 +77,6 @@ class Backbone(ABC):
         self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
-        self._plain_attention = False  # in training
 
     @property
     def embeddings(self) -> Tensor:
@@ -101,16 +101,14 @@ class Backbone(ABC):
                 for parameter in module.parameters(recurse=False):
                     if not parameter.requires_grad:
                         parameter.data = parameter.data.to(DTYPES[precision])
-        self._plain_attention = device.type == "cpu"
+        if device.type == "cpu":
+            # torch's fused attention is slower than the plain one there in half precision, backward fourfold.
+            frozen = not self.trained and not self.dropout
+            self.model.set_attn_implementation(attention.NAME if frozen else "eager")
 
     def train(self, mode: bool = True) -> None:
         """Dropout on only where it was asked for."""
         self.model.train(mode and self.dropout)
-        # On a processor the backward pass of torch's fused attention takes up to four times that of the plain one in
-        # half precision, its forward pass a third. (The benchmark's record has what this gives.)
-        fitting = "eager" if mode else "sdpa"
-        if self._plain_attention and self.model.config._attn_implementation != fitting:
-            self.model.set_attn_implementation(fitting)
 
     @abstractmethod
     def fault(self, config: BackboneConfig) -> str | None:

@@ -1,0 +1,112 @@
+"""Attention of a frozen backbone in half precision on a processor: the scores stay in its caches.
+
+Shapes: B rows, H heads, S queries, T keys, k width of a head.
+
+transformers' plain attention writes several tensors of all scores [B, H, S, T] to main memory, in float32; torch's
+fused one is fast forward, but its backward pass in bf16 is slower still. So what no gradient flows through takes the
+fused one, a few rows at a time, and for the rest the scores are made and used block by block. The bias of a frozen
+backbone's positions and the mask need no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+NAME = "rpt_blocks"  # as transformers' models are told to use it
+BLOCK = 2**19  # scores at once: as float32 about a core's second-level cache
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    scaling: float | None = None, dropout: float = 0.0, position_bias: Tensor | None = None, **_: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """What transformers asks of an attention function: [B, S, H, k] from queries, keys and values [B, H, ·, k].
+
+    Args:
+        attention_mask: added to the scores: [B, 1, S or 1, T]. position_bias: too: [1, H, S, T].
+
+    Raises:
+        NotImplementedError: the attention drops out, or its position bias is trained.
+    """
+    if dropout or (position_bias is not None and position_bias.requires_grad):
+        raise NotImplementedError(f"attention {NAME!r} is for frozen backbones without dropout.")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    added = [part for part in (position_bias, attention_mask) if part is not None]
+    if torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value)):
+        return _Blocks.apply(query, key, value, scaling, *added), None
+    out = torch.empty_like(query.transpose(1, 2))
+    rows = max(1, 16 * BLOCK // (query.shape[1] * query.shape[2] * key.shape[2]))
+    added = [part.to(query.dtype) for part in added]
+    for first in range(0, len(query), rows):
+        part = slice(first, first + rows)
+        bias = sum(each[part] if len(each) > 1 else each for each in added) if added else None
+        states = scaled_dot_product_attention(query[part], key[part], value[part], attn_mask=bias, scale=scaling)
+        out[part] = states.transpose(1, 2)
+    return out, None
+
+
+class _Blocks(torch.autograd.Function):
+    """Softmax attention whose backward pass starts from the kept probabilities, in the precision of the queries."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, *added: Tensor) -> Tensor:
+        (rows, heads, queries, _), keys = query.shape, key.shape[2]
+        probabilities = query.new_empty(rows, heads, queries, keys)
+        out = torch.empty_like(query.transpose(1, 2))
+        for block in _blocks(probabilities):
+            scores = torch.matmul(query[block], key[block].transpose(2, 3)).float()
+            if scaling != 1.0:
+                scores.mul_(scaling)
+            for each in added:
+                scores.add_(_of(each, block))
+            torch.softmax(scores, dim=-1, out=scores)
+            own = probabilities[block].copy_(scores)
+            out.transpose(1, 2)[block] = torch.matmul(own, value[block])
+        ctx.scaling = scaling
+        ctx.save_for_backward(query, key, value, probabilities)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, probabilities = ctx.saved_tensors
+        gradient = gradient.transpose(1, 2)
+        # Laid out as the projections before them are, so that these read them without a copy.
+        to_query, to_key, to_value = (torch.empty_like(t.transpose(1, 2)).transpose(1, 2) for t in (query, key, value))
+        for block in _blocks(probabilities):
+            own = probabilities[block]
+            to_value[block] = torch.matmul(own.transpose(2, 3), gradient[block])
+            own, to_own = own.float(), torch.matmul(gradient[block], value[block].transpose(2, 3)).float()
+            to_scores = to_own.mul_(own).sub_(own.mul_(to_own.sum(dim=-1, keepdim=True)))
+            if ctx.scaling != 1.0:
+                to_scores.mul_(ctx.scaling)
+            to_scores = to_scores.to(query.dtype)
+            to_query[block] = torch.matmul(to_scores, key[block])
+            to_key[block] = torch.matmul(to_scores.transpose(2, 3), query[block])
+        return to_query, to_key, to_value, *[None] * (len(ctx.needs_input_grad) - 3)
+
+
+def _blocks(scores: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Rows and heads of [B, H, S, T] whose scores fit the cache, or one head of one row."""
+    rows, heads, queries, keys = scores.shape
+    of_heads = min(heads, max(1, BLOCK // (queries * keys)))
+    of_rows = max(1, BLOCK // (queries * keys * heads))
+    for row in range(0, rows, of_rows):
+        for head in range(0, heads, of_heads):
+            yield slice(row, row + of_rows), slice(head, head + of_heads)
+
+
+def _of(added: Tensor, block: tuple[slice, slice]) -> Tensor:
+    """The block's part of what may be the same for all rows or heads."""
+    rows, heads = block
+    return added[rows if len(added) > 1 else slice(None), heads if added.shape[1] > 1 else slice(None)]
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, eager_mask)
