@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rpt.config import Config, UsageError, config_folder, register, typed
 
-SCALES = ("paper", "mini")
+SCALES = ("paper", "laptop", "mini")
 METHODS = (
     "_methods"  # behind an experiment's name: the rows of its table that are no prompt tuning, a grid of their own
 )

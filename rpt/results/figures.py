@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from rpt.results.cells import Cell, Metrics, average, cell, majority
 from rpt.results.paper import Paper
 from rpt.results.study import Study
-from rpt.results.tables import MINIATURE, file_name, title
+from rpt.results.tables import WARNINGS, captioned, file_name, title
 from rpt.tasks import TASKS
 
 # Okabe and Ito's colours, which the colour-blind tell apart; markers and lines differ as well, for print in grey.
@@ -32,6 +32,10 @@ STYLES = {
 }
 FURTHER_STYLES = (("#56B4E9", "v", "--"), ("#E69F00", "P", "-."), ("#000000", "X", ":"))
 PAPER_GREY = "#808080"
+NOTES = {  # below each figure at a scale that is not the paper's
+    "mini": "Miniature rows and backbone: not comparable with SuperGLUE",
+    "laptop": "SuperGLUE's rows, MiniLM-L6, 400 steps a run",
+}
 SETTINGS = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.labelsize": 9,
@@ -91,10 +95,10 @@ def all_figures(study: Study, paper: Paper) -> list[Plot]:
     name, draw = drawers[study.experiment.name]
     with plt.rc_context(SETTINGS):
         figure, caption = draw(study, paper)
-        if study.experiment.scale != "paper":
-            caption = f"{MINIATURE} {caption}"
-            figure.supxlabel("Miniature rows and backbone: not comparable with SuperGLUE", fontsize=8, color="#555555")
-        plot = Plot(file_name(name, study.experiment.scale), caption, *_saved(figure))
+        scale = study.experiment.scale
+        if scale in WARNINGS:
+            figure.supxlabel(NOTES[scale], fontsize=8, color="#555555")
+        plot = Plot(file_name(name, scale), captioned(caption, scale), *_saved(figure))
         plt.close(figure)
     return [plot]
 

@@ -16,7 +16,8 @@ NAMES = {
     "finetune": "ft", "vanilla": "pt", "mlp": "pt-mlp", "lstm": "pt-lstm", "residual": "rpt",
     "uniform": "random", "vocabulary": "vocab", "True": "shared", "False": "separate",
 }  # fmt: skip
-MINIATURE_STANDS_FOR = "t5-base"  # the size of the paper's to look at beside a miniature
+# The backbone of the paper's to look at beside one that it does not have.
+BESIDE = {"nano": "t5-base", "nano_bert": "bert-base", "minilm": "bert-base"}
 
 
 class Paper:
@@ -42,9 +43,14 @@ class Paper:
         return values[columns.index(column)] if values and column in columns else None
 
     def backbone_beside(self, table: str, backbone: str) -> str:
-        """The paper's name of a backbone; for one that it does not have, its own that is nearest to a miniature."""
-        name, there = NAMES.get(backbone, backbone), list(self.rows(table))
-        return name if name in there else MINIATURE_STANDS_FOR if MINIATURE_STANDS_FOR in there else there[0]
+        """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
+        name, there = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
+        return name if name in there else there[0]
+
+    def tasks(self, table: str) -> list[str]:
+        """The tasks of a table that has them across, or all."""
+        columns = self._tables[table]["columns"]
+        return columns[:-1] if columns[-1] == "average" else self.tasks("table1")
 
     def curve(self, figure: str, panel: str, prompt: str) -> tuple[list[float], list[float]]:
         """A digitised curve, approximate: the values of the x axis and the scores; empty where there is none."""

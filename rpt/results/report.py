@@ -18,11 +18,12 @@ from rpt.results.formats import Table, to_csv, to_latex, to_markdown
 from rpt.results.paper import Paper
 from rpt.results.study import Entry, Records, Study
 
-HEADINGS = {"paper": "SuperGLUE, the paper's scale", "mini": "Miniature"}
+HEADINGS = {"paper": "SuperGLUE, the paper's scale", "laptop": "SuperGLUE on a laptop", "mini": "Miniature"}
 ABOUT = {
     "paper": "SuperGLUE's rows and the paper's backbones. Each number of ours stands over the paper's, as printed, and "
     "the difference (ours minus the paper's). **Bold**: the best prompt of its group, where it is ahead of the next by "
     "more than the larger of their standard deviations.",
+    "laptop": f"{tables.LAPTOP} Beside the paper: what its comparison gives on a small encoder within a small budget.",
     "mini": f"{tables.MINIATURE} It shows whether effects appear, not how large they are on SuperGLUE; the paper's own "
     "differences are given below the tables in words. **Bold**: the best prompt of its group, where it is ahead of the "
     "next by more than the larger of their standard deviations.",
@@ -45,15 +46,15 @@ def build(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     """
     records, paper = Records(folder), Paper()
     problems, files = list(records.problems), {}
-    there = {scale: [e for e in records if e.result["data"]["miniature"] == (scale == "mini")] for scale in SCALES}
     sections = []
-    for scale in (scale for scale in SCALES if there[scale]):
+    for scale in SCALES:
         studies = [Study.of(lay_out(name, scale), records) for name in names()]
         problems += [line for study in studies for line in study.mixtures()]
         parts = [Part(study, tables.all_tables(study, paper), all_figures(study, paper)) for study in studies]
         for part in parts:
             files |= _files(part)
-        sections.append(_section(scale, parts, paper))
+        if any(study.entries for study in studies):
+            sections.append(_section(scale, parts, paper))
     if sections:
         text = "\n\n".join([_head(list(records)), *sections, _problems(problems)]) + "\n"
         files["REPORT.md"], files["REPORT.html"] = text.encode(), _html(text, files).encode()
@@ -127,7 +128,7 @@ def _counted(counter: Counter[str]) -> str:
 
 def _section(scale: str, parts: list[Part], paper: Paper) -> str:
     blocks = [f"## {HEADINGS[scale]}", ABOUT[scale], "### Which of the paper's claims show here", RULE]
-    lines = [f"| {' | '.join(line)} |" for line in check_claims([part.study for part in parts], paper)]
+    lines = [f"| {' | '.join(line)} |" for line in check_claims([part.study for part in parts if part.study.entries], paper)]
     header = "| claim | from | backbone | here | the paper's difference | verdict |"
     blocks.append("\n".join([header, "|--|--|--|--|--|--|", *lines]))
     for part in parts:

@@ -14,6 +14,8 @@ from rpt.results.study import Study
 from rpt.tasks import TASKS
 
 MINIATURE = "MINIATURE: embedded nano backbone and our own grammars; not comparable with SuperGLUE."
+LAPTOP = "LAPTOP: MiniLM-L6, 22 million parameters, on SuperGLUE's rows, 400 steps a run; the paper has no such runs."
+WARNINGS = {"mini": MINIATURE, "laptop": LAPTOP}  # before each caption at a scale that is not the paper's
 TITLES = {
     "backbone": "backbone", "prompt": "prompt", "prompt.init": "initialisation", "prompt.length": "tokens",
     "prompt.shared": "network", "t5_base": "T5-Base", "t5_large": "T5-Large", "t5_small": "T5-Small",
@@ -84,8 +86,13 @@ def title(name: str) -> str:
 
 
 def file_name(name: str, scale: str) -> str:
-    """Without the ending: table1 at the paper's scale, table1-mini in miniature."""
+    """Without the ending: table1 at the paper's scale, table1-mini in miniature, table1-laptop."""
     return name if scale == "paper" else f"{name}-{scale}"
+
+
+def captioned(caption: str, scale: str) -> str:
+    """With what a reader must know of the scale first."""
+    return " ".join(filter(None, (WARNINGS.get(scale), caption)))
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -129,6 +136,11 @@ def row_axes(wanted: tuple[str, ...], columns: str, study: Study) -> tuple[str, 
     axes = study.experiment.axes
     further = [key for key, of in axes.items() if len(of) > 1 and key not in (*wanted, columns, "task", "seed")]
     return (*(key for key in wanted if key in axes), *further)
+
+
+def covers(study: Study, paper: Paper, table: str) -> bool:
+    """Whether the grid has all tasks that the paper's averages in a table are over."""
+    return len(study.experiment.axes["task"]) >= len(paper.tasks(table))
 
 
 def points(axes: tuple[str, ...], study: Study) -> Iterator[dict[str, str]]:
@@ -185,7 +197,7 @@ class _ScoreTable:
         caption = f"{layout.title}. {about}; {words}."
         return Table(
             name=file_name(layout.name, self.scale),
-            caption=caption if self.beside else f"{MINIATURE} {caption}",
+            caption=captioned(caption, self.scale),
             header=[*labels, *columns],
             labels=len(labels),
             blocks=blocks,
@@ -320,6 +332,8 @@ class _ScoreTable:
             rows = [self._row(at) for at in (values, other)]
             pairs = {c: [self.paper.value(name, backbone, row, c) for row in rows] for c in self.columns}
             theirs = {c: a - b for c, (a, b) in pairs.items() if a is not None and b is not None}
+            if not covers(self.study, self.paper, name):
+                theirs.pop("average", None)  # it is over other tasks
             if any(value is not None for value in ours.values()):
                 about = [self._titled(key, v) for key, v in values.items() if key not in (axis, "backbone", "prompt")]
                 sentence = ", ".join([f"{title(high)} − {title(low)}", *about])
@@ -382,7 +396,7 @@ def _parameters(study: Study, paper: Paper) -> Table:
     caption = "Table 3b. Parameters, 100 prompt tokens: kept after training, and trained."
     return Table(
         name=file_name(PARAMETERS, scale),
-        caption=caption if beside else f"{MINIATURE} {caption}",
+        caption=captioned(caption, scale),
         header=[*map(title, axes), *itertools.chain(*titles)],
         labels=len(axes),
         blocks=blocks,
@@ -446,7 +460,7 @@ def _significance(study: Study) -> list[Table]:
     return [
         Table(
             name=file_name(SIGNIFICANCE, scale),
-            caption=caption if scale == "paper" else f"{MINIATURE} {caption}",
+            caption=captioned(caption, scale),
             header=[*map(title, axes), "task", *columns],
             labels=len(axes) + 1,
             blocks=[block],
