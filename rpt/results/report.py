@@ -128,7 +128,8 @@ def _counted(counter: Counter[str]) -> str:
 
 def _section(scale: str, parts: list[Part], paper: Paper) -> str:
     blocks = [f"## {HEADINGS[scale]}", ABOUT[scale], "### Which of the paper's claims show here", RULE]
-    lines = [f"| {' | '.join(line)} |" for line in check_claims([part.study for part in parts if part.study.entries], paper)]
+    claims = check_claims([part.study for part in parts if part.study.entries], paper)
+    lines = [f"| {' | '.join(line)} |" for line in claims]
     header = "| claim | from | backbone | here | the paper's difference | verdict |"
     blocks.append("\n".join([header, "|--|--|--|--|--|--|", *lines]))
     for part in parts:

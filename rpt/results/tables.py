@@ -203,7 +203,7 @@ class _ScoreTable:
             blocks=blocks,
             records=self.records,
             notes=self.notes.texts,
-            remarks=self._contrasts(),
+            remarks=[*self._contrasts(), *self._budgets()],
         )
 
     @staticmethod
@@ -341,6 +341,15 @@ class _ScoreTable:
                 sentence += f"; the paper ({title(backbone)}) {self._listed(theirs)}" if theirs else ""
                 remarks.append(f"{sentence}.")
         return remarks
+
+    def _budgets(self) -> list[str]:
+        """How long each kind of run trains, where that is not the same for all."""
+        budgets: dict[str, list[str]] = {}
+        for config in self.study.experiment.jobs.values():
+            epochs = str(config.trainer.epochs)
+            budgets[epochs] = list(dict.fromkeys([*budgets.get(epochs, []), title(config.trained)]))
+        words = [f"{', '.join(trained)} {epochs}" for epochs, trained in budgets.items()]
+        return [f"Epochs of training: {'; '.join(words)}."] if len(words) > 1 else []
 
     def _listed(self, differences: dict[str, float | None]) -> str:
         known = {c: value for c, value in differences.items() if value is not None}

@@ -13,7 +13,7 @@ from rpt.results.cells import Cell
 from rpt.results.formats import Table, Text, to_csv, to_latex, to_markdown
 from rpt.results.paper import Paper
 from rpt.results.study import Records, Study
-from rpt.results.tables import MINIATURE, all_tables, best, mean_and_spread, signed
+from rpt.results.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed
 
 from .conftest import fake_score, grid, write_record
 
@@ -144,6 +144,19 @@ def test_miniature_tables_hold_no_number_of_the_papers(study):
     assert all(row["paper"] == row["difference"] == "" for row in rows_of(to_csv(made)))
     (remark,) = made.remarks
     assert "the paper (T5-Base) CB −2.0, COPA +1.6, WiC +1.1, RTE +2.9, average +0.9" in remark
+
+
+def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with_the_paper(study):
+    made = table(study("table1", "laptop"), "table1-laptop")
+    assert made.caption.startswith(LAPTOP) and {row["backbone"] for row in rows_of(to_csv(made))} == {"minilm"}
+    (remark,) = made.remarks
+    ours, paper = remark.split("; the paper (BERT-Base) ")
+    assert "average" in ours and paper == "BoolQ +0.5, RTE +1.8, WSC +1.6."
+
+
+def test_unequal_budgets_are_said(study):
+    *_, budgets = table(study("table1", keep=lambda c: c.seed == 0), "table1-mini").remarks
+    assert budgets == "Epochs of training: PT, PT w/ MLP, PT w/ LSTM, Residual PT 20; fine-tuning 5."
 
 
 def test_parameters_are_counted_in_the_records(study):
