@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from rpt.config import framed
 from rpt.results.cells import Cell, Metrics, average, cell, majority
 from rpt.results.formats import Table, Text
 from rpt.results.paper import NAMES, Number, Paper, row_name
@@ -108,9 +109,14 @@ def mean_and_spread(cell: Cell) -> str:
     return f"{cell.mean:.1f}{spread}" + ("" if cell.n == cell.asked else f" ({cell.n} of {cell.asked})")
 
 
-def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics) -> str:
-    """What each task's number is, the accuracies in one."""
-    words = {task: metrics.get(task) or (TASKS[task].paper_score if task in TASKS else ("score",)) for task in tasks}
+def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics, family: str = "t5") -> str:
+    """What each task's number is, the accuracies in one.
+
+    Args:
+        family: of the backbones; encoders are given some tasks in another form.
+    """
+    headlines = {task: framed(task, family).paper_score if task in TASKS else ("score",) for task in tasks}
+    words = {task: metrics.get(task) or headlines[task] for task in tasks}
     special = [
         f"{title(task)} {'mean of ' if len(of) > 1 else ''}{' and '.join(title(metric) for metric in of)}"
         for task, of in words.items()
@@ -191,8 +197,9 @@ class _ScoreTable:
         columns = [self._titled(layout.columns, column) for column in self.columns]
         blocks = [block for block in (self._majority(), *self._blocks()) if block]
         about = f"Mean ± standard deviation over {len(axes['seed'])} seeds where not said otherwise, per cent"
-        words = metrics_in_words(axes["task"], layout.metrics)
-        judged = "wsc" in axes["task"] and any(c.backbone.family == "bert" for c in self.study.experiment.jobs.values())
+        families = sorted({config.backbone.family for config in self.study.experiment.jobs.values()})
+        words = metrics_in_words(axes["task"], layout.metrics, families[-1])
+        judged = "wsc" in axes["task"] and families == ["bert", "t5"]
         words += "; encoders judge every row of WSC, by accuracy" if judged else ""
         caption = f"{layout.title}. {about}; {words}."
         return Table(
