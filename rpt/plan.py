@@ -47,7 +47,7 @@ from rpt.engine.session import device_name, open_session, peak_memory, read_data
 from rpt.hub import offline_unless_reachable
 from rpt.results.study import Records
 
-WARM_UP, MEASURED = 3, 12  # optimizer steps
+WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
 GIB = 2**30
 
@@ -66,13 +66,15 @@ class Rates:
 
 
 def kind(config: dict[str, Any], precision: str) -> str:
-    """Runs of equal kind take equally long for a row; from a configuration as a record holds it."""
-    prompt = {key: value for key, value in config["prompt"].items() if not key.startswith("init")}
+    """Runs of equal kind take about equally long for a row; from a configuration as a record holds it.
+
+    Of the prompt only its length counts: the network behind it runs once a step, whatever the number of rows.
+    """
     speed = ("batch_size", "dropout", "pad_to_max", "decode")
     trainer = {key: config["trainer"][key] for key in speed}
     names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
     names += [config.get("method", {}).get("name", PROMPT_TUNING)]
-    return json.dumps([*names, prompt, trainer, precision], sort_keys=True)
+    return json.dumps([*names, config["prompt"]["length"], trainer, precision], sort_keys=True)
 
 
 def _kind(config: Config) -> str:
@@ -98,10 +100,11 @@ def measure(config: Config, together: int) -> Rates:
         pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
         pack.join(runs)
         run = runs[0]
-        for _ in range(min(WARM_UP, run.total_steps - 1)):
+        warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
+        for _ in range(min(warm_up, run.total_steps - 1)):
             pack.step()
         began, before = time.perf_counter(), run.progress.trained_rows
-        for _ in range(min(MEASURED, run.total_steps - run.progress.step)):
+        for _ in range(min(measured, run.total_steps - run.progress.step)):
             pack.step()
         pack.read_losses(run)  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
