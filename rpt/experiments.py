@@ -20,9 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from rpt.config import Config, UsageError, config_folder, register, typed
 
 SCALES = ("paper", "laptop", "mini")
-METHODS = (
-    "_methods"  # behind an experiment's name: the rows of its table that are no prompt tuning, a grid of their own
-)
+# Behind an experiment's name: rows of its table that are a grid of their own, for their budget is or their axes are.
+ENCODERS, METHODS = "_encoders", "_methods"
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory))
 
 Point = tuple[str, ...]
@@ -47,8 +46,8 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """Every experiment there is: tables first. Its methods are a part of it."""
-    found = [path.stem for path in _files() if not path.stem.endswith(METHODS)]
+    """Every experiment there is: tables first. Its encoders and methods are parts of it."""
+    found = [path.stem for path in _files() if not path.stem.endswith((ENCODERS, METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
 
@@ -67,19 +66,28 @@ def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) ->
     if scale not in SCALES:
         raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
     register()
-    main, parts = _grid(name, scale, overrides), []
-    if f"{name}{METHODS}" in [path.stem for path in _files()] and not any(
-        word.startswith("prompt") for word in overrides
-    ):
-        parts = [_grid(f"{name}{METHODS}", scale, overrides)]
-    axes, jobs = dict(main.axes), dict(main.jobs)
-    for part in parts:
-        axes["prompt"] += part.axes["method"]
-        fixed = {key: values[0] for key, values in axes.items() if key not in part.axes}
-        for point, config in part.jobs.items():
-            at = fixed | dict(zip(part.axes, point, strict=True))
-            jobs[tuple((at | {"prompt": at["method"]})[key] for key in axes)] = config
-    return Experiment(name, scale, axes, jobs, tuple(command for part in (main, *parts) for command in part.commands))
+    whole = _grid(name, scale, overrides)
+    files = [path.stem for path in _files()]
+    if f"{name}{ENCODERS}" in files:
+        whole = _with(whole, _grid(f"{name}{ENCODERS}", scale, overrides))
+    if f"{name}{METHODS}" in files and not any(word.startswith("prompt") for word in overrides):
+        whole = _with(whole, _grid(f"{name}{METHODS}", scale, overrides))
+    return whole
+
+
+def _with(whole: Experiment, part: Experiment) -> Experiment:
+    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
+    given = dict(part.axes)
+    given["prompt"] = given.pop("method", given.get("prompt", ()))
+    axes = {key: tuple(dict.fromkeys((*values, *given.get(key, ())))) for key, values in whole.axes.items()}
+    jobs = dict(whole.jobs)
+    for point, config in part.jobs.items():
+        at = {key: values[0] for key, values in axes.items()} | dict(zip(part.axes, point, strict=True))
+        at["prompt"] = at.get("method", at["prompt"])
+        jobs.setdefault(tuple(at[key] for key in axes), config)
+    if len(jobs) == len(whole.jobs):  # scale=laptop has encoders only, in the first grid already
+        return whole
+    return Experiment(whole.name, whole.scale, axes, jobs, (*whole.commands, *part.commands))
 
 
 def _grid(name: str, scale: str, overrides: tuple[str, ...]) -> Experiment:

@@ -353,9 +353,9 @@ class _ScoreTable:
         """How long each kind of run trains, where that is not the same for all."""
         budgets: dict[str, list[str]] = {}
         for config in self.study.experiment.jobs.values():
-            epochs = str(config.trainer.epochs)
-            budgets[epochs] = list(dict.fromkeys([*budgets.get(epochs, []), title(config.trained)]))
-        words = [f"{', '.join(trained)} {epochs}" for epochs, trained in budgets.items()]
+            epochs, row = str(config.trainer.epochs), f"{title(config.backbone.name)} {title(config.trained)}"
+            budgets[epochs] = list(dict.fromkeys([*budgets.get(epochs, []), row]))
+        words = [f"{', '.join(rows)} {epochs}" for epochs, rows in budgets.items()]
         return [f"Epochs of training: {'; '.join(words)}."] if len(words) > 1 else []
 
     def _listed(self, differences: dict[str, float | None]) -> str:
