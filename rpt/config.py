@@ -245,7 +245,8 @@ def precision_of(config: Config) -> str:
         return config.trainer.precision
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16") else "fp32"
+    units = torch.cpu.get_capabilities()
+    return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 
 CHOICES = {

@@ -34,7 +34,7 @@ FURTHER_STYLES = (("#56B4E9", "v", "--"), ("#E69F00", "P", "-."), ("#000000", "X
 PAPER_GREY = "#808080"
 NOTES = {  # below each figure at a scale that is not the paper's
     "mini": "Miniature rows and backbone: not comparable with SuperGLUE",
-    "laptop": "SuperGLUE's rows, MiniLM-L6, 400 steps a run",
+    "laptop": "SuperGLUE's rows, MiniLM-L6, 200 steps a run",
 }
 SETTINGS = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,

@@ -15,7 +15,7 @@ from rpt.results.study import Study
 from rpt.tasks import TASKS
 
 MINIATURE = "MINIATURE: embedded nano backbone and our own grammars; not comparable with SuperGLUE."
-LAPTOP = "LAPTOP: MiniLM-L6, 22 million parameters, on SuperGLUE's rows, 400 steps a run; the paper has no such runs."
+LAPTOP = "LAPTOP: MiniLM-L6, 22 million parameters, on SuperGLUE's rows, 200 steps a run; the paper has no such runs."
 WARNINGS = {"mini": MINIATURE, "laptop": LAPTOP}  # before each caption at a scale that is not the paper's
 TITLES = {
     "backbone": "backbone", "prompt": "prompt", "prompt.init": "initialisation", "prompt.length": "tokens",
