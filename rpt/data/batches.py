@@ -36,16 +36,30 @@ def pad(rows: list[list[int]], fill: int, width: int | None = None) -> torch.Ten
     return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
 
 
-def within(widths: list[tuple[int, int]], max_tokens: float) -> list[tuple[int, int]]:
-    """Cut rows into consecutive passes [first, last) of at most so many tokens, padding included, or of one row.
+def within(widths: list[tuple[int, int]], max_tokens: float, pass_cost: float = 0.0) -> list[tuple[int, int]]:
+    """Cut rows into the consecutive passes [first, last) that cost least: each its tokens, padding included, and
+    `pass_cost`. None has more than `max_tokens`, unless it is a single row.
 
     Args:
         widths: of each row its (prompt, text) lengths; each of the two is padded to the longest in the pass.
+        pass_cost: what a pass costs beyond its tokens, in tokens.
     """
-    passes, first, prompt, text = [], 0, 0, 0
-    for i, (own_prompt, own_text) in enumerate(widths):
-        prompt, text = max(prompt, own_prompt), max(text, own_text)
-        if i > first and (prompt + text) * (i + 1 - first) > max_tokens:
-            passes.append((first, i))
-            first, prompt, text = i, own_prompt, own_text
-    return [*passes, (first, len(widths))]
+    prompts, texts = np.array(widths).T
+    whole = (prompts.max() + texts.max()) * len(widths)
+    if whole <= max_tokens and whole - prompts.sum() - texts.sum() <= pass_cost:  # all padding is cheaper than a cut
+        return [(0, len(widths))]
+    cheapest, starts = np.zeros(len(widths) + 1), []
+    for last in range(1, len(widths) + 1):
+        # Of passes that end here, by their first row, the nearest first.
+        longest = [np.maximum.accumulate(of[last - 1 :: -1]) for of in (prompts, texts)]
+        tokens = sum(longest) * np.arange(1, last + 1)
+        fitting = max(1, int(np.searchsorted(tokens, max_tokens, side="right")))  # tokens only grow
+        costs = cheapest[last - 1 :: -1][:fitting] + tokens[:fitting] + pass_cost
+        rows = int(costs.argmin()) + 1
+        cheapest[last] = costs[rows - 1]
+        starts.append(last - rows)
+    passes, last = [], len(widths)
+    while last:
+        passes.append((starts[last - 1], last))
+        last = starts[last - 1]
+    return passes[::-1]

@@ -12,6 +12,8 @@ from rpt.backbones import Backbone
 from rpt.config import Config
 
 CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
+# A pass costs so many tokens' time beyond its own, measured on processors. On GPUs, not measured yet, as few as fit.
+PASS_TOKENS = {"cpu": 256, "cuda": 10**6}
 SHARE = 0.8  # of the free memory
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 

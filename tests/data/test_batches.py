@@ -1,5 +1,7 @@
 """The rows of each step: every row once an epoch, the same whenever it is asked, similar lengths together."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,10 +40,23 @@ def test_pad():
     assert pad([[1]], -100, 3).tolist() == [[1, -100, -100]]
 
 
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 500)), min_size=1, max_size=200), st.integers(1, 5000))
-def test_passes_hold_all_rows_and_no_more_tokens_than_they_may(widths, max_tokens):
-    passes = within(widths, max_tokens)
-    assert [i for first, last in passes for i in range(first, last)] == list(range(len(widths)))
-    for first, last in passes:
-        prompts, texts = zip(*widths[first:last], strict=True)
-        assert last - first == 1 or (max(prompts) + max(texts)) * (last - first) <= max_tokens
+def cost(widths, passes, pass_cost):
+    prompts, texts = zip(*widths, strict=True)
+    return sum((max(prompts[a:b]) + max(texts[a:b])) * (b - a) + pass_cost for a, b in passes)
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 500)), min_size=1, max_size=8), st.data())
+def test_passes_hold_all_rows_and_no_more_tokens_than_they_may_and_cost_least(widths, data):
+    """Against every way to cut the rows."""
+    max_tokens, pass_cost = data.draw(st.integers(1, 5000)), data.draw(st.integers(0, 2000))
+    passes = within(widths, max_tokens, pass_cost)
+    allowed = []
+    for cuts in itertools.product((False, True), repeat=len(widths) - 1):
+        places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(widths)]
+        cut = list(itertools.pairwise(places))
+        if all(
+            last - first == 1 or cost(widths[first:last], [(0, last - first)], 0) <= max_tokens for first, last in cut
+        ):
+            allowed.append(cut)
+    assert passes in allowed
+    assert cost(widths, passes, pass_cost) == min(cost(widths, cut, pass_cost) for cut in allowed)
