@@ -29,7 +29,7 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     first = planned(miniature).splitlines()
     assert first[1].split()[:4] == ["figure4", "4", "0", "4"]
     assert first[-1].strip().startswith("python -m rpt.train -m +experiment=figure4 scale=mini task=cb lr=0.3")
-    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1"))
+    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1", "trainer.max_steps=120"))
     assert planned(miniature).splitlines()[1].split()[:4] == ["figure4", "4", "1", "3"]
 
     def never(*_):

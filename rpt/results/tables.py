@@ -351,10 +351,12 @@ class _ScoreTable:
 
     def _budgets(self) -> list[str]:
         """How long each kind of run trains, where that is not the same for all."""
-        budgets: dict[str, list[str]] = {}
-        for config in self.study.experiment.jobs.values():
-            epochs, row = str(config.trainer.epochs), f"{title(config.backbone.name)} {title(config.trained)}"
-            budgets[epochs] = list(dict.fromkeys([*budgets.get(epochs, []), row]))
+        jobs = self.study.experiment.jobs.values()
+        budgets: dict[str, dict[str, None]] = {}
+        for config in jobs:
+            alike = {job.trainer.epochs for job in jobs if job.trained == config.trained}
+            row = [] if len(alike) == 1 else [title(config.backbone.name)]
+            budgets.setdefault(str(config.trainer.epochs), {})[" ".join([*row, title(config.trained)])] = None
         words = [f"{', '.join(rows)} {epochs}" for epochs, rows in budgets.items()]
         return [f"Epochs of training: {'; '.join(words)}."] if len(words) > 1 else []
 

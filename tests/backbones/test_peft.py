@@ -54,7 +54,7 @@ def test_bert():
     """peft puts the prompt before [CLS], we behind it as the paper does. An encoder knows order by its positions alone,
     so peft's model is given a table of them in which [CLS] and prompt have changed places. It drops token types: the
     texts are single."""
-    backbone = tiny_bert("bert")
+    backbone = tiny_bert("bert", initializer_range=0.1)
     table, width = table_for(backbone), backbone.embeddings.shape[1]
     generator = torch.Generator().manual_seed(1)
     head = torch.randn(2, width, generator=generator), torch.randn(2, generator=generator)
@@ -67,7 +67,7 @@ def test_bert():
     loss = backbone.losses(ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), rows, heads).mean()
     loss.backward()
 
-    other = tiny_bert("bert").model
+    other = tiny_bert("bert", initializer_range=0.1).model
     positions = other.embeddings.position_embeddings.weight.data
     positions[: N + 1] = torch.cat([positions[1 : N + 1], positions[:1]]).clone()
     theirs, weight = theirs_of(other, "FEATURE_EXTRACTION", table)

@@ -157,7 +157,9 @@ def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with
 
 def test_unequal_budgets_are_said(study):
     *_, budgets = table(study("table1", keep=lambda c: c.seed == 0), "table1-mini").remarks
-    assert budgets == "Epochs of training: PT, PT w/ MLP, PT w/ LSTM, Residual PT 20; fine-tuning 5."
+    prompts = ["PT", "PT w/ MLP", "PT w/ LSTM", "Residual PT"]
+    nano, nano_bert = (", ".join(f"{backbone} {prompt}" for prompt in prompts) for backbone in ("nano", "nano BERT"))
+    assert budgets == f"Epochs of training: {nano} 20; {nano_bert}, fine-tuning 5."
 
 
 def test_parameters_are_counted_in_the_records(study):
