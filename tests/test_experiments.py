@@ -33,7 +33,8 @@ def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     with initialize_config_dir(config_folder(), version_base="1.3"):
         for point in random.Random(name).sample(list(grid.jobs), 3):
             at, trained = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].trained
-            at["trainer.epochs"] = grid.jobs[point].trainer.epochs  # encoders and methods may have their own
+            for budget in ("epochs", "max_steps"):  # encoders and methods may have their own
+                at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
             if not grid.jobs[point].tunes_prompt:
                 at |= {"method": at.pop("prompt")}
                 del at["prompt.length"]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rpt.config import framed
+from rpt.config import Config, framed
 from rpt.results.cells import Cell, Metrics, average, cell, majority
 from rpt.results.formats import Table, Text
 from rpt.results.paper import NAMES, Number, Paper, row_name
@@ -354,15 +354,21 @@ class _ScoreTable:
         jobs = self.study.experiment.jobs.values()
         budgets: dict[str, dict[str, None]] = {}
         for config in jobs:
-            alike = {job.trainer.epochs for job in jobs if job.trained == config.trained}
+            alike = {_budget(job) for job in jobs if job.trained == config.trained}
             row = [] if len(alike) == 1 else [title(config.backbone.name)]
-            budgets.setdefault(str(config.trainer.epochs), {})[" ".join([*row, title(config.trained)])] = None
-        words = [f"{', '.join(rows)} {epochs}" for epochs, rows in budgets.items()]
-        return [f"Epochs of training: {'; '.join(words)}."] if len(words) > 1 else []
+            budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.trained)])] = None
+        words = [f"{', '.join(rows)} {budget}" for budget, rows in budgets.items()]
+        return [f"Training: {'; '.join(words)}."] if len(words) > 1 else []
 
     def _listed(self, differences: dict[str, float | None]) -> str:
         known = {c: value for c, value in differences.items() if value is not None}
         return ", ".join(f"{self._titled(self.layout.columns, c)} {signed(value)}" for c, value in known.items())
+
+
+def _budget(config: Config) -> str:
+    """How long a run trains."""
+    steps = config.trainer.max_steps
+    return f"{config.trainer.epochs} epochs" if steps is None else f"{steps} steps"
 
 
 def _difference(cell: Cell, other: Number) -> float | None:

@@ -75,9 +75,9 @@ def test_early_stopping(configure, nano, tmp_path):
 def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol):
     words = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=8"]
     run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path)
+    some = run.select = Encoded(run.report.examples[:120], run.report.rows[:120])
     fitted(nano, run)
     accelerator = accelerator_for(run.config)
-    some = Encoded(run.report.examples[:120], run.report.rows[:120])
     results = []
     for decode in ("argmax", "generate"):
         run.config.trainer.decode = decode

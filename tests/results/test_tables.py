@@ -159,7 +159,7 @@ def test_unequal_budgets_are_said(study):
     *_, budgets = table(study("table1", keep=lambda c: c.seed == 0), "table1-mini").remarks
     prompts = ["PT", "PT w/ MLP", "PT w/ LSTM", "Residual PT"]
     nano, nano_bert = (", ".join(f"{backbone} {prompt}" for prompt in prompts) for backbone in ("nano", "nano BERT"))
-    assert budgets == f"Epochs of training: {nano} 20; {nano_bert}, fine-tuning 5."
+    assert budgets == f"Training: {nano} 20 epochs; {nano_bert} 120 steps; fine-tuning 5 epochs."
 
 
 def test_parameters_are_counted_in_the_records(study):
