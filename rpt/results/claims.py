@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -83,13 +84,15 @@ def _width(study: Study, backbone: str) -> tuple[str, str, str, str, str, str]:
 
 
 def _speed(study: Study, at: dict[str, str]) -> tuple[Cell, Cell]:
-    """The validation score averaged over all epochs: the sooner it rises, the higher."""
+    """The validation score averaged over all epochs (and tasks): the sooner it rises, the higher."""
 
     def of(prompt: str) -> Cell:
-        (task,) = study.experiment.axes["task"]
-        entries = study.at(at | {"task": task, "prompt": prompt})
-        scores = {seed: [line["score"] for line in entry.history] for seed, entry in entries.items()}
-        means = {seed: statistics.fmean(of) for seed, of in scores.items() if of}
+        tasks, by_seed = study.experiment.axes["task"], defaultdict(list)
+        for task in tasks:
+            for seed, entry in study.at(at | {"task": task, "prompt": prompt}).items():
+                if entry.history:
+                    by_seed[seed].append(statistics.fmean(line["score"] for line in entry.history))
+        means = {seed: statistics.fmean(of) for seed, of in by_seed.items() if len(of) == len(tasks)}
         return Cell(means, len(study.experiment.axes["seed"]))
 
     return of("residual"), of("vanilla")

@@ -48,17 +48,29 @@ def build(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     problems, files = list(records.problems), {}
     sections = []
     for scale in SCALES:
-        studies = [Study.of(lay_out(name, scale), records) for name in names()]
+        studies = _worth_showing([Study.of(lay_out(name, scale), records) for name in names()])
         problems += [line for study in studies for line in study.mixtures()]
         parts = [Part(study, tables.all_tables(study, paper), all_figures(study, paper)) for study in studies]
         for part in parts:
             files |= _files(part)
-        if any(study.entries for study in studies):
+        if studies:
             sections.append(_section(scale, parts, paper))
     if sections:
         text = "\n\n".join([_head(list(records)), *sections, _problems(problems)]) + "\n"
         files["REPORT.md"], files["REPORT.html"] = text.encode(), _html(text, files).encode()
     return files, problems
+
+
+def _worth_showing(studies: list[Study]) -> list[Study]:
+    """Those that are complete, or have a run of their own: not what merely stands on a few runs of those before."""
+    known: set[Path] = set()
+    shown = []
+    for study in studies:
+        folders = {entry.folder for entry in study.entries.values()}
+        if folders - known or (folders and len(study.entries) == len(study.experiment.jobs)):
+            shown.append(study)
+        known |= folders
+    return shown
 
 
 def write(folder: Path) -> tuple[list[Path], list[Path], list[str]]:
@@ -128,13 +140,11 @@ def _counted(counter: Counter[str]) -> str:
 
 def _section(scale: str, parts: list[Part], paper: Paper) -> str:
     blocks = [f"## {HEADINGS[scale]}", ABOUT[scale], "### Which of the paper's claims show here", RULE]
-    claims = check_claims([part.study for part in parts if part.study.entries], paper)
+    claims = check_claims([part.study for part in parts], paper)
     lines = [f"| {' | '.join(line)} |" for line in claims]
     header = "| claim | from | backbone | here | the paper's difference | verdict |"
     blocks.append("\n".join([header, "|--|--|--|--|--|--|", *lines]))
     for part in parts:
-        if not part.study.entries:
-            continue
         blocks.append(f"### {_spaced(part.study.experiment.name)}")
         blocks += [_provenance(part.study), *(to_markdown(table).strip() for table in part.tables)]
         blocks += [f"![{plot.caption}](figures/{plot.name}.png)\n\n*{plot.caption}*" for plot in part.plots]

@@ -58,7 +58,7 @@ class Records:
                 predictions = path.parent / "predictions.json"
                 credits = json.loads(predictions.read_text("utf-8"))["credits"] if predictions.exists() else None
                 entry = Entry(path.parent, config, result, [json.loads(line) for line in lines], credits)
-                _check(entry)
+                check_entry(entry)
             except (RecordError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
                 self.problems.append(_line(f"left out {where}: {type(error).__name__}: {error}", results))
                 continue
@@ -121,7 +121,7 @@ class Study:
         ]
 
 
-def _check(entry: Entry) -> None:
+def check_entry(entry: Entry) -> None:
     """Refuse a record in which something that tables and figures stand on is missing or of the wrong type.
 
     Raises:

@@ -94,7 +94,7 @@ class JudgedWSC(WSC):
     protocol: every row is trained on and evaluated, and the score is accuracy. So it was in the paper, whose BERT rows
     give 63.5, the majority class of all rows."""
 
-    paper_score = ("accuracy",)
+    metrics = paper_score = ("accuracy",)
     max_answer_tokens = None
     encoder_marks = 2
     targets, verbalizers, evaluated, interpret = Task.targets, Task.verbalizers, Task.evaluated, Task.interpret

@@ -1,11 +1,16 @@
 """Records on disk: whole or not there, checked when read."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
+from rpt.config import framed
+from rpt.data import miniature
 from rpt.results import record
 from rpt.results.record import Record, RecordError, read_result
+from rpt.results.study import check_entry
+from rpt.tasks import TASKS
 
 FINISHED = {
     "status": "finished", "id": "x", "task": "cb", "backbone": "nano", "prompt": "vanilla", "protocol": "paper",
@@ -45,3 +50,23 @@ def test_a_missing_or_wrong_field_is_named(tmp_path, missing):
         written.write_result(FINISHED | {missing: value})
         with pytest.raises(RecordError, match=missing):
             read_result(written.result_path)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", ["t5", "bert"])
+@pytest.mark.parametrize("protocol", ["paper", "superglue"])
+def test_a_task_reports_the_metrics_that_a_record_of_it_must_have(task, family, protocol):
+    """Else its records would be left out of the tables."""
+    given = framed(task, family)
+    examples = [example for row in miniature.rows(task, "val", 0)[:20] for example in given.parse(row)]
+    examples = [example for example in examples if given.evaluated(example, protocol)]
+    scores = given.score(examples, [None] * len(examples), protocol)
+    entry = SimpleNamespace(
+        config={"backbone": {"family": family}}, history=[], credits=None,
+        result={
+            "task": task, "protocol": protocol, "scores": scores, "majority": scores,
+            "parameters": {"trained": 1, "kept": 1}, "data": {"miniature": True, "fingerprint": ""},
+            "created": "", "backbone_fingerprint": "",
+        },
+    )  # fmt: skip
+    check_entry(entry)
