@@ -56,7 +56,7 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("table1", "table1", "Table 1. All tasks, 10 prompt tokens"),
+    Layout("table1", "table1", "Table 1. Scores by task, 10 prompt tokens"),
     Layout("table2", "table2", "Table 2. Average over all tasks, by number of prompt tokens", columns="prompt.length"),
     Layout(
         "table3a", "table3", "Table 3a. Five tasks, 100 prompt tokens",
@@ -210,7 +210,7 @@ class _ScoreTable:
             blocks=blocks,
             records=self.records,
             notes=self.notes.texts,
-            remarks=[*self._contrasts(), *self._budgets()],
+            remarks=[*self._contrasts(), *self._no_better(), *self._budgets()],
         )
 
     @staticmethod
@@ -348,6 +348,24 @@ class _ScoreTable:
                 sentence += f"; the paper ({title(backbone)}) {self._listed(theirs)}" if theirs else ""
                 remarks.append(f"{sentence}.")
         return remarks
+
+    def _no_better(self) -> list[str]:
+        """The rows that have not learnt a task: within their spread of the majority class, or below it."""
+        if self.layout.columns != "task":
+            return []
+        found = []
+        for values, cells in self.rows:
+            floors = {t: majority(self.study, t, self.layout.metrics, values["backbone"]) for t in self.columns[:-1]}
+            tasks = [
+                title(task)
+                for task, floor in floors.items()
+                if floor is not None
+                and cells[task].mean is not None
+                and cells[task].mean - floor <= (cells[task].sd or 0.0)
+            ]
+            if tasks:
+                found.append(f"{' '.join(map(title, values.values()))} ({', '.join(tasks)})")
+        return [f"Not ahead of the majority class by more than the spread: {'; '.join(found)}."] if found else []
 
     def _budgets(self) -> list[str]:
         """How long each kind of run trains, where that is not the same for all."""

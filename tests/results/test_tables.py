@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import shutil
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rpt.results.cells import Cell
 from rpt.results.formats import Table, Text, to_csv, to_latex, to_markdown
 from rpt.results.paper import Paper
 from rpt.results.study import Records, Study
-from rpt.results.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed
+from rpt.results.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed, title
 
 from .conftest import fake_score, grid, write_record
 
@@ -142,7 +143,7 @@ def test_miniature_tables_hold_no_number_of_the_papers(study):
     made = table(study("table6"), "table6-mini")
     assert made.caption.startswith(MINIATURE)
     assert all(row["paper"] == row["difference"] == "" for row in rows_of(to_csv(made)))
-    (remark,) = made.remarks
+    remark, *_ = made.remarks
     assert "the paper (T5-Base) CB −2.0, COPA +1.6, WiC +1.1, RTE +2.9, average +0.9" in remark
 
 
@@ -150,9 +151,22 @@ def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with
     made = table(study("table1", "laptop"), "table1-laptop")
     assert made.caption.startswith(LAPTOP) and made.caption.endswith("per cent; accuracy.")
     assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "minilm"}  # the majority class has none
-    (remark,) = made.remarks
+    remark, *_ = made.remarks
     ours, paper = remark.split("; the paper (BERT-Base) ")
     assert "average" in ours and paper == "BoolQ +0.5, RTE +1.8, WSC +1.6."
+
+
+def test_rows_that_have_not_learnt_a_task_are_named(study):
+    made = table(study("table1"), "table1-mini")
+    rows = [row for row in rows_of(to_csv(made)) if row["column"] != "average"]
+    (floor,) = {float(row["mean"]) for row in rows if row["prompt"] == "majority class"}
+    expected = defaultdict(list)
+    for row in (row for row in rows if row["prompt"] != "majority class"):
+        if float(row["mean"]) - float(row["sd"]) <= floor:
+            expected[f"{title(row['backbone'])} {title(row['prompt'])}"].append(title(row["column"]))
+    said = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in expected.items())
+    sentences = [remark for remark in made.remarks if remark.startswith("Not ahead")]
+    assert expected and sentences == [f"Not ahead of the majority class by more than the spread: {said}."]
 
 
 def test_unequal_budgets_are_said(study):
