@@ -312,7 +312,7 @@ class Pack:
         if progress.best_score is None or result.scores["score"] > progress.best_score:
             progress.best_score, progress.best_step = result.scores["score"], progress.step
             progress.evaluations_since_best = 0
-            run.keep_best(prompt, head)
+            run.keep_best(prompt, head, result)
         else:
             progress.evaluations_since_best += 1
         run.track({f"eval/{name}": value for name, value in line.items() if value is not None})

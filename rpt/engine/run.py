@@ -15,6 +15,7 @@ from rpt.backbones import Backbone, Encoded, Heads, Row
 from rpt.config import Config, TrainerConfig, UsageError, framed, prompt_options
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Tokens
+from rpt.engine.evaluate import Evaluation
 from rpt.engine.tracking import Tracker
 from rpt.prompts import HEAD, SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
 from rpt.results.record import Record
@@ -75,6 +76,7 @@ class Run:
         self.best_prompt: Tensor | None = None
         self.best_head: Heads = {}
         self.best_weights: dict[str, Tensor] = {}
+        self.best_evaluation: Evaluation | None = None  # of this process; a checkpoint does not hold it
         self.failure: Exception | None = None
         self.tracker: Tracker | None = None
         self.steps_per_epoch, self.total_steps = planned_steps(config.trainer, len(rows))
@@ -94,8 +96,9 @@ class Run:
         head = dict(self.head.named_parameters(prefix=HEAD.removesuffix("."))) if self.head else {}
         return prompt | head | {f"{WEIGHTS}{name}": weight for name, weight in self.weights.items()}
 
-    def keep_best(self, prompt: Tensor | None, head: Heads) -> None:
-        """Keep the folded prompt, the head and the weights as they are now."""
+    def keep_best(self, prompt: Tensor | None, head: Heads, evaluation: Evaluation) -> None:
+        """Keep the folded prompt, the head and the weights as they are now, and what they were found to be worth."""
+        self.best_evaluation = evaluation
         self.best_prompt = None if prompt is None else prompt.cpu()
         self.best_head = {name: value.cpu() for name, value in head.items()}
         self.best_weights = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}

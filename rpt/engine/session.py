@@ -76,7 +76,9 @@ class Session:
         if run.parameters:
             save_checkpoint(run)  # a run that is killed from here on is not trained again
         run.restore_best()
-        reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config, accelerator)
+        reported = run.best_evaluation if run.select is run.report else None  # rows that chose it are not asked again
+        if reported is None:
+            reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config, accelerator)
         run.progress.seconds += time.perf_counter() - began
         result = self._result(run, reported)
         if run.best_prompt is not None:
