@@ -138,7 +138,8 @@ def duration(config: Config, rates: Rates, data: TaskData) -> float:
     n_rows = FAMILIES[family].count(data.train, framed(config.task.name, family), config.protocol.name)
     per_epoch, steps = planned_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
-    evaluated = evaluations * len(data.select) + len(data.report)
+    evaluated = evaluations * len(data.select)
+    evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more
     return rates.start + steps / per_epoch * n_rows / rates.training + evaluated / rates.evaluation
 
 

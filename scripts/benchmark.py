@@ -221,8 +221,8 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     ready = {"ours": Ours(setting, config)}
     ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
     ready |= {PAPER: Published(setting, setting.paper), PEFT: Peft(setting, config)}
-    found = {name: {"train": [], "evaluate": []} for name in ready}
-    for turn in range(rounds + 1):  # the first is to warm up
+    found = {name: {"train": [], "evaluate": []} | profiled(one) for name, one in ready.items()}  # warms up, too
+    for _ in range(rounds):
         for name, contestant in ready.items():
             bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
             evaluated = PAPER_EVALUATED if name == PAPER else EVALUATED
@@ -231,9 +231,8 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
             rate = None
             if not name.startswith("ours, pack"):  # each run is evaluated by itself, as alone
                 rate = evaluated / timed(lambda c=contestant, n=evaluated: c.evaluate(n))
-            if turn:
-                found[name]["train"].append(seconds)
-                found[name]["evaluate"].append(rate)
+            found[name]["train"].append(seconds)
+            found[name]["evaluate"].append(rate)
             bar.update()
     for name in ready:
         if name.startswith("ours, pack"):
@@ -245,7 +244,6 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
             steps * train + (validation + generated) / rate
             for train, rate in zip(of["train"], of["evaluate"], strict=True)
         ]
-        of |= profiled(ready[name])
     rate, operations = matmul_rate(ready["ours"].backbone, precision), flops(ready["ours"]) / BATCHES
     return {
         "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
@@ -413,7 +411,7 @@ def main() -> None:
         for task in chosen.tasks
     ]
     results = []
-    with tqdm(total=len(settings) * (chosen.rounds + 1) * (3 + len(PACKS)), unit="turn") as bar:
+    with tqdm(total=len(settings) * chosen.rounds * (3 + len(PACKS)), unit="turn") as bar:
         for setting in settings:
             result = measure(setting, precision_of(setting.config), chosen.rounds, bar)
             results.append(result | {"targets": targets(result)})
