@@ -21,6 +21,17 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records():
     assert f"by 15 points or more on {words[sum(ahead)]} of the eight miniature" in (ROOT / "README.md").read_text()
 
 
+def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
+    study = Study.of(lay_out("table1", "laptop"), Records(ROOT / "results"))
+    readme = (ROOT / "README.md").read_text()
+    assert "gets ahead of\nthe majority class" in readme and len(study.entries) == len(study.experiment.jobs)
+    for prompt in study.experiment.axes["prompt"]:
+        for task in study.experiment.axes["task"]:
+            runs = study.at({"prompt": prompt, "task": task}).values()
+            gaps = [run.result["scores"]["score"] - run.result["majority"]["score"] for run in runs]
+            assert statistics.fmean(gaps) <= statistics.stdev(gaps), f"{prompt} is ahead on {task}"
+
+
 def test_committed_tables_and_figures_are_what_the_committed_records_give():
     files, problems = build(ROOT / "results")
     assert files and not problems
