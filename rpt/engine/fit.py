@@ -29,7 +29,7 @@ from rpt.config import Config, precision_of
 from rpt.data.batches import within
 from rpt.engine.checkpoint import save_checkpoint
 from rpt.engine.evaluate import evaluate
-from rpt.engine.room import PASS_TOKENS
+from rpt.engine.room import pass_tokens
 from rpt.engine.run import Run
 from rpt.engine.stack import Stack, shape_of
 
@@ -234,7 +234,7 @@ class Pack:
             if trainer.pad_to_max:
                 sizes = [(each, prompt, runs[0].config.backbone.max_tokens - prompt) for each, prompt, _ in sizes]
             widths = [(each * prompt, each * text) for each, prompt, text in sizes]
-            for first, last in within(widths, self.max_tokens, PASS_TOKENS[device.type]):
+            for first, last in within(widths, self.max_tokens, pass_tokens(self.backbone)):
                 losses += self._pass(part[first:last], leaves, lengths, terms)
         return losses
 

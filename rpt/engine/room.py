@@ -12,8 +12,7 @@ from rpt.backbones import Backbone
 from rpt.config import Config
 
 CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
-# A pass costs so many tokens' time beyond its own, measured on processors. On GPUs, not measured yet, as few as fit.
-PASS_TOKENS = {"cpu": 256, "cuda": 10**6}
+PASS_TOKENS = 256  # a pass on a processor costs so many tokens' time beyond its own
 SHARE = 0.8  # of the free memory
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 
@@ -31,6 +30,11 @@ def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> 
 def most_tokens(backbone: Backbone) -> float:
     """Tokens, padding included, beyond which a pass is slower on this device, even if there is room for it."""
     return math.inf if backbone.device.type == "cuda" else CACHE_TOKENS
+
+
+def pass_tokens(backbone: Backbone) -> float:
+    """What a pass costs on this device beyond its tokens, in tokens. Not measured on GPUs yet: as few passes as fit."""
+    return 10**6 if backbone.device.type == "cuda" else PASS_TOKENS
 
 
 def kept_bytes(backbone: Backbone, accelerator: Accelerator, width: int) -> int:
