@@ -189,6 +189,8 @@ class _ScoreTable:
         across = axes[layout.columns]
         self.columns = (*across, "average") if layout.columns == "task" else across
         self.rows = [(values, {c: self._cell(values, c) for c in self.columns}) for values in points(self.axes, study)]
+        tasks = across if layout.columns == "task" else ()
+        self.floors = {b: [majority(study, t, layout.metrics, b) for t in tasks] for b in axes["backbone"]}
         self.notes, self.records = _Notes(), []
 
     def table(self) -> Table:
@@ -283,7 +285,7 @@ class _ScoreTable:
             return []
         lines: dict[tuple[float | None, ...], list[str]] = {}
         for backbone in self.study.experiment.axes["backbone"]:
-            values = [majority(self.study, task, self.layout.metrics, backbone) for task in self.columns[:-1]]
+            values = self.floors[backbone]
             known = [value for value in values if value is not None]
             average = sum(known) / len(known) if len(known) == len(values) else None
             if known:
@@ -351,14 +353,11 @@ class _ScoreTable:
 
     def _no_better(self) -> list[str]:
         """The rows that have not learnt a task: within their spread of the majority class, or below it."""
-        if self.layout.columns != "task":
-            return []
         found = []
         for values, cells in self.rows:
-            floors = {t: majority(self.study, t, self.layout.metrics, values["backbone"]) for t in self.columns[:-1]}
             tasks = [
                 title(task)
-                for task, floor in floors.items()
+                for task, floor in zip(self.columns, self.floors[values["backbone"]], strict=False)
                 if floor is not None
                 and cells[task].mean is not None
                 and cells[task].mean - floor <= (cells[task].sd or 0.0)
@@ -370,10 +369,12 @@ class _ScoreTable:
     def _budgets(self) -> list[str]:
         """How long each kind of run trains, where that is not the same for all."""
         jobs = self.study.experiment.jobs.values()
+        of_trained: dict[str, set[str]] = {}
+        for config in jobs:
+            of_trained.setdefault(config.trained, set()).add(_budget(config))
         budgets: dict[str, dict[str, None]] = {}
         for config in jobs:
-            alike = {_budget(job) for job in jobs if job.trained == config.trained}
-            row = [] if len(alike) == 1 else [title(config.backbone.name)]
+            row = [] if len(of_trained[config.trained]) == 1 else [title(config.backbone.name)]
             budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.trained)])] = None
         words = [f"{', '.join(rows)} {budget}" for budget, rows in budgets.items()]
         return [f"Training: {'; '.join(words)}."] if len(words) > 1 else []

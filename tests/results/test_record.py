@@ -1,7 +1,7 @@
 """Records on disk: whole or not there, checked when read."""
 
 import os
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +9,7 @@ from rpt.config import framed
 from rpt.data import miniature
 from rpt.results import record
 from rpt.results.record import Record, RecordError, read_result
-from rpt.results.study import check_entry
+from rpt.results.study import Entry, check_entry
 from rpt.tasks import TASKS
 
 FINISHED = {
@@ -61,8 +61,8 @@ def test_a_task_reports_the_metrics_that_a_record_of_it_must_have(task, family, 
     examples = [example for row in miniature.rows(task, "val", 0)[:20] for example in given.parse(row)]
     examples = [example for example in examples if given.evaluated(example, protocol)]
     scores = given.score(examples, [None] * len(examples), protocol)
-    entry = SimpleNamespace(
-        config={"backbone": {"family": family}}, history=[], credits=None,
+    entry = Entry(
+        Path(), {"backbone": {"family": family}}, history=[], credits=None,
         result={
             "task": task, "protocol": protocol, "scores": scores, "majority": scores,
             "parameters": {"trained": 1, "kept": 1}, "data": {"miniature": True, "fingerprint": ""},
