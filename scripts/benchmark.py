@@ -49,8 +49,9 @@ from rpt.tasks import TASKS
 PACKS = (2, 4, 8, 16)
 BATCHES = 16  # of 8 rows; the largest pack trains them in one step
 PAPER_BATCHES = 2  # are enough where every row is padded to 512
+PROFILED = 2  # batches: the longest and another
 PAPER_GENERATED = 250  # training batches of every epoch that the published code generates for, besides validation
-EVALUATED, PAPER_EVALUATED = 64, 16  # rows
+EVALUATED, PAPER_EVALUATED = 32, 16  # rows
 PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax")
@@ -74,8 +75,6 @@ class Setting:
 class Ours:
     """Our trainer: `together` runs at once, each on its own part of the batches."""
 
-    share = 1.0  # of the batches that it trains on
-
     def __init__(self, setting: Setting, config: Config, together: int = 1):
         self.config, self.batches = config, setting.batches
         self.backbone, self.accelerator = setting.backbone(), accelerator_for(config)
@@ -85,8 +84,9 @@ class Ours:
         self.pack = Pack(self.backbone, self.accelerator, together, max_tokens(config, self.backbone, self.accelerator))
         self.pack.join(self.runs)
 
-    def train(self) -> None:
-        for i in range(0, len(self.batches), len(self.runs)):
+    def train(self, batches: int) -> None:
+        """On the first so many batches, or the first step's."""
+        for i in range(0, batches, len(self.runs)):
             part = self.batches[i : i + len(self.runs)]
             self.pack.active = {run: iter([batch]) for run, batch in zip(self.runs, part, strict=True)}
             self.pack.step()
@@ -98,14 +98,6 @@ class Ours:
         some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int)
         part = Encoded([run.report.examples[i] for i in some], [run.report.rows[i] for i in some])
         evaluate(self.backbone, run.soft_prompt.fold(), run.head_values(), part, self.config, self.accelerator)
-
-
-class Published(Ours):
-    """trainer=paper."""
-
-    def __init__(self, setting: Setting, config: Config):
-        super().__init__(setting, config)
-        self.batches = self.batches[:PAPER_BATCHES]
 
 
 class Peft:
@@ -129,7 +121,7 @@ class Peft:
             model,
             transformers.Seq2SeqTrainingArguments(
                 output_dir=tempfile.mkdtemp(), per_device_train_batch_size=config.trainer.batch_size,
-                per_device_eval_batch_size=config.trainer.eval_batch_size, max_steps=len(setting.batches),
+                per_device_eval_batch_size=config.trainer.eval_batch_size,
                 learning_rate=config.lr, weight_decay=config.trainer.weight_decay, lr_scheduler_type="constant",
                 max_grad_norm=0.0, bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(),
                 train_sampling_strategy="sequential", predict_with_generate=True, generation_max_length=longest + 1,
@@ -140,8 +132,9 @@ class Peft:
             callbacks=[self.seconds],
         )  # fmt: skip
 
-    def train(self) -> float:
+    def train(self, batches: int) -> float:
         """Its own seconds: of the steps, without what the Trainer does before the first."""
+        self.trainer.args.max_steps = batches
         self.trainer.train()
         return self.seconds.total
 
@@ -174,12 +167,12 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def profiled(contestant: Ours | Peft) -> dict[str, Any]:
-    """One round under the profiler: peak bytes, floating-point operations, and each kind of operator's share."""
+    """A few steps under the profiler: peak bytes, floating-point operations, and each kind of operator's share."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities, profile_memory=True) as seen:
-        contestant.train()
+        contestant.train(PROFILED)
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_allocated()
     else:
@@ -197,7 +190,7 @@ def profiled(contestant: Ours | Peft) -> dict[str, Any]:
 def flops(contestant: Ours) -> int:
     """Floating-point operations of a round: the forward pass and the backward pass of the activations."""
     with FlopCounterMode(display=False) as counted:
-        contestant.train()
+        contestant.train(BATCHES)
     return counted.get_total_flops()
 
 
@@ -217,17 +210,19 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     probe = prepare_run(config, data, setting.backbone(), Record(Path(tempfile.mkdtemp())))
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
     full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
-    setting.batches = [full[i] for i in np.linspace(0, len(full) - 1, BATCHES).astype(int)]
+    sample = np.linspace(0, len(full) - 1, BATCHES).astype(int)
+    # The longest first, for the peak; the others in no order, as the runs of a pack meet.
+    setting.batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
     ready = {"ours": Ours(setting, config)}
     ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
-    ready |= {PAPER: Published(setting, setting.paper), PEFT: Peft(setting, config)}
+    ready |= {PAPER: Ours(setting, setting.paper), PEFT: Peft(setting, config)}
     found = {name: {"train": [], "evaluate": []} | profiled(one) for name, one in ready.items()}  # warms up, too
     for _ in range(rounds):
         for name, contestant in ready.items():
             bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
             evaluated = PAPER_EVALUATED if name == PAPER else EVALUATED
             batches = PAPER_BATCHES if name == PAPER else BATCHES
-            seconds = timed(contestant.train) / batches
+            seconds = timed(lambda c=contestant, n=batches: c.train(n)) / batches
             rate = None
             if not name.startswith("ours, pack"):  # each run is evaluated by itself, as alone
                 rate = evaluated / timed(lambda c=contestant, n=evaluated: c.evaluate(n))
