@@ -80,6 +80,7 @@ CURVES = (
            "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False),
 )  # fmt: skip
 SPREAD = "mean and standard deviation over seeds, a faint dot for each seed"
+HIGHEST = 102.0  # of an axis of scores, where no spread needs more
 FILES = ("table1-bars", "figure3", *(curves.name for curves in CURVES))
 
 
@@ -174,11 +175,13 @@ def _crowded(xs: Sequence[float]) -> bool:
 
 
 def _widen(ax: Axes, least: float = 10.0) -> None:
-    """Show at least so many points of score, so that noise does not fill the panel."""
-    low, high = ax.get_ylim()
-    missing = least - (high - low)
-    if missing > 0:
-        ax.set_ylim(low - missing / 2, high + missing / 2)
+    """Show at least so many points of score, so that noise does not fill the panel; below rather than above 100."""
+    low, high = ax.dataLim.intervaly
+    if low > high:  # nothing is drawn
+        return
+    missing = max(0.1 * (high - low), least - (high - low))
+    above = min(missing / 2, max(0.03 * least, HIGHEST - high))
+    ax.set_ylim(low - missing + above, high + above)
 
 
 def _draw_paper(
@@ -249,6 +252,7 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
     )
     width = 0.8 / len(prompts)
     for backbone, ax in zip(backbones, grid[:, 0], strict=True):
+        tops = [0.0]
         for k, prompt in enumerate(prompts):
             color, _, _ = _style(prompt, prompts)
             values = {"backbone": backbone, "prompt": prompt}
@@ -261,6 +265,7 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
             ax.bar(xs, means, width * 0.92, color=color, alpha=0.75, hatch=hatch, edgecolor="white", linewidth=0,
                    label=title(prompt), zorder=2)  # fmt: skip
             spread = [(x, one) for x, one in there if one.sd is not None]
+            tops += [one.mean + one.sd + 1 for _, one in spread]
             ax.errorbar([x for x, _ in spread], [one.mean for _, one in spread], [one.sd for _, one in spread],
                         fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)  # fmt: skip
             for x, one in there:
@@ -270,7 +275,7 @@ def _bars(study: Study, paper: Paper) -> tuple[Figure, str]:
         ax.axvline(len(tasks) - 0.5, color="#AAAAAA", linewidth=0.8)
         ax.set_xticks(range(len(tasks) + 1), labels=[*map(title, tasks), "average"], fontsize=9)
         ax.grid(axis="x", visible=False)
-        ax.set(title=title(backbone), ylabel="score (%)", ylim=(0, 104), xlim=(-0.55, len(tasks) + 0.55))
+        ax.set(title=title(backbone), ylabel="score (%)", ylim=(0, max(HIGHEST, *tops)), xlim=(-0.55, len(tasks) + 0.55))
     _legend_of_bars(figure, grid[0][0])
     caption = "Table 1 as bars. Score on each task, 10 prompt tokens"
     return figure, f"{caption} ({', '.join(map(title, backbones))}): {SPREAD}; the line is the majority class."
