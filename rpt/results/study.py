@@ -111,7 +111,9 @@ class Study:
         for entry in self.entries.values():
             result = entry.result
             family = entry.config["backbone"].get("family", "t5")  # an encoder is given other rows of WSC
-            found[f"rows of {result['task']} for {family}"].add(result["data"]["fingerprint"])
+            data = entry.config["data"]
+            few = f", {data['shots']} of a class" if data.get("shots") else ""
+            found[f"rows of {result['task']} for {family}{few}"].add(result["data"]["fingerprint"])
             found[f"weights of {result['backbone']}"].add(result["backbone_fingerprint"])
             found[f"precision of {result['backbone']}"].add(result["precision"])
         return [

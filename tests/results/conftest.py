@@ -56,7 +56,7 @@ def write_record(results: Path, config: Config, **changes) -> Path:
         "status": "finished", "id": name, "task": config.task.name, "backbone": config.backbone.name,
         "prompt": config.trained, "protocol": config.protocol.name,
         "data": {"name": config.data.name, "miniature": config.data.name == "mini",
-                 "fingerprint": f"{config.task.name}-{config.data.name}-{config.backbone.family}", "train": 100,
+                 "fingerprint": f"{config.task.name}-{config.data.shots}-{config.backbone.family}", "train": 100,
                  "select": EXAMPLES, "report": EXAMPLES},
         "scores": scores, "majority": dict.fromkeys(scores, 48.0), "best": {"step": 200},
         "parameters": {"trained": prompt.length * width + 1000 * (prompt.name != "vanilla"),

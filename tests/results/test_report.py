@@ -79,6 +79,10 @@ def test_failed_runs_and_mixed_rows_are_problems(recorded):
     assert any("differ in the rows of rte" in line for line in problems)
 
 
+def test_fewer_shots_are_other_rows_on_purpose(study):
+    assert study("figure5", keep=lambda config: config.task.name == "wic").mixtures() == []
+
+
 def test_real_and_miniature_records_never_share_a_table(recorded):
     recorded("table6", "mini", keep=lambda c: c.seed == 0)
     folder = recorded("table6", "paper", keep=lambda c: c.seed == 0)
