@@ -316,8 +316,12 @@ def markdown(record: dict[str, Any]) -> str:
                 f"| {target['what']} | {of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f}) "
                 f"| {asked} | {'' if met is None else 'yes' if met else 'no'} |"
             )
-        split = ", ".join(f"{name} {share:.0%}" for name, share in result["contestants"]["ours"]["shares"].items())
-        lines += ["", f"Where a step of ours spends its time: {split}."]
+        split = {
+            key: ", ".join(f"{what} {share:.0%}" for what, share in result["contestants"][name]["shares"].items())
+            for key, name in (("single", "ours"), ("pack", "ours, pack of 8"))
+        }
+        most = statistics.median(result["contestants"]["ours"]["train"]) / floor["seconds"]
+        lines += ["", BOUND.format(**split, most=most)]
     return "\n".join(lines) + "\n"
 
 
@@ -329,6 +333,10 @@ trainer=paper's also holds the greedy generation for the first 250 training batc
 floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
 runs."""
+
+BOUND = """\
+Where a step spends its time, in processor or device time: alone {single}; in a pack of 8 {pack}. A pack computes what
+its runs compute alone, so at best it is as fast as the floor, which is {most:.2f} times as fast as a run alone."""
 
 
 def _shown(values: list[float], unit: str = "") -> str:
