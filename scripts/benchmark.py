@@ -48,12 +48,12 @@ from rpt.tasks import TASKS
 
 PACKS = (2, 4, 8, 16)
 BATCHES = 16  # of 8 rows; the largest pack trains them in one step
-PAPER_BATCHES = 2  # are enough where every row is padded to 512
-PROFILED = 2  # batches: the longest and another
+PAPER_BATCHES = 1  # is enough where every row is padded to 512
 PAPER_GENERATED = 250  # training batches of every epoch that the published code generates for, besides validation
 EVALUATED, PAPER_EVALUATED = 32, 16  # rows
 PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
+SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax")
 
 
@@ -75,9 +75,9 @@ class Setting:
 class Ours:
     """Our trainer: `together` runs at once, each on its own part of the batches."""
 
-    def __init__(self, setting: Setting, config: Config, together: int = 1):
-        self.config, self.batches = config, setting.batches
-        self.backbone, self.accelerator = setting.backbone(), accelerator_for(config)
+    def __init__(self, setting: Setting, config: Config, backbone: T5Backbone, together: int = 1):
+        self.config, self.batches, self.backbone = config, setting.batches, backbone
+        self.accelerator = accelerator_for(config)
         self.backbone.place(self.accelerator.device, precision_of(config))
         folder, data = Path(tempfile.mkdtemp()), read_data(config)
         self.runs = [prepare_run(config, data, self.backbone, Record(folder / str(i))) for i in range(together)]
@@ -166,18 +166,21 @@ def timed(call: Callable[[], Any]) -> float:
     return own if isinstance(own, float) else time.perf_counter() - began
 
 
-def profiled(contestant: Ours | Peft) -> dict[str, Any]:
-    """A few steps under the profiler: peak bytes, floating-point operations, and each kind of operator's share."""
+def profiled(contestant: Ours | Peft, with_shares: bool) -> dict[str, Any]:
+    """A step on the longest batch under the profiler: peak bytes and, as it takes long, only where asked for each kind
+    of operator's share of the time."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities, profile_memory=True) as seen:
-        contestant.train(PROFILED)
+        contestant.train(1)
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_allocated()
     else:
         held = np.cumsum([e.nbytes() for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"])
         peak = int(held.max(initial=0))
+    if not with_shares:
+        return {"peak_bytes": peak}
     times = {e.key: e.self_device_time_total or e.self_cpu_time_total for e in seen.key_averages()}
     total = sum(times.values())
     shares = {
@@ -199,25 +202,30 @@ def matmul_rate(backbone: T5Backbone, precision: str, rows: int = 4096) -> float
     config, dtype = backbone.model.config, {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     left = torch.randn(rows, config.d_model, device=backbone.device).to(dtype[precision])
     right = torch.randn(config.d_ff, config.d_model, device=backbone.device).to(dtype[precision])
-    seconds = [timed(lambda: torch.nn.functional.linear(left, right)) for _ in range(20)]
-    return 2 * rows * config.d_model * config.d_ff / statistics.median(seconds[5:])
+    seconds = [timed(lambda: torch.nn.functional.linear(left, right)) for _ in range(60)]
+    return 2 * rows * config.d_model * config.d_ff / statistics.median(seconds[10:])
 
 
 def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[str, Any]:
     """All contestants on one backbone and task."""
     config = setting.config
     data = read_data(config)
-    probe = prepare_run(config, data, setting.backbone(), Record(Path(tempfile.mkdtemp())))
+    backbone = setting.backbone()  # frozen, so all of ours can have it
+    probe = prepare_run(config, data, backbone, Record(Path(tempfile.mkdtemp())))
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
     full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     sample = np.linspace(0, len(full) - 1, BATCHES).astype(int)
     # The longest first, for the peak; the others in no order, as the runs of a pack meet.
     setting.batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
-    ready = {"ours": Ours(setting, config)}
-    ready |= {f"ours, pack of {k}": Ours(setting, config, k) for k in PACKS}
-    ready |= {PAPER: Ours(setting, setting.paper), PEFT: Peft(setting, config)}
-    found = {name: {"train": [], "evaluate": []} | profiled(one) for name, one in ready.items()}  # warms up, too
+    ready = {"ours": Ours(setting, config, backbone)}
+    ready |= {f"ours, pack of {k}": Ours(setting, config, backbone, k) for k in PACKS}
+    ready |= {PAPER: Ours(setting, setting.paper, setting.backbone()), PEFT: Peft(setting, config)}
+    found = {  # profiling warms up, too
+        name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
+    }
+    rates = []
     for _ in range(rounds):
+        rates.append(matmul_rate(backbone, precision))
         for name, contestant in ready.items():
             bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
             evaluated = PAPER_EVALUATED if name == PAPER else EVALUATED
@@ -239,7 +247,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
             steps * train + (validation + generated) / rate
             for train, rate in zip(of["train"], of["evaluate"], strict=True)
         ]
-    rate, operations = matmul_rate(ready["ours"].backbone, precision), flops(ready["ours"]) / BATCHES
+    rate, operations = statistics.median(rates), flops(ready["ours"]) / BATCHES
     return {
         "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
         "rows": "SuperGLUE" if config.data.name == "folder" else "miniature",
@@ -316,12 +324,13 @@ def markdown(record: dict[str, Any]) -> str:
                 f"| {target['what']} | {of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f}) "
                 f"| {asked} | {'' if met is None else 'yes' if met else 'no'} |"
             )
-        split = {
-            key: ", ".join(f"{what} {share:.0%}" for what, share in result["contestants"][name]["shares"].items())
-            for key, name in (("single", "ours"), ("pack", "ours, pack of 8"))
-        }
+        split = "; ".join(
+            f"{how} "
+            + ", ".join(f"{what} {share:.0%}" for what, share in result["contestants"][name]["shares"].items())
+            for name, how in SHOWN.items()
+        )
         most = statistics.median(result["contestants"]["ours"]["train"]) / floor["seconds"]
-        lines += ["", BOUND.format(**split, most=most)]
+        lines += ["", BOUND.format(split=split, most=most)]
     return "\n".join(lines) + "\n"
 
 
@@ -335,8 +344,9 @@ the same precision; norms, softmax, casts and the optimizer are beyond it. A pac
 runs."""
 
 BOUND = """\
-Where a step spends its time, in processor or device time: alone {single}; in a pack of 8 {pack}. A pack computes what
-its runs compute alone, so at best it is as fast as the floor, which is {most:.2f} times as fast as a run alone."""
+Where a step spends its time, in processor or device time: {split}.
+A pack computes what its runs compute alone, so at best it is as fast as the floor: {most:.2f} times as fast as one run
+alone."""
 
 
 def _shown(values: list[float], unit: str = "") -> str:
