@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -41,6 +42,7 @@ from rpt.data.tokens import encode_answers
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.room import max_tokens
+from rpt.engine.run import Run
 from rpt.engine.session import device_name, prepare_run, read_data
 from rpt.files import write_atomically
 from rpt.results.record import Record, environment
@@ -73,14 +75,15 @@ class Setting:
 
 
 class Ours:
-    """Our trainer: `together` runs at once, each on its own part of the batches."""
+    """Our trainer: `together` runs like the given one at once, each on its own part of the batches."""
 
-    def __init__(self, setting: Setting, config: Config, backbone: T5Backbone, together: int = 1):
-        self.config, self.batches, self.backbone = config, setting.batches, backbone
+    def __init__(self, run: Run, batches: list[np.ndarray], backbone: T5Backbone, together: int = 1):
+        config = run.config
+        self.config, self.batches, self.backbone = config, batches, backbone
         self.accelerator = accelerator_for(config)
         self.backbone.place(self.accelerator.device, precision_of(config))
-        folder, data = Path(tempfile.mkdtemp()), read_data(config)
-        self.runs = [prepare_run(config, data, self.backbone, Record(folder / str(i))) for i in range(together)]
+        given = run.weights, run.rows, run.select, run.report  # the same for all: making them takes longer than a turn
+        self.runs = [Run(config, run.record, deepcopy(run.soft_prompt), None, *given) for _ in range(together)]
         self.pack = Pack(self.backbone, self.accelerator, together, max_tokens(config, self.backbone, self.accelerator))
         self.pack.join(self.runs)
 
@@ -211,15 +214,17 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     config = setting.config
     data = read_data(config)
     backbone = setting.backbone()  # frozen, so all of ours can have it
-    probe = prepare_run(config, data, backbone, Record(Path(tempfile.mkdtemp())))
+    probe, paper = (
+        prepare_run(each, data, backbone, Record(Path(tempfile.mkdtemp()))) for each in (config, setting.paper)
+    )
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
     full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     sample = np.linspace(0, len(full) - 1, BATCHES).astype(int)
     # The longest first, for the peak; the others in no order, as the runs of a pack meet.
     setting.batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
-    ready = {"ours": Ours(setting, config, backbone)}
-    ready |= {f"ours, pack of {k}": Ours(setting, config, backbone, k) for k in PACKS}
-    ready |= {PAPER: Ours(setting, setting.paper, setting.backbone()), PEFT: Peft(setting, config)}
+    ready = {"ours": Ours(probe, setting.batches, backbone)}
+    ready |= {f"ours, pack of {k}": Ours(probe, setting.batches, backbone, k) for k in PACKS}
+    ready |= {PAPER: Ours(paper, setting.batches, setting.backbone()), PEFT: Peft(setting, config)}
     found = {  # profiling warms up, too
         name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
     }
