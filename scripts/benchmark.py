@@ -360,10 +360,16 @@ def _shown(values: list[float], unit: str = "") -> str:
 
 
 def figure(record: dict[str, Any]) -> Figure:
-    """Training rates of all contestants, a panel for each backbone and task."""
-    results = record["results"]
-    shown, axes = plt.subplots(1, len(results), figsize=(2.6 * len(results) + 1.6, 3.2), sharey=True, squeeze=False)
-    for panel, result in zip(axes[0], results, strict=True):
+    """Training rates of all contestants: a row of panels for each backbone, a panel for each task."""
+    backbones, tasks = (
+        list(dict.fromkeys(result[key] for result in record["results"])) for key in ("backbone", "task")
+    )
+    shown, axes = plt.subplots(
+        len(backbones), len(tasks), figsize=(2.7 * len(tasks) + 1.4, 2.5 * len(backbones) + 0.4), sharey=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for result in record["results"]:
+        panel = axes[backbones.index(result["backbone"])][tasks.index(result["task"])]
         rates = [spread([8 / s for s in of["train"]]) for of in result["contestants"].values()]
         medians = [of["median"] for of in rates]
         errors = [[of["median"] - of["low"] for of in rates], [of["high"] - of["median"] for of in rates]]
@@ -371,13 +377,11 @@ def figure(record: dict[str, Any]) -> Figure:
         panel.barh(list(result["contestants"]), medians, xerr=errors, color=colors, ecolor="#404040", capsize=2)
         panel.axvline(8 / result["floor"]["seconds"], color="#404040", linestyle="--", linewidth=1)
         panel.set_title(f"{result['backbone']}, {result['task']}", fontsize=9)
-        panel.set_xlabel("training, rows/s (log)", fontsize=8)
-        panel.set_xscale("log")
+        panel.set_xlabel("training (rows/s)", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-    axes[0][0].invert_yaxis()
+    axes[0][0].invert_yaxis()  # for all: they share it
     shown.suptitle(f"{record['device']}; dashed: arithmetic floor; bars: median, lines: quartiles", fontsize=9)
-    shown.tight_layout()
     return shown
 
 
