@@ -69,7 +69,7 @@ def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monk
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_real_kills(miniature, unbroken, tmp_path, number):
-    words = [*WORDS, "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=96"]
+    words = [*WORDS, "data.shots=8", "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
     expected = unbroken(*words)
     command = [sys.executable, "-m", "rpt.train", *miniature, *words]
     for attempt in range(2 if number == signal.SIGKILL else 1):
