@@ -142,6 +142,7 @@ def records(folder):
     return found
 
 
+@pytest.mark.slow
 def test_records(configure, tmp_path):
     """Scores, early stops included; more runs than places, and fewer."""
     words = ["task=cb", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
@@ -154,6 +155,7 @@ def test_records(configure, tmp_path):
     assert not list(tmp_path.rglob("checkpoint*")) and not list(tmp_path.rglob(".lock"))
 
 
+@pytest.mark.slow
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch):
     """Also one run more and in another composition than before."""
     words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]

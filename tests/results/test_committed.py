@@ -2,6 +2,8 @@
 
 import statistics
 
+import pytest
+
 from rpt.experiments import lay_out
 from rpt.results.report import build
 from rpt.results.study import Records, Study
@@ -32,6 +34,7 @@ def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
             assert statistics.fmean(gaps) <= statistics.stdev(gaps), f"{prompt} is ahead on {task}"
 
 
+@pytest.mark.slow
 def test_committed_tables_and_figures_are_what_the_committed_records_give():
     files, problems = build(ROOT / "results")
     assert files and not problems
