@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ PAPER_GENERATED = 250  # training batches of every epoch that the published code
 EVALUATED, PAPER_EVALUATED = 32, 16  # rows
 PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
-SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax")
+SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
 
 
 @dataclass
@@ -67,7 +67,6 @@ class Setting:
     paper: Config
     weights: str
     backbone: Callable[[], T5Backbone]
-    batches: list[np.ndarray] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -106,15 +105,14 @@ class Ours:
 class Peft:
     """peft's prompt tuning under transformers' Seq2SeqTrainer: rows padded to the longest of their batch."""
 
-    def __init__(self, setting: Setting, config: Config):
+    def __init__(self, run: Run, batches: list[np.ndarray], backbone: T5Backbone):
         from peft import PromptTuningConfig, TaskType, get_peft_model
 
-        backbone, data, precision = setting.backbone(), read_data(config), precision_of(config)
+        config, precision = run.config, precision_of(run.config)
         task, length = TASKS[config.task.name], config.prompt.length
-        run = prepare_run(config, data, backbone, Record(Path(tempfile.mkdtemp())))
         prompt = PromptTuningConfig(task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=length)
         model = get_peft_model(backbone.model, prompt)
-        rows = [i for batch in setting.batches for i in batch]
+        rows = [i for batch in batches for i in batch]
         words = task.verbalizers(config.protocol.name)
         longest = task.max_answer_tokens or max(map(len, encode_answers(list(words), backbone.tokenizer)))
         self.trained = [{"input_ids": run.rows[i].sequences[0], "labels": run.rows[i].target} for i in rows]
@@ -222,10 +220,10 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     sample = np.linspace(0, len(full) - 1, BATCHES).astype(int)
     # The longest first, for the peak; the others in no order, as the runs of a pack meet.
-    setting.batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
-    ready = {"ours": Ours(probe, setting.batches, backbone)}
-    ready |= {f"ours, pack of {k}": Ours(probe, setting.batches, backbone, k) for k in PACKS}
-    ready |= {PAPER: Ours(paper, setting.batches, setting.backbone()), PEFT: Peft(setting, config)}
+    batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
+    ready = {"ours": Ours(probe, batches, backbone)}
+    ready |= {f"ours, pack of {k}": Ours(probe, batches, backbone, k) for k in PACKS}
+    ready |= {PAPER: Ours(paper, batches, setting.backbone()), PEFT: Peft(probe, batches, setting.backbone())}
     found = {
         name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
     }
@@ -235,8 +233,8 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
         for name, contestant in ready.items():
             bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
             evaluated = PAPER_EVALUATED if name == PAPER else EVALUATED
-            batches = PAPER_BATCHES if name == PAPER else BATCHES
-            seconds = timed(lambda c=contestant, n=batches: c.train(n)) / batches
+            trained = PAPER_BATCHES if name == PAPER else BATCHES
+            seconds = timed(lambda c=contestant, n=trained: c.train(n)) / trained
             rate = None
             if not name.startswith("ours, pack"):  # each run is evaluated by itself, as alone
                 rate = evaluated / timed(lambda c=contestant, n=evaluated: c.evaluate(n))

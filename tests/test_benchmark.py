@@ -1,6 +1,5 @@
 """The benchmark: its floor counts what is computed, and its record holds what its table says."""
 
-import importlib.util
 import json
 import sys
 
@@ -8,17 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.conftest import ROOT, tiny_t5
-
-
-@pytest.fixture
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "scripts" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["benchmark"]
+from scripts import benchmark
+from tests.conftest import tiny_t5
 
 
 def test_the_floor_is_forward_and_backward_of_activations():
@@ -38,7 +28,7 @@ def test_the_floor_is_forward_and_backward_of_activations():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
-def test_it_writes_its_record(benchmark, tmp_path, monkeypatch):
+def test_it_writes_its_record(tmp_path, monkeypatch):
     for name, value in {"PACKS": (8,), "BATCHES": 8, "PAPER_BATCHES": 1, "EVALUATED": 4, "PAPER_EVALUATED": 2}.items():
         monkeypatch.setattr(benchmark, name, value)
     words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
