@@ -43,7 +43,8 @@ def unbroken(configure, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(("prompt", "at"), [("residual", 1), ("residual", 5), ("lstm", 4)])
+@pytest.mark.parametrize("prompt", ["residual", pytest.param("lstm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at", [1, 4, 5])
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt, at):
     """Also with the LSTM's own dropout and the backbone's."""
     words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
