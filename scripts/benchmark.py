@@ -172,7 +172,6 @@ def profiled(contestant: Ours | Peft, with_shares: bool) -> dict[str, Any]:
     of operator's share of the time."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    contestant.train(1)  # the first step of a process is not like the others
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with profile(activities=activities, profile_memory=True) as seen:
         contestant.train(1)
@@ -224,6 +223,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     ready = {"ours": Ours(probe, batches, backbone)}
     ready |= {f"ours, pack of {k}": Ours(probe, batches, backbone, k) for k in PACKS}
     ready |= {PAPER: Ours(paper, batches, setting.backbone()), PEFT: Peft(probe, batches, setting.backbone())}
+    operations = flops(ready["ours"]) / BATCHES  # before the profiles: a process's first steps are not like the others
     found = {
         name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
     }
@@ -251,7 +251,7 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
             steps * train + (validation + generated) / rate
             for train, rate in zip(of["train"], of["evaluate"], strict=True)
         ]
-    rate, operations = statistics.median(rates), flops(ready["ours"]) / BATCHES
+    rate = statistics.median(rates)
     return {
         "backbone": config.backbone.name, "weights": setting.weights, "task": config.task.name,
         "rows": "SuperGLUE" if config.data.name == "folder" else "miniature",
