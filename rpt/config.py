@@ -116,6 +116,7 @@ class TrainerConfig:
 class PackConfig:
     max_runs: int = 16  # trained together by hydra/launcher=packed
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
+    processes: int | None = None  # share the sweep; null is one, without a GPU one for each core
 
 
 @dataclass
@@ -180,6 +181,7 @@ def register() -> None:
     for name, cls in REPARAMETERIZATIONS.items():
         options = [(option, typ, default) for option, (typ, default) in reparameterization_options(cls).items()]
         node = dataclasses.make_dataclass(f"{cls.__name__}PromptConfig", options, bases=(PromptConfig,))
+        node.__module__, globals()[node.__name__] = __name__, node  # can be sent to another process by its name
         store.store(group="prompt", name=f"schema_{name}", node=node)
 
 
@@ -267,7 +269,7 @@ CHOICES = {
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
-    "pack.max_runs", "pack.max_tokens", "method.adapter",
+    "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter",
 )  # fmt: skip
 MIN_TEXT_TOKENS = 32  # room that a prompt has to leave for the text
 

@@ -3,9 +3,9 @@
     python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [other overrides]
 
 Prints how many runs each of the paper's tables and figures still needs, and an estimate of their time and memory on
-this machine, one run after another or in packs. The estimate stands on the records made on this machine and, for a
-kind of run without one, on a few measured steps. Without a name all experiments are planned; a run that several of
-them share is counted in each, and once in the total.
+this machine, one run after another or in packs (with as many processes as would train them). The estimate stands on the
+records made on this machine and, for a kind of run without one, on a few measured steps. Without a name all experiments
+are planned; a run that several of them share is counted in each, and once in the total.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from rpt import experiments
@@ -41,6 +42,7 @@ from rpt.config import (
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
+from rpt.engine.processes import processes
 from rpt.engine.room import max_tokens
 from rpt.engine.run import planned_steps
 from rpt.engine.session import device_name, open_session, peak_memory, read_data
@@ -199,7 +201,11 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         check(config)
     if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
         offline_unless_reachable()
-    together = max((config.pack.max_runs for config in needed.values()), default=1) if packed else 1
+    together, at_once = 1, 1
+    if packed and needed:
+        together = max(config.pack.max_runs for config in needed.values())
+        at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
+        torch.set_num_threads(max(1, torch.get_num_threads() // at_once))  # as each of the processes has
     planner, costs = Planner(records, together), {}
     kinds = planner.unknown(list(needed.values()))
     for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
@@ -211,8 +217,8 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         every = {_identity(config) for grid in grids for config in grid.jobs.values()}
         rows.append(("in total", len(every), list(needed)))
     for name, n_runs, keys in rows:
-        time_ = _clock(sum(costs[key][0] for key in keys))
-        memory = f"{max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
+        time_ = _clock(sum(costs[key][0] for key in keys) / at_once)
+        memory = f"{at_once * max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
         lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
     launched = ["hydra/launcher=packed"] * packed
     todo = [command for grid in grids if missing[grid.name] for command in grid.commands]

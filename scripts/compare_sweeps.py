@@ -1,88 +1,97 @@
-"""The same runs trained alone and in packs: how long they took, and how far their scores are apart.
+"""The same sweep trained alone and in packs: how long each took, and how far their scores are apart.
 
-    python -m rpt.train -m +experiment=figure4 scale=mini seed=0 results=outputs/alone
-    python -m rpt.train -m +experiment=figure4 scale=mini seed=0 hydra/launcher=packed results=outputs/packed
-    python scripts/compare_sweeps.py outputs/alone outputs/packed results/benchmark/figure4-packed
+    python scripts/compare_sweeps.py results/benchmark/figure4-packed +experiment=figure4 scale=mini
 
-Writes the last as .json and .md. A run's seconds are its steps and evaluations; in a pack, its share of the common
-steps. Start-up and tokenisation, which a sweep does once either way, are not in them. Both sweeps should have had the
-machine for themselves.
+Trains the sweep twice, run after run and with hydra/launcher=packed, and writes the comparison as .json and .md. The
+seconds are those of the whole commands, from start to end, so the machine should have nothing else to do.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from rpt.files import write_atomically
+from rpt.results.record import environment
 from rpt.results.study import Records
 
+WAYS = {"alone": [], "packed": ["hydra/launcher=packed"]}
 
-def compare(alone: Path, packed: Path) -> dict[str, Any]:
-    """Every run that both folders have.
+
+def train(words: list[str]) -> float:
+    """Seconds that the sweep took.
 
     Raises:
-        SystemExit: they have none in common, or other devices or precision.
+        SystemExit: it failed.
     """
-    ours, theirs = ({entry.result["id"]: entry.result for entry in Records(folder)} for folder in (alone, packed))
-    both = sorted(ours.keys() & theirs.keys())
-    if not both:
-        raise SystemExit(f"{alone} and {packed} have no finished run in common; train the same sweep into both.")
-    conditions = {(result["device"], result["precision"]) for of in (ours, theirs) for result in map(of.get, both)}
-    if len(conditions) > 1:
-        raise SystemExit(f"The runs were trained under several conditions: {conditions}; train them anew under one.")
-    ((device, precision),) = conditions
+    command = [sys.executable, "-m", "rpt.train", "-m", *words]
+    print(shlex.join(["python", *command[1:]]), flush=True)
+    began = time.perf_counter()
+    done = subprocess.run(command)
+    if done.returncode:
+        raise SystemExit(f"The sweep ended with code {done.returncode}; there is nothing to compare.")
+    return time.perf_counter() - began
+
+
+def compare(sweep: list[str]) -> dict[str, Any]:
+    """Train the sweep in both ways and put every run's two records side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, results = {}, {}
+        for way, launcher in WAYS.items():
+            seconds[way] = train([*sweep, *launcher, f"results={folder}/{way}"])
+            results[way] = {entry.result["id"]: entry.result for entry in Records(Path(folder, way))}
+    alone, packed = results["alone"], results["packed"]
     runs = [
         {
-            "task": ours[run]["task"], "prompt": ours[run]["prompt"], "id": run,
-            "seconds": {"alone": ours[run]["seconds"], "packed": theirs[run]["seconds"]},
-            "score": {"alone": ours[run]["scores"]["score"], "packed": theirs[run]["scores"]["score"]},
-            "together": theirs[run]["trained_together"],
+            "task": result["task"], "prompt": result["prompt"], "id": run,
+            "score": {way: of[run]["scores"]["score"] for way, of in results.items()},
+            "together": packed[run]["trained_together"],
         }
-        for run in both
+        for run, result in sorted(alone.items(), key=lambda item: (item[1]["task"], item[1]["prompt"], item[0]))
     ]  # fmt: skip
+    of = {way: next(iter(found.values())) for way, found in results.items()}
     return {
-        "device": device,
-        "precision": precision,
-        "runs": sorted(runs, key=lambda run: (run["task"], run["prompt"])),
-    }
+        "sweep": shlex.join(sweep), "device": {way: result["device"] for way, result in of.items()},
+        "precision": of["alone"]["precision"], "seconds": seconds, "runs": runs, **environment(),
+    }  # fmt: skip
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """A row for each task, with the time and the scores of its runs."""
+    """The times in a sentence, and a row for each task with the scores of its runs."""
+    seconds, device = record["seconds"], record["device"]
     lines = [
-        f"# Alone and in packs, on {record['device']}, {record['precision']}",
+        f"# `{record['sweep']}`, alone and in packs",
         "",
-        "| task | runs | together | alone | packed | packed / alone | mean score alone | packed | equal scores |",
-        "|--|--:|--:|--:|--:|--:|--:|--:|--:|",
+        f"Run after run ({device['alone']}) {seconds['alone']:,.0f} s; with `hydra/launcher=packed` (a process: "
+        f"{device['packed']}) {seconds['packed']:,.0f} s, {seconds['packed'] / seconds['alone']:.0%} of it. "
+        f"{record['precision']}; whole commands, from start to end.",
+        "",
+        "| task | runs | together | mean score alone | packed | equal scores |",
+        "|--|--:|--:|--:|--:|--:|",
     ]
-    tasks = dict.fromkeys(run["task"] for run in record["runs"])
-    for name in [*tasks, "all"]:
+    for name in [*dict.fromkeys(run["task"] for run in record["runs"]), "all"]:
         runs = [run for run in record["runs"] if name in (run["task"], "all")]
-        seconds, scores = (
-            {k: [run[of][k] for run in runs] for k in ("alone", "packed")} for of in ("seconds", "score")
-        )
-        took = {k: sum(values) for k, values in seconds.items()}
-        means = {k: statistics.fmean(values) for k, values in scores.items()}
+        scores = {way: [run["score"][way] for run in runs] for way in WAYS}
         equal = sum(abs(a - b) < 1e-6 for a, b in zip(*scores.values(), strict=True))
-        lines.append(
-            f"| {name} | {len(runs)} | {max(run['together'] for run in runs)} | {took['alone']:,.0f} s "
-            f"| {took['packed']:,.0f} s | {took['packed'] / took['alone']:.2f} | {means['alone']:.1f} "
-            f"| {means['packed']:.1f} | {equal} |"
-        )
+        means = " | ".join(f"{statistics.fmean(values):.1f}" for values in scores.values())
+        lines.append(f"| {name} | {len(runs)} | {max(run['together'] for run in runs)} | {means} | {equal} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("alone", type=Path, help="a folder of results")
-    parser.add_argument("packed", type=Path, help="another, with the same runs")
     parser.add_argument("out", type=Path, help="where to write, without the ending")
+    parser.add_argument("sweep", nargs="+", help="its words, as for python -m rpt.train -m")
     chosen = parser.parse_args()
-    record = compare(chosen.alone, chosen.packed)
+    record = compare(chosen.sweep)
     write_atomically(chosen.out.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
     write_atomically(chosen.out.with_suffix(".md"), markdown(record).encode())
     print(markdown(record))

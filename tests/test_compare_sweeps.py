@@ -1,7 +1,8 @@
-"""Two sweeps of the same runs side by side: what each took, and whether their scores agree."""
+"""A sweep trained alone and in packs: what each took, and whether their scores agree."""
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,32 +10,26 @@ from scripts import compare_sweeps
 from tests.results.conftest import grid, write_record
 
 
-def sweep(folder, seconds, **changes):
-    for config in grid("figure6").jobs.values():
-        if config.seed == 0 and config.task.name in ("cb", "wic"):
-            write_record(folder, config, seconds=seconds, trained_together=6, **changes)
-
-
 def test_it_writes_times_and_scores_by_task(tmp_path, monkeypatch, capsys):
-    sweep(tmp_path / "alone", 10.0)
-    sweep(tmp_path / "packed", 4.0)
-    monkeypatch.setattr(
-        sys, "argv", ["compare_sweeps.py", *(str(tmp_path / each) for each in ("alone", "packed", "out"))]
-    )
+    def train(words):
+        packed, folder = "hydra/launcher=packed" in words, words[-1].removeprefix("results=")
+        assert words[0] == "+experiment=figure6"
+        for config in grid("figure6").jobs.values():
+            if config.seed == 0 and config.task.name in ("cb", "wic"):
+                write_record(Path(folder), config, trained_together=6 if packed else 1)
+        return 40.0 if packed else 100.0
+
+    monkeypatch.setattr(compare_sweeps, "train", train)
+    monkeypatch.setattr(sys, "argv", ["compare_sweeps.py", str(tmp_path / "out"), "+experiment=figure6"])
     compare_sweeps.main()
-    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
-    assert len(runs) == 12 and all(run["seconds"] == {"alone": 10.0, "packed": 4.0} for run in runs)
-    assert all(run["score"]["alone"] == run["score"]["packed"] for run in runs)
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["seconds"] == {"alone": 100.0, "packed": 40.0} and len(record["runs"]) == 12
+    assert all(run["score"]["alone"] == run["score"]["packed"] for run in record["runs"])
     shown = (tmp_path / "out.md").read_text()
-    assert (
-        "| cb | 6 | 6 | 60 s | 24 s | 0.40 |" in shown and "| all | 12 |" in shown and shown in capsys.readouterr().out
-    )
+    assert "100 s" in shown and "40 s, 40% of it" in shown and "| cb | 6 | 6 |" in shown and "| all | 12 |" in shown
+    assert shown in capsys.readouterr().out
 
 
-def test_sweeps_that_cannot_be_compared_are_refused(tmp_path):
-    sweep(tmp_path / "alone", 10.0)
-    with pytest.raises(SystemExit, match="no finished run in common"):
-        compare_sweeps.compare(tmp_path / "alone", tmp_path / "nowhere")
-    sweep(tmp_path / "elsewhere", 4.0, device="CPU, 8 threads")
-    with pytest.raises(SystemExit, match="several conditions"):
-        compare_sweeps.compare(tmp_path / "alone", tmp_path / "elsewhere")
+def test_a_sweep_that_fails_is_not_compared(tmp_path):
+    with pytest.raises(SystemExit, match="ended with code"):
+        compare_sweeps.train(["task=nothing", f"results={tmp_path}"])

@@ -127,3 +127,29 @@ def test_launchers(start, tmp_path, launcher):
     assert sweep.returncode == 0, said
     assert {told["status"] for told, _ in outcomes(tmp_path / "out").values()} == {"finished"}
     assert len(outcomes(tmp_path / "out")) == 2
+
+
+@pytest.mark.slow
+def test_a_packed_sweep_in_two_processes(start, tmp_path):
+    """Killed, its children end with it; asked to end, it saves its runs; in the end it has what one process has."""
+    axes = ["lr=0.01,0.1,0.3", "seed=0", "trainer.epochs=9"]
+    one = start("one", *axes, "hydra/launcher=packed")
+    for ending in (signal.SIGKILL, signal.SIGTERM):
+        sweep = start("two", *axes, "hydra/launcher=packed", "pack.processes=2")
+        seen = {path.stat().st_mtime_ns for path in tmp_path.glob("two/**/checkpoint.safetensors")}
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:  # until each of its processes has written a checkpoint
+            now = {path.stat().st_mtime_ns for path in tmp_path.glob("two/**/checkpoint.safetensors")}
+            if len(now - seen) >= 2:
+                break
+            time.sleep(0.01)
+        sweep.send_signal(ending)
+        said, _ = sweep.communicate(timeout=60)  # its output is closed when the last of its processes has ended
+        assert sweep.returncode == (-ending if ending == signal.SIGKILL else 128 + ending), said
+        assert ("every run is saved" in said) == (ending == signal.SIGTERM)
+    sweep = start("two", *axes, "hydra/launcher=packed", "pack.processes=2")
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode == 0 and said.count("goes on from step") == 3, said
+    assert one.communicate(timeout=240) and len(outcomes(tmp_path / "one")) == 3
+    assert outcomes(tmp_path / "two") == outcomes(tmp_path / "one")
+    assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))

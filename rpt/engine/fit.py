@@ -8,11 +8,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +29,7 @@ from rpt.engine.checkpoint import save_checkpoint
 from rpt.engine.evaluate import evaluate
 from rpt.engine.room import pass_tokens
 from rpt.engine.run import Run
+from rpt.engine.signals import Interrupted, caught_signals
 from rpt.engine.stack import Stack, shape_of
 
 log = logging.getLogger(__name__)
@@ -39,10 +38,6 @@ READ_EVERY = 10  # steps between readings of the losses: each one makes the proc
 
 class NonFiniteLoss(RuntimeError):
     """A run's loss is infinite or not a number."""
-
-
-class Interrupted(SystemExit):
-    """The process was asked to end; every run of the pack was saved first."""
 
 
 class Leaves(NamedTuple):
@@ -92,7 +87,10 @@ class Pack:
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
         """
-        with _caught_signals() as caught, tqdm(unit="step", disable=None, smoothing=0.05, total=0) as bar:
+        with (
+            caught_signals(_at_once_if_asked_twice) as caught,
+            tqdm(unit="step", disable=None, smoothing=0.05, total=0) as bar,
+        ):
             while True:
                 yield from self._filled_up(waiting, bar)
                 if not self.active:
@@ -331,23 +329,6 @@ class Pack:
         save_checkpoint(run)
 
 
-@contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT instead of dying of them; the loop looks after each step."""
-    caught: list[int] = []
-
-    def handler(number: int, _) -> None:
-        if caught:  # asked twice: at once, the last checkpoint stays
-            os._exit(128 + number)
-        caught.append(number)
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    try:
-        before = {number: signal.signal(number, handler) for number in numbers}
-    except ValueError:  # not the main thread (a launcher's): signals are not ours to catch
-        before = {}
-    try:
-        yield caught
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+def _at_once_if_asked_twice(caught: list[int]) -> None:
+    if len(caught) > 1:
+        os._exit(128 + caught[-1])  # the last checkpoint stays

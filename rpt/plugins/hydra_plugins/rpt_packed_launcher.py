@@ -6,6 +6,7 @@ Hydra finds it by the name of its folder, which rpt.train puts on the path.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 
 from hydra.core.config_store import ConfigStore
@@ -18,13 +19,13 @@ from rpt.config import typed
 
 
 class PackedLauncher(Launcher):
-    """Instead of calling the task once per job, hands all jobs' configurations to `train_all`."""
+    """Instead of calling the task once per job, hands all jobs' configurations to `train_apart`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from rpt.engine.sweep import train_all  # the slow libraries, when there is something to train
+        from rpt.engine.processes import processes, train_apart  # the slow libraries, when there is something to train
 
         setup_globals()
         jobs = []
@@ -36,9 +37,12 @@ class PackedLauncher(Launcher):
             with read_write(task_cfg), open_dict(task_cfg):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
-        configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
+        logged = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
+        logged()
         configs = [typed(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
-        for job, outcome in zip(jobs, train_all(configs, max(config.pack.max_runs for config in configs)), strict=True):
+        max_runs = max(config.pack.max_runs for config in configs)
+        n_processes = processes(configs[0].pack.processes, len(configs))
+        for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, logged), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

@@ -1,0 +1,32 @@
+"""SIGTERM and SIGINT end a training run in good order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Interrupted(SystemExit):
+    """The process was asked to end; every run of the sweep that was under way was saved first."""
+
+
+@contextmanager
+def caught_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
+    """Collect SIGTERM and SIGINT instead of dying of them; `react` is called with all so far each time one comes."""
+    caught: list[int] = []
+
+    def handler(number: int, _) -> None:
+        caught.append(number)
+        react(caught)
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    try:
+        before = {number: signal.signal(number, handler) for number in numbers}
+    except ValueError:  # not the main thread (a launcher's): signals are not ours to catch
+        before = {}
+    try:
+        yield caught
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
