@@ -87,6 +87,11 @@ class Backbone(ABC):
     def device(self) -> torch.device:
         return self.model.device
 
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing in it is trained, nor drops out."""
+        return not self.trained and not self.dropout
+
     def place(self, device: torch.device, precision: str) -> None:
         """Move to the device, and round the frozen weights of the linear layers to where autocast would at every step.
 
@@ -103,8 +108,7 @@ class Backbone(ABC):
                         parameter.data = parameter.data.to(DTYPES[precision])
         if device.type == "cpu":
             # torch's fused attention is slower than the plain one there in half precision, backward fourfold.
-            frozen = not self.trained and not self.dropout
-            self.model.set_attn_implementation(attention.NAME if frozen else "eager")
+            self.model.set_attn_implementation(attention.NAME if self.frozen else "eager")
 
     def train(self, mode: bool = True) -> None:
         """Dropout on only where it was asked for."""

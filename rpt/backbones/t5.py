@@ -18,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
+from rpt.backbones.cross_attention import absorb
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources
@@ -48,8 +49,11 @@ class T5Backbone(Backbone):
 
     def place(self, device: torch.device, precision: str) -> None:
         """As any backbone, and with frozen norms rounded too: T5's give their weight's precision, so that the products
-        behind them need no casts. The states between the layers stay float32."""
+        behind them need no casts. The states between the layers stay float32. A frozen decoder reads the encoder's
+        states without projecting them."""
         super().place(device, precision)
+        if self.frozen:
+            absorb(self.model)
         for module in self.model.modules():
             if isinstance(module, T5LayerNorm) and precision != "fp32" and not module.weight.requires_grad:
                 module.weight.data = module.weight.data.to(DTYPES[precision])
