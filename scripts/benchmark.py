@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Setting:
     config: Config
     paper: Config
     weights: str
-    backbone: Callable[[], T5Backbone]
+    backbone: Callable[..., T5Backbone]  # dropout=True: its layers drop out
 
     @property
     def name(self) -> str:
@@ -222,7 +223,10 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
     batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
     ready = {"ours": Ours(probe, batches, backbone)}
     ready |= {f"ours, pack of {k}": Ours(probe, batches, backbone, k) for k in PACKS}
-    ready |= {PAPER: Ours(paper, batches, setting.backbone()), PEFT: Peft(probe, batches, setting.backbone())}
+    ready |= {
+        PAPER: Ours(paper, batches, setting.backbone(setting.paper.trainer.dropout)),
+        PEFT: Peft(probe, batches, setting.backbone()),
+    }
     operations = flops(ready["ours"]) / BATCHES  # before the profiles: a process's first steps are not like the others
     found = {
         name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
@@ -399,15 +403,15 @@ def setting_of(backbone: str, task: str, rows: Path, t5: str | None, precision: 
     config = composed(*words, f"trainer.precision={precision}")
     paper = composed(*words, "trainer=paper")
     if backbone == "nano" or t5 is None:
-        return Setting(config, paper, "pretrained", lambda: load_backbone(config.backbone))
+        return Setting(config, paper, "pretrained", partial(load_backbone, config.backbone))
     if Path(t5, "model.safetensors").is_file():
         config.backbone.path = paper.backbone.path = t5
-        return Setting(config, paper, "pretrained", lambda: load_backbone(config.backbone))
+        return Setting(config, paper, "pretrained", partial(load_backbone, config.backbone))
 
-    def random_weights() -> T5Backbone:
+    def random_weights(dropout: bool = False) -> T5Backbone:
         torch.manual_seed(0)
         model = T5ForConditionalGeneration(T5Config.from_pretrained(t5))
-        return T5Backbone(model, AutoTokenizer.from_pretrained(t5), "random weights")
+        return T5Backbone(model, AutoTokenizer.from_pretrained(t5), "random weights", dropout)
 
     return Setting(config, paper, "random weights", random_weights)
 
