@@ -106,16 +106,30 @@ def _grid(name: str, scale: str, overrides: tuple[str, ...]) -> Experiment:
 
 
 def _job(point: dict[str, str], scale: str) -> Config:
-    """An experiment holds nothing but its axes, and a group's choice fills its own node alone: so each choice is
-    composed once, and not once for every run."""
-    config = OmegaConf.create(_composed(scale))  # a copy
-    for group in point.keys() & set(GROUPS):
-        config[group] = _composed(scale, f"{group}={point[group]}")[group]
-    for key in point.keys() - set(GROUPS):
-        OmegaConf.update(config, key, yaml.safe_load(point[key]))
+    """Nothing else depends on a run's task and seed, in which most runs of a grid differ: so the rest of it, and they,
+    are made once, and not once for every run."""
+    own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
+    rest = tuple(setting for setting in point.items() if setting not in own)
+    of_run = _made(scale, own)
+    return dataclasses.replace(_made(scale, rest), task=of_run.task, seed=of_run.seed)
+
+
+@cache
+def _made(scale: str, settings: tuple[tuple[str, str], ...]) -> Config:
+    """An experiment holds nothing but its axes, and a group's choice fills its own node alone."""
+    config, given = OmegaConf.create(_base(scale)), dict(settings)  # a copy
+    for group in given.keys() & set(GROUPS):
+        config[group] = _choice(group, given[group])
+    for key in given.keys() - set(GROUPS):
+        OmegaConf.update(config, key, yaml.safe_load(given[key]))
     return typed(config)
 
 
 @cache
-def _composed(scale: str, *words: str) -> DictConfig:
-    return compose("train", [f"+scale={scale}", *words])
+def _base(scale: str) -> DictConfig:
+    return compose("train", [f"+scale={scale}"])
+
+
+@cache
+def _choice(group: str, name: str) -> DictConfig:
+    return compose(None, [f"+{group}={name}"])[group]
