@@ -1,5 +1,6 @@
 """Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
 
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from rpt.config import UsageError, check, config_folder, prompt_options, run_id, typed
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
+from rpt.train import main
 
 FOLDER = Path(config_folder())
 GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
@@ -86,6 +88,19 @@ def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
         ("prompt.bottelneck=5", "no key prompt.bottelneck; did you mean prompt.bottleneck?"),
         ("task=boolqq", "There is no task=boolqq; choose one of: boolq, cb, copa"),
         ("lr=fast", "lr=fast: Value 'fast' of type 'str' could not be converted to Float"),
+    ],
+)
+def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
+    monkeypatch.setattr(sys, "argv", ["train", "backbone=nano", "data=mini", "tracking=none", word])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert_one_message(capsys.readouterr().err, message)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
         ("prompt.length=9999", "prompt.length=9999 is longer"),
         ("data.dir=/nowhere", "data.dir=/nowhere does not exist"),
         ("prompt.layers=3", "layers=3"),
@@ -94,8 +109,12 @@ def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
 def test_mistakes_on_the_command_line_end_in_one_message(command, word, message):
     done = command("backbone=nano", "data=mini" if "data" not in word else "data=hub", "tracking=none", word)
     assert done.returncode == 2, done
-    assert message in done.stderr and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("rpt: ")
+    assert_one_message(done.stderr, message)
+
+
+def assert_one_message(errors, message):
+    assert message in errors and "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("rpt: ")
 
 
 def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(command):

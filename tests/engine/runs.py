@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from rpt.backbones import Encoded
 from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.session import prepare_run, read_data
 from rpt.results.record import Record
@@ -11,8 +12,11 @@ from rpt.results.record import Record
 SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]
 
 
-def prepared(config, backbone, folder):
-    return prepare_run(config, read_data(config), backbone, Record(Path(folder)))
+def prepared(config, backbone, folder, evaluated=None):
+    """evaluated: on its first so many rows alone, for a test that scores have nothing to do with."""
+    run = prepare_run(config, read_data(config), backbone, Record(Path(folder)))
+    run.select = Encoded(run.select.examples[:evaluated], run.select.rows[:evaluated])
+    return run
 
 
 def fitted(backbone, *runs):

@@ -15,7 +15,7 @@ from tests.engine.runs import SHORT, assert_gradients_close, first_gradients, fi
 @pytest.mark.parametrize("prompt", ["vanilla", "mlp", "lstm", "residual"])
 def test_only_the_prompt_is_trained(configure, nano, tmp_path, prompt):
     frozen = {name: weight.clone() for name, weight in nano.model.state_dict().items()}
-    run = prepared(configure("task=cb", f"prompt={prompt}", *SHORT), nano, tmp_path)
+    run = prepared(configure("task=cb", f"prompt={prompt}", *SHORT), nano, tmp_path, evaluated=8)
     before = {name: p.detach().clone() for name, p in run.soft_prompt.named_parameters()}
     fitted(nano, run)
     moved = {name for name, p in run.soft_prompt.named_parameters() if not torch.equal(p, before[name])}
@@ -27,7 +27,7 @@ def test_only_the_prompt_is_trained(configure, nano, tmp_path, prompt):
 
 @pytest.mark.parametrize("prompt", ["mlp", "lstm", "residual"])
 def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
-    run = prepared(configure("task=rte", f"prompt={prompt}", "lr=0.05", *SHORT), nano, tmp_path)
+    run = prepared(configure("task=rte", f"prompt={prompt}", "lr=0.05", *SHORT), nano, tmp_path, evaluated=8)
     fitted(nano, run)
     with torch.no_grad():
         unfolded = run.soft_prompt.eval()()
@@ -65,7 +65,8 @@ def test_without_prompt_the_backbone_is_only_evaluated(configure, tmp_path):
 
 
 def test_early_stopping(configure, nano, tmp_path):
-    run = prepared(configure("task=cb", "lr=1e-9", "data.shots=8", "trainer.patience=2"), nano, tmp_path)
+    config = configure("task=cb", "lr=1e-9", "data.shots=8", "trainer.patience=2")
+    run = prepared(config, nano, tmp_path, evaluated=8)
     fitted(nano, run)
     assert run.progress.step == 3 * run.steps_per_epoch and "no better score in 2" in run.progress.stopped
 
@@ -74,9 +75,9 @@ def test_early_stopping(configure, nano, tmp_path):
 @pytest.mark.parametrize("protocol", ["paper", "superglue"])
 def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol):
     words = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=8"]
-    run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path)
-    some = run.select = Encoded(run.report.examples[:120], run.report.rows[:120])
+    run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path, evaluated=8)
     fitted(nano, run)
+    some = Encoded(run.report.examples[:120], run.report.rows[:120])
     accelerator = accelerator_for(run.config)
     results = []
     for decode in ("argmax", "generate"):
@@ -88,7 +89,7 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
 
 def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answer(configure, nano, tmp_path):
     config = configure("task=cb", "trainer=paper", "data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=128")
-    run = prepared(config, nano, tmp_path)
+    run = prepared(config, nano, tmp_path, evaluated=8)
     fitted(nano, run)
     assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
     accelerator, prompt = accelerator_for(config), run.soft_prompt.fold()

@@ -18,7 +18,8 @@ ENCODER = ["backbone=nano_bert", "trainer.eval_batch_size=256"]
 @pytest.mark.parametrize("prompt", ["vanilla", "mlp", "lstm", "residual"])
 def test_prompt_and_head_are_trained_and_nothing_else(configure, nano_bert, tmp_path, prompt):
     frozen = {name: weight.clone() for name, weight in nano_bert.model.state_dict().items()}
-    run = prepared(configure("task=cb", *ENCODER, f"prompt={prompt}", *SHORT), nano_bert, tmp_path)
+    config = configure("task=cb", *ENCODER, f"prompt={prompt}", *SHORT)
+    run = prepared(config, nano_bert, tmp_path, evaluated=8)
     before = {name: p.detach().clone() for name, p in run.parameters.items()}
     assert {"head.weight", "head.bias", "table"} <= set(before)
     fitted(nano_bert, run)
@@ -51,7 +52,7 @@ def test_heads_have_their_own_learning_rate(configure, nano_bert, tmp_path):
     moved = []
     for rate in (0.1, 1e-5):
         words = ["task=cb", *ENCODER, *SHORT, "trainer.max_steps=1", f"trainer.head_lr={rate}"]
-        run = prepared(configure(*words), nano_bert, tmp_path / str(rate))
+        run = prepared(configure(*words), nano_bert, tmp_path / str(rate), evaluated=8)
         before = run.head.weight.detach().clone()
         fitted(nano_bert, run)
         moved.append((run.head.weight - before).abs().max().item())

@@ -2,7 +2,6 @@
 
 import pytest
 
-from rpt.backbones import Encoded
 from rpt.tasks import TASKS
 from tests.engine.runs import fitted, prepared
 
@@ -18,8 +17,7 @@ def test_every_combination_runs(configure, request, tmp_path, backbone, task, pr
     runs = []
     for prompt in PROMPTS:
         config = configure(*words, f"prompt={prompt}", "prompt.length=2")
-        runs.append(prepared(config, frozen, tmp_path / prompt))
-        runs[-1].select = Encoded(runs[-1].select.examples[:8], runs[-1].select.rows[:8])
+        runs.append(prepared(config, frozen, tmp_path / prompt, evaluated=8))
     for run in fitted(frozen, *runs):
         assert run.failure is None and 0 <= run.progress.best_score <= 100
         assert (run.head is None) == (backbone == "nano") == (run.best_head == {})

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rpt.backbones import Encoded, load_backbone
+from rpt.backbones import load_backbone
 from rpt.config import UsageError
 from rpt.data.batches import pad
 from rpt.engine.evaluate import evaluate
@@ -35,7 +35,7 @@ def test_a_method_trains_its_own_weights_and_nothing_else(configure, tmp_path, b
     )  # fmt: skip
     model = installed(config)
     before = {name: weight.detach().clone() for name, weight in model.model.state_dict().items()}
-    run = prepared(config, model, tmp_path)
+    run = prepared(config, model, tmp_path, evaluated=8)
     assert {f"backbone.{name}" for name in model.trained} <= set(run.parameters) and run.soft_prompt is None
     assert run.kept_parameters == run.trained_parameters == sum(p.numel() for p in run.parameters.values())
     fitted(model, run)
@@ -55,8 +55,7 @@ def test_every_task_is_trained_and_scored(configure, tmp_path, backbone, task):
     words = [f"backbone={backbone}", f"task={task}", "method=lora", "data.shots=1", "trainer.max_steps=1"]
     config = configure(*words)
     model = installed(config)
-    run = prepared(config, model, tmp_path)
-    run.select = Encoded(run.select.examples[:8], run.select.rows[:8])
+    run = prepared(config, model, tmp_path, evaluated=8)
     (run,) = fitted(model, run)
     assert run.failure is None and 0 <= run.progress.best_score <= 100
 

@@ -88,7 +88,7 @@ def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
     configs, numbers = [configure(*words, *own) for own in runs], count()
 
     def ready():
-        return [prepared(config, backbone, folder / str(next(numbers))) for config in configs]
+        return [prepared(config, backbone, folder / str(next(numbers)), evaluated=8) for config in configs]
 
     accelerator = accelerator_for(configure(*words))
     together = ready()
@@ -183,7 +183,7 @@ def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch):
 
 def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nano, tmp_path):
     configs = [configure("task=cb", *SHORT, "trainer.max_steps=12", lr) for lr in ("lr=1e30", "lr=0.01")]
-    bad, good = (prepared(config, nano, tmp_path / config.task.name / str(config.lr)) for config in configs)
+    bad, good = (prepared(config, nano, tmp_path / str(config.lr), evaluated=8) for config in configs)
     assert fitted(nano, bad, good) == [bad, good]
     assert isinstance(bad.failure, NonFiniteLoss) and good.failure is None
     assert good.progress.step == 12 and torch.isfinite(good.soft_prompt.fold()).all()
@@ -210,7 +210,9 @@ class TestMemory:
 
     def runs(self, configure, backbone, folder):
         words = ["task=cb", SMOOTH, *SHORT, "backbone.max_tokens=64"]
-        return [prepared(configure(*words, *own), backbone, folder / str(i)) for i, own in enumerate(PACKED)]
+        return [
+            prepared(configure(*words, *own), backbone, folder / str(i), evaluated=8) for i, own in enumerate(PACKED)
+        ]
 
     def test_passes_are_halved_until_they_fit(self, configure, smooth_backbone, tmp_path, monkeypatch):
         runs = self.runs(configure, smooth_backbone, tmp_path / "a")

@@ -22,6 +22,7 @@ WORDS = [
     "trainer.checkpoint_every=2",
     "lr=0.05",
     "trainer.accumulation=2",
+    "backbone.max_tokens=64",
 ]
 
 
@@ -44,35 +45,36 @@ def unbroken(configure, tmp_path):
 
 
 @pytest.mark.parametrize("prompt", ["residual", pytest.param("lstm", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("at", [1, 4, 5])
-def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt, at):
+def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt):
     """Also with the LSTM's own dropout and the backbone's."""
     words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
-    expected, steps = unbroken(*words), iter(range(100))
-    step = Pack.step
+    expected, step = unbroken(*words), Pack.step
+    for at in (1, 4, 5):
+        config, folder, steps = configure(*words), tmp_path / str(at), iter(range(100))
+        config.results = str(folder)
 
-    def crashing(self):
-        if next(steps) == at:
-            raise KeyboardInterrupt  # leaves at once, as a kill would: no record, no further checkpoint
-        return step(self)
+        def crashing(self, at=at, steps=steps):
+            if next(steps) == at:
+                raise KeyboardInterrupt  # leaves at once, as a kill would: no record, no further checkpoint
+            return step(self)
 
-    monkeypatch.setattr(Pack, "step", crashing)
-    with pytest.raises(KeyboardInterrupt):
-        train(configure(*words))
-    monkeypatch.undo()
-    assert not list((tmp_path / "results").rglob("result.json"))
-    train(configure(*words))
-    assert outcome(tmp_path / "results") == expected
-    assert not list(tmp_path.rglob("checkpoint*"))
+        monkeypatch.setattr(Pack, "step", crashing)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+        monkeypatch.undo()
+        assert not list(folder.rglob("result.json"))
+        train(config)
+        assert outcome(folder) == expected, at
+        assert not list(folder.rglob("checkpoint*"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_real_kills(miniature, unbroken, tmp_path, number):
+def test_real_kills(miniature, unbroken, tmp_path):
+    """Of one run, one after the other: at once, and as a scheduler asks for it."""
     words = [*WORDS, "data.shots=8", "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
     expected = unbroken(*words)
     command = [sys.executable, "-m", "rpt.train", *miniature, *words]
-    for attempt in range(2 if number == signal.SIGKILL else 1):
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         seen = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
         deadline = time.monotonic() + 60
@@ -83,8 +85,7 @@ def test_real_kills(miniature, unbroken, tmp_path, number):
             time.sleep(0.01)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-        code = -signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM
-        assert process.returncode == code, (attempt, errors)
+        assert process.returncode == code, (number, errors)
         assert not list((tmp_path / "results").rglob("result.json"))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "goes on from step" in done.stdout, done
