@@ -95,25 +95,30 @@ def miniature(tmp_path, cache) -> list[str]:
 def configure(miniature) -> Callable[..., Config]:
     """A miniature run's configuration, composed from the real YAML files: configure("task=cb", "lr=0.1").
 
-    What Hydra looks for in files is composed once, and plain values are set as Hydra does it: composing takes a tenth
-    of a second, and a test may want dozens of configurations.
+    Each choice is composed once, and values are set as Hydra does it: to compose the whole takes a tenth of a second,
+    and a test may want dozens of configurations.
     """
 
     def configured(*overrides: str) -> Config:
         words = OverridesParser.create().parse_overrides([*miniature, *overrides])
-        plain = [word for word in words if word.type == OverrideType.CHANGE and word.key_or_group not in GROUPS]
-        config = copy.deepcopy(_composed(*(word.input_line for word in words if word not in plain)))
-        for word in plain:
-            OmegaConf.update(config, word.key_or_group, word.value())
+        if any(word.type != OverrideType.CHANGE for word in words):  # +key=value and the like
+            return typed(_composed("train", *miniature, *overrides))
+        config = copy.deepcopy(_composed("train"))
+        for word in sorted(words, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
+            key, value = word.key_or_group, word.value()
+            if key in GROUPS:
+                config[key] = _composed(None, f"+{key}={value}")[key]
+            else:
+                OmegaConf.update(config, key, value)
         return typed(config)
 
     return configured
 
 
 @functools.cache
-def _composed(*words: str) -> DictConfig:
+def _composed(primary: str | None, *words: str) -> DictConfig:
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("train", list(words))
+        return compose(primary, list(words))
 
 
 @pytest.fixture(scope="session")
