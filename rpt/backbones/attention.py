@@ -3,9 +3,8 @@
 Shapes: B rows, H heads, S queries, T keys, k width of a head.
 
 transformers' plain attention writes several tensors of all scores [B, H, S, T] to main memory, in float32; torch's
-fused one is fast forward, but its backward pass in bf16 is slower still. So what no gradient flows through takes the
-fused one, a few rows at a time, and for the rest the scores are made and used block by block. The bias of a frozen
-backbone's positions and the mask need no gradient.
+fused one wants mask and bias added up for every row first, and its backward pass in bf16 is slower still. So the scores
+are made and used block by block. The bias of a frozen backbone's positions and the mask need no gradient.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
@@ -39,17 +37,7 @@ def attend(
         raise NotImplementedError(f"attention {NAME!r} is for frozen backbones without dropout.")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     added = [part for part in (position_bias, attention_mask) if part is not None]
-    if torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value)):
-        return _Blocks.apply(query, key, value, scaling, *added), None
-    out = torch.empty_like(query.transpose(1, 2))
-    rows = max(1, 16 * BLOCK // (query.shape[1] * query.shape[2] * key.shape[2]))
-    added = [part.to(query.dtype) for part in added]
-    for first in range(0, len(query), rows):
-        part = slice(first, first + rows)
-        bias = sum(each[part] if len(each) > 1 else each for each in added) if added else None
-        states = scaled_dot_product_attention(query[part], key[part], value[part], attn_mask=bias, scale=scaling)
-        out[part] = states.transpose(1, 2)
-    return out, None
+    return _Blocks.apply(query, key, value, scaling, *added), None
 
 
 class _Blocks(torch.autograd.Function):
