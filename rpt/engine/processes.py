@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -22,8 +22,10 @@ from tqdm import tqdm
 
 from rpt.config import Config, UsageError
 from rpt.engine.signals import Interrupted, caught_signals
-from rpt.engine.sweep import Outcome, train_all
 from rpt.results.record import RecordError
+
+if TYPE_CHECKING:
+    from rpt.engine.sweep import Outcome
 
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 
@@ -46,6 +48,8 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
         Interrupted: on SIGTERM or SIGINT, after every process has saved its runs and ended.
     """
     if n_processes == 1:
+        from rpt.engine.sweep import train_all  # the slow libraries, which else only the children need
+
         return train_all(configs, max_runs)
     # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
     order = sorted(range(len(configs)), key=lambda i: (configs[i].backbone.name, configs[i].task.name))
@@ -56,8 +60,7 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
     for number in range(n_processes):
         part = order[number::n_processes]
         receiver, sender = context.Pipe(duplex=False)
-        task = functools.partial(train_all, [configs[i] for i in part], max_runs)
-        given = sender, task, threads, prepare, number, lock
+        given = sender, [configs[i] for i in part], max_runs, threads, prepare, number, lock
         child = context.Process(target=_work, args=given)
         child.start()
         sender.close()  # the child has the only one left: when it dies, nothing more can come
@@ -80,7 +83,8 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
 
 def _work(
     sender: Connection,
-    task: Callable[[], list[Outcome]],
+    configs: list[Config],
+    max_runs: int,
     threads: int,
     prepare: Callable[[], None],
     number: int,
@@ -94,7 +98,9 @@ def _work(
     tqdm.set_lock(lock)
     tqdm.__init__ = functools.partialmethod(tqdm.__init__, position=number)  # each process has a line of its own
     prepare()
-    sender.send([_sendable(outcome) for outcome in task()])
+    from rpt.engine.sweep import train_all
+
+    sender.send([_sendable(outcome) for outcome in train_all(configs, max_runs)])
 
 
 def _end_with_parent() -> None:
