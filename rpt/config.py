@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +167,8 @@ def config_folder() -> str:
     return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
 
 
-@cache  # each call would make the prompts' classes anew, unequal to the ones before
 def register() -> None:
-    """Put the schemas into Hydra's store; a reparameterization's options come from its constructor's signature."""
+    """Put the schemas into Hydra's store."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     groups = {
@@ -178,10 +176,7 @@ def register() -> None:
     }
     for group, schema in groups.items():
         store.store(group=group, name="schema", node=schema)
-    for name, cls in REPARAMETERIZATIONS.items():
-        options = [(option, typ, default) for option, (typ, default) in reparameterization_options(cls).items()]
-        node = dataclasses.make_dataclass(f"{cls.__name__}PromptConfig", options, bases=(PromptConfig,))
-        node.__module__, globals()[node.__name__] = __name__, node  # can be sent to another process by its name
+    for name, node in PROMPT_CONFIGS.items():
         store.store(group="prompt", name=f"schema_{name}", node=node)
 
 
@@ -189,6 +184,18 @@ def reparameterization_options(cls: type) -> dict[str, tuple[type, Any]]:
     """The keyword-only parameters of a reparameterization: {name: (type, default)}."""
     parameters = inspect.signature(cls, eval_str=True).parameters.values()
     return {p.name: (p.annotation, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _prompt_config(cls: type) -> type:
+    """A PromptConfig with the reparameterization's own options."""
+    options = [(option, typ, default) for option, (typ, default) in reparameterization_options(cls).items()]
+    node = dataclasses.make_dataclass(f"{cls.__name__}PromptConfig", options, bases=(PromptConfig,))
+    node.__module__ = __name__
+    return node
+
+
+PROMPT_CONFIGS = {name: _prompt_config(cls) for name, cls in REPARAMETERIZATIONS.items()}
+globals().update({node.__name__: node for node in PROMPT_CONFIGS.values()})  # other processes find them by their names
 
 
 def all_prompt_options() -> list[str]:
