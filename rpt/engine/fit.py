@@ -242,9 +242,10 @@ class Pack:
         longest = max(run.config.prompt.length for _, run, _ in part)
         width = config.backbone.max_tokens - longest if config.trainer.pad_to_max else None
         of_run = torch.tensor([r for r, _, _ in part], device=table.device)
-        prompts = table[of_run, table.shape[1] - longest :]
+        # index_select, because the backward pass of table[of_run] adds up in no fixed order on several threads.
+        prompts = table[:, table.shape[1] - longest :].index_select(0, of_run)
         mask = torch.arange(longest, device=table.device) >= longest - lengths[of_run, None]
-        own = {name: head[of_run] for name, head in heads.items()}
+        own = {name: head.index_select(0, of_run) for name, head in heads.items()}
         with self.accelerator.autocast():
             row_losses = self.backbone.losses(prompts, mask.long(), [row for _, _, row in part], own, width)
         # Over the terms of the whole step, so that several passes give what one large batch gives.

@@ -96,3 +96,18 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
     padded = evaluate(nano, prompt, {}, run.report, config, accelerator)
     config.trainer.pad_to_max = False
     assert evaluate(nano, prompt, {}, run.report, config, accelerator).predictions == padded.predictions
+
+
+def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_path):
+    """Gradients of a prompt's rows are added up in one order, however many threads there are."""
+    config = configure("task=cb", "prompt=vanilla", "prompt.length=100", *SHORT)
+    before, prompts = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for again in ("one", "two"):
+            run = prepared(config, nano, tmp_path / again, evaluated=8)
+            fitted(nano, run)
+            prompts.append(run.soft_prompt.fold())
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*prompts)
