@@ -42,7 +42,7 @@ from rpt.config import (
 from rpt.data.splits import TaskData
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
-from rpt.engine.processes import processes
+from rpt.engine.processes import processes, threads_each
 from rpt.engine.room import max_tokens
 from rpt.engine.run import planned_steps
 from rpt.engine.session import device_name, open_session, peak_memory, read_data
@@ -205,7 +205,7 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
     if packed and needed:
         together = max(config.pack.max_runs for config in needed.values())
         at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
-        torch.set_num_threads(max(1, torch.get_num_threads() // at_once))  # as each of the processes has
+        torch.set_num_threads(threads_each(at_once))  # measured as each of the processes will train
     planner, costs = Planner(records, together), {}
     kinds = planner.unknown(list(needed.values()))
     for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):

@@ -37,6 +37,11 @@ def processes(asked: int | None, runs: int) -> int:
     return max(1, min(runs, asked or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)))
 
 
+def threads_each(n_processes: int) -> int:
+    """Of so many processes' own: they share the cores, and each has one at least."""
+    return max(1, torch.get_num_threads() // n_processes)
+
+
 def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]) -> list[Outcome]:
     """`train_all`, each process with its part of the runs and of the cores.
 
@@ -53,7 +58,7 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
         return train_all(configs, max_runs)
     # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
     order = sorted(range(len(configs)), key=lambda i: (configs[i].backbone.name, configs[i].task.name))
-    threads = max(1, torch.get_num_threads() // n_processes)
+    threads = threads_each(n_processes)
     context = multiprocessing.get_context("spawn")  # a fork of a process that has used its threads may hang
     lock = context.RLock()  # of the progress bars
     children: list[tuple[BaseProcess, Connection, list[int]]] = []
