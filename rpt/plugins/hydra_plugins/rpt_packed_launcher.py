@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from rpt.config import typed
+from rpt.engine.processes import processes, train_apart
 
 
 class PackedLauncher(Launcher):
@@ -25,8 +26,6 @@ class PackedLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from rpt.engine.processes import processes, train_apart  # the slow libraries, when there is something to train
-
         setup_globals()
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
