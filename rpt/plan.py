@@ -201,15 +201,18 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         check(config)
     if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
         offline_unless_reachable()
-    together, at_once = 1, 1
+    together, at_once, threads = 1, 1, torch.get_num_threads()
     if packed and needed:
         together = max(config.pack.max_runs for config in needed.values())
         at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
         torch.set_num_threads(threads_each(at_once))  # measured as each of the processes will train
     planner, costs = Planner(records, together), {}
     kinds = planner.unknown(list(needed.values()))
-    for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
-        costs[key] = planner.estimate(config)
+    try:
+        for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
+            costs[key] = planner.estimate(config)
+    finally:
+        torch.set_num_threads(threads)
 
     lines = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
     rows = [(grid.name, len(grid.jobs), list(missing[grid.name])) for grid in grids]

@@ -4,7 +4,8 @@
 
 Writes results/benchmark/<device>.json, .md and .png. Every contestant trains on the same rows (a sample of one epoch's
 batches of 8) and evaluates the same rows; they take turns, so that a machine that slows down slows all of them. An
-epoch's time is computed from these rates and the task's full numbers of rows.
+epoch's time is computed from these rates and the task's full numbers of rows. Packs have the processes that
+hydra/launcher=packed would give them.
 
 Real BoolQ, RTE and WSC rows where `--rows` holds them, else the miniature's. The T5 is the hub's, or a folder's
 (`--t5`); a folder with a tokenizer and a config.json alone gives it random weights, which are as fast.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
@@ -23,6 +25,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,7 @@ from rpt.config import Config, config_folder, precision_of, register, typed
 from rpt.data.tokens import encode_answers
 from rpt.engine.evaluate import evaluate
 from rpt.engine.fit import Pack, accelerator_for
+from rpt.engine.processes import processes, threads_each
 from rpt.engine.room import max_tokens
 from rpt.engine.run import Run
 from rpt.engine.session import device_name, prepare_run, read_data
@@ -58,6 +62,7 @@ PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax")
 SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
+Words = tuple[str, str, Path, str | None, str]  # of `setting_of`
 
 
 @dataclass
@@ -101,6 +106,78 @@ class Ours:
         some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int)
         part = Encoded([run.report.examples[i] for i in some], [run.report.rows[i] for i in some])
         evaluate(self.backbone, run.soft_prompt.fold(), run.head_values(), part, self.config, self.accelerator)
+
+
+class Apart:
+    """The processes that the launcher would give to our packs: each trains its part of every pack.
+
+    Args:
+        batches: of 8 rows.
+        sizes: runs of each pack.
+    """
+
+    def __init__(self, words: Words, batches: list[np.ndarray], sizes: tuple[int, ...]):
+        context = multiprocessing.get_context("spawn")
+        self.children = []
+        for number in range(processes(None, max(sizes))):
+            pipe, end = context.Pipe()
+            child = context.Process(target=_train_parts, args=(end, words, batches, sizes, number), daemon=True)
+            child.start()
+            end.close()  # the child has the only one left: when it dies, nothing more can come
+            self.children.append((child, pipe))
+
+    def ask(self, size: int, *question: Any) -> list[Any]:
+        """The answers of all processes that have a part of the pack."""
+        pipes = [pipe for _, pipe in self.children[: processes(None, size)]]
+        for pipe in pipes:
+            pipe.send((size, *question))
+        return [pipe.recv() for pipe in pipes]
+
+    def end(self) -> None:
+        for child, pipe in self.children:
+            pipe.close()
+            child.join()
+
+
+def _train_parts(
+    pipe: Connection, words: Words, batches: list[np.ndarray], sizes: tuple[int, ...], number: int
+) -> None:
+    """What a process does: for every pack, the part of its runs and batches that this number's process gets."""
+    setting, parts = setting_of(*words), {}
+    backbone = setting.backbone()
+    run = prepared(setting.config, backbone)
+    for size in sizes:
+        n = processes(None, size)
+        own = [batch for i in range(0, len(batches), size) for batch in batches[i : i + size][number::n]]
+        if runs := len(range(number, size, n)):
+            parts[size] = Ours(run, own, backbone, runs), threads_each(n)
+    part, threads = parts[max(parts)]
+    torch.set_num_threads(threads)
+    part.train(len(part.batches))  # a process's first steps are not like the others
+    while True:
+        try:
+            size, what, *given = pipe.recv()
+        except EOFError:  # the parent is done with it, or dead
+            return
+        part, threads = parts[size]
+        torch.set_num_threads(threads)
+        pipe.send(part.train(len(part.batches)) if what == "train" else profiled(part, *given))
+
+
+class PackApart:
+    """One of the packs of `Apart`."""
+
+    def __init__(self, apart: Apart, size: int):
+        self.apart, self.size = apart, size
+
+    def train(self, _batches: int) -> None:
+        """On all of them."""
+        self.apart.ask(self.size, "train")
+
+    def profiled(self, with_shares: bool) -> dict[str, Any]:
+        """All processes' peaks together; where the time goes is much the same in each."""
+        found = self.apart.ask(self.size, "profile", with_shares)
+        return found[0] | {"peak_bytes": sum(of["peak_bytes"] for of in found)}
 
 
 class Peft:
@@ -208,29 +285,33 @@ def matmul_rate(backbone: T5Backbone, precision: str, rows: int = 4096) -> float
     return 2 * rows * config.d_model * config.d_ff / statistics.median(seconds[10:])
 
 
-def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[str, Any]:
+def prepared(config: Config, backbone: T5Backbone) -> Run:
+    return prepare_run(config, read_data(config), backbone, Record(Path(tempfile.mkdtemp())))
+
+
+def measure(words: Words, rounds: int, bar: tqdm) -> dict[str, Any]:
     """All contestants on one backbone and task."""
-    config = setting.config
-    data = read_data(config)
+    setting = setting_of(*words)
+    config, precision = setting.config, precision_of(setting.config)
     backbone = setting.backbone()  # frozen, so all of ours can have it
-    probe, paper = (
-        prepare_run(each, data, backbone, Record(Path(tempfile.mkdtemp()))) for each in (config, setting.paper)
-    )
+    probe, paper = prepared(config, backbone), prepared(setting.paper, backbone)
     epoch = [batch for batch in islice(probe.steps(), probe.steps_per_epoch) if len(batch) == config.trainer.batch_size]
     full = sorted(epoch, key=lambda batch: max(probe.rows[i].length for i in batch))
     sample = np.linspace(0, len(full) - 1, BATCHES).astype(int)
     # The longest first, for the peak; the others in no order, as the runs of a pack meet.
     batches = [full[-1], *(full[i] for i in np.random.default_rng(0).permutation(sample[:-1]))]
+    apart = Apart(words, batches, PACKS) if processes(None, max(PACKS)) > 1 else None
     ready = {"ours": Ours(probe, batches, backbone)}
-    ready |= {f"ours, pack of {k}": Ours(probe, batches, backbone, k) for k in PACKS}
+    ready |= {f"ours, pack of {k}": PackApart(apart, k) if apart else Ours(probe, batches, backbone, k) for k in PACKS}
     ready |= {
         PAPER: Ours(paper, batches, setting.backbone(setting.paper.trainer.dropout)),
         PEFT: Peft(probe, batches, setting.backbone()),
     }
     operations = flops(ready["ours"]) / BATCHES  # before the profiles: a process's first steps are not like the others
-    found = {
-        name: {"train": [], "evaluate": []} | profiled(one, with_shares=name in SHOWN) for name, one in ready.items()
-    }
+    found = {}
+    for name, one in ready.items():
+        profile_it = one.profiled if isinstance(one, PackApart) else partial(profiled, one)
+        found[name] = {"train": [], "evaluate": []} | profile_it(name in SHOWN)
     rates = []
     for _ in range(rounds):
         rates.append(matmul_rate(backbone, precision))
@@ -245,10 +326,12 @@ def measure(setting: Setting, precision: str, rounds: int, bar: tqdm) -> dict[st
             found[name]["train"].append(seconds)
             found[name]["evaluate"].append(rate)
             bar.update()
+    if apart:
+        apart.end()
     for name in ready:
         if name.startswith("ours, pack"):
             found[name]["evaluate"] = found["ours"]["evaluate"]
-    steps, validation = probe.steps_per_epoch, len(data.select)
+    steps, validation = probe.steps_per_epoch, len(probe.select.examples)
     for name, of in found.items():
         generated = min(PAPER_GENERATED, steps) * config.trainer.batch_size if name == PAPER else 0
         of["epoch"] = [
@@ -345,7 +428,8 @@ def markdown(record: dict[str, Any]) -> str:
 NOTES = """\
 Measured by `scripts/benchmark.py` in one run, {rounds} rounds in which the contestants took turns; medians, quartiles
 in brackets. Training: {batches} batches of 8 from one epoch, the same for all (trainer=paper: {paper_batches} of them,
-for all its rows are padded to 512 tokens). Epochs are computed from the rates and the full numbers of rows;
+for all its rows are padded to 512 tokens). A pack's runs are shared among {processes} process(es), as by
+hydra/launcher=packed. Epochs are computed from the rates and the full numbers of rows;
 trainer=paper's also holds the greedy generation for the first 250 training batches, as the published code has it. The
 floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
@@ -398,6 +482,8 @@ def composed(*overrides: str) -> Config:
 
 def setting_of(backbone: str, task: str, rows: Path, t5: str | None, precision: str) -> Setting:
     """A backbone and a task, with a way to load the backbone anew for every contestant that changes it."""
+    register()
+    transformers.utils.logging.set_verbosity_error()
     data = f"data.dir={rows}" if rows.is_dir() else "data=mini"
     words = [f"task={task}", f"backbone={backbone}", data, "prompt=residual"]
     config = composed(*words, f"trainer.precision={precision}")
@@ -428,21 +514,21 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
     chosen = parser.parse_args()
-    register()
-    transformers.utils.logging.set_verbosity_error()
     settings = [
-        setting_of(backbone, task, chosen.rows, chosen.t5, chosen.precision)
+        (backbone, task, chosen.rows, chosen.t5, chosen.precision)
         for backbone in chosen.backbones
         for task in chosen.tasks
     ]
+    for words in settings:
+        setting_of(*words)  # what cannot be had is said before the first is measured
     results = []
     with tqdm(total=len(settings) * chosen.rounds * (3 + len(PACKS)), unit="turn") as bar:
-        for setting in settings:
-            result = measure(setting, precision_of(setting.config), chosen.rounds, bar)
+        for words in settings:
+            result = measure(words, chosen.rounds, bar)
             results.append(result | {"targets": targets(result)})
     record = {
         "device": device_name(), "rounds": chosen.rounds, "batches": BATCHES, "paper_batches": PAPER_BATCHES,
-        "results": results, **environment(),
+        "processes": processes(None, max(PACKS)), "results": results, **environment(),
     }  # fmt: skip
     name = f"{device_name()}-{chosen.precision}".lower().replace(", ", "-").replace(" ", "-")
     image = io.BytesIO()

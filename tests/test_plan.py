@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from rpt import plan
 from rpt.results.study import Records
@@ -35,7 +36,9 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     def never(*_):
         raise AssertionError("measured although a record of this kind is there")
 
+    threads = torch.get_num_threads()
     packed = planned(miniature, packed=True).splitlines()  # a run alone says nothing about packs
+    assert torch.get_num_threads() == threads
     assert packed[1].split()[:4] == ["figure4", "4", "1", "3"] and "hydra/launcher=packed" in packed[-1]
     monkeypatch.setattr(plan, "measure", never)
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
