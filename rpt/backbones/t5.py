@@ -19,6 +19,7 @@ from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
 from rpt.backbones.cross_attention import absorb
+from rpt.backbones.norm import FrozenNorm
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources
@@ -48,15 +49,19 @@ class T5Backbone(Backbone):
         return None
 
     def place(self, device: torch.device, precision: str) -> None:
-        """As any backbone, and with frozen norms rounded too: T5's give their weight's precision, so that the products
-        behind them need no casts. The states between the layers stay float32. A frozen decoder reads the encoder's
-        states without projecting them."""
+        """As any backbone, with two layers that are cheaper while frozen: norms, and the decoder's cross-attention.
+
+        Frozen norms are rounded too: T5's give their weight's precision, so that the products behind them need no
+        casts. The states between the layers stay float32.
+        """
         super().place(device, precision)
         if self.frozen:
             absorb(self.model)
         for module in self.model.modules():
-            if isinstance(module, T5LayerNorm) and precision != "fp32" and not module.weight.requires_grad:
-                module.weight.data = module.weight.data.to(DTYPES[precision])
+            if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
+                module.__class__ = FrozenNorm
+                if precision in DTYPES:
+                    module.weight.data = module.weight.data.to(DTYPES[precision])
 
     # What examples become
 
