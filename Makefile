@@ -53,5 +53,5 @@ nano: $(READY)  ## pre-train the embedded backbone again (an hour and a half on 
 nano-bert: $(READY)  ## pre-train the embedded encoder again (about as long)
 	$(BIN)/python scripts/pretrain_nano_bert.py --out rpt/backbones/nano_bert
 
-clean:  ## remove the virtual environment and caches, keep results
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis outputs
+clean:  ## remove the virtual environment and caches, keep results and outputs
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -253,8 +253,8 @@ def precision_of(config: Config) -> str:
     if config.trainer.precision != "auto":
         return config.trainer.precision
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    units = torch.cpu.get_capabilities()
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    units = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 
@@ -311,8 +311,9 @@ def check(config: Config) -> None:
             raise UsageError(f"{key}={value(key)} must be a positive number.")
     if not 0 < config.protocol.held_out < 1:
         raise UsageError(f"protocol.held_out={config.protocol.held_out} must lie between 0 and 1.")
-    if config.trainer.weight_decay < 0:
-        raise UsageError(f"trainer.weight_decay={config.trainer.weight_decay} must not be negative.")
+    for key in ("trainer.weight_decay", "seed", "data.shots_seed", "data.mini_seed"):
+        if value(key) < 0:
+            raise UsageError(f"{key}={value(key)} must not be negative.")
 
     prompt, room = config.prompt, config.backbone.max_tokens - MIN_TEXT_TOKENS
     if prompt.length < 0 or (prompt.length == 0) != (prompt.name == "none"):

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import logging
 import math
+import shlex
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from rpt import experiments
@@ -45,12 +48,14 @@ from rpt.engine.fit import Pack, accelerator_for
 from rpt.engine.processes import processes, threads_each
 from rpt.engine.room import max_tokens
 from rpt.engine.run import planned_steps
-from rpt.engine.session import device_name, open_session, peak_memory, read_data
+from rpt.engine.session import device_name, forget_peak_memory, open_session, peak_memory, read_data
 from rpt.hub import offline_unless_reachable
 from rpt.results.study import Records
+from rpt.train import configuration_mistake
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
+DEFAULT_RESULTS = Path("results")
 GIB = 2**30
 
 
@@ -92,6 +97,7 @@ def measure(config: Config, together: int) -> Rates:
     Raises:
         UsageError: rows or backbone cannot be had.
     """
+    forget_peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
         sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in range(together)]
@@ -193,7 +199,7 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
     records = Records(results)
     grids = [experiments.lay_out(name, scale, tuple(overrides)) for name in names]
     missing = {
-        grid.name: {_identity(config): config for config in grid.jobs.values() if records.of(config) is None}
+        grid.name: {_identity(config): config for config in grid.jobs.values() if not _recorded(records, config)}
         for grid in grids
     }
     needed = {key: config for of_grid in missing.values() for key, config in of_grid.items()}
@@ -223,10 +229,18 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         time_ = _clock(sum(costs[key][0] for key in keys) / at_once)
         memory = f"{at_once * max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
         lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
-    launched = ["hydra/launcher=packed"] * packed
+    words = ["hydra/launcher=packed"] * packed + overrides
+    if results != DEFAULT_RESULTS:
+        words.append(f"results={results}")
     todo = [command for grid in grids if missing[grid.name] for command in grid.commands]
-    commands = ["  " + " ".join([command, *launched, *overrides]) for command in todo]
+    commands = ["  " + " ".join([command, *map(shlex.quote, words)]) for command in todo]
     return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
+
+
+def _recorded(records: Records, config: Config) -> bool:
+    """In this machine's precision: a run in another is another run."""
+    entry = records.of(config)
+    return entry is not None and entry.result["precision"] == precision_of(config)
 
 
 def _identity(config: Config) -> str:
@@ -247,12 +261,14 @@ def main() -> None:
         return
     names = [word for word in words if "=" not in word] or experiments.names()
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    scale, results = given.pop("scale", "paper"), Path(given.pop("results", "results"))
+    scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
     packed = given.pop("hydra/launcher", "basic") == "packed"
     try:
         print(plan(names, scale, [f"{key}={value}" for key, value in given.items()], results, packed))
     except UsageError as error:
         sys.exit(f"rpt: {error}")
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"rpt: {configuration_mistake(error)}")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main() -> None:
     except (UsageError, RecordError) as error:
         sys.exit(_fail(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_fail(_configuration_mistake(error)))
+        sys.exit(_fail(configuration_mistake(error)))
 
 
 def _fail(message: str) -> int:
@@ -71,7 +71,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _configuration_mistake(error: Exception) -> str:
+def configuration_mistake(error: Exception) -> str:
     """Hydra's complaint in one line, with the choices there are, or the nearest existing key where a key is wrong."""
     if isinstance(error, MissingConfigException) and error.options:
         choices = [option for option in error.options if not option.startswith("schema")]

@@ -29,7 +29,7 @@ def test_the_floor_is_forward_and_backward_of_activations():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
 def test_it_writes_its_record(tmp_path, monkeypatch):
-    for name, value in {"PACKS": (8,), "BATCHES": 8, "PAPER_BATCHES": 1, "EVALUATED": 4, "PAPER_EVALUATED": 2}.items():
+    for name, value in {"PACKS": (8,), "BATCHES": 8, "PAPER_BATCHES": 1, "EVALUATED": 4, "GENERATED": 2}.items():
         monkeypatch.setattr(benchmark, name, value)
     words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])

@@ -72,6 +72,7 @@ def test_yaml_names_every_registered_reparameterization():
         (["data.shots=0"], "shots=0"),
         (["protocol.held_out=1.5"], "held_out"),
         (["trainer.weight_decay=-1"], "weight_decay"),
+        (["seed=-1"], "seed=-1 must not be negative"),
         (["resume=maybe"], "auto, never"),
     ],
 )  # fmt: skip

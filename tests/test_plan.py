@@ -1,6 +1,5 @@
 """What an experiment would cost: counted exactly, estimated from records or from measured steps."""
 
-import subprocess
 import sys
 
 import pytest
@@ -60,6 +59,25 @@ def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, togeth
     assert not list(tmp_path.rglob("result.json"))
 
 
-def test_the_command_names_what_it_does_not_know():
-    done = subprocess.run([sys.executable, "-m", "rpt.plan", "table9"], capture_output=True, text=True)
-    assert done.returncode == 1 and "There is no experiment table9; choose one of: table1" in done.stderr
+@pytest.mark.parametrize(
+    "word, message",
+    [
+        ("table9", "There is no experiment table9; choose one of: table1"),
+        ("task=nope", "There is no task=nope; choose one of: boolq"),
+        ("trainer.epoch=3", "did you mean trainer.epochs?"),
+    ],
+)
+def test_the_command_names_what_it_does_not_know(monkeypatch, word, message):
+    words = [word] if "=" not in word else ["table6", "scale=mini", word]
+    monkeypatch.setattr(sys, "argv", ["plan", *words])
+    with pytest.raises(SystemExit) as ended:
+        plan.main()
+    assert message in str(ended.value)
+
+
+def test_a_run_in_another_precision_is_another_run(configure, miniature):
+    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1", "trainer.max_steps=120"))
+    assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
+    other = planned(miniature, "prompt=vanilla", "trainer.precision=bf16")
+    assert other.splitlines()[1].split()[:4] == ["figure4", "2", "0", "2"]
+    assert other.splitlines()[-1].split()[-1].startswith("results=")

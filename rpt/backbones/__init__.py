@@ -1,11 +1,12 @@
 """Frozen backbones behind one small interface; prompts reach them only as tensors of embeddings."""
 
-from rpt.backbones.base import Backbone, Encoded, Heads, Prediction, Row
+from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.loading import FAMILIES, load_backbone
 from rpt.backbones.t5 import T5Backbone
 
 __all__ = [
+    "DTYPES",
     "FAMILIES",
     "Backbone",
     "BertBackbone",

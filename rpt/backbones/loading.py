@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 
 from rpt.backbones.base import Backbone, fingerprint
@@ -42,7 +43,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         )
     except UsageError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     backbone = family(model, tokenizer, fingerprint(model), dropout)

@@ -54,7 +54,7 @@ def _folder(data: DataConfig, task: Task, split: str) -> tuple[str, list[dict[st
     if not path.is_file():
         raise UsageError(f"{path} does not exist; data.dir must be a folder in the official SuperGLUE layout.")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):  # JSON may hold others
         if line.strip():
             try:
                 rows.append(json.loads(line))

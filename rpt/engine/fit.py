@@ -11,7 +11,8 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import pad as pad_tensor
 from tqdm import tqdm
 
-from rpt.backbones import Backbone, Heads, Row
+from rpt.backbones import DTYPES, Backbone, Heads, Row
 from rpt.config import Config, precision_of
 from rpt.data.batches import within
 from rpt.engine.checkpoint import save_checkpoint
@@ -57,7 +58,12 @@ def accelerator_for(config: Config) -> Accelerator:
     """Device and precision. Runs of one sweep may want another precision than the process's first."""
     AcceleratorState._reset_state()
     precision = precision_of(config)
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+    # Without CUDA the processor, also where accelerate would find an Apple GPU: nothing has been measured on one.
+    cpu, half = not torch.cuda.is_available(), DTYPES.get(precision)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision if half else "no")
+    # Its own asks for the precision of the process's latest accelerator.
+    accelerator.autocast = partial(torch.autocast, accelerator.device.type, half, enabled=half is not None)
+    return accelerator
 
 
 class Pack:
@@ -92,7 +98,9 @@ class Pack:
             tqdm(unit="step", disable=None, smoothing=0.05, total=0) as bar,
         ):
             while True:
-                yield from self._filled_up(waiting, bar)
+                yield from self._filled_up(waiting, bar, caught)
+                if caught:
+                    self._interrupted(caught)
                 if not self.active:
                     return
                 began = time.perf_counter()
@@ -109,18 +117,19 @@ class Pack:
                 ended = [run for run in stepped if run.progress.stopped is not None]
                 self._leave(ended)
                 yield from ended
-                if caught:
-                    for run in self.active:
-                        self.checkpoint(run)
-                    log.warning(
-                        "Stopped by signal %d; every run is saved. The same command goes on from here.", caught[0]
-                    )
-                    raise Interrupted(128 + caught[0])
 
-    def _filled_up(self, waiting: Iterator[Run], bar: tqdm) -> Iterator[Run]:
-        """Let waiting runs take the free places; yields those that are over already."""
+    def _interrupted(self, caught: list[int]) -> NoReturn:
+        for run in self.active:
+            self.checkpoint(run)
+        log.warning("Stopped by signal %d; every run is saved. The same command goes on from here.", caught[0])
+        raise Interrupted(128 + caught[0])
+
+    def _filled_up(self, waiting: Iterator[Run], bar: tqdm, caught: list[int]) -> Iterator[Run]:
+        """Let waiting runs take the free places, unless a signal was caught; yields those that are over already."""
         joining = []
-        while len(self.active) + len(joining) < self.max_runs and (run := next(waiting, None)) is not None:
+        while (
+            not caught and len(self.active) + len(joining) < self.max_runs and (run := next(waiting, None)) is not None
+        ):
             if not run.parameters:
                 self.evaluate(run)
                 run.progress.stopped = "nothing to train"

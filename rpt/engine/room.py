@@ -23,6 +23,7 @@ def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> 
         return config.pack.max_tokens
     if backbone.device.type != "cuda":
         return most_tokens(backbone)
+    torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
     width, (free, _) = config.backbone.max_tokens, torch.cuda.mem_get_info()
     return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
 

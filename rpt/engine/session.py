@@ -167,7 +167,7 @@ def open_session(config: Config) -> Session:
 def _loaded(*settings: Any) -> Backbone:
     *config, dropout, precision = settings
     backbone = load_backbone(BackboneConfig(*config), dropout)
-    backbone.place(PartialState().device, precision)
+    backbone.place(_device(), precision)
     return backbone
 
 
@@ -175,7 +175,7 @@ def _tuned(config: Config) -> Backbone:
     """A backbone of the run's own: its method changes it."""
     backbone = load_backbone(config.backbone, config.trainer.dropout)
     install(backbone, config.method, config.seed)
-    backbone.place(PartialState().device, precision_of(config))
+    backbone.place(_device(), precision_of(config))
     return backbone
 
 
@@ -228,12 +228,22 @@ def _frozen(backbone: Backbone) -> int:
     return sum(p.numel() for p in backbone.model.parameters() if not p.requires_grad)
 
 
+def _device() -> torch.device:
+    """As `accelerator_for` has it."""
+    return PartialState(cpu=not torch.cuda.is_available()).device
+
+
 def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
 
+def forget_peak_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory() -> int:
-    """Bytes: of the device where there is one, else of this process."""
+    """Bytes: of the device since `forget_peak_memory`, where there is one; else of this process since its start."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

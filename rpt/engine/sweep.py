@@ -6,17 +6,19 @@ import dataclasses
 import json
 import logging
 import math
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from rpt.config import Config, UsageError, backbone_source, check, precision_of
-from rpt.engine.fit import Pack, accelerator_for
+from rpt.engine.fit import NonFiniteLoss, Pack, accelerator_for
 from rpt.engine.room import max_tokens
 from rpt.engine.run import Run
-from rpt.engine.session import Session, open_session
+from rpt.engine.session import Session, forget_peak_memory, open_session
 from rpt.hub import offline_unless_reachable
+from rpt.results.record import RecordError
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
@@ -57,11 +59,13 @@ def _shared(config: Config) -> str:
     # would not be what it is alone.
     # Another method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
-    return json.dumps([shared, dataclasses.asdict(config) if alone else None], sort_keys=True)
+    width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
+    return json.dumps([shared, dataclasses.asdict(config) if alone else None, width], sort_keys=True)
 
 
 def _train_group(configs: dict[int, Config], max_runs: int, outcomes: dict[int, Outcome]) -> None:
     """Train runs that can stand in one pack; what becomes of them goes into `outcomes`."""
+    forget_peak_memory()
     under_way: dict[Run, tuple[int, Session]] = {}
     waiting = _ready(configs, under_way, outcomes)
     try:
@@ -90,10 +94,11 @@ def _ready(
     for number, config in configs.items():
         try:
             session = open_session(config)
-        except UsageError as error:
-            outcomes[number] = error
+            claimed = session.record.claim()
+        except Exception as error:  # before there is a record that could hold it; the other runs go on
+            outcomes[number] = _told(error, f"{config.task.name} {config.backbone.name} {config.trained}")
             continue
-        if not session.record.claim():
+        if not claimed:
             log.info("Another process trains this run (%s is locked); skipped.", session.record.folder)
             outcomes[number] = math.nan
             continue
@@ -124,6 +129,17 @@ def _ended(session: Session, run: Run, accelerator: Any) -> Outcome:
 def _failed(session: Session, run: Run | None, error: Exception) -> Exception:
     session.fail(run, error)
     session.record.release()
+    return _told(error, session.name)
+
+
+def _told(error: Exception, name: str) -> Exception:
+    """The error, once it is in the log: a sweep shows only its first one, and the traceback is lost between processes.
+
+    What the traceback's frames hold is let go, for it may be most of the device's memory.
+    """
+    if not isinstance(error, UsageError | RecordError | NonFiniteLoss):
+        log.error("%s failed", name, exc_info=error)
+    traceback.clear_frames(error.__traceback__)
     return error
 
 

@@ -1,4 +1,9 @@
-"""`python -m rpt.results [FOLDER]`: tables, figures and one page from the run records under FOLDER. Never trains."""
+"""Tables, figures and one page from run records.
+
+    python -m rpt.results [FOLDER]
+
+FOLDER is what `results=` was in training, `results` if it is left out. Never trains.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,13 @@ from rpt.results.report import write
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results")
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__.strip())
+        return
+    folder = Path(words[0].removeprefix("results=") if words else "results")
+    if not folder.is_dir():
+        sys.exit(f"rpt: There is no folder {folder}; give the one that results= was in training.")
     written, stale, problems = write(folder)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)

@@ -27,13 +27,13 @@ METRICS: dict[str, Metrics] = {layout.experiment: layout.metrics for layout in L
 class Claim:
     """One claim: what it says, the experiment that it stands on, and the two numbers, the larger first.
 
-    paper: the paper's two numbers, if it gives them.
+    paper: the paper's two numbers for the study's tasks, if it gives them, from the study and its backbone.
     """
 
     text: str
     experiment: str
     numbers: Callable[[Study, dict[str, str]], tuple[Cell, Cell]]
-    paper: Callable[[Paper, str], tuple[float, float] | None] = lambda paper, backbone: None
+    paper: Callable[[Paper, Study, str], tuple[float, float] | None] = lambda paper, study, backbone: None
 
 
 def _score(study: Study, values: dict[str, str]) -> Cell:
@@ -73,7 +73,7 @@ def _width(study: Study, backbone: str) -> tuple[str, str, str, str, str, str]:
     axis = "prompt.bottleneck"
     at = {"backbone": backbone, "prompt": "residual"}
     cells = [_score(study, at | {axis: width}) for width in study.experiment.axes[axis]]
-    numbers, said = "", "not run"
+    numbers, said = "", "not recorded"
     if all(cell.mean is not None for cell in cells):
         said = "too few seeds to say"
     if all(cell.sd is not None for cell in cells):
@@ -84,13 +84,16 @@ def _width(study: Study, backbone: str) -> tuple[str, str, str, str, str, str]:
 
 
 def _speed(study: Study, at: dict[str, str]) -> tuple[Cell, Cell]:
-    """The validation score averaged over all epochs (and tasks): the sooner it rises, the higher."""
+    """The validation score averaged over a run's evaluations (and tasks): the sooner it rises, the higher.
+
+    One evaluation says nothing of speed: a run with no more counts as none.
+    """
 
     def of(prompt: str) -> Cell:
         tasks, by_seed = study.experiment.axes["task"], defaultdict(list)
         for task in tasks:
             for seed, entry in study.at(at | {"task": task, "prompt": prompt}).items():
-                if entry.history:
+                if len(entry.history) > 1:
                     by_seed[seed].append(statistics.fmean(line["score"] for line in entry.history))
         means = {seed: statistics.fmean(of) for seed, of in by_seed.items() if len(of) == len(tasks)}
         return Cell(means, len(study.experiment.axes["seed"]))
@@ -105,31 +108,38 @@ def _least(values: Sequence[str]) -> str:
 def _printed(table: str, first: str, second: str) -> Callable:
     """The paper's averages of two rows, for its own backbone or the one that a miniature stands for."""
 
-    def of(paper: Paper, backbone: str) -> tuple[float, float]:
+    def of(paper: Paper, study: Study, backbone: str) -> tuple[float, float] | None:
+        if not covers(study, paper, table):
+            return None  # they are over other tasks
         name = paper.backbone_beside(table, backbone)
-        column = "average"
-        return paper.value(table, name, first, column), paper.value(table, name, second, column)
+        return paper.value(table, name, first, "average"), paper.value(table, name, second, "average")
 
     return of
 
 
-def _printed_range(paper: Paper, backbone: str) -> tuple[float, float]:
-    name = paper.backbone_beside("table4", backbone)
-
-    def of(prompt: str) -> float:
-        scores = [paper.value("table4", name, f"{prompt}-{init}", "average") for init in ("random", "vocab")]
-        return max(scores) - min(scores)
-
-    return of("pt"), of("rpt")
+def _printed_range(paper: Paper, study: Study, backbone: str) -> tuple[float, float] | None:
+    inits = [_printed("table4", *(f"{prompt}-{init}" for prompt in ("pt", "rpt"))) for init in ("random", "vocab")]
+    scores = [of(paper, study, backbone) for of in inits]
+    return None if None in scores else tuple(max(of) - min(of) for of in zip(*scores, strict=True))
 
 
-def _digitised_range(paper: Paper, backbone: str) -> tuple[float, float]:
-    scores = [paper.curve("figure4", "average", prompt)[1] for prompt in ("vanilla", "residual")]
-    return max(scores[0]) - min(scores[0]), max(scores[1]) - min(scores[1])
+def _digitised(paper: Paper, study: Study, prompt: str) -> list[float]:
+    """A figure's curve, averaged over the study's tasks; nothing if it lacks one of them.
+
+    Its own panel of averages is over tasks that it does not name.
+    """
+    curves = [paper.curve(study.experiment.name, task, prompt)[1] for task in study.experiment.axes["task"]]
+    return [statistics.fmean(scores) for scores in zip(*curves, strict=True)] if all(curves) else []
 
 
-def _digitised_first(figure: str, panel: str) -> Callable:
-    return lambda paper, backbone: tuple(paper.curve(figure, panel, p)[1][0] for p in ("residual", "vanilla"))
+def _digitised_range(paper: Paper, study: Study, backbone: str) -> tuple[float, float] | None:
+    curves = [_digitised(paper, study, prompt) for prompt in ("vanilla", "residual")]
+    return tuple(max(curve) - min(curve) for curve in curves) if all(curves) else None
+
+
+def _digitised_first(paper: Paper, study: Study, backbone: str) -> tuple[float, float] | None:
+    curves = [_digitised(paper, study, prompt) for prompt in ("residual", "vanilla")]
+    return tuple(curve[0] for curve in curves) if all(curves) else None
 
 
 CLAIMS = (
@@ -139,7 +149,7 @@ CLAIMS = (
           _printed("table1", "rpt", "pt-mlp")),
     Claim("Residual PT beats PT w/ LSTM on average", "table1", _prompts("residual", "lstm"),
           _printed("table1", "rpt", "pt-lstm")),
-    Claim("Residual PT learns faster than PT (score averaged over epochs)", "figure3", _speed),
+    Claim("Residual PT learns faster than PT (score averaged over two evaluations or more)", "figure3", _speed),
     Claim("PT moves more than Residual PT with the learning rate (highest minus lowest average)", "figure4",
           _range("lr"), _digitised_range),
     Claim("PT moves more than Residual PT with the initialisation (highest minus lowest average)", "table4",
@@ -147,7 +157,7 @@ CLAIMS = (
     Claim("Residual PT beats PT with the shortest prompt", "table5",
           _prompts("residual", "vanilla", prompt_length=_least), _printed("table5", "2-rpt", "2-pt")),
     Claim("Residual PT beats PT with the fewest training rows", "figure5",
-          _prompts("residual", "vanilla", data_shots=_least), _digitised_first("figure5", "average")),
+          _prompts("residual", "vanilla", data_shots=_least), _digitised_first),
     Claim("A network per token beats a shared one", "table6", _settings("prompt.shared", "False", "True"),
           _printed("table6", "rpt-separate", "rpt-shared")),
 )  # fmt: skip
@@ -156,7 +166,7 @@ CLAIMS = (
 def verdict(larger: Cell, smaller: Cell) -> str:
     """By RULE; says so where there are too few seeds for a spread."""
     if larger.mean is None or smaller.mean is None:
-        return "not run"
+        return "not recorded"
     if larger.sd is None or smaller.sd is None:
         return "too few seeds to say"
     gap, spread = larger.mean - smaller.mean, max(larger.sd, smaller.sd)
@@ -170,9 +180,7 @@ def check_claims(studies: list[Study], paper: Paper) -> list[tuple[str, str, str
         study = by_name[claim.experiment]
         for backbone in study.experiment.axes["backbone"]:
             larger, smaller = claim.numbers(study, {"backbone": backbone})
-            theirs = claim.paper(paper, backbone)
-            if claim.experiment.startswith("table") and not covers(study, paper, claim.experiment):
-                theirs = None  # the paper's averages are over other tasks
+            theirs = claim.paper(paper, study, backbone)
             about = "" if theirs is None else signed(theirs[0] - theirs[1])
             if about and claim.experiment.startswith("figure"):
                 about = f"about {about}"

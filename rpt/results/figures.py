@@ -17,10 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from rpt.config import framed
 from rpt.results.cells import Cell, Metrics, average, cell, majority
 from rpt.results.paper import Paper
 from rpt.results.study import Study
-from rpt.results.tables import WARNINGS, captioned, file_name, title
+from rpt.results.tables import WARNINGS, captioned, file_name, title, training
 from rpt.tasks import TASKS
 
 # Okabe and Ito's colours, which the colour-blind tell apart; markers and lines differ as well, for print in grey.
@@ -99,7 +100,7 @@ def all_figures(study: Study, paper: Paper) -> list[Plot]:
         scale = study.experiment.scale
         if scale in WARNINGS:
             figure.supxlabel(NOTES[scale], fontsize=8, color="#555555")
-        plot = Plot(file_name(name, scale), captioned(caption, scale), *_saved(figure))
+        plot = Plot(file_name(name, scale), captioned(f"{caption} {training(study)}", scale), *_saved(figure))
         plt.close(figure)
     return [plot]
 
@@ -160,7 +161,7 @@ def _along_axis(curves: Curves, study: Study, paper: Paper) -> tuple[Figure, str
             ax.set_xticks(xs, labels=axes[curves.axis], rotation=45 if _crowded(xs) else 0)
             _widen(ax)
             ax.set_title(title(panel) if panel != "average" else f"average of the {len(tasks)}")
-            ax.set_ylabel(_score_label(panel, metrics))
+            ax.set_ylabel(_score_label(panel, metrics, _family(study, backbone)))
             ax.set_xlabel(curves.x_label if ax in grid[-1] else "")
     _legend(figure, grid[0][0])
     caption = f"{curves.caption} ({', '.join(map(title, backbones))}): {SPREAD}"
@@ -194,9 +195,13 @@ def _draw_paper(
     return bool(xs)
 
 
-def _score_label(task: str, metrics: Metrics) -> str:
+def _family(study: Study, backbone: str) -> str:
+    return next(c.backbone.family for c in study.experiment.jobs.values() if c.backbone.name == backbone)
+
+
+def _score_label(task: str, metrics: Metrics, family: str) -> str:
     """With the unit, and what the score is where it is one metric."""
-    of = metrics.get(task) or (TASKS[task].paper_score if task in TASKS else ())
+    of = metrics.get(task) or (framed(task, family).paper_score if task in TASKS else ())
     return f"{title(of[0])} (%)" if len(of) == 1 else "score (%)"
 
 
@@ -230,8 +235,10 @@ def _by_epoch(study: Study, paper: Paper) -> tuple[Figure, str]:
                 theirs |= _draw_paper(
                     left, *paper.curve("figure3", task, prompt), prompt, axes["prompt"], joined=False
                 )  # fmt: skip
-        left.set(title=f"{title(task)}, validation", xlabel="epoch", ylabel=_score_label(task, {}))
-        right.set(title=f"{title(task)}, training", xlabel="epoch", ylabel="loss (nats per answer token)")
+        family = _family(study, backbone)
+        left.set(title=f"{title(task)}, validation", xlabel="epoch", ylabel=_score_label(task, {}, family))
+        unit = "nats per answer token" if family == "t5" else "nats per decision"
+        right.set(title=f"{title(task)}, training", xlabel="epoch", ylabel=f"loss ({unit})")
         right.set_ylim(bottom=0)
         for ax in (left, right):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -212,7 +212,7 @@ class _ScoreTable:
             blocks=blocks,
             records=self.records,
             notes=self.notes.texts,
-            remarks=[*self._contrasts(), *self._no_better(), *self._budgets()],
+            remarks=[*self._contrasts(), *self._no_better(), training(self.study)],
         )
 
     @staticmethod
@@ -366,22 +366,23 @@ class _ScoreTable:
                 found.append(f"{' '.join(map(title, values.values()))} ({', '.join(tasks)})")
         return [f"Not ahead of the majority class by more than the spread: {'; '.join(found)}."] if found else []
 
-    def _budgets(self) -> list[str]:
-        """How long each kind of run trains, where that is not the same for all."""
-        jobs = self.study.experiment.jobs.values()
-        of_trained: dict[str, set[str]] = {}
-        for config in jobs:
-            of_trained.setdefault(config.trained, set()).add(_budget(config))
-        budgets: dict[str, dict[str, None]] = {}
-        for config in jobs:
-            row = [] if len(of_trained[config.trained]) == 1 else [title(config.backbone.name)]
-            budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.trained)])] = None
-        words = [f"{', '.join(rows)} {budget}" for budget, rows in budgets.items()]
-        return [f"Training: {'; '.join(words)}."] if len(words) > 1 else []
-
     def _listed(self, differences: dict[str, float | None]) -> str:
         known = {c: value for c, value in differences.items() if value is not None}
         return ", ".join(f"{self._titled(self.layout.columns, c)} {signed(value)}" for c, value in known.items())
+
+
+def training(study: Study) -> str:
+    """How long its runs train, in a sentence: grids of one prompt and task may differ in it."""
+    jobs = study.experiment.jobs.values()
+    of_trained: dict[str, set[str]] = {}
+    for config in jobs:
+        of_trained.setdefault(config.trained, set()).add(_budget(config))
+    budgets: dict[str, dict[str, None]] = {}
+    for config in jobs:
+        row = [] if len(of_trained[config.trained]) == 1 else [title(config.backbone.name)]
+        budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.trained)])] = None
+    words = [budget if len(budgets) == 1 else f"{', '.join(rows)} {budget}" for budget, rows in budgets.items()]
+    return f"Training: {'; '.join(words)}."
 
 
 def _budget(config: Config) -> str:

@@ -98,6 +98,15 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
     assert evaluate(nano, prompt, {}, run.report, config, accelerator).predictions == padded.predictions
 
 
+def test_an_accelerator_keeps_its_precision_when_another_is_made(configure):
+    """A server in bf16 may stand beside a run in fp32."""
+    half, full = (accelerator_for(configure("task=cb", f"trainer.precision={p}")) for p in ("bf16", "fp32"))
+    left, right = torch.ones(2, 2), torch.ones(2, 2)
+    for accelerator, dtype in ((half, torch.bfloat16), (full, torch.float32)):
+        with accelerator.autocast():
+            assert (left @ right).dtype == dtype
+
+
 def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_path):
     """Gradients of a prompt's rows are added up in one order, however many threads there are."""
     config = configure("task=cb", "prompt=vanilla", "prompt.length=100", *SHORT)

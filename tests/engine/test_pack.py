@@ -2,14 +2,18 @@
 
 import copy
 import json
+import shutil
 from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rpt.engine import fit
+from rpt import backbones
+from rpt.config import UsageError
+from rpt.engine import fit, sweep
 from rpt.engine.fit import NonFiniteLoss, Pack, accelerator_for
 from rpt.engine.room import kept_bytes
 from rpt.engine.stack import StackedAdamW
@@ -195,6 +199,53 @@ def test_what_ends_one_run_ends_no_other(configure):
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
     outcomes = train_all([configure(*words, *own) for own in [*bad, *PACKED]], 4)
     assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["float"] * 4]
+
+
+def test_a_backbone_that_cannot_be_read_ends_no_other_run(configure, tmp_path):
+    """Not even if it is no mistake that we know of."""
+    broken = tmp_path / "broken"
+    shutil.copytree(Path(backbones.__file__).parent / "nano", broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*words, *own) for own in ([f"backbone.path={broken}"], [])], 2)
+    assert isinstance(outcomes[0], UsageError) and "cannot be loaded" in str(outcomes[0])
+    assert isinstance(outcomes[1], float)
+
+
+def test_an_unknown_error_before_the_record_ends_no_other_run(configure, monkeypatch, caplog):
+    opened = sweep.open_session
+
+    def opening(config):
+        if config.seed == 1:
+            raise RuntimeError("out of file handles")
+        return opened(config)
+
+    monkeypatch.setattr(sweep, "open_session", opening)
+    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*words, f"seed={seed}") for seed in (0, 1, 2)], 3)
+    assert [type(outcome) for outcome in outcomes] == [float, RuntimeError, float]
+    assert "Traceback" in caplog.text and "out of file handles" in caplog.text
+
+
+def test_padding_to_the_maximum_packs_prompts_of_one_length_only(configure):
+    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "trainer.pad_to_max=true", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*words, f"prompt.length={length}") for length in (3, 3, 12)], 3)
+    assert all(isinstance(outcome, float) for outcome in outcomes)
+
+
+def test_clipping_is_torchs_own_for_every_run(configure, nano, tmp_path):
+    def gradients(folder, *words):
+        words = ["task=cb", *SHORT, "prompt=residual", "prompt.length=3", *words]
+        configs = [configure(*words, f"seed={seed}") for seed in (0, 1)]
+        return first_gradients(nano, *[prepared(c, nano, tmp_path / folder / str(c.seed)) for c in configs])
+
+    for free, clipped in zip(gradients("free"), gradients("clipped", "trainer.clip=0.05"), strict=True):
+        alone = {name: torch.nn.Parameter(torch.zeros_like(gradient)) for name, gradient in free.items()}
+        for name, parameter in alone.items():
+            parameter.grad = free[name].clone()
+        assert torch.nn.utils.clip_grad_norm_(alone.values(), 0.05) > 0.05
+        assert_gradients_close({name: parameter.grad for name, parameter in alone.items()}, clipped)
 
 
 class TestMemory:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from rpt.results import report
+from rpt.results.__main__ import main
 from rpt.results.cells import Cell
 from rpt.results.claims import check_claims, verdict
 from rpt.results.paper import Paper
@@ -117,14 +118,30 @@ def test_verdicts():
     high, low, wide, single = cell(70, 71, 72), cell(60, 61, 62), cell(55, 65, 80), cell(70)
     assert verdict(high, low) == "shows" and verdict(low, high) == "does not show"
     assert verdict(high, wide) == "within the spread"
-    assert verdict(single, low) == "too few seeds to say" and verdict(high, cell()) == "not run"
+    assert verdict(single, low) == "too few seeds to say" and verdict(high, cell()) == "not recorded"
 
 
 def test_claims_are_computed_and_missing_ones_are_not_run(study):
     lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], Paper())
     by_experiment = {line[1]: line for line in lines}
     assert by_experiment["table6"][-2] == "+0.9" and " against " in by_experiment["table6"][3]
-    assert by_experiment["figure6"][-1] == "not run"
+    assert by_experiment["figure6"][-1] == "not recorded"
+
+
+def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks(study):
+    """Its panel of averages is over tasks that it does not name."""
+    paper = Paper()
+    tasks, prompts = ("wic", "rte", "boolq", "wsc"), ("residual", "vanilla")
+    ours, theirs = (sum(paper.curve("figure5", task, prompt)[1][0] for task in tasks) / 4 for prompt in prompts)
+    (line,) = check_claims([study("figure5", keep=lambda c: c.seed == 9)], paper)
+    assert line[-2] == f"about {ours - theirs:+.1f}" != "about +7.2"
+
+
+def test_a_folder_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["results", f"results={tmp_path / 'nowhere'}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert f"There is no folder {tmp_path / 'nowhere'}" in str(ended.value)
 
 
 def test_nothing_without_records_and_no_training_code(tmp_path):

@@ -169,6 +169,10 @@ def test_rows_that_have_not_learnt_a_task_are_named(study):
     assert expected and sentences == [f"Not ahead of the majority class by more than the spread: {said}."]
 
 
+def test_budgets_are_said_also_where_they_are_equal(study):
+    assert table(study("table2", keep=lambda c: c.seed == 0), "table2-mini").remarks[-1] == "Training: 120 steps."
+
+
 def test_unequal_budgets_are_said(study):
     *_, budgets = table(study("table1", keep=lambda c: c.seed == 0), "table1-mini").remarks
     prompts = ["PT", "PT w/ MLP", "PT w/ LSTM", "Residual PT"]
