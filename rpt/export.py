@@ -17,13 +17,14 @@ import json
 import sys
 from pathlib import Path
 
-from rpt.arguments import command_line
-from rpt.config import UsageError, backbone_source
+from rpt.cli import command_line
+from rpt.config import backbone_source
+from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.hub import offline_unless_reachable
-from rpt.model_card import model_card
+from rpt.inference.model_card import model_card
+from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.prompts import save_prompt
-from rpt.trained import Trained, read_trained
 
 KEYS = {"run": None, "format": "peft", "to": None, "base": None, "backbone.path": None}
 FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")
@@ -41,21 +42,21 @@ def export(given: dict[str, str | None]) -> None:
             raise UsageError(f"Give {key}={what}.")
     if given["format"] != "peft":
         raise UsageError(f"format={given['format']} is not known; there is peft.")
-    trained, folder = read_trained(given["run"]), Path(given["to"]).expanduser()
+    trained, folder = open_saved_run(given["run"]), Path(given["to"]).expanduser()
     if trained.config.backbone.family == "bert":
         raise UsageError(
             f"The run of {given['run']} has an encoder, {trained.config.backbone.name}: its prompt stands behind "
             "[CLS], as in the paper, and peft puts prompts before it, so no peft adapter gives the same answers; use "
-            "rpt.predict or rpt.serving."
+            "rpt.predict or rpt.inference.server."
         )
     if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
         raise UsageError(f"to={folder} holds other things; give a new folder.")
     if given["backbone.path"] is None and backbone_source(trained.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.engine.answers import longest_answer
-    from rpt.serving import load_for  # slow to import
+    from rpt.backbones.answers import longest_answer
+    from rpt.inference.server import load_backbone_of  # slow to import
 
-    backbone = load_for(trained, given["backbone.path"])  # a prompt for other weights would be worth nothing
+    backbone = load_backbone_of(trained, given["backbone.path"])  # a prompt for other weights would be worth nothing
     base = given["base"] or backbone.model.name_or_path
     longest = longest_answer(backbone, trained.task, trained.protocol)
     save_prompt(folder / FILES[1], trained.prompt)
@@ -64,7 +65,7 @@ def export(given: dict[str, str | None]) -> None:
     print(f"{folder}: {', '.join(FILES)}", file=sys.stderr)
 
 
-def adapter_config(trained: Trained, base: str) -> dict[str, str | int | bool | None]:
+def adapter_config(trained: SavedRun, base: str) -> dict[str, str | int | bool | None]:
     """What peft needs to know."""
     return {
         "peft_type": "PROMPT_TUNING",

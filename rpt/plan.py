@@ -29,29 +29,21 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from rpt import experiments
 from rpt.backbones import FAMILIES, Encoded
-from rpt.config import (
-    PROMPT_TUNING,
-    Config,
-    TrackingConfig,
-    UsageError,
-    backbone_source,
-    check,
-    framed,
-    precision_of,
-    settings,
-)
+from rpt.config import PROMPT_TUNING, Config, TrackingConfig, backbone_source, check, precision_of, settings
+from rpt.config import grids as experiments
 from rpt.data.splits import TaskData
-from rpt.engine.evaluate import evaluate
-from rpt.engine.fit import Pack, accelerator_for
-from rpt.engine.processes import processes, threads_each
-from rpt.engine.room import max_tokens
-from rpt.engine.run import planned_steps
-from rpt.engine.session import device_name, forget_peak_memory, open_session, peak_memory, read_data
+from rpt.errors import UsageError
 from rpt.hub import offline_unless_reachable
-from rpt.results.study import Records
+from rpt.reports.grid_results import RunRecords
+from rpt.tasks import get_task
 from rpt.train import configuration_mistake
+from rpt.training.evaluate import evaluate
+from rpt.training.memory import max_tokens
+from rpt.training.pack import Pack, accelerator_for
+from rpt.training.prepare import device_name, forget_peak_memory, peak_memory, prepare_run, read_data
+from rpt.training.run import planned_steps
+from rpt.training.workers import processes, threads_each
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -100,7 +92,7 @@ def measure(config: Config, together: int) -> Rates:
     forget_peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in range(together)]
+        sessions = [prepare_run(dataclasses.replace(config, seed=seed)) for seed in range(together)]
         accelerator, began = accelerator_for(config), time.perf_counter()
         runs = [session.begin() for session in sessions]
         backbone = sessions[0].backbone
@@ -143,7 +135,7 @@ def remembered(results: list[dict[str, Any]]) -> Rates:
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
     family = config.backbone.family
-    n_rows = FAMILIES[family].count(data.train, framed(config.task.name, family), config.protocol.name)
+    n_rows = FAMILIES[family].count(data.train, get_task(config.task.name, family), config.protocol.name)
     per_epoch, steps = planned_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select)
@@ -158,7 +150,7 @@ class Planner:
         together: runs of a pack; 1 is one after another.
     """
 
-    def __init__(self, records: Records, together: int):
+    def __init__(self, records: RunRecords, together: int):
         self._together = together
         self._results = defaultdict(list)
         for entry in records:
@@ -196,7 +188,7 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
     Raises:
         UsageError: there is no such experiment, scale or key, or a run of it could not start here.
     """
-    records = Records(results)
+    records = RunRecords(results)
     grids = [experiments.lay_out(name, scale, tuple(overrides)) for name in names]
     missing = {
         grid.name: {_identity(config): config for config in grid.jobs.values() if not _recorded(records, config)}
@@ -237,7 +229,7 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
     return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
 
 
-def _recorded(records: Records, config: Config) -> bool:
+def _recorded(records: RunRecords, config: Config) -> bool:
     """In this machine's precision: a run in another is another run."""
     entry = records.of(config)
     return entry is not None and entry.result["precision"] == precision_of(config)

@@ -33,16 +33,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpt.arguments import command_line, truth
-from rpt.config import UsageError, backbone_source
+from rpt.cli import command_line, truth
+from rpt.config import backbone_source
+from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.hub import offline_unless_reachable
+from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
 from rpt.tasks.submission import file_name, lines, validate
-from rpt.trained import Trained, read_trained
 
 if TYPE_CHECKING:
-    from rpt.engine.answers import Answer
+    from rpt.backbones.answers import Answer
 
 KEYS = {
     "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
@@ -68,7 +69,7 @@ def predict(given: dict[str, str | None]) -> None:
         raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
     if not submission and path is not None and path.is_dir():
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-    trained = read_trained(given["run"])
+    trained = open_saved_run(given["run"])
     examples = read_examples(given["input"], trained.task, numbered=not submission)
     answers = answered(trained, examples, int(size), given["precision"], given["backbone.path"])
     if submission:
@@ -115,7 +116,7 @@ def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
 
 
 def answered(
-    trained: Trained, examples: Sequence[Example], batch_size: int, precision: str, backbone_path: str | None
+    trained: SavedRun, examples: Sequence[Example], batch_size: int, precision: str, backbone_path: str | None
 ) -> list[Answer]:
     """The prompt's answers.
 
@@ -124,7 +125,7 @@ def answered(
     """
     if backbone_path is None and backbone_source(trained.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.serving import open_server  # slow to import
+    from rpt.inference.server import open_server  # slow to import
 
     server = open_server({"run": trained}, precision, backbone_path)
     return server.answer([("run", example) for example in examples], batch_size, progress=True)

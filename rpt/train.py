@@ -22,8 +22,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rpt import config as configuration
-from rpt.config import Config, UsageError
-from rpt.results.record import RecordError
+from rpt.config import Config
+from rpt.errors import RecordError, UsageError
 
 configuration.register()
 sys.path.append(str(Path(__file__).parent / "plugins"))  # Hydra looks for launchers in packages named hydra_plugins
@@ -39,7 +39,7 @@ def train(config: Config) -> float:
     """
     configuration.check(config)
     # Imported here so that a wrong configuration is refused before the slow libraries are loaded.
-    from rpt.engine.sweep import train_all
+    from rpt.training.sweep import train_all
 
     (outcome,) = train_all([config])
     if isinstance(outcome, Exception):
@@ -52,7 +52,7 @@ def _job(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     if "experiment" in hydra_config.runtime.choices and hydra_config.mode == RunMode.RUN:
         raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
-    return train(configuration.typed(cfg, hydra_config.overrides.task))
+    return train(configuration.to_config(cfg, hydra_config.overrides.task))
 
 
 def main() -> None:

@@ -42,17 +42,17 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, DataCollatorForSeq2Seq, T5Config, T5ForConditionalGeneration
 
 from rpt.backbones import Encoded, T5Backbone, load_backbone
-from rpt.config import Config, config_folder, precision_of, register, typed
+from rpt.config import Config, config_folder, precision_of, register, to_config
 from rpt.data.tokens import encode_answers
-from rpt.engine.evaluate import evaluate
-from rpt.engine.fit import Pack, accelerator_for
-from rpt.engine.processes import processes, threads_each
-from rpt.engine.room import max_tokens
-from rpt.engine.run import Run
-from rpt.engine.session import device_name, prepare_run, read_data
 from rpt.files import write_atomically
-from rpt.results.record import Record, environment
+from rpt.records.run_folder import RunFolder, environment
 from rpt.tasks import TASKS
+from rpt.training.evaluate import evaluate
+from rpt.training.memory import max_tokens
+from rpt.training.pack import Pack, accelerator_for
+from rpt.training.prepare import device_name, new_training_run, read_data
+from rpt.training.run import TrainingRun
+from rpt.training.workers import processes, threads_each
 
 PACKS = (2, 4, 8, 16)
 BATCHES = 16  # of 8 rows; the largest pack trains them in one step
@@ -83,14 +83,14 @@ class Setting:
 class Ours:
     """Our trainer: `together` runs like the given one at once, each on its own part of the batches."""
 
-    def __init__(self, run: Run, batches: list[np.ndarray], backbone: T5Backbone, together: int = 1):
+    def __init__(self, run: TrainingRun, batches: list[np.ndarray], backbone: T5Backbone, together: int = 1):
         config = run.config
         self.config, self.batches, self.backbone = config, batches, backbone
         self.accelerator = accelerator_for(config)
         self.backbone.place(self.accelerator.device, precision_of(config))
         given = run.weights, run.rows, run.select, run.report  # the same for all: making them takes longer than a turn
         prompts = [deepcopy(run.soft_prompt).to(self.accelerator.device) for _ in range(together)]
-        self.runs = [Run(config, run.record, prompt, None, *given) for prompt in prompts]
+        self.runs = [TrainingRun(config, run.record, prompt, None, *given) for prompt in prompts]
         self.pack = Pack(self.backbone, self.accelerator, together, max_tokens(config, self.backbone, self.accelerator))
         self.pack.join(self.runs)
 
@@ -182,7 +182,7 @@ class PackApart:
 class Peft:
     """peft's prompt tuning under transformers' Seq2SeqTrainer: rows padded to the longest of their batch."""
 
-    def __init__(self, run: Run, batches: list[np.ndarray], backbone: T5Backbone):
+    def __init__(self, run: TrainingRun, batches: list[np.ndarray], backbone: T5Backbone):
         from peft import PromptTuningConfig, TaskType, get_peft_model
 
         config, precision = run.config, precision_of(run.config)
@@ -289,8 +289,8 @@ def matmul_rate(backbone: T5Backbone, precision: str, rows: int = 4096) -> float
     return 2 * rows * config.d_model * config.d_ff / statistics.median(seconds[10:])
 
 
-def prepared(config: Config, backbone: T5Backbone) -> Run:
-    return prepare_run(config, read_data(config), backbone, Record(Path(tempfile.mkdtemp())))
+def prepared(config: Config, backbone: T5Backbone) -> TrainingRun:
+    return new_training_run(config, read_data(config), backbone, RunFolder(Path(tempfile.mkdtemp())))
 
 
 def measure(words: Words, rounds: int, bar: tqdm) -> dict[str, Any]:
@@ -481,7 +481,7 @@ def figure(record: dict[str, Any]) -> Figure:
 
 def composed(*overrides: str) -> Config:
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return typed(compose("train", ["tracking=none", *overrides]))
+        return to_config(compose("train", ["tracking=none", *overrides]))
 
 
 def setting_of(backbone: str, task: str, rows: Path, t5: str | None, precision: str) -> Setting:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from rpt.files import write_atomically
-from rpt.results.record import environment
-from rpt.results.study import Records
+from rpt.records.run_folder import environment
+from rpt.reports.grid_results import RunRecords
 
 WAYS = {"alone": [], "packed": ["hydra/launcher=packed"]}
 
@@ -47,7 +47,7 @@ def compare(sweep: list[str]) -> dict[str, Any]:
         seconds, results = {}, {}
         for way, launcher in WAYS.items():
             seconds[way] = train([*sweep, *launcher, f"results={folder}/{way}"])
-            results[way] = {entry.result["id"]: entry.result for entry in Records(Path(folder, way))}
+            results[way] = {entry.result["id"]: entry.result for entry in RunRecords(Path(folder, way))}
     alone, packed = results["alone"], results["packed"]
     runs = [
         {

@@ -29,8 +29,8 @@ from transformers import (
 
 import rpt.backbones
 from rpt.backbones import BertBackbone, T5Backbone
-from rpt.config import Config, config_folder, register, typed
-from rpt.experiments import GROUPS
+from rpt.config import Config, config_folder, register, to_config
+from rpt.config.grids import GROUPS
 from rpt.train import train
 
 register()
@@ -102,7 +102,7 @@ def configure(miniature) -> Callable[..., Config]:
     def configured(*overrides: str) -> Config:
         words = OverridesParser.create().parse_overrides([*miniature, *overrides])
         if any(word.type != OverrideType.CHANGE for word in words):  # +key=value and the like
-            return typed(_composed("train", *miniature, *overrides))
+            return to_config(_composed("train", *miniature, *overrides))
         config = copy.deepcopy(_composed("train"))
         for word in sorted(words, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
             key, value = word.key_or_group, word.value()
@@ -110,7 +110,7 @@ def configure(miniature) -> Callable[..., Config]:
                 config[key] = _composed(None, f"+{key}={value}")[key]
             else:
                 OmegaConf.update(config, key, value)
-        return typed(config)
+        return to_config(config)
 
     return configured
 
@@ -138,7 +138,7 @@ def encoder_record(tmp_path_factory) -> Path:
 def recorded(folder: Path, *words: str) -> Path:
     places = ["data=mini", "tracking=none", "trainer.precision=fp32", f"results={folder}", f"data.cache={folder}/cache"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        train(typed(compose("train", [*words, *places])))
+        train(to_config(compose("train", [*words, *places])))
     (result,) = folder.rglob("result.json")
     return result.parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import compare_sweeps
-from tests.results.conftest import grid, write_record
+from tests.reports.conftest import grid, write_record
 
 
 def test_it_writes_times_and_scores_by_task(tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rpt import plan
-from rpt.results.study import Records
+from rpt.reports.grid_results import RunRecords
 from rpt.train import train
 
 WORDS = [
@@ -46,8 +46,8 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
 def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tmp_path):
     config = configure("task=cb", "prompt=residual", "data.shots=8", "trainer.epochs=3")
     train(config)
-    (entry,) = Records(tmp_path / "results")
-    seconds, memory = plan.Planner(Records(tmp_path / "results"), together=1).estimate(config)
+    (entry,) = RunRecords(tmp_path / "results")
+    seconds, memory = plan.Planner(RunRecords(tmp_path / "results"), together=1).estimate(config)
     assert seconds == pytest.approx(entry.result["seconds"], rel=0.5)
     assert memory == entry.result["peak_memory_bytes"]
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 QUICK = ["data.shots=4", "trainer.max_steps=2", "trainer.eval_every=9", "trainer.eval_batch_size=256"]
 

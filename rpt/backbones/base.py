@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rpt.backbones import attention
+from rpt.backbones.fast import attention
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
@@ -54,7 +54,7 @@ class Encoded:
 
 class Backbone(ABC):
     """A frozen language model. Prompts reach it only as tensors of embeddings, and so do the parameters of the heads
-    that a family may need beside them. Other methods than prompt tuning (rpt.methods) change the model itself.
+    that a family may need beside them. Other methods than prompt tuning (rpt.training.methods) change the model itself.
 
     Args:
         model: it is frozen here.

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoTokenizer
 from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.t5 import T5Backbone
-from rpt.config import BackboneConfig, UsageError, backbone_source
+from rpt.config import BackboneConfig, backbone_source
+from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 
 FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}

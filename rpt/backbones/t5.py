@@ -18,8 +18,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
-from rpt.backbones.cross_attention import absorb
-from rpt.backbones.norm import FrozenNorm
+from rpt.backbones.fast.cross_attention import absorb
+from rpt.backbones.fast.norm import FrozenNorm
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources

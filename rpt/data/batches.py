@@ -36,7 +36,7 @@ def pad(rows: list[list[int]], fill: int, width: int | None = None) -> torch.Ten
     return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
 
 
-def within(widths: list[tuple[int, int]], max_tokens: float, pass_cost: float = 0.0) -> list[tuple[int, int]]:
+def plan_passes(widths: list[tuple[int, int]], max_tokens: float, pass_cost: float = 0.0) -> list[tuple[int, int]]:
     """Cut rows into the consecutive passes [first, last) that cost least: each its tokens, padding included, and
     `pass_cost`. None has more than `max_tokens`, unless it is a single row.
 

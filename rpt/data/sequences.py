@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
-from rpt.config import UsageError
 from rpt.data.splits import fingerprint
 from rpt.data.tokens import tokenizer_fingerprint
+from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.tasks import Example, Reading, Task
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rpt.config import DataConfig, UsageError
+from rpt.config import DataConfig
 from rpt.data import miniature
+from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from rpt.config import DataConfig, ProtocolConfig, UsageError
+from rpt.config import DataConfig, ProtocolConfig
+from rpt.errors import UsageError
 from rpt.tasks import Example, Task
 
 

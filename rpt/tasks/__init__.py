@@ -25,8 +25,12 @@ def _discover() -> dict[str, Task]:
 TASKS: dict[str, Task] = _discover()
 
 
-def get_task(name: str) -> Task:
-    """The task of that name; ValueError with the known names if there is none."""
+def get_task(name: str, family: str = "t5") -> Task:
+    """The task as backbones of that family are given it: an encoder ("bert") cannot write what a T5 writes.
+
+    Raises:
+        ValueError: there is no task of that name.
+    """
     if name not in TASKS:
         raise ValueError(f"task {name!r} is unknown; there are {', '.join(TASKS)}")
-    return TASKS[name]
+    return TASKS[name].for_encoder() if family == "bert" else TASKS[name]

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rpt.backbones import BertBackbone, T5Backbone, load_backbone
-from rpt.config import BackboneConfig, UsageError
+from rpt.config import BackboneConfig
+from rpt.errors import UsageError
 from tests.conftest import NANO, NANO_BERT
 
 

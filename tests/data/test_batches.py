@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpt.data.batches import epoch_steps, pad, within
+from rpt.data.batches import epoch_steps, pad, plan_passes
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300).map(np.array)
 
@@ -49,7 +49,7 @@ def cost(widths, passes, pass_cost):
 def test_passes_hold_all_rows_and_no_more_tokens_than_they_may_and_cost_least(widths, data):
     """Against every way to cut the rows."""
     max_tokens, pass_cost = data.draw(st.integers(1, 5000)), data.draw(st.integers(0, 2000))
-    passes = within(widths, max_tokens, pass_cost)
+    passes = plan_passes(widths, max_tokens, pass_cost)
     allowed = []
     for cuts in itertools.product((False, True), repeat=len(widths) - 1):
         places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(widths)]

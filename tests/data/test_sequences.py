@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from rpt.config import UsageError
 from rpt.data.sequences import encode_decisions, encode_readings
 from rpt.data.sources import _parsed
+from rpt.errors import UsageError
 from rpt.tasks import TASKS, Reading
 from rpt.tasks.base import starred
 from tests.conftest import NANO_BERT

@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
-from rpt.config import DataConfig, ProtocolConfig, UsageError
+from rpt.config import DataConfig, ProtocolConfig
 from rpt.data.sources import read_examples
 from rpt.data.splits import majority_scores, split_examples
+from rpt.errors import UsageError
 from rpt.tasks import TASKS
 
 PAPER, SUPERGLUE = ProtocolConfig("paper"), ProtocolConfig("superglue", selection="held_out")

@@ -10,8 +10,7 @@ from transformers import AutoTokenizer
 from rpt.data.sources import _parsed
 from rpt.data.tokens import encode_answers, encode_sources
 from rpt.tasks import TASKS, Example
-
-from ..conftest import NANO
+from tests.conftest import NANO
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from rpt.config import typed
-from rpt.engine.processes import processes, train_apart
+from rpt.config import to_config
+from rpt.training.workers import processes, train_apart
 
 
 class PackedLauncher(Launcher):
@@ -38,7 +38,7 @@ class PackedLauncher(Launcher):
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
         logged = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         logged()
-        configs = [typed(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
+        configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         max_runs = max(config.pack.max_runs for config in configs)
         n_processes = processes(configs[0].pack.processes, len(configs))
         for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, logged), strict=True):

@@ -1,0 +1,9 @@
+"""The errors that end in one line for the user: each message names the thing and the remedy."""
+
+
+class UsageError(ValueError):
+    """Something the user gave cannot be used. Shown without a traceback."""
+
+
+class RecordError(ValueError):
+    """A run record cannot be used; the message names the file and what is wrong with it."""

@@ -1,0 +1,139 @@
+"""The README.md that goes with an exported prompt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rpt.data.miniature import GRAMMARS, rows
+from rpt.inference.saved_run import SavedRun
+from rpt.tasks import Task
+
+CARD = """\
+---
+{front}
+---
+# A soft prompt for {name}: {prompt} prompt tuning, {n} tokens
+
+Made with rpt, a reproduction of [Residual Prompt Tuning](https://arxiv.org/abs/2305.03937): {n} embeddings that stand
+in front of the text in the encoder of a frozen {backbone}. These {kept:,} numbers are all that is kept of training; the
+backbone is as it was. A soft prompt cannot be merged into the backbone's weights: it is loaded beside them.
+
+## Use
+
+`pip install peft transformers torch`, then in this folder:
+
+```python
+import torch
+from peft import PeftModel
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+base = {base}
+tokenizer = AutoTokenizer.from_pretrained(base{revision})
+model = AutoModelForSeq2SeqLM.from_pretrained(base{revision}, dtype=torch.float32)
+model = PeftModel.from_pretrained(model, ".").eval()
+
+texts = [{text}]
+batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length={room})
+ids = model.generate(**batch, max_new_tokens={longest}, do_sample=False, num_beams=1)
+print(tokenizer.batch_decode(ids, skip_special_tokens=True))
+```
+{folder}
+Write your texts exactly as this one, field by field (it is a made-up row). {answers}
+
+In training, prompt and text had {max_tokens} tokens together. The code above cuts the end off a text of more than
+{room}; rpt shortens the longest field instead, so that the others stay whole. For equal answers to long texts do the
+same.
+
+## Scores
+
+On {report:,} {reported}, under rpt's protocol `{protocol}`, in per cent; beside them what the training rows' most
+frequent answer would score.
+
+| metric | prompt | most frequent answer |
+|--|--|--|
+{scores}
+{caution}
+From run `{id}`: learning rate {lr:g}, seed {seed}, the best of {steps:,} steps ({best:,}), {precision} on {device},
+rpt {version} at commit {commit}. The backbone's weights have the fingerprint `{weights}`.
+
+## Limits and licence
+
+The prompt is for these weights, texts and answers alone, and was measured on nothing but the rows above. It is under
+Apache-2.0; the backbone and SuperGLUE's rows have licences of their own.
+
+```bibtex
+@inproceedings{{razdaibiedina2023residual,
+  title = {{Residual Prompt Tuning: Improving Prompt Tuning with Residual Reparameterization}},
+  author = {{Razdaibiedina, Anastasia and Mao, Yuning and Khabsa, Madian and Lewis, Mike and Hou, Rui and Ba, Jimmy and
+    Almahairi, Amjad}},
+  booktitle = {{Findings of the Association for Computational Linguistics: ACL 2023}},
+  year = {{2023}},
+  url = {{https://arxiv.org/abs/2305.03937}},
+}}
+```
+"""
+
+
+def model_card(trained: SavedRun, base: str, longest: int) -> str:
+    """What the prompt is for, how to use it with peft alone, its scores and where they come from.
+
+    Args:
+        base: a hub id or a folder.
+        longest: how many tokens an answer may have.
+    """
+    task, config, result = trained.task, trained.config, trained.result
+    miniature, local = result["data"]["miniature"], Path(base).is_dir()
+    front = ["library_name: peft", "license: apache-2.0", "tags: [soft-prompt, prompt-tuning, t5]"]
+    front += [] if local else [f"base_model: {base}"]
+    front += [] if miniature else ["datasets: [aps/super_glue]"]
+    words = task.verbalizers(trained.protocol)
+    metrics = [metric for metric in result["scores"] if metric != "score"]
+    return CARD.format(
+        front="\n".join(front),
+        name=f"{task.folder}{' in miniature' if miniature else ''}",
+        prompt=config.prompt.name,
+        n=len(trained.prompt),
+        backbone=config.backbone.name,
+        kept=result["parameters"]["kept"],
+        base=json.dumps(base),
+        revision=f", revision={json.dumps(config.backbone.revision)}" if config.backbone.revision else "",
+        text=json.dumps(_text(task, trained.protocol), ensure_ascii=False),
+        room=trained.room,
+        max_tokens=config.backbone.max_tokens,
+        longest=longest,
+        folder="\n`base` is a folder on the machine where this was written: put in where yours is.\n" if local else "",
+        answers="The text that comes back is the answer."
+        if words is None
+        else f"What comes back is one of {', '.join(f'`{word}`' for word in words)}, but for case and punctuation "
+        f"(for {', '.join(task.labels)}), or no label.",
+        report=result["data"]["report"],
+        reported=f"{'made-up rows of the miniature' if miniature else 'validation rows of'} {task.folder}",
+        protocol=trained.protocol,
+        scores="\n".join(
+            f"| {metric} | {result['scores'][metric]:.2f} | {result['majority'][metric]:.2f} |"
+            for metric in [*metrics, "score"]
+        ),
+        caution="\nMiniature scores show effects and are not comparable with SuperGLUE's.\n"
+        if miniature
+        else "\nThe checkpoint was chosen on these same rows, as in the paper.\n"
+        if config.protocol.selection == "reported"
+        else "",
+        id=result["id"],
+        lr=config.lr,
+        seed=config.seed,
+        steps=result["steps"],
+        best=result["best"]["step"],
+        precision=result["precision"],
+        device=result["device"],
+        version=result["versions"]["rpt"],
+        commit=result.get("commit") or "unknown",
+        weights=result["backbone_fingerprint"],
+    )
+
+
+def _text(task: Task, protocol: str) -> str:
+    """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
+    if task.name not in GRAMMARS:
+        return f"a text as rpt's task {task.name} writes it"
+    return task.source(task.parse(rows(task.name, "val", 0)[0])[0], protocol)

@@ -1,0 +1,147 @@
+"""A finished run as something to use: its folded prompt, its head, and what they were trained for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from rpt.config import Config, config_folder, register
+from rpt.config.grids import GROUPS
+from rpt.errors import RecordError, UsageError
+from rpt.prompts import load_head, load_prompt
+from rpt.records.run_folder import RunFolder
+from rpt.tasks import PROTOCOLS, TASKS, Task, get_task
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run's prompt.
+
+    folder: its record. config: of the run, without the reparameterization's own options: they are folded away.
+    result: what result.json holds. prompt: [N, d], folded. head: an encoder's, its parameters by name; empty for T5.
+    """
+
+    folder: Path
+    config: Config
+    result: dict[str, Any]
+    prompt: Tensor
+    head: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        return get_task(self.config.task.name, self.config.backbone.family)
+
+    @property
+    def protocol(self) -> str:
+        return self.config.protocol.name
+
+    @property
+    def room(self) -> int:
+        """How many tokens of text stand behind the prompt at most."""
+        return self.config.backbone.max_tokens - len(self.prompt)
+
+
+def open_saved_run(folder: str | Path) -> SavedRun:
+    """The prompt of a record, and its head.
+
+    Raises:
+        UsageError: this is no record of a finished run, or it lacks its prompt or head; with what makes them.
+        RecordError: its result.json cannot be read.
+    """
+    record = RunFolder(Path(folder).expanduser())
+    if not record.config_path.is_file():
+        raise UsageError(
+            f"run={folder} is no run's record: it has no config.yaml; give a folder "
+            "results/runs/TASK/BACKBONE/PROMPT/ID."
+        )
+    result = record.finished()
+    stored = _stored(record)
+    if result is None:
+        raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
+    config = _filled(Config, stored)
+    if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
+        raise UsageError(
+            f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
+            "which this version does not have."
+        )
+    if not config.tunes_prompt:
+        raise UsageError(
+            f"The run of {folder} had method={config.method.name}, which changes the backbone's weights and leaves no "
+            "prompt; give a run of method=prompt."
+        )
+    if config.prompt.length == 0:
+        raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
+    again = f"this makes it again:\n  {train_command(stored, record, force=True)}"
+    if not record.prompt_path.is_file():
+        raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
+    try:
+        prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    if config.backbone.family == "bert" and not head:
+        raise UsageError(f"{record.prompt_path} lacks the head that an encoder answers with; {again}")
+    return SavedRun(record.folder, config, result, prompt, head)
+
+
+def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:
+    """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
+    words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
+    register()
+    try:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
+    except HydraException:  # a group's choice of one's own that is no longer there
+        return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
+    flat = _flat(stored)
+    if record.folder.parts[-5:-4] == ("runs",):
+        flat["results"] = str(record.folder.parents[4])  # where the record is now
+    flat["force"] = force
+    words += [_word(key, value) for key, value in flat.items() if value != composed.get(key)]
+    return " ".join(["python -m rpt.train", *words])
+
+
+def _stored(record: RunFolder) -> dict[str, Any]:
+    try:
+        stored = yaml.safe_load(record.config_path.read_text(encoding="utf-8"))
+        names = [stored[group]["name"] for group in ("backbone", "prompt", "task", "data", "protocol", "trainer")]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"{record.config_path} cannot be read ({error}); restore it or run its command again."
+        ) from error
+    if not all(isinstance(name, str) for name in names):
+        raise RecordError(f"{record.config_path} is damaged; restore it or run its command again.")
+    return stored
+
+
+def _filled(cls: type, values: dict[str, Any]) -> Any:
+    """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
+    groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
+    return cls(**{
+        name: _filled(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
+        for name, value in values.items()
+        if name in groups
+    })  # fmt: skip
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _word(key: str, value: Any) -> str:
+    """An override as one types it in a shell."""
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./~-]+", value)
+    return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

@@ -1,0 +1,159 @@
+"""Several trained prompts over one loaded backbone.
+
+    server = open_server({"questions": "results/runs/boolq/...", "entailment": "results/runs/rte/..."})
+    rows = [("questions", {"passage": ..., "question": ...}), ("entailment", {"premise": ..., "hypothesis": ...})]
+    answers = server.answer([(name, example) for name, row in rows for example in server.parse(name, row)])
+
+A batch may mix rows of different tasks, each behind its own prompt and, over an encoder, with its own head. Every
+answer is the one that the row gets alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from rpt.backbones import Backbone, load_backbone
+from rpt.backbones.answers import Answer, Question, answer_batch
+from rpt.config import precision_of
+from rpt.errors import UsageError
+from rpt.inference.saved_run import SavedRun, open_saved_run
+from rpt.tasks import Example
+from rpt.tasks.base import Row
+from rpt.training.evaluate import batches
+from rpt.training.memory import most_tokens
+from rpt.training.pack import accelerator_for
+
+
+class PromptServer:
+    """Answers rows with the prompts that it holds.
+
+    Args:
+        backbone: where it is to compute.
+        accelerator: its precision.
+        prompts: by the name under which they are asked; all were trained in front of this backbone.
+    """
+
+    def __init__(self, backbone: Backbone, accelerator: Accelerator, prompts: Mapping[str, SavedRun]):
+        self.backbone, self.accelerator = backbone, accelerator
+        self.prompts = {name: _placed(trained, backbone.device) for name, trained in prompts.items()}
+
+    def parse(self, name: str, row: Row) -> list[Example]:
+        """The examples in a raw row for this prompt, in the schema of the official files or of the hub; usually one.
+
+        Labels are not needed, nor is `idx` where it is a plain number: it is 0 then.
+
+        Raises:
+            UsageError: there is no such prompt, or the row is not of its task's schema.
+        """
+        task = self._named(name).task
+        try:
+            return task.parse(row if task.group_by or not isinstance(row, Mapping) else {"idx": 0, **row})
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    @torch.inference_mode()
+    def answer(
+        self, requests: Sequence[tuple[str, Example]], batch_size: int = 64, progress: bool = False
+    ) -> list[Answer]:
+        """The answer to each (prompt's name, example).
+
+        Args:
+            batch_size: how many sequences are read at once; an encoder reads one for each choice or entity.
+
+        Raises:
+            UsageError: there is no such prompt.
+        """
+        self.backbone.train(False)
+        questions = self._questions(requests)
+        answers: dict[int, Answer] = {}
+        with tqdm(total=len(questions), unit="row", disable=None if progress else True) as bar:
+            longest = max((len(question.prompt) for question in questions), default=0)
+            most = most_tokens(self.backbone)
+            for batch in batches([question.rows for question in questions], batch_size, longest, most):
+                with self.accelerator.autocast():
+                    answers |= zip(batch, answer_batch(self.backbone, [questions[i] for i in batch]), strict=True)
+                bar.update(len(batch))
+        return [answers[i] for i in range(len(questions))]
+
+    def _questions(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
+        of_prompt = defaultdict(list)
+        for i, (name, _) in enumerate(requests):
+            of_prompt[name].append(i)
+        questions: dict[int, Question] = {}
+        for name, asked in of_prompt.items():
+            trained, examples = self._named(name), [requests[i][1] for i in asked]
+            task, protocol = trained.task, trained.protocol
+            encoded = self.backbone.rows(examples, task, protocol, trained.room, cache=None)
+            for i, example, rows in zip(asked, examples, encoded, strict=True):
+                questions[i] = Question(example, rows, trained.prompt, trained.head, task, protocol)
+        return [questions[i] for i in range(len(requests))]
+
+    def _named(self, name: str) -> SavedRun:
+        if name not in self.prompts:
+            raise UsageError(f"There is no prompt {name}; there are {', '.join(self.prompts)}.")
+        return self.prompts[name]
+
+
+def open_server(
+    runs: Mapping[str, str | Path | SavedRun], precision: str = "auto", backbone_path: str | None = None
+) -> PromptServer:
+    """Load the backbone that the runs share, and their prompts.
+
+    Args:
+        runs: records' folders, by the names that the prompts shall have.
+        precision: auto | fp32 | bf16 of the backbone; auto is what training takes on this machine.
+        backbone_path: where the backbone lies now, if not where the runs had it from.
+
+    Raises:
+        UsageError: a record cannot be used, the runs do not share a backbone, or it cannot be had.
+    """
+    prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
+    first, *others = prompts.values()
+    for other in others:
+        if _weights(other) != _weights(first):
+            raise UsageError(
+                f"{first.folder} and {other.folder} were trained in front of different backbones "
+                f"({_weights(first)}, {_weights(other)}); open a server for each."
+            )
+    config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
+    backbone = load_backbone_of(first, backbone_path)
+    accelerator = accelerator_for(config)
+    backbone.place(accelerator.device, precision_of(config))
+    return PromptServer(backbone, accelerator, prompts)
+
+
+def load_backbone_of(trained: SavedRun, path: str | None = None) -> Backbone:
+    """The backbone that the prompt was trained in front of.
+
+    Args:
+        path: where it lies now, if not where the run had it from.
+
+    Raises:
+        UsageError: it cannot be had, or has other weights.
+    """
+    config = trained.config.backbone
+    if path is not None and not Path(path).expanduser().is_dir():
+        raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
+    backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
+    if backbone.fingerprint != _weights(trained):
+        raise UsageError(
+            f"Backbone {config.name} has other weights ({backbone.fingerprint}) than the prompt was trained with "
+            f"({_weights(trained)}); give those with backbone.path=FOLDER."
+        )
+    return backbone
+
+
+def _placed(trained: SavedRun, device: torch.device) -> SavedRun:
+    head = {name: value.to(device) for name, value in trained.head.items()}
+    return dataclasses.replace(trained, prompt=trained.prompt.to(device), head=head)
+
+
+def _weights(trained: SavedRun) -> str:
+    return trained.result["backbone_fingerprint"]

@@ -1,0 +1,79 @@
+"""The paper's own numbers (results/paper.yaml) under the names of our grids' axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+import rpt
+
+Number = float | str | bool | None
+
+# What the paper calls a value of our axes; a value that is not here has no numbers in the paper.
+NAMES = {
+    "t5_large": "t5-large", "t5_base": "t5-base", "bert_base": "bert-base",
+    "finetune": "ft", "vanilla": "pt", "mlp": "pt-mlp", "lstm": "pt-lstm", "residual": "rpt",
+    "uniform": "random", "vocabulary": "vocab", "True": "shared", "False": "separate",
+}  # fmt: skip
+# The backbone of the paper's to look at beside one that it does not have.
+BESIDE = {"nano": "t5-base", "nano_bert": "bert-base", "minilm": "bert-base"}
+
+
+class Paper:
+    """Tables by name, backbone, row and column, each value as printed."""
+
+    def __init__(self, path: Path | None = None):
+        self.everything = yaml.safe_load((path or _packaged()).read_text("utf-8"))
+        self._tables, self._figures = self.everything["tables"], self.everything["figures"]
+
+    def rows(self, table: str) -> dict[str, list[str]]:
+        """The rows of each backbone."""
+        return {backbone: list(rows) for backbone, rows in self._tables[table]["rows"].items()}
+
+    def row(self, table: str, backbone: str, name: str) -> str:
+        """What the table calls its row of that name: fine-tuning is "ft" for some backbones and "ft-r" for others."""
+        there = self._tables[table]["rows"].get(backbone, {})
+        return f"{name}-r" if f"{name}-r" in there else name
+
+    def value(self, table: str, backbone: str, row: str, column: str) -> Number:
+        """One printed value; None where the paper has none."""
+        columns = self._tables[table]["columns"]
+        values = self._tables[table]["rows"].get(backbone, {}).get(row)
+        return values[columns.index(column)] if values and column in columns else None
+
+    def backbone_beside(self, table: str, backbone: str) -> str:
+        """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
+        name, there = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
+        return name if name in there else there[0]
+
+    def tasks(self, table: str) -> list[str]:
+        """The tasks of a table that has them across, or all."""
+        columns = self._tables[table]["columns"]
+        return columns[:-1] if columns[-1] == "average" else self.tasks("table1")
+
+    def curve(self, figure: str, panel: str, prompt: str) -> tuple[list[float], list[float]]:
+        """A digitised curve, approximate: the values of the x axis and the scores; empty where there is none."""
+        curves = self._figures[figure]["panels"].get(panel, {}).get(NAMES.get(prompt, prompt))
+        return ([float(x) for x in self._figures[figure]["columns"]], curves) if curves else ([], [])
+
+    def notes(self, table: str, backbone: str, row: str, column: str | None = None) -> list[str]:
+        """The errata and sources that belong to one printed value, or to the whole row."""
+        at = {"table": table, "backbone": backbone, "row": row, "column": column}
+        return [
+            erratum["text"]
+            for erratum in self.everything["errata"]
+            if any({"backbone": backbone, "column": None} | where == at for where in erratum["where"])
+        ]
+
+
+def row_name(values: list[str]) -> str:
+    """The paper's name of a row, from the values of its axes but for the backbone."""
+    return "-".join(NAMES.get(value, value) for value in values)
+
+
+def _packaged() -> Path:
+    """Beside the package in a checkout, inside it when installed."""
+    package = Path(rpt.__file__).parent
+    inside = package / "reports" / "paper.yaml"
+    return inside if inside.exists() else package.parent / "results" / "paper.yaml"

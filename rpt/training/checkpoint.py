@@ -1,0 +1,87 @@
+"""A run's checkpoint: one safetensors file, so that it is either whole or not there.
+
+Tensors: all parameters that are trained, AdamW's moments, the best folded prompt, head and weights. The header holds
+the run's progress as JSON and a digest of the tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from rpt.errors import UsageError
+from rpt.files import write_atomically
+from rpt.training.run import Progress, TrainingRun
+
+
+def save_checkpoint(run: TrainingRun) -> None:
+    """Write the run's whole state, atomically."""
+    tensors = {f"parameter.{name}": value for name, value in run.parameters.items()}
+    tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
+    if run.best_prompt is not None:
+        tensors["best_prompt"] = run.best_prompt
+    tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
+    tensors |= {f"best_weight.{name}": value for name, value in run.best_weights.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest(tensors)}
+    write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
+
+
+def load_checkpoint(run: TrainingRun) -> bool:
+    """Bring the run back to where its checkpoint left it; False if there is none.
+
+    Raises:
+        UsageError: the file is damaged or belongs to another configuration.
+    """
+    path = run.record.checkpoint_path
+    if not path.exists():
+        return False
+    tensors, run.progress = _read(path)
+    run.best_prompt = tensors.pop("best_prompt", None)
+    stored = defaultdict(dict)
+    for key, value in tensors.items():
+        kind, _, name = key.partition(".")
+        stored[kind][name] = value
+    run.best_head, run.best_weights = stored.pop("best_head", {}), stored.pop("best_weight", {})
+    values, parameters = stored.pop("parameter", {}), run.parameters
+    if {n: tuple(v.shape) for n, v in values.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
+        raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")
+    with torch.no_grad():
+        for name, value in parameters.items():
+            value.copy_(values[name])
+            run.moments[name] = {moment: of[name] for moment, of in stored.items() if name in of}
+    return True
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        progress = Progress(**json.loads(header["progress"]))
+        damaged = header["digest"] != _digest(tensors)
+    except Exception as error:  # safetensors raises its own kinds; each means that the file is not what we wrote
+        raise UsageError(
+            f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never."
+        ) from error
+    if damaged:
+        raise UsageError(
+            f"Checkpoint {path} is damaged (its digest differs); delete it, or start over with resume=never."
+        )
+    return tensors, progress
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

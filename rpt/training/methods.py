@@ -1,0 +1,83 @@
+"""What the paper compares prompt tuning with: methods that train the backbone itself, or parts put into it.
+
+A method is a file in configs/method. LoRA, (IA)3 and whatever else peft can inject into a model are peft's own.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from rpt.backbones import Backbone
+from rpt.config import MethodConfig
+from rpt.errors import UsageError
+
+SUBLAYERS = re.compile(  # the last linear layer of each, before the residual connection: T5's names, BERT's names
+    r"(SelfAttention\.o|DenseReluDense\.wo|DenseGatedActDense\.wo|attention\.output\.dense|\d\.output\.dense)$"
+)
+
+
+def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
+    """Make trainable what the method trains; `backbone.trained` names it.
+
+    Args:
+        seed: of the weights that are put in.
+
+    Raises:
+        UsageError: no weight of the backbone has the name that the method looks for, or peft refuses its options.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if method.peft:
+            _inject(backbone.model, method)
+        elif method.adapter:
+            _add_adapters(backbone.model, method.adapter)
+        else:
+            if method.biases:
+                _add_biases(backbone.model)
+            for name, weight in backbone.model.named_parameters():
+                weight.requires_grad_(re.search(method.weights, name) is not None)
+    backbone.trained = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
+    if not backbone.trained:
+        raise UsageError(
+            f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type}) has a name with "
+            f"{method.weights} in it; give another method.weights."
+        )
+
+
+def _inject(model: PreTrainedModel, method: MethodConfig) -> None:
+    from peft import get_peft_config, inject_adapter_in_model  # slow to import
+
+    try:
+        inject_adapter_in_model(get_peft_config(dict(method.peft)), model)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"method={method.name}: peft does not take {method.peft} here ({error}).") from error
+
+
+def _add_biases(model: PreTrainedModel) -> None:
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.bias is None and layer is not model.get_output_embeddings():
+            layer.bias = nn.Parameter(torch.zeros(layer.out_features))
+
+
+class Adapter(nn.Module):
+    """h + up(ReLU(down(h))), h itself at first (Houlsby et al. 2019): [..., d] -> [..., d]."""
+
+    def __init__(self, width: int, bottleneck: int):
+        super().__init__()
+        self.down, self.up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states + self.up(torch.relu(self.down(states)))
+
+
+def _add_adapters(model: PreTrainedModel, bottleneck: int) -> None:
+    for name, layer in list(model.named_modules()):
+        if SUBLAYERS.search(name):
+            layer.adapter = Adapter(layer.out_features, bottleneck)
+            layer.register_forward_hook(lambda layer, _, states: layer.adapter(states))

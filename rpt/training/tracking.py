@@ -1,0 +1,48 @@
+"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rpt.training.run import TrainingRun
+
+log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """One run's W&B run; does nothing under tracking=none."""
+
+    def __init__(self, run: TrainingRun):
+        self._wandb = _start(run) if run.config.tracking.name == "wandb" else None
+
+    def log(self, values: dict[str, Any], step: int) -> None:
+        if self._wandb is not None:
+            self._wandb.log(values, step=step)
+
+    def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
+        """Close the W&B run, so that the next run of a sweep does not write into it."""
+        if self._wandb is not None:
+            self._wandb.summary.update(summary or {})
+            self._wandb.finish(exit_code=int(failed))
+
+
+def _start(run: TrainingRun) -> Any:
+    import wandb  # slow to import, and not wanted in every run
+
+    config = run.config
+    has_key = wandb.login(prompt=False)
+    if not has_key:
+        log.info("W&B: no key, so this run is tracked offline (wandb login, or later wandb sync); tracking=none: off.")
+    run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
+    Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
+    return wandb.init(
+        project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,
+        id=run.progress.wandb_id, resume="allow" if has_key else None, reinit="create_new",
+        mode="online" if has_key else "offline", config=dataclasses.asdict(config),
+        settings=wandb.Settings(silent=True),
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+"""The runs of a sweep in several processes at once: on a processor, one for each of its cores.
+
+Cores that share the small operations of one backbone wait for each other at the end of every one; a process on each
+of them, with its own part of the runs, never waits. A GPU is one device: its packs stay in one process.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+from tqdm import tqdm
+
+from rpt.config import Config
+from rpt.errors import RecordError, UsageError
+from rpt.training.signals import Interrupted, caught_signals
+
+if TYPE_CHECKING:
+    from rpt.training.sweep import Outcome
+
+BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
+
+
+def processes(asked: int | None, runs: int) -> int:
+    """How many for so many runs, if `asked` is not given: as many as this device has cores, and memory for."""
+    if asked is None and torch.cuda.is_available():
+        return 1
+    return max(1, min(runs, asked or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)))
+
+
+def threads_each(n_processes: int) -> int:
+    """Of so many processes' own: they share the cores, and each has one at least."""
+    return max(1, torch.get_num_threads() // n_processes)
+
+
+def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]) -> list[Outcome]:
+    """`train_all`, each process with its part of the runs and of the cores.
+
+    Args:
+        max_runs: of one pack; a process trains one pack at a time.
+        prepare: is called first in each process; it has to be picklable.
+
+    Raises:
+        Interrupted: on SIGTERM or SIGINT, after every process has saved its runs and ended.
+    """
+    if n_processes == 1:
+        from rpt.training.sweep import train_all  # the slow libraries, which else only the children need
+
+        return train_all(configs, max_runs)
+    # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
+    order = sorted(range(len(configs)), key=lambda i: (configs[i].backbone.name, configs[i].task.name))
+    threads = threads_each(n_processes)
+    context = multiprocessing.get_context("spawn")  # a fork of a process that has used its threads may hang
+    lock = context.RLock()  # of the progress bars
+    children: list[tuple[BaseProcess, Connection, list[int]]] = []
+    for number in range(n_processes):
+        part = order[number::n_processes]
+        receiver, sender = context.Pipe(duplex=False)
+        given = sender, [configs[i] for i in part], max_runs, threads, prepare, number, lock
+        child = context.Process(target=_work, args=given)
+        child.start()
+        sender.close()  # the child has the only one left: when it dies, nothing more can come
+        children.append((child, receiver, part))
+
+    def forward(caught: list[int]) -> None:
+        for child, *_ in children:
+            if child.is_alive():
+                os.kill(child.pid, caught[-1])
+
+    outcomes: list[Outcome] = [math.nan] * len(configs)
+    with caught_signals(forward) as caught:
+        for child, receiver, part in children:
+            for i, outcome in zip(part, _received(child, receiver, len(part)), strict=True):
+                outcomes[i] = outcome
+    if caught:
+        raise Interrupted(128 + caught[0])
+    return outcomes
+
+
+def _work(
+    sender: Connection,
+    configs: list[Config],
+    max_runs: int,
+    threads: int,
+    prepare: Callable[[], None],
+    number: int,
+    lock: Any,
+) -> None:
+    """What a child does."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C goes to the parent, which passes it on: twice would mean at once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    tqdm.set_lock(lock)
+    tqdm.__init__ = functools.partialmethod(tqdm.__init__, position=number)  # each process has a line of its own
+    prepare()
+    from rpt.training.sweep import train_all
+
+    sender.send([_sendable(outcome) for outcome in train_all(configs, max_runs)])
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot say so, and a child that went on would hold its runs against the next command."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    """Not every library's exceptions survive the way to another process; ours do."""
+    if isinstance(outcome, float | UsageError | RecordError):
+        return outcome
+    return RuntimeError(f"{type(outcome).__name__}: {outcome}")
+
+
+def _received(child: BaseProcess, receiver: Connection, runs: int) -> list[Outcome]:
+    try:
+        return receiver.recv()
+    except EOFError:
+        child.join()  # for its code
+        died = RuntimeError(
+            f"a process of the sweep ended with code {child.exitcode} before its {runs} runs were over; the same "
+            "command goes on from here, and pack.processes=1 needs the least memory"
+        )
+        return [died] * runs

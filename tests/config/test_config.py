@@ -1,0 +1,174 @@
+"""Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from rpt.config import check, config_folder, prompt_options, run_id, to_config
+from rpt.errors import UsageError
+from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
+from rpt.train import main
+
+FOLDER = Path(config_folder())
+GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
+CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in group.glob("*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        return to_config(compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_binds(choice, tmp_path):
+    overrides = [choice] + ([f"data.dir={tmp_path}"] if choice == "data=folder" else [])
+    config = composed(*overrides)
+    check(config)
+    group, name = choice.split("=")
+    assert getattr(config, group).name == name
+    if config.prompt.length:
+        import torch
+
+        table = uniform(config.prompt.length, 8, torch.Generator())
+        SoftPrompt(table, config.prompt.reparameterization, **prompt_options(config.prompt))
+
+
+def test_the_default_is_the_paper_s_setting():
+    config = composed()
+    assert (config.backbone.hub, config.prompt.length, config.lr) == ("google-t5/t5-base", 10, 0.3)
+    assert (config.trainer.batch_size, config.trainer.epochs, config.trainer.weight_decay) == (8, 20, 1e-5)
+    assert config.protocol.name == "paper" and config.data.repo == "aps/super_glue"
+
+
+def test_yaml_names_every_registered_reparameterization():
+    used = {composed(f"prompt={path.stem}").prompt.reparameterization for path in FOLDER.glob("prompt/*.yaml")}
+    assert used == set(REPARAMETERIZATIONS)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["prompt.length=481"], r"prompt\.length=481 is longer.*480"),
+        (["prompt.length=0"], "prompt=none"),
+        (["trainer.precision=fp16"], r"fp16 needs a CUDA device.*fp32"),
+        (["trainer.precision=fp8"], "fp32, bf16, fp16"),
+        (["data.dir=/nowhere"], r"data\.dir=/nowhere does not exist"),
+        (["backbone.path=/nowhere"], r"backbone\.path=/nowhere does not exist"),
+        (["backbone.hub=null"], "neither"),
+        (["data=mini", "data.dir=."], "leave out"),
+        (["prompt.init=text"], "init_text"),
+        (["prompt.init=saved"], "init_path=None does not exist"),
+        (["prompt.init=labels", "task=record"], "open answers"),
+        (["prompt.init=magic"], "vocabulary"),
+        (["backbone=nano_bert", "prompt=none"], r"no head to answer with; choose prompt=vanilla.*backbone=nano"),
+        (["backbone=nano_bert", "backbone.head=spans"], r"head=spans needs .*task=wic, task=wsc.*leave it out"),
+        (["backbone.head=spans", "task=wic"], r"head=spans needs an encoder"),
+        (["backbone.family=gpt"], "t5, bert"),
+        (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
+        (["lr=0"], "lr=0.0 must be a positive"),
+        (["trainer.batch_size=0"], "batch_size=0 must be 1 or more"),
+        (["data.shots=0"], "shots=0"),
+        (["protocol.held_out=1.5"], "held_out"),
+        (["trainer.weight_decay=-1"], "weight_decay"),
+        (["seed=-1"], "seed=-1 must not be negative"),
+        (["resume=maybe"], "auto, never"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match=message):
+        check(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lrr=0.1", "no key lrr; did you mean lr?"),
+        ("prompt.bottelneck=5", "no key prompt.bottelneck; did you mean prompt.bottleneck?"),
+        ("task=boolqq", "There is no task=boolqq; choose one of: boolq, cb, copa"),
+        ("lr=fast", "lr=fast: Value 'fast' of type 'str' could not be converted to Float"),
+    ],
+)
+def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
+    monkeypatch.setattr(sys, "argv", ["train", "backbone=nano", "data=mini", "tracking=none", word])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert_one_message(capsys.readouterr().err, message)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("prompt.length=9999", "prompt.length=9999 is longer"),
+        ("data.dir=/nowhere", "data.dir=/nowhere does not exist"),
+        ("prompt.layers=3", "layers=3"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_one_message(command, word, message):
+    done = command("backbone=nano", "data=mini" if "data" not in word else "data=hub", "tracking=none", word)
+    assert done.returncode == 2, done
+    assert_one_message(done.stderr, message)
+
+
+def assert_one_message(errors, message):
+    assert message in errors and "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("rpt: ")
+
+
+def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(command):
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "empty", "HTTPS_PROXY": "", "HTTP_PROXY": ""}
+    done = command("task=boolq", "prompt=residual", timeout=60, **nowhere)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "thrown while requesting" not in done.stderr  # what the hub's clients say while they retry
+    assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
+
+
+def test_help_names_groups_and_keys(command):
+    shown = command("--help").stdout
+    for word in ("lr: 0.3", "bottleneck: 250", "python -m rpt.train"):
+        assert word in shown
+    choices, group = defaultdict(str), ""
+    for line in shown.splitlines():
+        if line.startswith("  ") and line.split():
+            group = group if line.startswith(" " * 10) else line.split()[0]  # a choice may go on in the next line
+            choices[group] += line
+    for group in GROUPS:
+        for path in group.glob("*.yaml"):
+            assert path.stem in choices[group.name], path
+    assert "+experiment=figure4" in shown and "+experiment" in choices
+
+
+def test_a_backbone_brings_its_learning_rate_unless_one_is_given():
+    assert composed().lr == 0.3
+    assert composed("backbone=minilm").lr == composed("backbone=minilm").backbone.lr != 0.3
+    assert composed("backbone=minilm", "lr=0.2").lr == 0.2
+
+
+def test_what_only_encoders_have_is_no_part_of_other_runs():
+    """A record made before there were encoders has the identity that it always had."""
+
+    def identity(*overrides):
+        return run_id(composed(*overrides), "r", "w")
+
+    assert identity("trainer.precision=fp32") == "n10-lr0.3-seed0-0b3d4413"
+    for key in ("trainer.head_lr=0.5", "backbone.head=spans"):
+        assert identity(key) == identity()
+        assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
+    assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
+
+
+def test_identity_of_a_run():
+    """Equal for runs that compute the same, different for any key that changes numbers."""
+
+    def identity(*overrides, rows="r"):
+        return run_id(composed(*overrides), rows, "w")
+
+    same = identity()
+    for key in ("tracking=none", "results=x", "force=true", "resume=never", "trainer.eval_batch_size=2"):
+        assert identity(key) == same
+    keys = ("lr=0.1", "seed=1", "prompt.length=2", "prompt.bottleneck=7", "trainer.epochs=3", "protocol=superglue")
+    assert len({same, identity(rows="other"), *map(identity, keys)}) == len(keys) + 2

@@ -1,0 +1,219 @@
+"""A trained prompt in use: the answers are those of the record, and every mistake is named before long work."""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from rpt import predict
+from rpt.cli import command_line, given
+from rpt.config import config_folder, to_config
+from rpt.data import miniature
+from rpt.errors import RecordError, UsageError
+from rpt.inference.saved_run import open_saved_run, train_command
+from rpt.records.run_folder import RunFolder
+from rpt.tasks import TASKS
+from rpt.tasks.submission import validate
+from tests.conftest import ROOT
+
+ROWS = miniature.rows("boolq", "val", 0)
+
+
+def written(folder, rows, name="rows.jsonl"):
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def predicted(record, **keys):
+    predict.predict(predict.KEYS | {"run": str(record), "precision": "fp32"} | keys)
+
+
+@pytest.fixture
+def copy(record, tmp_path):
+    """A record to be harmed."""
+    return Path(shutil.copytree(record, tmp_path / "runs" / "boolq" / "nano" / "residual" / record.name))
+
+
+def test_the_answers_are_the_record_s(record, tmp_path):
+    output = tmp_path / "new" / "answers.jsonl"
+    predicted(record, input=written(tmp_path, ROWS), output=str(output), batch_size="100")
+    answers = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [answer["idx"] for answer in answers] == [row["idx"] for row in ROWS]
+    labels = TASKS["boolq"].labels
+    found = [labels.index(answer["label"]) if answer["answered"] else None for answer in answers]
+    assert found == json.loads((record / "predictions.json").read_text())["predictions"]
+    assert set(answers[0]) == {"idx", "text", "label", "answered", "probabilities"}
+    assert set(answers[0]["probabilities"]) == set(labels)
+
+
+def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
+    rows, task = miniature.rows("copa", "val", 0), TASKS["copa"]
+    keys = {"input": written(tmp_path, rows), "batch_size": "100"}
+    predicted(encoder_record, **keys, output=str(tmp_path / "answers.jsonl"))
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert set(answers[0]) == {"idx", "label", "answered", "probabilities"}
+    found = [task.labels.index(answer["label"]) for answer in answers]
+    assert found == json.loads((encoder_record / "predictions.json").read_text())["predictions"]
+    predicted(encoder_record, **keys, submission="true", output=str(tmp_path / "submission"))
+    submitted = [json.loads(line) for line in (tmp_path / "submission" / "COPA.jsonl").read_text().splitlines()]
+    assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, found, strict=True)]
+
+
+@pytest.mark.slow
+def test_readme_commands_run(record, tmp_path):
+    """As written, after the run that they speak of."""
+    shutil.copytree(record.parents[4], tmp_path / "outputs" / "mine")
+    (folder,) = tmp_path.glob("outputs/mine/runs/boolq/nano/residual/*")
+    folder.rename(folder.with_name("n10-lr0.3"))
+    bare = [{key: row[key] for key in ("passage", "question")} for row in ROWS[:5]]
+    written(tmp_path, bare)
+    written(tmp_path, ROWS[5:8], "test.jsonl")
+    (block,) = [b for b in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "run=$run" in b]
+    script = "set -e\n" + block.replace("python ", f"{shlex.quote(sys.executable)} ")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [answer["idx"] for answer in answers] == [0, 1, 2, 3, 4]
+    (submitted,) = (tmp_path / "submission").iterdir()
+    assert submitted.name == "BoolQ.jsonl"
+    examples = [example for row in ROWS[5:8] for example in TASKS["boolq"].parse(row)]
+    validate(TASKS["boolq"], submitted.read_text().splitlines(), examples)
+    assert len(list((tmp_path / "adapter").iterdir())) == 3
+
+
+def test_readme_code_runs(copy, tmp_path, capsys):
+    """As written, with two records for the two that it speaks of: a T5's prompt may stand before any task."""
+    other = Path(shutil.copytree(copy, tmp_path / "rte"))
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
+    (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
+    for task, folder in (("boolq", copy), ("rte", other)):
+        assert f'"results/runs/{task}/..."' in code
+        code = code.replace(f"results/runs/{task}/...", str(folder))
+    exec(code, {})
+    first, second = capsys.readouterr().out.strip().splitlines()
+    assert all(label in first for label in TASKS["boolq"].labels)
+    assert all(label in second for label in TASKS["rte"].labels)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"batch_size": "0"}, "batch_size=0 must be 1 or more"),
+        ({"precision": "fp16"}, "choose one of: auto, fp32, bf16"),
+        ({"submission": "yes"}, "submission=yes should be true or false"),
+        ({"submission": "true"}, "give output=FOLDER"),
+        ({"output": "."}, "is a folder; give a file"),
+        ({"input": "nowhere.jsonl"}, "input=nowhere.jsonl cannot be read"),
+        ({"backbone.path": "nowhere"}, "backbone.path=nowhere does not exist"),
+    ],
+)
+def test_a_wrong_key_is_named(record, tmp_path, keys, message):
+    with pytest.raises(UsageError, match=message):
+        predicted(record, **{"input": written(tmp_path, ROWS[:1])} | keys)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['{"passage": "a", "question": "b"}', "", "{"], r"rows.jsonl, line 3 is not JSON"),
+        (['{"passage": "a"}'], r"line 1: boolq: field 'question' is missing"),
+        (["[1]"], r"line 1: boolq: field 'idx' is missing"),
+        (['{"passage": "a", "question": "b", "label": "maybe"}'], "line 1: boolq: field 'label' should be one of"),
+        (["", " "], "has no rows of boolq"),
+    ],
+)
+def test_a_wrong_row_is_named(record, tmp_path, lines, message):
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    with pytest.raises(UsageError, match=message):
+        predicted(record, input=str(tmp_path / "rows.jsonl"))
+
+
+def test_a_submission_needs_every_idx_once(record, tmp_path):
+    keys = {"submission": "true", "output": str(tmp_path / "out")}
+    without = [{"passage": "a", "question": "b"}]
+    with pytest.raises(UsageError, match="line 1: boolq: field 'idx' is missing"):
+        predicted(record, input=written(tmp_path, without), **keys)
+    with pytest.raises(UsageError, match=r"each once\. BoolQ.jsonl, line 2: example 0 is answered twice"):
+        predicted(record, input=written(tmp_path, [ROWS[0], ROWS[0]]), **keys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
+    def refused(message, error=UsageError):
+        with pytest.raises(error, match=message):
+            open_saved_run(copy)
+
+    config = copy / "config.yaml"
+    stored = config.read_text()
+    (copy / "prompt.safetensors").rename(tmp_path / "prompt")
+    refused(r"prompt.safetensors is missing .*\n  python -m rpt.train .*prompt.length=8 .*force=true")
+    (copy / "prompt.safetensors").write_bytes(b"half")
+    refused("cannot be read")
+    (tmp_path / "prompt").rename(copy / "prompt.safetensors")
+    for old, new, message in [
+        ("length: 8", "length: 0", "give one with a prompt"),
+        ("method:\n  name: prompt", "method:\n  name: lora", "had method=lora, .* give a run of method=prompt"),
+        ("family: t5", "family: bert", r"lacks the head .* makes it again:\n  python -m rpt.train"),
+        ("  name: paper", "  name: other", "under protocol other, which this version does not have"),
+    ]:
+        assert old in stored
+        config.write_text(stored.replace(old, new))
+        refused(message)
+    config.write_text("a: [")
+    refused("config.yaml cannot be read", RecordError)
+    config.write_text(stored)
+    (copy / "result.json").unlink()
+    refused("is not finished; this finishes it:\n  python -m rpt.train")
+    config.unlink()
+    refused("no run's record: it has no config.yaml")
+
+
+def test_the_backbone_must_have_the_weights_of_training(copy, tmp_path):
+    result = json.loads((copy / "result.json").read_text()) | {"backbone_fingerprint": "others"}
+    (copy / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UsageError, match=r"nano has other weights .* than the prompt was trained with \(others\)"):
+        predicted(copy, input=written(tmp_path, ROWS[:1]))
+
+
+def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
+    words = ["task=cb", "prompt=residual", "prompt.bottleneck=7", "prompt.init=text", "lr=0.01", "protocol=superglue"]
+    config = configure(*words, 'prompt.init_text="it\'s a = b, \\"c\\""', "trainer.clip=1", "prompt.shared=false")
+    stored = yaml.safe_load(yaml.safe_dump(dataclasses.asdict(config)))
+    folder = Path(config.results, "runs", "cb", "nano", "residual", "id")
+    program, *words = shlex.split(train_command(stored, RunFolder(folder)))
+    assert [program, *words[:2]] == ["python", "-m", "rpt.train"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        assert dataclasses.asdict(to_config(compose("train", words[2:]))) == stored
+
+
+def test_words_of_the_command_line():
+    assert given(["run=a=b", "input="], ["run", "input"]) == {"run": "a=b", "input": ""}
+    with pytest.raises(UsageError, match="There is no key ruhn; did you mean run?"):
+        given(["ruhn=a"], ["run", "input"])
+    with pytest.raises(UsageError, match="run is not of the form key=value"):
+        given(["run"], ["run"])
+
+
+def test_the_command_line_helps_and_fails_in_one_line(monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["predict", *words])
+        command_line(predict.__doc__, predict.KEYS, predict.predict)
+
+    run("--help")
+    told = capsys.readouterr().out
+    assert all(f"\n{key} " in told for key in predict.KEYS)
+    with pytest.raises(SystemExit, match="2"):
+        run("run=nowhere")
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("rpt: run=nowhere is no run's record") and len(err.splitlines()) == 1

@@ -1,0 +1,170 @@
+"""Several prompts over one backbone: a mixed batch answers each row as if it stood alone."""
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rpt.backbones import BertBackbone, Encoded, Row
+from rpt.config import Config
+from rpt.data import miniature
+from rpt.data.sequences import encode_readings
+from rpt.errors import UsageError
+from rpt.inference.saved_run import SavedRun
+from rpt.inference.server import PromptServer, open_server
+from rpt.predict import submission_lines
+from rpt.tasks import PROTOCOLS, TASKS, get_task
+from rpt.training.pack import accelerator_for
+from tests.conftest import tiny_bert
+
+
+def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tiny"):
+    """A prompt of random numbers, with the head that the backbone wants beside it."""
+    config, generator = Config(), torch.Generator().manual_seed(length)
+    config.task.name, config.protocol.name, config.prompt.length = task, protocol, length
+    config.trainer.precision, config.backbone.head = "fp32", head
+    config.backbone.family = "bert" if isinstance(backbone, BertBackbone) else "t5"
+    prompt = torch.randn(length, 32, generator=generator) * 3
+    new = backbone.new_head(get_task(task, config.backbone.family), config.backbone)
+    shapes = {name: value.shape for name, value in new.named_parameters()} if new else {}
+    drawn = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    return SavedRun(Path(task), config, {"backbone_fingerprint": weights}, prompt, drawn)
+
+
+def server_of(backbone, prompts):
+    return PromptServer(backbone, accelerator_for(next(iter(prompts.values())).config), prompts)
+
+
+@cache
+def examples(task, family="t5"):
+    return [e for row in miniature.rows(task, "val", 0)[:8] for e in get_task(task, family).parse(row)][:8]
+
+
+def assert_same(one, other):
+    loose = ("probabilities", "probability")
+    for field in dataclasses.fields(one):
+        ours, theirs = getattr(one, field.name), getattr(other, field.name)
+        assert (pytest.approx(ours, rel=1e-3, abs=1e-6) if field.name in loose and ours else ours) == theirs, field.name
+
+
+PROMPTS = st.tuples(
+    st.sampled_from(list(TASKS)), st.sampled_from(PROTOCOLS), st.integers(1, 12), st.sampled_from(["cls", "spans"])
+)
+BY_FAMILY = pytest.mark.parametrize("backbone", ["t5", "bert"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return tiny_bert()
+
+
+@pytest.fixture
+def backbone(request, tiny_backbone, encoder):
+    return {"t5": tiny_backbone, "bert": encoder}[request.param]
+
+
+@BY_FAMILY
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), prompts=st.lists(PROMPTS, min_size=2, max_size=4))
+def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, data, prompts):
+    server = server_of(backbone, {str(i): trained(backbone, *prompt) for i, prompt in enumerate(prompts)})
+    asked = data.draw(st.lists(st.tuples(st.integers(0, len(prompts) - 1), st.integers(0, 7)), min_size=2, max_size=6))
+    family = server.prompts["0"].config.backbone.family
+    requests = [(str(i), examples(prompts[i][0], family)[row]) for i, row in asked]
+    together = server.answer(requests, batch_size=data.draw(st.integers(2, 12)))
+    assert len(together) == len(requests)
+    for request, answer in zip(requests, together, strict=True):
+        assert_same(answer, *server.answer([request]))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task, protocol):
+    server, rows = server_of(tiny_backbone, {"p": trained(tiny_backbone, task, protocol)}), examples(task)
+    answers = server.answer([("p", example) for example in rows])
+    assert [answer.idx for answer in answers] == [example.idx for example in rows]
+    labels = TASKS[task].labels
+    for answer in answers:
+        assert (answer.label in labels) if labels else answer.label is None
+        if task in ("record", "wsc"):
+            assert answer.probabilities is None and 0 <= answer.probability <= 1
+        else:
+            assert answer.probability is None and tuple(answer.probabilities) == labels
+            assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+            best = max(labels, key=answer.probabilities.get)
+            assert answer.answered or answer.label == best
+    assert submission_lines(TASKS[task], rows, answers)  # validated there
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_encoder_s_answers_are_its_predictions(encoder, task):
+    """As the engine makes them; the most probable label (ReCoRD: entity) is the answer."""
+    one, rows = trained(encoder, task), examples(task, "bert")
+    server = server_of(encoder, {"p": one})
+    answers = server.answer([("p", example) for example in rows], batch_size=16)
+    encoded = Encoded(rows, encoder.rows(rows, one.task, one.protocol, one.room, None))
+    predictions = encoder.predictor(one.task, one.protocol, "argmax")(one.prompt, one.head, encoded, None)
+    for example, answer, prediction in zip(rows, answers, predictions, strict=True):
+        if task == "record":
+            chosen, candidates = (prediction, None), example.fields["entities"]
+        else:
+            chosen, candidates = (None, one.task.labels[prediction]), one.task.labels
+        assert (answer.text, answer.label) == chosen and answer.answered and answer.probability is None
+        assert tuple(answer.probabilities) == candidates
+        assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert max(answer.probabilities, key=answer.probabilities.get) in chosen
+    assert submission_lines(one.task, rows, answers)
+
+
+def test_probabilities_are_of_the_labels_words(tiny_backbone):
+    """Against T5's own loss, label by label."""
+    one = trained(tiny_backbone, "cb")
+    (example,) = examples("cb")[:1]
+    (answer,) = server_of(tiny_backbone, {"cb": one}).answer([("cb", example)])
+    ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example, "paper"))["input_ids"]])
+    embeds = torch.cat([one.prompt[None], tiny_backbone.model.get_input_embeddings()(ids)], dim=1)
+    likelihoods = []
+    for word in one.task.verbalizers("paper"):
+        labels = torch.tensor([tiny_backbone.tokenizer(word)["input_ids"]])
+        likelihoods.append(-tiny_backbone.model(inputs_embeds=embeds, labels=labels).loss * labels.shape[1])
+    expected = torch.stack(likelihoods).softmax(dim=0).tolist()
+    assert list(answer.probabilities.values()) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize("task", ["cb", "copa", "record", "wic"])
+def test_probabilities_are_of_what_an_encoder_chooses_from(encoder, task):
+    """Reading by reading, each alone: the classes of one, COPA's two scores, the odds of ReCoRD's entities."""
+    one, (example, *_) = trained(encoder, task, head="spans"), examples(task, "bert")
+    (answer,) = server_of(encoder, {"p": one}).answer([("p", example)])
+    prompt, mask = one.prompt[None], torch.ones(1, len(one.prompt), dtype=torch.long)
+    head = {name: value[None] for name, value in one.head.items()}
+    readings = [reading for decision in one.task.decisions(example) for reading in decision.readings]
+    sequences = encode_readings(readings, encoder.tokenizer, one.room)
+    outputs = [encoder.logits(prompt, mask, [Row((sequence,))], head)[0] for sequence in sequences]
+    if task == "record":
+        odds = torch.stack([(yes - no).exp() for no, yes in outputs])
+        expected = odds / odds.sum()
+    else:
+        expected = torch.cat(outputs).softmax(dim=0)
+    assert list(answer.probabilities.values()) == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-6)
+
+
+def test_a_row_is_parsed_without_label_and_idx(tiny_backbone):
+    server = server_of(tiny_backbone, {"q": trained(tiny_backbone, "boolq")})
+    (example,) = server.parse("q", {"passage": "Ulm is a city.", "question": "is ulm a city"})
+    assert (example.idx, example.label) == (0, None)
+    with pytest.raises(UsageError, match="boolq: field 'passage' is missing"):
+        server.parse("q", {"question": "is ulm a city"})
+    for ask in (lambda: server.parse("p", {}), lambda: server.answer([("p", example)])):
+        with pytest.raises(UsageError, match="There is no prompt p; there are q"):
+            ask()
+
+
+def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
+    runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", weights="others")}
+    with pytest.raises(UsageError, match="boolq and rte were trained in front of different backbones"):
+        open_server(runs)

@@ -1,0 +1,93 @@
+"""Synthetic records on the real grids: deterministic scores, no training."""
+
+import dataclasses
+import os
+import zlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from rpt.config import Config
+from rpt.config.grids import Experiment, lay_out
+from rpt.records.run_folder import REQUIRED, RunFolder
+from rpt.reports.grid_results import GridResults, RunRecords
+from rpt.tasks import get_task
+
+GAIN = {"vanilla": 0.0, "mlp": -3.0, "lstm": -20.0, "residual": 4.0}  # of any other method: 6
+EXAMPLES = 120
+
+
+@cache
+def grid(name: str, scale: str = "mini") -> Experiment:
+    return lay_out(name, scale)
+
+
+def fake_score(config: Config, metric: str) -> float:
+    """A score between 5 and 95 that depends on everything a run is about, and on the prompt most."""
+    what = f"{config.task.name} {config.backbone.name} {metric}"
+    base = 45 + zlib.crc32(what.encode()) % 2500 / 100
+    drop = 6 if config.prompt.name == "vanilla" else 1.5
+    base -= drop * abs(np.log10(config.lr / 0.3)) + 10 / (config.data.shots or 1e9)
+    noise = zlib.crc32(repr(dataclasses.astuple(config)).encode()) % 300 / 100
+    return float(np.clip(base + GAIN.get(config.trained, 6.0) + noise, 5, 95))
+
+
+def write_record(results: Path, config: Config, **changes) -> Path:
+    """A finished record of the configuration, as a run would leave it; returns its folder."""
+    task, prompt = get_task(config.task.name, config.backbone.family), config.prompt
+    name = f"n{prompt.length}-seed{config.seed}-{zlib.crc32(repr(dataclasses.astuple(config)).encode()):08x}"
+    record = RunFolder(results / "runs" / config.task.name / config.backbone.name / config.trained / name)
+    scores = {metric: fake_score(config, metric) for metric in task.metrics}
+    scores["score"] = float(np.mean([scores[metric] for metric in task.paper_score]))
+    record.write_config(yaml.dump(dataclasses.asdict(config), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
+    lines = []
+    for epoch in range(1, 21):
+        share = 1 - np.exp(-epoch / (4 if prompt.name == "residual" else 8))
+        loss = 2.0 * np.exp(-epoch / 8) + 0.1
+        lines.append({"step": epoch * 10, "epoch": float(epoch), "loss": loss, "score": scores["score"] * share})
+    record.write_metrics(lines)
+    rng = np.random.default_rng(config.seed)
+    record.write_predictions([0] * EXAMPLES, list((rng.random(EXAMPLES) < scores["score"] / 100).astype(float)))
+    width = 256 if config.backbone.name.startswith("nano") else 768
+    result = {field: kind() for field, kind in REQUIRED["finished"].items() if field != "schema"} | {
+        "status": "finished", "id": name, "task": config.task.name, "backbone": config.backbone.name,
+        "prompt": config.trained, "protocol": config.protocol.name,
+        "data": {"name": config.data.name, "miniature": config.data.name == "mini",
+                 "fingerprint": f"{config.task.name}-{config.data.shots}-{config.backbone.family}", "train": 100,
+                 "select": EXAMPLES, "report": EXAMPLES},
+        "scores": scores, "majority": dict.fromkeys(scores, 48.0), "best": {"step": 200},
+        "parameters": {"trained": prompt.length * width + 1000 * (prompt.name != "vanilla"),
+                       "kept": prompt.length * width, "frozen": 5_000_000},
+        "seconds": 90.0, "backbone_fingerprint": config.backbone.name, "device": "CPU, 2 threads", "precision": "fp32",
+        "versions": {}, "commit": "0123456789abcdef", "created": "2026-11-23T12:00:00+00:00",
+    }  # fmt: skip
+    record.write_result(result | changes)
+    return record.folder
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """recorded("table1", scale, keep=...): write the records of an experiment; the folder of results."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of files that no crash has to survive
+
+    def write(name: str, scale: str = "mini", keep: Callable[[Config], bool] = lambda config: True) -> Path:
+        for config in grid(name, scale).jobs.values():
+            if keep(config):
+                write_record(tmp_path, config)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def study(recorded) -> Callable[..., GridResults]:
+    """study("table1", ...): the same, read back."""
+
+    def read(name: str, scale: str = "mini", **keep) -> GridResults:
+        return GridResults.of(grid(name, scale), RunRecords(recorded(name, scale, **keep)))
+
+    return read

@@ -1,0 +1,54 @@
+"""Figures: the same bytes each time, labelled axes, nothing for nothing."""
+
+import io
+
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from rpt.reports import figures
+from rpt.reports.figures import all_figures
+from rpt.reports.paper import Paper
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, kept for a look at their axes."""
+    kept = []
+    saved = figures._saved
+    monkeypatch.setattr(figures, "_saved", lambda figure: (kept.append(figure), saved(figure))[1])
+    return kept
+
+
+@pytest.mark.parametrize("name", ["table1", "figure3", "figure4", "figure6"])
+def test_labelled_legible_and_the_same_bytes_each_time(study, name, drawn):
+    few = study(name, keep=lambda c: c.seed < 2)
+    (plot,), (again,) = all_figures(few, Paper()), all_figures(few, Paper())
+    assert plot == again
+    assert plot.name == ("table1-bars-mini" if name == "table1" else f"{name}-mini")
+    assert plot.caption.startswith("MINIATURE") and b"<dc:date>" not in plot.svg
+    image = Image.open(io.BytesIO(plot.png))
+    assert image.width >= 1200 and image.height >= 500 and "Software" not in image.info
+    for ax in drawn[0].axes:
+        assert ax.get_ylabel().endswith(("(%)", "token)"))
+        assert ax.get_title() or ax.get_xlabel()
+    assert not plt.get_fignums()
+
+
+def test_the_papers_curves_stand_only_at_the_papers_scale(study, drawn):
+    keep = {"keep": lambda c: c.seed == 0}
+    (real,), (miniature,) = (all_figures(study("figure4", scale, **keep), Paper()) for scale in ("paper", "mini"))
+    labels = [[line.get_label() for line in figure.axes[0].lines] for figure in drawn]
+    assert "paper (approx.)" in labels[0] and "paper (approx.)" not in labels[1]
+    assert "approximate" in real.caption and "approximate" not in miniature.caption
+    average = drawn[0].axes[-1]
+    assert "paper (approx.)" not in [line.get_label() for line in average.lines]
+
+
+def test_no_figure_without_a_record(study):
+    assert all_figures(study("figure6", keep=lambda c: False), Paper()) == []
+
+
+def test_a_figure_with_holes_is_drawn(study):
+    (plot,) = all_figures(study("table1", keep=lambda c: c.task.name == "cb" and c.prompt.name == "mlp"), Paper())
+    assert plot.png

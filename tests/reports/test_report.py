@@ -1,0 +1,151 @@
+"""The whole of `python -m rpt.results`: from records to files."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rpt.records.run_folder import SCHEMA
+from rpt.reports import report
+from rpt.reports.cells import Cell
+from rpt.reports.claims import check_claims, verdict
+from rpt.reports.paper import Paper
+from rpt.reports.report import build, write
+from rpt.results import main
+
+from .conftest import grid, write_record
+
+
+@pytest.fixture(autouse=True)
+def few_experiments(monkeypatch):
+    """Laying out every grid takes long; two are enough here."""
+    monkeypatch.setattr(report, "names", lambda: ["table6", "figure6"])
+    monkeypatch.setattr(report, "lay_out", grid)
+
+
+def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
+    folder = recorded("table6")
+    (folder / "tables").mkdir()
+    (folder / "tables/table4.md").write_text("from records that are gone")
+    (folder / "tables/notes.txt").write_text("not ours")
+    _, stale, problems = write(folder)
+    assert stale == [folder / "tables/table4.md"] and problems == []
+    first = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
+    assert {path.name for path in folder.glob("tables/*")} == {f"table6-mini.{e}" for e in ("md", "csv", "tex")} | {
+        "notes.txt"
+    }
+    for path in first:
+        if path != "r" and path.name != "notes.txt":
+            path.unlink()
+    write(folder)
+    again = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
+    assert again == first
+
+
+def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
+    folder = recorded("table6")
+    paths = sorted(folder.glob("runs/cb/nano/residual/*/result.json"))
+
+    def damage(path, **changes):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    damage(paths[0], schema=SCHEMA - 1)
+    damage(paths[1], scores={"score": 50.0})
+    damage(paths[2], created=None)
+    (paths[3].parent / "metrics.jsonl").write_text('{"epoch": 1.0, "score": "high", "loss": null}\n')
+    (paths[4].parent / "predictions.json").write_text('{"credits": [1.0, "yes"]}')
+    paths[5].write_text("{")
+    files, problems = build(folder)
+    wrong = ("schema", "accuracy", "created", "line 1, score", "credits[1]", "cannot be read")
+    for path, what in zip(paths, wrong, strict=True):
+        (line,) = [line for line in problems if path.parent.name in line]
+        assert what in line and str(folder) not in line and f"* {line}" in files["REPORT.md"].decode()
+    rows = files["tables/table6-mini.csv"].decode()
+    assert re.search(r"True,cb,,,0,3", rows) and re.search(r"True,rte,[\d.]+,[\d.]+,3,3", rows)
+
+
+def test_failed_runs_and_mixed_rows_are_problems(recorded):
+    folder = recorded("table6", keep=lambda c: c.task.name == "rte")
+    config = next(c for c in grid("table6").jobs.values() if c.task.name == "wic")
+    write_record(folder, config, status="failed", error="NonFiniteLoss: the loss\nis nan")
+    other = next(c for c in grid("table6").jobs.values() if c.task.name == "rte")
+    path = write_record(folder, other) / "result.json"
+    result = json.loads(path.read_text())
+    result["data"]["fingerprint"] = "other rows"
+    path.write_text(json.dumps(result))
+    problems = build(folder)[1]
+    assert any("failed run" in line and "the loss is nan" in line for line in problems)
+    assert any("differ in the rows of rte" in line for line in problems)
+
+
+def test_fewer_shots_are_other_rows_on_purpose(study):
+    assert study("figure5", keep=lambda config: config.task.name == "wic").mixtures() == []
+
+
+def test_real_and_miniature_records_never_share_a_table(recorded):
+    recorded("table6", "mini", keep=lambda c: c.seed == 0)
+    folder = recorded("table6", "paper", keep=lambda c: c.seed == 0)
+    files, _ = build(folder)
+    real, miniature = (files[f"tables/{name}.csv"].decode() for name in ("table6", "table6-mini"))
+    assert "nano" not in real and "t5_base" not in miniature
+    text = files["REPORT.md"].decode()
+    assert text.index("## SuperGLUE") < text.index("## Miniature")
+
+
+def test_the_page_counts_its_runs_and_names_their_commands(recorded):
+    folder = recorded("figure6", keep=lambda c: c.seed < 2)
+    files, _ = build(folder)
+    text = files["REPORT.md"].decode()
+    assert "Runs: 36 (36 in miniature)" in text and "Time: 0.9 hours" in text and "Seeds: 0, 1" in text
+    assert "`python -m rpt.train -m +experiment=figure6 scale=mini`" in text and "36 of 54 runs recorded" in text
+    assert "](figures/figure6-mini.png)" in text and "figures/figure6-mini.png" in files
+
+
+def test_the_html_page_needs_no_other_file(recorded):
+    files, _ = build(recorded("figure6", keep=lambda c: c.seed == 0))
+    page = files["REPORT.html"].decode()
+    sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
+    assert sources and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "<table>" in page and "<script" not in page and "<link" not in page
+
+
+def test_verdicts():
+    def cell(*scores):
+        return Cell(dict(zip("abc", scores, strict=False)), 3)
+
+    high, low, wide, single = cell(70, 71, 72), cell(60, 61, 62), cell(55, 65, 80), cell(70)
+    assert verdict(high, low) == "shows" and verdict(low, high) == "does not show"
+    assert verdict(high, wide) == "within the spread"
+    assert verdict(single, low) == "too few seeds to say" and verdict(high, cell()) == "not recorded"
+
+
+def test_claims_are_computed_and_missing_ones_are_not_run(study):
+    lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], Paper())
+    by_experiment = {line[1]: line for line in lines}
+    assert by_experiment["table6"][-2] == "+0.9" and " against " in by_experiment["table6"][3]
+    assert by_experiment["figure6"][-1] == "not recorded"
+
+
+def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks(study):
+    """Its panel of averages is over tasks that it does not name."""
+    paper = Paper()
+    tasks, prompts = ("wic", "rte", "boolq", "wsc"), ("residual", "vanilla")
+    ours, theirs = (sum(paper.curve("figure5", task, prompt)[1][0] for task in tasks) / 4 for prompt in prompts)
+    (line,) = check_claims([study("figure5", keep=lambda c: c.seed == 9)], paper)
+    assert line[-2] == f"about {ours - theirs:+.1f}" != "about +7.2"
+
+
+def test_a_folder_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["results", f"results={tmp_path / 'nowhere'}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert f"There is no folder {tmp_path / 'nowhere'}" in str(ended.value)
+
+
+def test_nothing_without_records_and_no_training_code(tmp_path):
+    code = "import sys; from rpt.results import main; main(); assert 'rpt.training' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout) == (0, "no records yet\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []

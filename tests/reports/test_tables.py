@@ -1,0 +1,239 @@
+"""Tables: every number against its own computation, and what is said of missing ones."""
+
+import csv
+import dataclasses
+import io
+import shutil
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import yaml
+
+from rpt.reports.cells import Cell
+from rpt.reports.formats import Table, Text, to_csv, to_latex, to_markdown
+from rpt.reports.grid_results import GridResults, RunRecords
+from rpt.reports.paper import Paper
+from rpt.reports.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed, title
+
+from .conftest import fake_score, grid, write_record
+
+
+def table(study, name):
+    return next(table for table in all_tables(study, Paper()) if table.name == name)
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def find(rows, **where):
+    (row,) = [row for row in rows if all(row[key] == value for key, value in where.items())]
+    return row
+
+
+def test_paper_yaml_keeps_every_number_of_the_transcription(shared):
+    theirs = yaml.safe_load((shared / "paper/tables.yaml").read_text("utf-8"))
+    ours = Paper().everything
+    one, again = theirs["table1"], ours["tables"]["table1"]
+    assert again["columns"] == one["columns"] and again["metrics"] == one["metrics"]
+    for backbone, rows in again["rows"].items():
+        assert rows == one[backbone]
+        for row, values in rows.items():  # 10 tokens stand in columns 0-2 of the transcription, 100 in 3-5
+            k = ["t5-large", "t5-base", "bert-base"].index(backbone)
+            both = theirs["table2"]["ft" if row == "ft-r" else row]
+            assert ours["tables"]["table2"]["rows"][backbone][row] == [both[k], both[k + 3]]
+            assert len(values) == len(again["columns"])
+    for name in ("table3a", "table3b"):
+        rows = ours["tables"][name]["rows"]["t5-base"]
+        assert rows == {row: theirs[name][row] for row in rows} and len(rows) == len(theirs[name]) - 2
+    for name, backbone, split in (("table4", "t5-base", None), ("table5", "t5-large", "@"), ("table6", "t5-base", "")):
+        rows = {row: values for row, values in theirs[name].items() if row not in ("caption", "columns")}
+        if split:
+            rows = {"-".join(row.split(split)[::-1]): values for row, values in rows.items()}
+        elif split == "":
+            rows = {f"rpt-{row}": values for row, values in rows.items()}
+        assert ours["tables"][name]["rows"][backbone] == rows
+    for name in ("figure3", "figure4", "figure5", "figure6"):
+        numbers = sorted(np.ravel([list(_leaves(ours["figures"][name]["panels"]))]))
+        expected = sorted(
+            value * (100 if name == "figure3" else 1)
+            for key, part in theirs[name].items() if key not in ("caption", "columns") for value in _leaves(part)
+        )  # fmt: skip
+        assert numbers == pytest.approx(expected)
+    assert len(ours["errata"]) >= len(theirs["errata"]) and ours["related"].keys() == theirs["related"].keys()
+
+
+def _leaves(part):
+    for value in part.values() if isinstance(part, dict) else part:
+        yield from _leaves(value) if isinstance(value, dict | list) else [value]
+
+
+def test_cells_are_the_mean_and_sample_standard_deviation_of_the_records(study):
+    found = study("table1")
+    rows = rows_of(to_csv(table(found, "table1-mini")))
+    jobs = grid("table1").jobs.values()
+    for task, metrics in (("boolq", ("accuracy",)), ("multirc", ("exact_match", "micro_f1"))):
+        of = [c for c in jobs if (c.backbone.name, c.task.name, c.prompt.name) == ("nano", task, "residual")]
+        scores = [np.mean([fake_score(config, metric) for metric in metrics]) for config in of]
+        row = find(rows, backbone="nano", prompt="residual", column=task)
+        assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-4)
+        assert float(row["sd"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
+        assert (row["n"], row["asked"], row["paper"]) == ("3", "3", "")
+    of_mlp = {point: entry for point, entry in found.entries.items() if point[:2] == ("nano", "mlp")}
+    averages = [
+        np.mean([entry.result["scores"]["score"] for point, entry in of_mlp.items() if point[-1] == seed])
+        for seed in "012"
+    ]
+    row = find(rows, backbone="nano", prompt="mlp", column="average")
+    assert len(of_mlp) == 24 and float(row["mean"]) == pytest.approx(np.mean(averages), abs=1e-4)
+    assert float(row["sd"]) == pytest.approx(np.std(averages, ddof=1), abs=1e-4)
+
+
+def test_columns_show_the_metrics_that_the_paper_shows(study):
+    def keep(c):
+        return (c.backbone.name, c.task.name, c.prompt.name, c.seed) == ("nano", "cb", "residual", 0)
+
+    (config,) = filter(keep, grid("table3").jobs.values())
+    only = study("table3", keep=keep)
+    row = find(rows_of(to_csv(table(only, "table3a-mini"))), backbone="nano", prompt="residual", column="cb")
+    assert float(row["mean"]) == pytest.approx(fake_score(config, "macro_f1"), abs=1e-4)
+    assert row["sd"] == "" and row["n"] == "1"
+
+
+def test_fewer_seeds_are_said_and_absent_cells_stay_empty(study):
+    def keep(config):
+        return config.task.name != "rte" and (config.task.name != "cb" or config.seed < 2)
+
+    text = to_markdown(table(study("table1", keep=keep), "table1-mini"))
+    residual = next(line for line in text.splitlines() if "nano | Residual PT |" in line).split(" | ")
+    header = next(line for line in text.splitlines() if "BoolQ" in line).split(" | ")
+    assert "(2 of 3)" in residual[header.index("CB")]
+    assert residual[header.index("RTE")].strip() == ""
+    assert residual[-1].strip(" |") == ""  # no average without every task
+
+
+def test_bold_needs_a_lead_over_the_spread():
+    def cell(*scores):
+        return Cell(dict(zip("abc", scores, strict=False)), 3)
+
+    ahead, behind, wide = cell(70, 71, 72), cell(60, 61, 62), cell(60, 70, 80)
+    assert best([behind, ahead]) is ahead
+    assert best([ahead, wide]) is None and best([ahead]) is None
+    assert best([cell(90.0), behind]) is None  # one seed has no spread
+    assert best([ahead, cell(70, 71, 72)]) is None
+
+
+def test_at_the_papers_scale_the_papers_number_and_the_difference_stand_below(study):
+    kept = study("table1", "paper", keep=lambda c: c.task.name == "boolq" and c.backbone.name == "t5_base")
+    made = table(kept, "table1")
+    row = find(rows_of(to_csv(made)), backbone="t5_base", prompt="residual", column="boolq")
+    assert row["paper"] == "77.9000"
+    assert float(row["difference"]) == pytest.approx(float(row["mean"]) - 77.9, abs=1e-3)
+    text = to_markdown(made)
+    assert "shifted by one cell" in text and "94.0" in text  # printed values are kept
+    lines = text.splitlines()
+    printed = lines[next(i for i, line in enumerate(lines) if "T5-Base | fine-tuning" in line) + 1]
+    assert "<sup>" in printed.split("|")[3]
+    assert text.count("positive rows only") == 1
+    assert MINIATURE not in text
+
+
+def test_miniature_tables_hold_no_number_of_the_papers(study):
+    made = table(study("table6"), "table6-mini")
+    assert made.caption.startswith(MINIATURE)
+    assert all(row["paper"] == row["difference"] == "" for row in rows_of(to_csv(made)))
+    remark, *_ = made.remarks
+    assert "the paper (T5-Base) CB −2.0, COPA +1.6, WiC +1.1, RTE +2.9, average +0.9" in remark
+
+
+def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with_the_paper(study):
+    made = table(study("table1", "laptop"), "table1-laptop")
+    assert made.caption.startswith(LAPTOP) and made.caption.endswith("per cent; accuracy.")
+    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "minilm"}  # the majority class has none
+    remark, *_ = made.remarks
+    ours, paper = remark.split("; the paper (BERT-Base) ")
+    assert "average" in ours and paper == "BoolQ +0.5, RTE +1.8, WSC +1.6."
+
+
+def test_rows_that_have_not_learnt_a_task_are_named(study):
+    made = table(study("table1"), "table1-mini")
+    rows = [row for row in rows_of(to_csv(made)) if row["column"] != "average"]
+    (floor,) = {float(row["mean"]) for row in rows if row["prompt"] == "majority class"}
+    expected = defaultdict(list)
+    for row in (row for row in rows if row["prompt"] != "majority class"):
+        if float(row["mean"]) - float(row["sd"]) <= floor:
+            expected[f"{title(row['backbone'])} {title(row['prompt'])}"].append(title(row["column"]))
+    said = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in expected.items())
+    sentences = [remark for remark in made.remarks if remark.startswith("Not ahead")]
+    assert expected and sentences == [f"Not ahead of the majority class by more than the spread: {said}."]
+
+
+def test_budgets_are_said_also_where_they_are_equal(study):
+    assert table(study("table2", keep=lambda c: c.seed == 0), "table2-mini").remarks[-1] == "Training: 120 steps."
+
+
+def test_unequal_budgets_are_said(study):
+    *_, budgets = table(study("table1", keep=lambda c: c.seed == 0), "table1-mini").remarks
+    prompts = ["PT", "PT w/ MLP", "PT w/ LSTM", "Residual PT"]
+    nano, nano_bert = (", ".join(f"{backbone} {prompt}" for prompt in prompts) for backbone in ("nano", "nano BERT"))
+    assert budgets == f"Training: {nano} 20 epochs; {nano_bert} 120 steps; fine-tuning 5 epochs."
+
+
+def test_parameters_are_counted_in_the_records(study):
+    made = table(study("table3", "paper", keep=lambda c: c.task.name == "cb"), "table3b")
+    row = find(rows_of(to_csv(made)), backbone="t5_base", prompt="vanilla", column="kept")
+    assert float(row["mean"]) == 76_800 and float(row["paper"]) == 77_000
+    assert "220M" in to_markdown(made) and "76,800" in to_markdown(made)
+
+
+def test_deleting_a_record_changes_the_cells_that_stood_on_it_and_no_other(recorded):
+    folder = recorded("table1")
+    before = rows_of(to_csv(table(GridResults.of(grid("table1"), RunRecords(folder)), "table1-mini")))
+    (gone,) = (folder / "runs/wic/nano/mlp").glob("*seed1*")
+    shutil.rmtree(gone)
+    after = rows_of(to_csv(table(GridResults.of(grid("table1"), RunRecords(folder)), "table1-mini")))
+    changed = {(a["backbone"], a["prompt"], a["column"]) for a, b in zip(before, after, strict=True) if a != b}
+    assert changed == {("nano", "mlp", "wic"), ("nano", "mlp", "average")}
+    assert find(after, backbone="nano", prompt="mlp", column="wic")["n"] == "2"
+
+
+def test_a_new_backbone_gives_new_rows(recorded):
+    experiment = grid("table6")
+    jobs = {
+        (name, *point[1:]): dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name=name))
+        for point, config in experiment.jobs.items()
+        for name in ("nano", "newcomer")
+    }
+    wider = dataclasses.replace(experiment, axes=experiment.axes | {"backbone": ("nano", "newcomer")}, jobs=jobs)
+    folder = recorded("table6")
+    write_record(folder, next(config for config in jobs.values() if config.backbone.name == "newcomer"))
+    assert "| newcomer | Residual PT | shared |" in to_markdown(
+        table(GridResults.of(wider, RunRecords(folder)), "table6-mini")
+    )
+
+
+TRICKY = Table(
+    "x", "50 % & more_less", ["a|b", "c"], 1, [[[Text("x#1"), Text("1 ± 2", bold=True, notes=(1,))]]],
+    [{"a": 1.23456, "b": None}], ["{braces} ~ ^ \\"], ["−3 < 4"],
+)  # fmt: skip
+
+
+def test_latex_escapes_what_it_must():
+    text = to_latex(TRICKY)
+    bare = text.replace("\\{", "").replace("\\}", "")
+    assert bare.count("{") == bare.count("}")
+    assert r"50 \% \& more\_less" in text and r"x\#1 & \textbf{1 $\pm$ 2}\textsuperscript{1} \\" in text
+    assert all(ord(character) < 128 for character in text)
+    for command in ("toprule", "midrule", "bottomrule", "begin{tabular}{lr}", "end{tabular}"):
+        assert command in text
+
+
+def test_markdown_and_csv():
+    assert "| x#1 | **1 ± 2**<sup>1</sup> |" in to_markdown(TRICKY)
+    assert to_csv(TRICKY) == "a,b\n1.2346,\n"
+
+
+def test_signs():
+    assert [signed(value) for value in (0.04, -0.04, 1.25, -12)] == ["+0.0", "+0.0", "+1.2", "−12.0"]
+    assert mean_and_spread(Cell({}, 3)) == "" and mean_and_spread(Cell({"0": 1.0}, 3)) == "1.0 (1 of 3)"

@@ -1,0 +1,78 @@
+"""Who may import whom: the rooms of the house, from the ground up. What breaks the rule is listed, and only leaves."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+ROOMS = {  # each with the rooms that its modules may import
+    "errors": (),
+    "files": (),
+    "prompts": (),
+    "tasks": (),
+    "config": ("errors",),
+    "hub": ("errors",),
+    "cli": ("errors",),
+    "data": ("config", "errors", "files", "hub", "tasks"),
+    "records": ("config", "errors", "files"),
+    "backbones": ("config", "data", "errors", "hub", "tasks"),
+    "training": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
+    "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
+    "reports": ("config", "errors", "files", "records", "tasks"),
+}
+NO_TORCH = ("cli", "config", "errors", "files", "hub", "records", "reports", "tasks")
+EXCEPTIONS: set[tuple[str, str]] = {  # (file, what it imports)
+    ("rpt/config/__init__.py", "rpt.prompts"),
+    ("rpt/config/__init__.py", "rpt.tasks"),
+    ("rpt/config/__init__.py", "torch"),
+    ("rpt/inference/server.py", "rpt.training.evaluate"),
+    ("rpt/inference/server.py", "rpt.training.memory"),
+    ("rpt/inference/server.py", "rpt.training.pack"),
+    ("rpt/prompts/files.py", "rpt.files"),
+    ("rpt/records/run_folder.py", "safetensors.torch"),
+    ("rpt/records/run_folder.py", "torch"),
+    ("rpt/reports/paper.py", "rpt"),
+}
+
+
+def imports_of(path):
+    """Every module that the file imports, wherever in it, but for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    checked_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in checked_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ([f"rpt.{a.name}" for a in node.names] if node.module == "rpt" else [node.module])
+
+
+def breaches():
+    for room, allowed in ROOMS.items():
+        place = ROOT / "rpt" / room
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            for name in imports_of(path):
+                head, _, rest = name.partition(".")
+                ours = rest.partition(".")[0]
+                slow = head in ("torch", "transformers") or name == "safetensors.torch"
+                if (head == "rpt" and ours not in (room, *allowed)) or (room in NO_TORCH and slow):
+                    yield str(path.relative_to(ROOT)), name
+
+
+def test_imports_point_down():
+    found = set(breaches())
+    assert found - EXCEPTIONS == set(), "a file imports from a room above it"
+    assert EXCEPTIONS - found == set(), "no longer broken: strike it from the list"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_is_there(room):
+    place = ROOT / "rpt" / room
+    assert place.is_dir() or place.with_suffix(".py").is_file()

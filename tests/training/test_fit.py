@@ -1,0 +1,122 @@
+"""Training: what moves and what does not, accumulation, failures."""
+
+import json
+
+import pytest
+import torch
+
+from rpt.backbones import Encoded
+from rpt.train import train
+from rpt.training.evaluate import evaluate
+from rpt.training.pack import NonFiniteLoss, accelerator_for
+from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
+
+
+@pytest.mark.parametrize("prompt", ["vanilla", "mlp", "lstm", "residual"])
+def test_only_the_prompt_is_trained(configure, nano, tmp_path, prompt):
+    frozen = {name: weight.clone() for name, weight in nano.model.state_dict().items()}
+    run = prepared(configure("task=cb", f"prompt={prompt}", *SHORT), nano, tmp_path, evaluated=8)
+    before = {name: p.detach().clone() for name, p in run.soft_prompt.named_parameters()}
+    fitted(nano, run)
+    moved = {name for name, p in run.soft_prompt.named_parameters() if not torch.equal(p, before[name])}
+    # Zero gain in ReLU units may leave single weights still, but every tensor has learned something.
+    assert moved == set(before)
+    assert all(torch.equal(frozen[name], weight) for name, weight in nano.model.state_dict().items())
+    assert all(weight.grad is None for weight in nano.model.parameters())
+
+
+@pytest.mark.parametrize("prompt", ["mlp", "lstm", "residual"])
+def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
+    run = prepared(configure("task=rte", f"prompt={prompt}", "lr=0.05", *SHORT), nano, tmp_path, evaluated=8)
+    fitted(nano, run)
+    with torch.no_grad():
+        unfolded = run.soft_prompt.eval()()
+    folded = run.soft_prompt.fold()
+    ids = torch.tensor(run.report.rows[0][0].sequences[0])[None]
+    mask = torch.ones(1, 10, dtype=torch.long)
+    fed = torch.zeros(1, 1, dtype=torch.long)
+    logits = [nano._decode(nano.encode(p[None], mask, ids), fed) for p in (unfolded, folded)]
+    torch.testing.assert_close(*logits)  # the LSTM's kernels differ in the last bits without gradients
+
+
+def test_accumulation_equals_one_large_batch(configure, nano, tmp_path):
+    words = ["task=multirc", "protocol=superglue", "protocol.selection=reported", *SHORT]
+    large = prepared(configure(*words, "trainer.batch_size=8"), nano, tmp_path / "a")
+    small = prepared(configure(*words, "trainer.batch_size=2", "trainer.accumulation=4"), nano, tmp_path / "b")
+    assert_gradients_close(*first_gradients(nano, large), *first_gradients(nano, small))
+
+
+def test_a_failed_run_leaves_a_record_that_says_so(configure, tmp_path):
+    config = configure("task=cb", "lr=1e30", *SHORT, "trainer.max_steps=12")
+    with pytest.raises(NonFiniteLoss, match="smaller lr"):
+        train(config)
+    (path,) = tmp_path.rglob("result.json")
+    result = json.loads(path.read_text())
+    assert result["status"] == "failed" and "NonFiniteLoss" in result["error"]
+    assert not list(tmp_path.rglob("checkpoint*"))
+
+
+def test_without_prompt_the_backbone_is_only_evaluated(configure, tmp_path):
+    score = train(configure("task=cb", "prompt=none"))
+    (path,) = tmp_path.rglob("result.json")
+    result = json.loads(path.read_text())
+    assert result["scores"]["score"] == score
+    assert result["parameters"]["trained"] == 0 and not list(tmp_path.rglob("prompt.safetensors"))
+
+
+def test_early_stopping(configure, nano, tmp_path):
+    config = configure("task=cb", "lr=1e-9", "data.shots=8", "trainer.patience=2")
+    run = prepared(config, nano, tmp_path, evaluated=8)
+    fitted(nano, run)
+    assert run.progress.step == 3 * run.steps_per_epoch and "no better score in 2" in run.progress.stopped
+
+
+@pytest.mark.parametrize("task", ["boolq", "cb", "copa", "multirc", "rte", "wic"])
+@pytest.mark.parametrize("protocol", ["paper", "superglue"])
+def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol):
+    words = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=8"]
+    run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path, evaluated=8)
+    fitted(nano, run)
+    some = Encoded(run.report.examples[:120], run.report.rows[:120])
+    accelerator = accelerator_for(run.config)
+    results = []
+    for decode in ("argmax", "generate"):
+        run.config.trainer.decode = decode
+        results.append(evaluate(nano, run.soft_prompt.fold(), {}, some, run.config, accelerator))
+    assert results[0].predictions == results[1].predictions
+    assert results[0].scores == results[1].scores
+
+
+def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answer(configure, nano, tmp_path):
+    config = configure("task=cb", "trainer=paper", "data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=128")
+    run = prepared(config, nano, tmp_path, evaluated=8)
+    fitted(nano, run)
+    assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
+    accelerator, prompt = accelerator_for(config), run.soft_prompt.fold()
+    padded = evaluate(nano, prompt, {}, run.report, config, accelerator)
+    config.trainer.pad_to_max = False
+    assert evaluate(nano, prompt, {}, run.report, config, accelerator).predictions == padded.predictions
+
+
+def test_an_accelerator_keeps_its_precision_when_another_is_made(configure):
+    """A server in bf16 may stand beside a run in fp32."""
+    half, full = (accelerator_for(configure("task=cb", f"trainer.precision={p}")) for p in ("bf16", "fp32"))
+    left, right = torch.ones(2, 2), torch.ones(2, 2)
+    for accelerator, dtype in ((half, torch.bfloat16), (full, torch.float32)):
+        with accelerator.autocast():
+            assert (left @ right).dtype == dtype
+
+
+def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_path):
+    """Gradients of a prompt's rows are added up in one order, however many threads there are."""
+    config = configure("task=cb", "prompt=vanilla", "prompt.length=100", *SHORT)
+    before, prompts = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for again in ("one", "two"):
+            run = prepared(config, nano, tmp_path / again, evaluated=8)
+            fitted(nano, run)
+            prompts.append(run.soft_prompt.fold())
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*prompts)

@@ -1,0 +1,100 @@
+"""An encoder's head: trained beside the prompt, its own in a pack, kept with the best prompt, there after a crash."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rpt.prompts import load_prompt
+from rpt.train import train
+from rpt.training.evaluate import evaluate
+from rpt.training.pack import Pack, accelerator_for
+from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
+
+ENCODER = ["backbone=nano_bert", "trainer.eval_batch_size=256"]
+
+
+@pytest.mark.parametrize("prompt", ["vanilla", "mlp", "lstm", "residual"])
+def test_prompt_and_head_are_trained_and_nothing_else(configure, nano_bert, tmp_path, prompt):
+    frozen = {name: weight.clone() for name, weight in nano_bert.model.state_dict().items()}
+    config = configure("task=cb", *ENCODER, f"prompt={prompt}", *SHORT)
+    run = prepared(config, nano_bert, tmp_path, evaluated=8)
+    before = {name: p.detach().clone() for name, p in run.parameters.items()}
+    assert {"head.weight", "head.bias", "table"} <= set(before)
+    fitted(nano_bert, run)
+    assert {name for name, p in run.parameters.items() if not torch.equal(p, before[name])} == set(before)
+    assert all(torch.equal(frozen[name], weight) for name, weight in nano_bert.model.state_dict().items())
+
+
+PACKED = [
+    ["prompt=residual", "prompt.length=3", "lr=0.01", "trainer.head_lr=0.1"],
+    ["prompt=vanilla", "prompt.length=12", "lr=0.05", "seed=1"],
+    ["prompt=lstm", "prompt.length=5", "lr=0.001", "seed=2"],
+    ["prompt=residual", "prompt.length=3", "lr=0.05", "seed=3", "trainer.head_lr=1e-5"],
+]
+
+
+@pytest.mark.parametrize("words", [["task=cb"], ["task=copa"], ["task=wic", "backbone.head=spans"]])
+def test_each_run_of_a_pack_has_the_gradients_that_it_has_alone(configure, nano_bert, tmp_path, words):
+    """Its own rows through its own head; no other run's head is touched."""
+    runs = [
+        prepared(configure(*words, *ENCODER, *SHORT, *own), nano_bert, tmp_path / str(i))
+        for i, own in enumerate(PACKED)
+    ]
+    alone = [gradients for run in runs for gradients in first_gradients(nano_bert, run)]
+    for one, other in zip(alone, first_gradients(nano_bert, *runs), strict=True):
+        assert one["head.weight"].abs().sum() > 0
+        assert_gradients_close(one, other)
+
+
+def test_heads_have_their_own_learning_rate(configure, nano_bert, tmp_path):
+    moved = []
+    for rate in (0.1, 1e-5):
+        words = ["task=cb", *ENCODER, *SHORT, "trainer.max_steps=1", f"trainer.head_lr={rate}"]
+        run = prepared(configure(*words), nano_bert, tmp_path / str(rate), evaluated=8)
+        before = run.head.weight.detach().clone()
+        fitted(nano_bert, run)
+        moved.append((run.head.weight - before).abs().max().item())
+    assert moved == pytest.approx([0.1, 1e-5], rel=0.05)  # AdamW's first step
+
+
+def test_the_record_holds_the_head_of_the_best_prompt(configure, nano_bert, tmp_path):
+    config = configure("task=cb", *ENCODER, "data.shots=8", "trainer.epochs=3", "lr=0.05")
+    score = train(config)
+    (path,) = tmp_path.rglob("result.json")
+    result, tensors = json.loads(path.read_text()), load_file(path.parent / "prompt.safetensors")
+    d, n, m, classes = 256, 10, 250, 3
+    head = classes * d + classes
+    assert result["parameters"]["trained"] == d * n + 2 * d * m + m + d + 2 * d + head
+    assert result["parameters"]["kept"] == d * n + head
+    assert set(tensors) == {"prompt_embeddings", "head.weight", "head.bias"}
+    assert tuple(load_prompt(path.parent / "prompt.safetensors").shape) == (n, d)
+    run = prepared(config, nano_bert, tmp_path / "again")
+    kept = {name: tensors[f"head.{name}"] for name in ("weight", "bias")}
+    again = evaluate(nano_bert, tensors["prompt_embeddings"], kept, run.report, config, accelerator_for(config))
+    assert again.scores == result["scores"] and again.scores["score"] == score
+
+
+def test_a_crash_changes_nothing(configure, tmp_path, monkeypatch):
+    words = ["task=copa", *ENCODER, "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=1", "lr=0.05"]
+
+    def outcome(folder):
+        (path,) = (tmp_path / folder).rglob("result.json")
+        tensors = {name: value.tolist() for name, value in load_file(path.parent / "prompt.safetensors").items()}
+        return (path.parent / "metrics.jsonl").read_text(), json.loads(path.read_text())["scores"], tensors
+
+    train(configure(*words, f"results={tmp_path / 'unbroken'}"))
+    steps, step = iter(range(100)), Pack.step
+
+    def crashing(pack):
+        if next(steps) == 3:
+            raise KeyboardInterrupt
+        return step(pack)
+
+    monkeypatch.setattr(Pack, "step", crashing)
+    with pytest.raises(KeyboardInterrupt):
+        train(configure(*words, f"results={tmp_path / 'broken'}"))
+    monkeypatch.undo()
+    train(configure(*words, f"results={tmp_path / 'broken'}"))
+    assert outcome("broken") == outcome("unbroken")

@@ -1,0 +1,37 @@
+"""Short runs whose losses were written down once: whatever is rewritten, they stay what they were."""
+
+import pytest
+
+from rpt.training import pack as pack_module
+from tests.training.runs import fitted, prepared
+
+SHORT = ["task=rte", "data.shots=16", "trainer.max_steps=6"]
+RESIDUAL = [0.01608, 0.49536, 0.02064, 0.01746, 0.00195, 0.01626]
+LSTM = [0.01942, 0.22451, 0.19224, 0.04162, 0.00135, 0.00308]
+VANILLA = [0.43146, 0.00272, 9e-05, 7e-05, 7e-05, 5e-05]
+ENCODER = [0.78149, 0.55649, 0.76576, 0.50611, 0.44839, 0.22265]
+
+
+def losses_of(backbone, folder, monkeypatch, *configs):
+    """The loss of every step of each run, all trained as one pack."""
+    monkeypatch.setattr(pack_module, "READ_EVERY", 1)
+    runs = [prepared(config, backbone, folder / str(i), evaluated=8) for i, config in enumerate(configs)]
+    seen = [[] for _ in runs]
+    for run, losses in zip(runs, seen, strict=True):
+        run.track = lambda line, losses=losses: losses.append(line["loss"]) if "lr" in line else None
+    fitted(backbone, *runs)
+    return seen
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_t5(configure, nano, tmp_path, monkeypatch, together):
+    others = [["prompt=residual"], ["prompt=lstm", "lr=0.01"], ["prompt=vanilla", "seed=1", "prompt.length=5"]]
+    configs = [configure(*SHORT, *words) for words in others[:together]]
+    curves = losses_of(nano, tmp_path, monkeypatch, *configs)
+    for curve, expected in zip(curves, [RESIDUAL, LSTM, VANILLA], strict=False):
+        assert curve == pytest.approx(expected, rel=2e-3, abs=2e-5)
+
+
+def test_encoder(configure, nano_bert, tmp_path, monkeypatch):
+    (curve,) = losses_of(nano_bert, tmp_path, monkeypatch, configure(*SHORT, "backbone=nano_bert"))
+    assert curve == pytest.approx(ENCODER, rel=2e-3)

@@ -1,0 +1,23 @@
+"""Every backbone with every prompt on every task: it trains, is scored, and its numbers are no accident of the pack."""
+
+import pytest
+
+from rpt.tasks import TASKS
+from tests.training.runs import fitted, prepared
+
+PROMPTS = ["vanilla", "mlp", "lstm", "residual"]
+
+
+@pytest.mark.parametrize("protocol", ["paper", "superglue"])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("backbone", ["nano", "nano_bert"])
+def test_every_combination_runs(configure, request, tmp_path, backbone, task, protocol):
+    frozen = request.getfixturevalue(backbone)
+    words = [f"backbone={backbone}", f"task={task}", f"protocol={protocol}", "data.shots=1", "trainer.max_steps=1"]
+    runs = []
+    for prompt in PROMPTS:
+        config = configure(*words, f"prompt={prompt}", "prompt.length=2")
+        runs.append(prepared(config, frozen, tmp_path / prompt, evaluated=8))
+    for run in fitted(frozen, *runs):
+        assert run.failure is None and 0 <= run.progress.best_score <= 100
+        assert (run.head is None) == (backbone == "nano") == (run.best_head == {})

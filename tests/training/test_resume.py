@@ -1,0 +1,140 @@
+"""A run that is killed at any moment and started again ends with the numbers of an unbroken run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from rpt.errors import RecordError, UsageError
+from rpt.train import train
+from rpt.training import pack as pack_module
+from rpt.training.pack import Pack
+
+WORDS = [
+    "task=cb",
+    "data.shots=16",
+    "trainer.epochs=3",
+    "trainer.checkpoint_every=2",
+    "lr=0.05",
+    "trainer.accumulation=2",
+]
+ONE_EPOCH = [*WORDS, "trainer.epochs=1"]
+
+
+def outcome(folder):
+    (result,) = folder.rglob("result.json")
+    metrics = [json.loads(line) for line in (result.parent / "metrics.jsonl").read_text().splitlines()]
+    scores = {key: json.loads(result.read_text())[key] for key in ("scores", "best", "last", "steps", "no_label")}
+    return metrics, scores, load_file(result.parent / "prompt.safetensors")["prompt_embeddings"].tolist()
+
+
+@pytest.fixture
+def unbroken(configure, tmp_path):
+    def run(*words):
+        config = configure(*words)
+        config.results = str(tmp_path / "unbroken")
+        train(config)
+        return outcome(tmp_path / "unbroken")
+
+    return run
+
+
+@pytest.mark.parametrize("prompt", ["residual", pytest.param("lstm", marks=pytest.mark.slow)])
+def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt):
+    """Also with the LSTM's own dropout and the backbone's."""
+    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
+    expected, step = unbroken(*words), Pack.step
+    for at in (1, 4, 5):
+        config, folder, steps = configure(*words), tmp_path / str(at), iter(range(100))
+        config.results = str(folder)
+
+        def crashing(self, at=at, steps=steps):
+            if next(steps) == at:
+                raise KeyboardInterrupt  # leaves at once, as a kill would: no record, no further checkpoint
+            return step(self)
+
+        monkeypatch.setattr(Pack, "step", crashing)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+        monkeypatch.undo()
+        assert not list(folder.rglob("result.json"))
+        train(config)
+        assert outcome(folder) == expected, at
+        assert not list(folder.rglob("checkpoint*"))
+
+
+@pytest.mark.slow
+def test_real_kills(miniature, unbroken, tmp_path):
+    """Of one run, one after the other: at once, and as a scheduler asks for it."""
+    words = [*WORDS, "data.shots=8", "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
+    expected = unbroken(*words)
+    command = [sys.executable, "-m", "rpt.train", *miniature, *words]
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        seen = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:  # until this process has written a checkpoint of its own
+            now = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
+            if now - seen:
+                break
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == code, (number, errors)
+        assert not list((tmp_path / "results").rglob("result.json"))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "goes on from step" in done.stdout, done
+    assert outcome(tmp_path / "results") == expected
+
+
+def test_the_same_command_twice_trains_once(configure, tmp_path, monkeypatch):
+    first = train(configure(*ONE_EPOCH))
+    before = outcome(tmp_path / "results")
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Pack, "fit", never)
+    assert train(configure(*ONE_EPOCH)) == first
+    with pytest.raises(AssertionError, match="trained again"):
+        train(configure(*ONE_EPOCH, "force=true"))
+    monkeypatch.undo()
+    train(configure(*ONE_EPOCH, "force=true"))
+    assert outcome(tmp_path / "results") == before
+
+
+def crashed(configure, monkeypatch, words):
+    monkeypatch.setattr(pack_module.Pack, "evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(configure(*words))
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
+def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monkeypatch, damage):
+    words = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
+    crashed(configure, monkeypatch, words)
+    (path,) = tmp_path.rglob("checkpoint.safetensors")
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        save_file({"x": load_file(path)["parameter.table"]}, path)
+    with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|of another).*resume=never"):
+        train(configure(*words))
+    assert train(configure(*words, "resume=never")) > 0
+
+
+def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):
+    train(configure(*ONE_EPOCH))
+    (path,) = tmp_path.rglob("result.json")
+    for content in ("", "{", "[]", '{"schema": 99}', '{"schema": 1, "status": "finished"}'):
+        path.write_text(content)
+        with pytest.raises(RecordError, match=r"result\.json"):
+            train(configure(*ONE_EPOCH))
