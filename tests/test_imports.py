@@ -32,7 +32,6 @@ EXCEPTIONS: set[tuple[str, str]] = {  # (file, what it imports)
     ("rpt/prompts/files.py", "rpt.files"),
     ("rpt/records/run_folder.py", "safetensors.torch"),
     ("rpt/records/run_folder.py", "torch"),
-    ("rpt/reports/paper.py", "rpt"),
 }
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
-from rpt.records.schema import RunRecord, check_record
+from rpt.records.schema import RunRecord, check_record, flatten
 
 FORMAT = 1  # of the store's files
 AS_IN_HISTORY = "as in history"  # instead of result.last where it is the last line of metrics.jsonl
@@ -148,7 +148,7 @@ def _flatten_record(record: RunRecord) -> Flat:
         credits = "".join(str(int(credit)) for credit in credits)
     parts |= {"answers": answers} if answers else {"predictions": record.predictions, "credits": credits}
     parts = {key: value for key, value in parts.items() if value is not None}
-    flat = _flatten(parts)
+    flat = flatten(parts)
     return {"id": flat.pop("result.id"), **flat}
 
 
@@ -184,15 +184,6 @@ def _answers(record: RunRecord) -> str | None:
     ):
         return None
     return "".join("-" if label is None else ANSWERS[label if credit else label + 10] for label, credit in pairs)
-
-
-def _flatten(nested: dict[str, Any], prefix: str = "") -> Flat:
-    """Dotted keys. An empty dict, and one whose keys have dots of their own, stay values."""
-    flat = {}
-    for key, value in nested.items():
-        deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)
-        flat |= _flatten(value, f"{prefix}{key}.") if deeper else {prefix + key: value}
-    return flat
 
 
 def _columns(history: list[dict[str, Any]]) -> Any:

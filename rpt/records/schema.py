@@ -119,6 +119,15 @@ def identity_of(config: dict[str, Any], miniature: bool) -> str:
     return json.dumps([settings(config), miniature], sort_keys=True)
 
 
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys. An empty dict, and one whose keys have dots of their own, stay values."""
+    flat = {}
+    for key, value in nested.items():
+        deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)
+        flat |= flatten(value, f"{prefix}{key}.") if deeper else {prefix + key: value}
+    return flat
+
+
 def check_result(result: Any, path: Path) -> Result | Failure:
     """Refuse a result.json that is of another schema, or lacks a field.
 

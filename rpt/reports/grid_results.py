@@ -1,29 +1,45 @@
-"""An experiment's grid beside the run records that stand in it."""
+"""An experiment's grid beside the runs that are recorded of it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rpt.config.grids import Experiment, Point
-from rpt.records.run_records import RunRecords
-from rpt.records.schema import RunRecord
+import pandas as pd
+
+from rpt.config.grids import Experiment
+from rpt.records.schema import identity_of
 
 
 @dataclass(frozen=True)
 class GridResults:
-    """An experiment and those of its runs that are recorded, by their points."""
+    """An experiment and those of its runs that are recorded.
+
+    runs: columns as load_runs has them; the index has a level for each axis of the grid, its values as they are written
+        in the experiment. Only the points that are recorded are there.
+    """
 
     experiment: Experiment
-    entries: dict[Point, RunRecord]
+    runs: pd.DataFrame
 
     @classmethod
-    def of(cls, experiment: Experiment, records: RunRecords) -> GridResults:
-        found = {point: records.of(config) for point, config in experiment.jobs.items()}
-        return cls(experiment, {point: entry for point, entry in found.items() if entry is not None})
+    def of(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:
+        """Join the grid with runs; of several runs of one point (other weights, rows or precision) the latest."""
+        if runs.empty:
+            return cls(experiment, runs)
+        latest = runs.sort_values("created", kind="stable").drop_duplicates("identity", keep="last")
+        latest = latest.set_index("identity")
+        jobs = experiment.jobs.items()
+        identities = {point: identity_of(dataclasses.asdict(job), job.data.name == "mini") for point, job in jobs}
+        found = [point for point, identity in identities.items() if identity in latest.index]
+        there = latest.loc[[identities[point] for point in found]]
+        there.index = pd.MultiIndex.from_tuples(found, names=list(experiment.axes)) if found else there.index
+        return cls(experiment, there)
 
-    def at(self, values: dict[str, str]) -> dict[str, RunRecord]:
-        """The recorded runs of one cell by seed, e.g. at({"task": "cb", "prompt": "residual", "prompt.length": "10"}).
+    def at(self, values: dict[str, str]) -> pd.DataFrame:
+        """The recorded runs of one cell, indexed by seed: at({"task": "cb", "prompt": "residual", ...}).
 
         Raises:
             KeyError: a key or value is not in the grid, or an axis of several values but the seed is left open.
@@ -35,26 +51,44 @@ class GridResults:
         missing = [key for key, of in axes.items() if key not in values and key != "seed" and len(of) > 1]
         if missing:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
-        cell = {}
-        for point, entry in self.entries.items():
-            named = dict(zip(axes, point, strict=True))
-            if all(named[key] == value for key, value in values.items()):
-                cell[named["seed"]] = entry
-        return cell
+        if self.runs.empty:
+            return self.runs
+        index = self.runs.index
+        there = pd.Series(True, index=index)
+        for key, value in values.items():
+            there &= index.get_level_values(key) == value
+        found = self.runs[there]
+        return found.set_axis(found.index.get_level_values("seed"), axis=0)
 
-    def mixtures(self) -> list[str]:
-        """One line for each task and backbone whose records stand on different rows, weights or precision."""
+    def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
+        """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
+        places = [list(self.experiment.axes).index(key) for key in axes]
+        there = {tuple(point[place] for place in places) for point in self.experiment.jobs}
+        orders = [self.experiment.axes[key].index for key in axes]
+        ordered = sorted(there, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
+        return [dict(zip(axes, values, strict=True)) for values in ordered]
+
+    def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
+        """The axes that name a row: the wanted ones in this grid, and whichever else has several values."""
+        axes = self.experiment.axes
+        further = [key for key, of in axes.items() if len(of) > 1 and key not in (*wanted, columns, "task", "seed")]
+        return (*(key for key in wanted if key in axes), *further)
+
+    def mixtures(self) -> Iterator[str]:
+        """A line for each task and backbone whose records stand on different rows, weights or precision."""
         found = defaultdict(set)
-        for entry in self.entries.values():
-            result = entry.result
-            family = entry.config["backbone"].get("family", "t5")  # an encoder is given other rows of WSC
-            data = entry.config["data"]
-            few = f", {data['shots']} of a class" if data.get("shots") else ""
-            found[f"rows of {result['task']} for {family}{few}"].add(result["data"]["fingerprint"])
-            found[f"weights of {result['backbone']}"].add(result["backbone_fingerprint"])
-            found[f"precision of {result['backbone']}"].add(result["precision"])
-        return [
-            f"{self.experiment.name}: records differ in the {what} ({', '.join(sorted(prints))}); repeat the older runs"
-            for what, prints in found.items()
-            if len(prints) > 1
-        ]
+        for run in self.runs.to_dict("records"):
+            # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
+            few = (
+                f", {run['data.shots']:g} of a class"
+                if run["data.shots"] == run["data.shots"] and run["data.shots"]
+                else ""
+            )
+            rows = f"rows of {run['task']} for {run.get('backbone.family', 't5')}{few}"
+            found[rows].add(run["data.fingerprint"])
+            found[f"weights of {run['backbone']}"].add(run["backbone_fingerprint"])
+            found[f"precision of {run['backbone']}"].add(run["precision"])
+        for what, prints in found.items():
+            if len(prints) > 1:
+                prints = ", ".join(sorted(prints))
+                yield f"{self.experiment.name}: records differ in the {what} ({prints}); repeat the older runs"

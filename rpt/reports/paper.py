@@ -6,8 +6,6 @@ from pathlib import Path
 
 import yaml
 
-import rpt
-
 Number = float | str | bool | None
 
 # What the paper calls a value of our axes; a value that is not here has no numbers in the paper.
@@ -67,13 +65,13 @@ class Paper:
         ]
 
 
-def row_name(values: list[str]) -> str:
-    """The paper's name of a row, from the values of its axes but for the backbone."""
-    return "-".join(NAMES.get(value, value) for value in values)
+def row_name(at: dict[str, str]) -> str:
+    """The paper's name of a row, from the values of its axes."""
+    return "-".join(NAMES.get(value, value) for key, value in at.items() if key != "backbone")
 
 
 def _packaged() -> Path:
-    """Beside the package in a checkout, inside it when installed."""
-    package = Path(rpt.__file__).parent
-    inside = package / "reports" / "paper.yaml"
-    return inside if inside.exists() else package.parent / "results" / "paper.yaml"
+    """Beside this module when installed, in results/ in a checkout."""
+    here = Path(__file__)
+    installed = here.with_name("paper.yaml")
+    return installed if installed.exists() else here.parents[2] / "results" / "paper.yaml"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from rpt.records.schema import RunRecord
+import pandas as pd
 
 REPEATS = 10_000  # permutations, and bootstrap samples
 
@@ -28,14 +27,22 @@ class Comparison:
     seeds: int
 
 
-def compare_entries(first: dict[str, RunRecord], second: dict[str, RunRecord], seed: int = 0) -> Comparison | None:
+def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
     """Compare runs by seed, over the seeds that both have; None if they have none in common, kept no credits, or
-    did not predict the same rows."""
-    shared = [s for s in first if s in second and first[s].credits and second[s].credits]
-    entries = [side[s] for side in (first, second) for s in shared]
-    if len({(len(entry.credits), entry.result["data"]["fingerprint"]) for entry in entries}) != 1:
+    did not predict the same rows.
+
+    Args:
+        first, second: runs as load_runs has them, indexed by seed.
+    """
+    if first.empty or second.empty:
         return None
-    return compare(*(np.array([side[s].credits for s in shared]) for side in (first, second)), seed=seed)
+    shared = first.index.intersection(second.index, sort=False)
+    shared = [of for of in shared if first.at[of, "credits"] and second.at[of, "credits"]]
+    first, second = first.loc[shared], second.loc[shared]
+    rows = {*first["data.fingerprint"], *second["data.fingerprint"]}
+    if len(rows) != 1 or len({*first["credits"].map(len), *second["credits"].map(len)}) != 1:
+        return None
+    return compare(np.array(list(first["credits"])), np.array(list(second["credits"])), seed=seed)
 
 
 def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:

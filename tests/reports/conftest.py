@@ -14,7 +14,7 @@ import yaml
 from rpt.config import Config
 from rpt.config.grids import Experiment, lay_out
 from rpt.records.run_folder import RunFolder
-from rpt.records.run_records import RunRecords
+from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.tasks import get_task
 
@@ -91,6 +91,6 @@ def study(recorded) -> Callable[..., GridResults]:
     """study("table1", ...): the same, read back."""
 
     def read(name: str, scale: str = "mini", **keep) -> GridResults:
-        return GridResults.of(grid(name, scale), RunRecords(recorded(name, scale, **keep)))
+        return GridResults.of(grid(name, scale), load_runs(recorded(name, scale, **keep)))
 
     return read

@@ -5,14 +5,16 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.cells import Cell
 from rpt.reports.claims import check_claims, verdict
 from rpt.reports.paper import Paper
+from rpt.reports.render import escape_markdown
 from rpt.reports.report import build, write
+from rpt.reports.scores import Cell
 from rpt.results import main
 
 from .conftest import grid, write_record
@@ -30,8 +32,9 @@ def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
     (folder / "tables").mkdir()
     (folder / "tables/table4.md").write_text("from records that are gone")
     (folder / "tables/notes.txt").write_text("not ours")
-    _, stale, problems = write(folder)
+    _, stale, problems = write(folder, html=True)
     assert stale == [folder / "tables/table4.md"] and problems == []
+    assert not list(folder.glob("figures/*"))  # table 6 has none
     first = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
     assert {path.name for path in folder.glob("tables/*")} == {f"table6-mini.{e}" for e in ("md", "csv", "tex")} | {
         "notes.txt"
@@ -39,7 +42,7 @@ def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
     for path in first:
         if path != "r" and path.name != "notes.txt":
             path.unlink()
-    write(folder)
+    write(folder, html=True)
     again = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
     assert again == first
 
@@ -61,7 +64,7 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
     wrong = ("schema", "accuracy", "created", "line 1, score", "credits[1]", "cannot be read")
     for path, what in zip(paths, wrong, strict=True):
         (line,) = [line for line in problems if path.parent.name in line]
-        assert what in line and str(folder) not in line and f"* {line}" in files["REPORT.md"].decode()
+        assert what in line and str(folder) not in line and f"* {escape_markdown(line)}" in files["REPORT.md"].decode()
     rows = files["tables/table6-mini.csv"].decode()
     assert re.search(r"True,cb,,,0,3", rows) and re.search(r"True,rte,[\d.]+,[\d.]+,3,3", rows)
 
@@ -81,7 +84,7 @@ def test_failed_runs_and_mixed_rows_are_problems(recorded):
 
 
 def test_fewer_shots_are_other_rows_on_purpose(study):
-    assert study("figure5", keep=lambda config: config.task.name == "wic").mixtures() == []
+    assert list(study("figure5", keep=lambda config: config.task.name == "wic").mixtures()) == []
 
 
 def test_real_and_miniature_records_never_share_a_table(recorded):
@@ -104,7 +107,7 @@ def test_the_page_counts_its_runs_and_names_their_commands(recorded):
 
 
 def test_the_html_page_needs_no_other_file(recorded):
-    files, _ = build(recorded("figure6", keep=lambda c: c.seed == 0))
+    files, _ = build(recorded("figure6", keep=lambda c: c.seed == 0), html=True)
     page = files["REPORT.html"].decode()
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
     assert sources and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
@@ -113,7 +116,7 @@ def test_the_html_page_needs_no_other_file(recorded):
 
 def test_verdicts():
     def cell(*scores):
-        return Cell(dict(zip("abc", scores, strict=False)), 3)
+        return Cell.of(pd.Series(scores, dtype=float))
 
     high, low, wide, single = cell(70, 71, 72), cell(60, 61, 62), cell(55, 65, 80), cell(70)
     assert verdict(high, low) == "shows" and verdict(low, high) == "does not show"

@@ -1,13 +1,14 @@
 """The permutation test: what it must say whatever the data."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
-from rpt.records.schema import RunRecord
-from rpt.reports.significance import compare, compare_entries, holm
+from rpt.reports.significance import compare, compare_runs, holm
 
 CREDITS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 40))
@@ -61,17 +62,36 @@ def test_a_clear_gap_has_the_smallest_p_there_can_be():
     assert gap.p == 1 / 10_001 and gap.difference == 100
 
 
-def entry(tmp_path, credits, rows="a"):
-    return RunRecord(tmp_path, {}, {"data": {"fingerprint": rows}}, [], None, credits)
+def runs(rows="a", **credits):
+    """Runs as a data frame has them, by seed."""
+    seeds = [seed.removeprefix("seed") for seed in credits]
+    return pd.DataFrame({"credits": list(credits.values()), "data.fingerprint": rows}, index=seeds)
 
 
-def test_compares_only_runs_on_the_same_rows_and_seeds(tmp_path):
-    one, other = entry(tmp_path, [1.0, 0.0, 1.0]), entry(tmp_path, [0.0, 0.0, 1.0])
-    assert compare_entries({"0": one, "1": one}, {"1": other}).seeds == 1
-    assert compare_entries({"0": one}, {"1": other}) is None
-    assert compare_entries({"0": one}, {"0": entry(tmp_path, None)}) is None
-    assert compare_entries({"0": one}, {"0": entry(tmp_path, [1.0])}) is None
-    assert compare_entries({"0": one}, {"0": entry(tmp_path, [0.0, 0.0, 1.0], rows="b")}) is None
+def test_compares_only_runs_on_the_same_rows_and_seeds():
+    right, wrong = [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]
+    assert compare_runs(runs(seed0=right, seed1=right), runs(seed1=wrong)).seeds == 1
+    assert compare_runs(runs(seed0=right), runs(seed1=wrong)) is None
+    assert compare_runs(runs(seed0=right), runs(seed0=None)) is None
+    assert compare_runs(runs(seed0=right), runs(seed0=[1.0])) is None
+    assert compare_runs(runs(seed0=right), runs(rows="b", seed0=wrong)) is None
+    assert compare_runs(runs(seed0=right), pd.DataFrame()) is None
+
+
+def test_agrees_with_scipy():
+    """Its own paired permutation test and bootstrap, which draw for each example."""
+    rng = np.random.default_rng(2)
+    first, second = (rng.random((3, 80)) < 0.62).astype(float), (rng.random((3, 80)) < 0.5).astype(float)
+    differences = first.mean(axis=0) - second.mean(axis=0)
+    draws = {"n_resamples": 20_000, "vectorized": True, "rng": 0}
+    permuted = stats.permutation_test(
+        (differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", alternative="two-sided", **draws
+    )
+    drawn = stats.bootstrap((differences,), np.mean, method="percentile", **draws)
+    got = compare(first, second)
+    assert 0.001 < got.p < 0.5 and got.p == pytest.approx(permuted.pvalue, abs=0.015)
+    interval = [100 * drawn.confidence_interval.low, 100 * drawn.confidence_interval.high]
+    assert [got.low, got.high] == pytest.approx(interval, abs=0.6)
 
 
 def test_holm_against_a_worked_example():

@@ -7,15 +7,21 @@ import shutil
 from collections import defaultdict
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
-from rpt.records.run_records import RunRecords
-from rpt.reports.cells import Cell
-from rpt.reports.formats import Table, Text, to_csv, to_latex, to_markdown
+from rpt.reports.captions import LAPTOP, MINIATURE
+from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label, signed
 from rpt.reports.paper import Paper
-from rpt.reports.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed, title
+from rpt.reports.render import to_csv, to_latex, to_markdown
+from rpt.reports.scores import Cell
+from rpt.reports.tables import all_tables
+from rpt.reports.tables.scores import best, mean_and_spread
+from rpt.reports.tables.table import Table, Text
+from rpt.tasks import get_task
 
 from .conftest import fake_score, grid, write_record
 
@@ -81,11 +87,11 @@ def test_cells_are_the_mean_and_sample_standard_deviation_of_the_records(study):
         assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-4)
         assert float(row["sd"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
         assert (row["n"], row["asked"], row["paper"]) == ("3", "3", "")
-    of_mlp = {point: entry for point, entry in found.entries.items() if point[:2] == ("nano", "mlp")}
-    averages = [
-        np.mean([entry.result["scores"]["score"] for point, entry in of_mlp.items() if point[-1] == seed])
-        for seed in "012"
-    ]
+    of_mlp = [c for c in jobs if (c.backbone.name, c.prompt.name) == ("nano", "mlp")]
+    averages = []
+    for seed in range(3):
+        of_seed = [(config, get_task(config.task.name, "t5").paper_score) for config in of_mlp if config.seed == seed]
+        averages.append(np.mean([np.mean([fake_score(config, m) for m in metrics]) for config, metrics in of_seed]))
     row = find(rows, backbone="nano", prompt="mlp", column="average")
     assert len(of_mlp) == 24 and float(row["mean"]) == pytest.approx(np.mean(averages), abs=1e-4)
     assert float(row["sd"]) == pytest.approx(np.std(averages, ddof=1), abs=1e-4)
@@ -116,7 +122,7 @@ def test_fewer_seeds_are_said_and_absent_cells_stay_empty(study):
 
 def test_bold_needs_a_lead_over_the_spread():
     def cell(*scores):
-        return Cell(dict(zip("abc", scores, strict=False)), 3)
+        return Cell.of(pd.Series(scores, dtype=float))
 
     ahead, behind, wide = cell(70, 71, 72), cell(60, 61, 62), cell(60, 70, 80)
     assert best([behind, ahead]) is ahead
@@ -164,7 +170,8 @@ def test_rows_that_have_not_learnt_a_task_are_named(study):
     expected = defaultdict(list)
     for row in (row for row in rows if row["prompt"] != "majority class"):
         if float(row["mean"]) - float(row["sd"]) <= floor:
-            expected[f"{title(row['backbone'])} {title(row['prompt'])}"].append(title(row["column"]))
+            name = f"{label('backbone', row['backbone'])} {label('prompt', row['prompt'])}"
+            expected[name].append(label("task", row["column"]))
     said = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in expected.items())
     sentences = [remark for remark in made.remarks if remark.startswith("Not ahead")]
     assert expected and sentences == [f"Not ahead of the majority class by more than the spread: {said}."]
@@ -190,10 +197,10 @@ def test_parameters_are_counted_in_the_records(study):
 
 def test_deleting_a_record_changes_the_cells_that_stood_on_it_and_no_other(recorded):
     folder = recorded("table1")
-    before = rows_of(to_csv(table(GridResults.of(grid("table1"), RunRecords(folder)), "table1-mini")))
+    before = rows_of(to_csv(table(GridResults.of(grid("table1"), load_runs(folder)), "table1-mini")))
     (gone,) = (folder / "runs/wic/nano/mlp").glob("*seed1*")
     shutil.rmtree(gone)
-    after = rows_of(to_csv(table(GridResults.of(grid("table1"), RunRecords(folder)), "table1-mini")))
+    after = rows_of(to_csv(table(GridResults.of(grid("table1"), load_runs(folder)), "table1-mini")))
     changed = {(a["backbone"], a["prompt"], a["column"]) for a, b in zip(before, after, strict=True) if a != b}
     assert changed == {("nano", "mlp", "wic"), ("nano", "mlp", "average")}
     assert find(after, backbone="nano", prompt="mlp", column="wic")["n"] == "2"
@@ -210,7 +217,7 @@ def test_a_new_backbone_gives_new_rows(recorded):
     folder = recorded("table6")
     write_record(folder, next(config for config in jobs.values() if config.backbone.name == "newcomer"))
     assert "| newcomer | Residual PT | shared |" in to_markdown(
-        table(GridResults.of(wider, RunRecords(folder)), "table6-mini")
+        table(GridResults.of(wider, load_runs(folder)), "table6-mini")
     )
 
 
@@ -237,4 +244,5 @@ def test_markdown_and_csv():
 
 def test_signs():
     assert [signed(value) for value in (0.04, -0.04, 1.25, -12)] == ["+0.0", "+0.0", "+1.2", "−12.0"]
-    assert mean_and_spread(Cell({}, 3)) == "" and mean_and_spread(Cell({"0": 1.0}, 3)) == "1.0 (1 of 3)"
+    assert mean_and_spread(Cell(None, None, 0), 3) == ""
+    assert mean_and_spread(Cell(1.0, None, 1), 3) == "1.0 (1 of 3)"

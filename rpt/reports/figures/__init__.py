@@ -1,0 +1,68 @@
+"""The paper's figures drawn from runs, as images that come out byte for byte the same."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from rpt.reports.captions import WARNINGS, captioned, training
+from rpt.reports.figures.bars import draw_bars
+from rpt.reports.figures.curves import draw_along_axis
+from rpt.reports.figures.epochs import draw_by_epoch
+from rpt.reports.figures.style import SETTINGS
+from rpt.reports.grid_results import GridResults
+from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
+from rpt.reports.paper import Paper
+
+Draw = Callable[[GridResults, Paper], tuple[Figure, str]]  # the figure and its caption
+FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
+    "table1": (BARS, draw_bars),
+    "figure3": (BY_EPOCH, draw_by_epoch),
+    **{curves.name: (curves.name, partial(draw_along_axis, curves)) for curves in CURVES},
+}
+NOTES = {  # below each figure at a scale that is not the paper's
+    "mini": "Miniature rows and backbone: not comparable with SuperGLUE",
+    "laptop": "SuperGLUE's rows, MiniLM-L6, 200 steps a run",
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure as files. name: of them, without ending. svg: None unless it was asked for."""
+
+    name: str
+    caption: str
+    png: bytes
+    svg: bytes | None = None
+
+
+def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[Plot]:
+    """Every figure that stands on an experiment and has at least one record."""
+    if results.runs.empty or results.experiment.name not in FIGURES:
+        return []
+    name, draw = FIGURES[results.experiment.name]
+    scale = results.experiment.scale
+    with plt.rc_context(SETTINGS):
+        figure, caption = draw(results, paper)
+        if scale in WARNINGS:
+            figure.supxlabel(NOTES[scale], fontsize=8, color="#555555")
+        caption = captioned(f"{caption} {training(results)}", scale)
+        images = [image_of(figure, "png"), image_of(figure, "svg") if svg else None]
+        plt.close(figure)
+    return [Plot(file_name(name, scale), caption, *images)]
+
+
+def image_of(figure: Figure, kind: str) -> bytes:
+    """PNG or SVG without date and program, so that the same numbers give the same bytes."""
+    unsaid = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    image = io.BytesIO()
+    figure.savefig(image, format=kind, metadata=unsaid[kind])
+    return image.getvalue()

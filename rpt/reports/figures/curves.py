@@ -1,0 +1,60 @@
+"""Figures 4 to 6: scores along one axis of the grid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from rpt.reports.figures.style import SPREAD, draw_curve, draw_legend, draw_paper, family_of, score_label, widen
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label
+from rpt.reports.layouts import Curves
+from rpt.reports.paper import Paper
+from rpt.reports.scores import scores_at, task_scores
+
+
+def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple[Figure, str]:
+    """A row of panels for each backbone: one for each task, and their average."""
+    axes, scores = results.experiment.axes, task_scores(results, curves.metrics)
+    tasks, prompts, backbones = axes["task"], axes["prompt"], axes["backbone"]
+    panels = (*tasks, "average") if curves.with_average else tasks
+    xs = [float(x) for x in axes[curves.axis]]
+    figure, grid = plt.subplots(
+        len(backbones), len(panels), figsize=(2.45 * len(panels) + 0.3, 2.75 * len(backbones) + 0.45),
+        sharex=True, squeeze=False, layout="constrained", gridspec_kw={"wspace": 0.08},
+    )  # fmt: skip
+    theirs = False
+    for row, backbone in zip(grid, backbones, strict=True):
+        for ax, panel in zip(row, panels, strict=True):
+            for prompt in prompts:
+                at = [{"backbone": backbone, "prompt": prompt, curves.axis: x} for x in axes[curves.axis]]
+                lines = {x: scores_at(scores, values)[panel] for x, values in zip(xs, at, strict=True)}
+                draw_curve(ax, pd.DataFrame(lines).T, prompt, prompts)
+                # The paper's average is over tasks that it does not name, so no curve stands beside ours there.
+                if results.experiment.scale == "paper" and panel != "average":
+                    theirs |= draw_paper(ax, *paper.curve(curves.name, panel, prompt), prompt, prompts)
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(FixedLocator(xs))
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xticks(xs, labels=axes[curves.axis], rotation=45 if _crowded(xs) else 0)
+            widen(ax)
+            ax.set_title(label("task", panel) if panel != "average" else f"average of the {len(tasks)}")
+            ax.set_ylabel(score_label(panel, curves.metrics, family_of(results, backbone)))
+            ax.set_xlabel(curves.x_label if ax in grid[-1] else "")
+    draw_legend(figure, grid[0][0])
+    shown = ", ".join(label("backbone", backbone) for backbone in backbones)
+    caption = f"{curves.caption} ({shown}): {SPREAD}"
+    return figure, f"{caption}; grey: the paper's, read off its plot, approximate." if theirs else f"{caption}."
+
+
+def _crowded(xs: Sequence[float]) -> bool:
+    """Whether neighbours' labels would run into each other on a log axis."""
+    places = sorted(map(math.log10, xs))
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    return bool(gaps) and min(gaps) < 0.14 * (places[-1] - places[0])

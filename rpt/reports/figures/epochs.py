@@ -1,0 +1,52 @@
+"""Figure 3: validation score and training loss after each epoch."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from rpt.reports.figures.style import SPREAD, draw_curve, draw_legend, draw_paper, family_of, score_label, widen
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label
+from rpt.reports.paper import Paper
+
+
+def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, str]:
+    """A row of two panels for each task and backbone."""
+    axes = results.experiment.axes
+    rows = [(backbone, task) for backbone in axes["backbone"] for task in axes["task"]]
+    figure, grid = plt.subplots(len(rows), 2, figsize=(7.2, 2.8 * len(rows) + 0.3), squeeze=False, layout="constrained")
+    theirs = False
+    for (backbone, task), (left, right) in zip(rows, grid, strict=True):
+        for prompt in axes["prompt"]:
+            runs = results.at({"backbone": backbone, "task": task, "prompt": prompt})
+            for ax, what in ((left, "score"), (right, "loss")):
+                draw_curve(ax, history_of(runs, what), prompt, axes["prompt"])
+            if results.experiment.scale == "paper":
+                curve = paper.curve("figure3", task, prompt)
+                theirs |= draw_paper(left, *curve, prompt, axes["prompt"], joined=False)
+        family, name = family_of(results, backbone), label("task", task)
+        left.set(title=f"{name}, validation", xlabel="epoch", ylabel=score_label(task, {}, family))
+        unit = "nats per answer token" if family == "t5" else "nats per decision"
+        right.set(title=f"{name}, training", xlabel="epoch", ylabel=f"loss ({unit})")
+        right.set_ylim(bottom=0)
+        for ax in (left, right):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        widen(left)
+    draw_legend(figure, grid[0][0])
+    backbones = ", ".join(label("backbone", backbone) for backbone in axes["backbone"])
+    caption = f"Figure 3. Score and training loss by epoch, 10 prompt tokens ({backbones}): {SPREAD}"
+    return figure, f"{caption}; grey: the paper's first and last epoch, approximate." if theirs else f"{caption}."
+
+
+def history_of(runs: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A field of the runs' evaluations: a row for each epoch, a column for each seed."""
+    of_seeds = {
+        seed: pd.Series(
+            {round(line["epoch"], 3): line[what] for line in history if line[what] is not None}, dtype=float
+        )
+        for seed, history in (runs["history"].items() if len(runs) else ())
+    }
+    return pd.DataFrame(of_seeds).sort_index()

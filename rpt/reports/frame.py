@@ -1,0 +1,41 @@
+"""From records to numbers: all runs as one data frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from rpt.records.run_records import RunRecords
+from rpt.records.schema import flatten
+
+
+def load_runs(path: Path | str) -> pd.DataFrame:
+    """Every finished run below a folder of results, one row a run; see rpt.records.schema for what the fields mean.
+
+    Columns:
+        backbone.*, prompt.*, method.*, task.name, data.*, trainer.*, protocol.*, pack.*, lr, seed, ...: the
+            configuration, by the keys that one types
+        id, created, task, backbone, prompt, protocol: the run; prompt is the method where it is no prompt tuning
+        scores.*, majority.*: by metric, per cent; *.score is the protocol's headline
+        best.*, last.*, steps, stopped, evaluations, no_label: how training went
+        data.train, data.select, data.report, trained_rows: rows; data.miniature: whether our grammars made them
+        parameters.trained, parameters.kept, parameters.frozen: counts
+        seconds, rows_per_second.*, peak_memory_bytes, trained_together: time and memory
+        data.fingerprint, backbone_fingerprint, precision, device, versions.*, commit: provenance
+        history, predictions, credits: lists, as in metrics.jsonl and predictions.json
+        folder: where the run lies, or lay before it was published; identity: equal for runs of equal settings
+    A field that a record does not have is NaN or None. `frame.attrs["problems"]` has a line for each record that was
+    left out, and why.
+    """
+    records = RunRecords(Path(path))
+    rows = [
+        flatten(record.config)
+        | flatten(record.result)
+        | {"history": record.history, "predictions": record.predictions, "credits": record.credits}
+        | {"folder": str(record.folder), "identity": record.identity}
+        for record in records
+    ]
+    runs = pd.DataFrame(rows)
+    runs.attrs["problems"] = records.problems
+    return runs

@@ -1,0 +1,90 @@
+"""What each of the paper's tables and figures looks like, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; a task that is not there: "score"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table of scores.
+
+    name: of its files, and in the paper. rows: the axes that name a row, outermost first; further axes of several
+    values are added. columns: the axis across; "task" has the average beside it, any other holds averages over tasks.
+    groups: the axes that rows must share to be compared for bold. contrast: axis, and the two values of it whose
+    difference is the table's point. metrics: where a column does not show the task's headline score.
+    """
+
+    name: str
+    experiment: str
+    title: str
+    rows: tuple[str, ...] = ("backbone", "prompt")
+    columns: str = "task"
+    groups: tuple[str, ...] = ("backbone",)
+    contrast: tuple[str, str, str] = ("prompt", "residual", "vanilla")
+    metrics: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A figure of scores along one axis, a panel for each task.
+
+    with_average: a further panel for the average of these tasks. metrics: where it is not the headline score.
+    """
+
+    name: str
+    axis: str
+    x_label: str
+    caption: str
+    with_average: bool = True
+    metrics: Metrics = field(default_factory=dict)
+
+
+LAYOUTS = (
+    Layout("table1", "table1", "Table 1. Scores by task, 10 prompt tokens"),
+    Layout("table2", "table2", "Table 2. Average over all tasks, by number of prompt tokens", columns="prompt.length"),
+    Layout(
+        "table3a", "table3", "Table 3a. Five tasks, 100 prompt tokens",
+        metrics={"cb": ("macro_f1",), "multirc": ("micro_f1",)},
+    ),
+    Layout(
+        "table4", "table4", "Table 4. Initialisation of the prompt, 10 tokens", ("backbone", "prompt", "prompt.init"),
+        metrics={"multirc": ("micro_f1", "accuracy")},
+    ),
+    Layout(
+        "table5", "table5", "Table 5. Length of the prompt", ("backbone", "prompt.length", "prompt"),
+        groups=("backbone", "prompt.length"),
+        metrics={"cb": ("accuracy",), "multirc": ("micro_f1", "accuracy")},
+    ),
+    Layout(
+        "table6", "table6", "Table 6. One network for all prompt tokens or one per token, 10 tokens",
+        ("backbone", "prompt", "prompt.shared"), contrast=("prompt.shared", "False", "True"),
+        metrics={"cb": ("accuracy",)},
+    ),
+)  # fmt: skip
+PARAMETERS, SIGNIFICANCE = "table3b", "table1-significance"  # tables of other things than scores
+METHODS = ("finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
+
+CURVES = (
+    Curves(
+        "figure4", "lr", "learning rate", "Figure 4. Score against the learning rate, 100 prompt tokens",
+        metrics={"multirc": ("accuracy",), "cb": ("accuracy",)},
+    ),
+    Curves("figure5", "data.shots", "training rows per class", "Figure 5. Few-shot training, 100 prompt tokens"),
+    Curves("figure6", "prompt.bottleneck", "bottleneck width m",
+           "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False),
+)  # fmt: skip
+BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
+
+METRICS: dict[str, Metrics] = {of.experiment: of.metrics for of in LAYOUTS} | {of.name: of.metrics for of in CURVES}
+FILES = (
+    *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, BARS, BY_EPOCH, *(of.name for of in CURVES),
+)  # fmt: skip
+
+
+def file_name(name: str, scale: str) -> str:
+    """Without the ending: table1 at the paper's scale, table1-mini in miniature, table1-laptop."""
+    return name if scale == "paper" else f"{name}-{scale}"

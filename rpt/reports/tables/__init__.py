@@ -1,0 +1,24 @@
+"""The paper's tables, filled from runs."""
+
+from __future__ import annotations
+
+from rpt.reports.grid_results import GridResults
+from rpt.reports.layouts import LAYOUTS
+from rpt.reports.paper import Paper
+from rpt.reports.tables.parameters import parameters_table
+from rpt.reports.tables.scores import ScoreTable
+from rpt.reports.tables.significance import significance_table
+from rpt.reports.tables.table import Table
+
+
+def all_tables(results: GridResults, paper: Paper) -> list[Table]:
+    """Every table that stands on an experiment and has at least one record."""
+    if results.runs.empty:
+        return []
+    name = results.experiment.name
+    tables = [ScoreTable(layout, results, paper).table() for layout in LAYOUTS if layout.experiment == name]
+    if name == "table3":
+        tables.append(parameters_table(results, paper))
+    if name == "table1" and (compared := significance_table(results)) is not None:
+        tables.append(compared)
+    return tables

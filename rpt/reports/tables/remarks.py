@@ -1,0 +1,72 @@
+"""The sentences below a table of scores."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label, label_with_unit, signed
+from rpt.reports.layouts import Layout
+from rpt.reports.paper import Number, Paper, row_name
+from rpt.reports.scores import Cell
+
+Rows = list[tuple[dict[str, str], dict[str, Cell]]]  # values of the row's axes, and its cells by column
+
+
+def difference(cell: Cell, other: Number) -> float | None:
+    return None if cell.mean is None or other is None else cell.mean - other
+
+
+def covers(results: GridResults, paper: Paper, table: str) -> bool:
+    """Whether the grid has all tasks that the paper's averages in a table are over."""
+    return len(results.experiment.axes["task"]) >= len(paper.tasks(table))
+
+
+def contrasts(layout: Layout, results: GridResults, paper: Paper, rows: Rows) -> list[str]:
+    """The difference that the table is about, column by column, here and in the paper."""
+    axis, high, low = layout.contrast
+    sentences = []
+    for at, cells in rows:
+        other = {**at, axis: low}
+        against = next((of for values, of in rows if values == other), None)
+        if at[axis] != high or against is None:
+            continue
+        ours = {column: difference(cell, against[column].mean) for column, cell in cells.items()}
+        backbone = paper.backbone_beside(layout.name, at["backbone"])
+        pairs = {c: [paper.value(layout.name, backbone, row_name(row), c) for row in (at, other)] for c in cells}
+        theirs = {c: first - second for c, (first, second) in pairs.items() if first is not None and second is not None}
+        if not covers(results, paper, layout.name):
+            theirs.pop("average", None)  # it is over other tasks
+        if all(value is None for value in ours.values()):
+            continue
+        where = [label_with_unit(key, v) for key, v in at.items() if key not in (axis, "backbone", "prompt")]
+        sentence = ", ".join([f"{label(axis, high)} − {label(axis, low)}", *where])
+        sentence += f": here ({label('backbone', at['backbone'])}) {_listed(layout.columns, ours)}"
+        if theirs:
+            sentence += f"; the paper ({label('backbone', backbone)}) {_listed(layout.columns, theirs)}"
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
+def not_ahead(rows: Rows, floors: pd.DataFrame) -> list[str]:
+    """The rows that have not learnt a task: within their spread of the majority class, or below it.
+
+    Args:
+        floors: the majority class's score, backbones by tasks; empty where tasks are not across.
+    """
+    found = []
+    for at, cells in rows:
+        tasks = [
+            label("task", task)
+            for task in floors.columns
+            if cells[task].mean is not None
+            and cells[task].mean - floors.at[at["backbone"], task] <= (cells[task].sd or 0.0)  # False beside NaN
+        ]
+        if tasks:
+            found.append(f"{' '.join(label(key, value) for key, value in at.items())} ({', '.join(tasks)})")
+    return [f"Not ahead of the majority class by more than the spread: {'; '.join(found)}."] if found else []
+
+
+def _listed(axis: str, differences: dict[str, float | None]) -> str:
+    known = {column: value for column, value in differences.items() if value is not None}
+    return ", ".join(f"{label_with_unit(axis, column)} {signed(value)}" for column, value in known.items())
