@@ -1,0 +1,70 @@
+"""All runs as one data frame: the way from records to numbers."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rpt.records.run_records import RunRecords
+from rpt.reports.frame import load_runs
+from rpt.reports.scores import run_scores, task_scores
+from tests.conftest import ROOT
+from tests.test_imports import EXCEPTIONS
+
+from .conftest import grid, write_record
+
+TORCH = [file for file, what in EXCEPTIONS if "records/" in file or "config/" in file or "reports/" in file]
+
+
+def test_one_row_a_run_with_configuration_scores_and_provenance(tmp_path):
+    config = next(c for c in grid("table1").jobs.values() if (c.task.name, c.prompt.name) == ("cb", "residual"))
+    folder = write_record(tmp_path, config)
+    write_record(tmp_path, next(c for c in grid("figure5").jobs.values() if c.data.shots == 5))
+    runs = load_runs(tmp_path).set_index("folder")
+    run = runs.loc[str(folder)]
+    assert len(runs) == 2 and runs.attrs["problems"] == []
+    assert (run["task"], run["prompt"], run["prompt.length"], run["lr"]) == ("cb", "residual", 10, config.lr)
+    record = next(record for record in RunRecords(tmp_path) if record.folder == folder)
+    assert run["scores.macro_f1"] == record.result["scores"]["macro_f1"] and run["majority.score"] == 48.0
+    assert (run["seconds"], run["parameters.kept"], run["data.report"]) == (90.0, 2560, 120)
+    assert run["history"] == record.history and run["credits"] == record.credits and run["identity"] == record.identity
+    assert run["commit"] == "0123456789abcdef" and run["precision"] == "fp32"
+
+
+def test_no_runs_are_an_empty_frame(tmp_path):
+    runs = load_runs(tmp_path)
+    assert runs.empty and runs.attrs["problems"] == []
+
+
+def test_the_published_records_are_read_quickly():
+    began = time.process_time()
+    runs = load_runs(ROOT / "results")
+    assert len(runs) == 965 and time.process_time() - began < 4  # about one second where nothing else runs
+
+
+def test_a_metric_that_is_not_recorded_does_not_count(study):
+    few = study("table1", keep=lambda c: c.seed == 0 and c.task.name in ("cb", "rte"))
+    scores = run_scores(few, {"cb": ("accuracy", "no_such"), "rte": ("accuracy",)})
+    assert scores.xs("cb", level="task").isna().all() and scores.xs("rte", level="task").notna().all()
+    assert task_scores(few, {})["average"].isna().all()  # six tasks are missing
+
+
+def test_what_results_readme_shows_runs(monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "results/README.md").read_text(), flags=re.S)
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+    assert re.search(r"cb +lstm +100", capsys.readouterr().out)
+
+
+@pytest.mark.xfail(bool(TORCH), reason=f"listed in test_imports: {', '.join(TORCH)}", strict=True)
+def test_a_report_is_built_without_torch(recorded):
+    folder = recorded("table6", keep=lambda c: c.seed == 0 and c.task.name == "cb")
+    code = (
+        "import sys; from pathlib import Path; from rpt.reports import report; report.names = lambda: ['table6'];"
+        f"files, problems = report.build(Path({str(folder)!r}), html=True); assert 'REPORT.md' in files, problems;"
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,43 @@
+"""What comes from a record is text in every format, whatever stands in it."""
+
+import pytest
+from markdown import markdown
+
+from rpt.reports.render import escape_latex, escape_markdown, report_html, to_latex, to_markdown
+from rpt.reports.report import build
+from rpt.reports.tables.table import Table, Text
+
+from .conftest import grid, write_record
+
+EVIL = "<script>alert(1)</script> [x](javascript:1) **b** `c` a|b \\ $x^2$ &lt; #1 <!-- --> ![i](u)"
+
+
+@pytest.mark.parametrize("text", [EVIL, "p <0.001 & a_b", "a < b > c", "[1] (IA)³ 100 %", "&amp;", "\\*not\\*"])
+def test_markdown_gives_back_the_text(text):
+    html = markdown(escape_markdown(text), extensions=["tables"])
+    for shown, written in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&amp;", "&")):
+        html = html.replace(shown, written)
+    assert html == f"<p>{text}</p>".replace("\n", "")
+
+
+def test_a_record_cannot_put_markup_into_the_page(recorded):
+    folder = recorded("table6", keep=lambda c: c.seed == 0)
+    config = next(c for c in grid("table6").jobs.values() if c.seed == 1)
+    write_record(folder, config, status="failed", error=EVIL)
+    write_record(folder, next(c for c in grid("table6").jobs.values() if c.seed == 2), device=EVIL, commit=EVIL)
+    page = build(folder, html=True)[0]["REPORT.html"].decode()
+    for wrong in ("<script", 'javascript:1"', "<strong>b</strong>", "<code>c</code>", "<!-- -->", 'src="u"'):
+        assert wrong not in page, wrong
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
+
+
+def test_tables_escape_cells_captions_and_remarks():
+    table = Table("t", EVIL, [EVIL], 0, [[[Text(EVIL, bold=True)]]], [{"a": 1}], [EVIL], [EVIL])
+    text, latex = to_markdown(table), to_latex(table)
+    assert "<script" not in text and text.count("&lt;script>") == 5
+    assert latex.count(escape_latex(EVIL)) == 5
+    assert text.splitlines()[2].count(" | ") == 0  # one column is one column
+
+
+def test_the_page_takes_its_body_as_it_is():
+    assert "<p>body</p>" in report_html("<p>body</p>")
