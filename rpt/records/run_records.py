@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,7 @@ class RunRecords:
 
     def of(self, config: Config) -> RunRecord | None:
         """The record of a run; of several (other weights, other rows, another precision) the latest."""
-        found = self._by_identity.get(identity_of(dataclasses.asdict(config), config.data.name == "mini"), [])
+        found = self._by_identity.get(identity_of(config), [])
         return max(found, key=lambda record: record.result["created"], default=None)
 
     def _leave_out(self, error: RecordError, results: Path) -> None:

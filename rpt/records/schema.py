@@ -4,6 +4,7 @@ Records are JSON, so they stay dicts: the classes below name their fields and ty
 later than the first records, or belongs to some runs only. Fields that are not named here are kept and not checked.
 """
 
+import dataclasses
 import json
 import math
 import types
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from rpt.config import settings
+from rpt.config import Config, settings
 from rpt.errors import RecordError
 from rpt.tasks import TASKS, get_task
 
@@ -112,10 +113,15 @@ class RunRecord:
     @property
     def identity(self) -> str:
         """Equal for runs of the same settings, whatever the weights, the precision and the version of the rows."""
-        return identity_of(self.config, self.result["data"]["miniature"])
+        return _identity(self.config, self.result["data"]["miniature"])
 
 
-def identity_of(config: dict[str, Any], miniature: bool) -> str:
+def identity_of(config: Config) -> str:
+    """The identity that the record of a run with this configuration has."""
+    return _identity(dataclasses.asdict(config), config.data.name == "mini")
+
+
+def _identity(config: dict[str, Any], miniature: bool) -> str:
     return json.dumps([settings(config), miniature], sort_keys=True)
 
 

@@ -1,1 +1,1 @@
-"""Run records and what is made of them. Imports no torch."""
+"""From run records to numbers, tables, figures and one page. Imports no torch."""

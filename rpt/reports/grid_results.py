@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,8 +29,7 @@ class GridResults:
             return cls(experiment, runs)
         latest = runs.sort_values("created", kind="stable").drop_duplicates("identity", keep="last")
         latest = latest.set_index("identity")
-        jobs = experiment.jobs.items()
-        identities = {point: identity_of(dataclasses.asdict(job), job.data.name == "mini") for point, job in jobs}
+        identities = {point: identity_of(config) for point, config in experiment.jobs.items()}
         found = [point for point, identity in identities.items() if identity in latest.index]
         there = latest.loc[[identities[point] for point in found]]
         there.index = pd.MultiIndex.from_tuples(found, names=list(experiment.axes)) if found else there.index
@@ -76,19 +73,19 @@ class GridResults:
 
     def mixtures(self) -> Iterator[str]:
         """A line for each task and backbone whose records stand on different rows, weights or precision."""
-        found = defaultdict(set)
-        for run in self.runs.to_dict("records"):
-            # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
-            few = (
-                f", {run['data.shots']:g} of a class"
-                if run["data.shots"] == run["data.shots"] and run["data.shots"]
-                else ""
-            )
-            rows = f"rows of {run['task']} for {run.get('backbone.family', 't5')}{few}"
-            found[rows].add(run["data.fingerprint"])
-            found[f"weights of {run['backbone']}"].add(run["backbone_fingerprint"])
-            found[f"precision of {run['backbone']}"].add(run["precision"])
-        for what, prints in found.items():
-            if len(prints) > 1:
-                prints = ", ".join(sorted(prints))
-                yield f"{self.experiment.name}: records differ in the {what} ({prints}); repeat the older runs"
+        if self.runs.empty:
+            return
+        runs = self.runs.reset_index(drop=True)
+        # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
+        families = runs.reindex(columns=["backbone.family"])["backbone.family"].fillna("t5")
+        shots = [f", {few:g} of a class" if pd.notna(few) else "" for few in runs["data.shots"]]
+        kinds = {
+            "data.fingerprint": "rows of " + runs["task"] + " for " + families + shots,
+            "backbone_fingerprint": "weights of " + runs["backbone"],
+            "precision": "precision of " + runs["backbone"],
+        }
+        for column, what in kinds.items():
+            for name, there in runs[column].groupby(what):
+                if there.nunique() > 1:
+                    prints = ", ".join(sorted(set(there)))
+                    yield f"{self.experiment.name}: records differ in the {name} ({prints}); repeat the older runs"
