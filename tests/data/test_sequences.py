@@ -12,7 +12,7 @@ from rpt.data.sequences import encode_decisions, encode_readings
 from rpt.data.sources import _parsed
 from rpt.errors import UsageError
 from rpt.tasks import TASKS, Reading
-from rpt.tasks.base import starred
+from rpt.tasks.examples import starred
 from tests.conftest import NANO_BERT
 
 ANYTIME = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
