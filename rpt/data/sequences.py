@@ -11,11 +11,11 @@ from transformers import PreTrainedTokenizerBase
 
 from rpt.data.cache import Arrays, cached
 from rpt.data.splits import fingerprint
-from rpt.data.tokens import tokenizer_fingerprint
+from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
 from rpt.tasks import Example, Reading, Task
 
-LAYOUT = 1  # of the cache files; raise it when what is stored changes
+LAYOUT = 2  # of what is cached; raise it when that changes
 CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their offsets take memory
 
 
@@ -24,12 +24,13 @@ class TokenSequence:
     """What an encoder reads at once, without its prompt.
 
     ids: with the special tokens, [CLS] first. second: where the second token type begins; the end if there is none.
-    marks: of each marked word its [first, last) tokens.
+    marks: of each marked word its [first, last) tokens. lost: how many tokens were cut off.
     """
 
     ids: np.ndarray
     second: int
     marks: tuple[tuple[int, int], ...] = ()
+    lost: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,7 +48,7 @@ def encode_decisions(
         text_budget: tokens that the prompt leaves to each sequence.
 
     Raises:
-        UsageError: a marked word is not in its text.
+        UsageError: a marked word is not in its text, or the tokenizer is a slow one.
     """
     decisions = [task.decisions(example) for example in examples]
     readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
@@ -55,7 +56,7 @@ def encode_decisions(
         sequences = encode_readings(readings, tokenizer, text_budget)
     else:
         asked = ["encoder", task.name, task.version, text_budget]
-        made_of = [LAYOUT, *asked, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
+        made_of = [LAYOUT, *asked, text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
         sequences = _from_arrays(
             cached(cache, made_of, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
         )
@@ -70,7 +71,7 @@ def encode_readings(
     sequences = []
     for some in (readings[i : i + CHUNK] for i in range(0, len(readings), CHUNK)):
         texts = [list(column) for column in zip(*(reading.texts for reading in some), strict=True)]
-        encodings = tokenizer(*texts, truncation=False, verbose=False).encodings
+        encodings = text_tokenizer(tokenizer).encode(*texts)
         sequences += [
             _sequence(encoding, reading, text_budget) for encoding, reading in zip(encodings, some, strict=True)
         ]
@@ -83,7 +84,7 @@ def _sequence(encoding: Encoding, reading: Reading, text_budget: int) -> TokenSe
     ids, types = np.array(encoding.ids, dtype=np.int32)[kept], np.array(encoding.type_ids)[kept]
     # A mark moves by what was cut before it; none of its own tokens were.
     marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
-    return TokenSequence(ids, int((types == 0).sum()), marks)
+    return TokenSequence(ids, int((types == 0).sum()), marks, len(encoding) - len(ids))
 
 
 def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:
@@ -120,10 +121,14 @@ def _as_arrays(sequences: list[TokenSequence]) -> Arrays:
         "ends": np.cumsum([len(sequence) for sequence in sequences]),
         "second": np.array([sequence.second for sequence in sequences]),
         "marks": marks.reshape(len(sequences), len(sequences[0].marks), 2),
+        "lost": np.array([sequence.lost for sequence in sequences]),
     }
 
 
 def _from_arrays(arrays: Arrays) -> list[TokenSequence]:
     ids = np.split(arrays["ids"], arrays["ends"][:-1])
-    rows = zip(ids, arrays["second"].tolist(), arrays["marks"].tolist(), strict=True)
-    return [TokenSequence(of_row, second, tuple(map(tuple, marks))) for of_row, second, marks in rows]
+    rest = (arrays[name].tolist() for name in ("second", "marks", "lost"))
+    return [
+        TokenSequence(of_row, second, tuple(map(tuple, marks)), lost)
+        for of_row, second, marks, lost in zip(ids, *rest, strict=True)
+    ]
