@@ -11,6 +11,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "files": (),
     "prompts": (),
     "tasks": (),
+    "metrics": ("tasks",),
     "config": ("errors",),
     "hub": ("errors",),
     "cli": ("errors",),
