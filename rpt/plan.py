@@ -35,7 +35,7 @@ from rpt.config import grids as experiments
 from rpt.data.splits import TaskData
 from rpt.errors import UsageError
 from rpt.hub import offline_unless_reachable
-from rpt.reports.grid_results import RunRecords
+from rpt.records.run_records import RunRecords
 from rpt.tasks import get_task
 from rpt.train import configuration_mistake
 from rpt.training.evaluate import evaluate

@@ -45,7 +45,8 @@ from rpt.backbones import Encoded, T5Backbone, load_backbone
 from rpt.config import Config, config_folder, precision_of, register, to_config
 from rpt.data.tokens import encode_answers
 from rpt.files import write_atomically
-from rpt.records.run_folder import RunFolder, environment
+from rpt.records.environment import environment
+from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS
 from rpt.training.evaluate import evaluate
 from rpt.training.memory import max_tokens

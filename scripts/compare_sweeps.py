@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from rpt.files import write_atomically
-from rpt.records.run_folder import environment
-from rpt.reports.grid_results import RunRecords
+from rpt.records.environment import environment
+from rpt.records.run_records import RunRecords
 
 WAYS = {"alone": [], "packed": ["hydra/launcher=packed"]}
 

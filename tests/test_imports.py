@@ -16,7 +16,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "hub": ("errors",),
     "cli": ("errors",),
     "data": ("config", "errors", "files", "hub", "tasks"),
-    "records": ("config", "errors", "files"),
+    "records": ("config", "errors", "files", "tasks"),
     "backbones": ("config", "data", "errors", "hub", "tasks"),
     "training": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
     "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),

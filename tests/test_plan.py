@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rpt import plan
-from rpt.reports.grid_results import RunRecords
+from rpt.records.run_records import RunRecords
 from rpt.train import train
 
 WORDS = [

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -60,13 +59,13 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         RecordError: its result.json cannot be read.
     """
     record = RunFolder(Path(folder).expanduser())
-    if not record.config_path.is_file():
+    stored = _stored(record)
+    if stored is None:
         raise UsageError(
             f"run={folder} is no run's record: it has no config.yaml; give a folder "
             "results/runs/TASK/BACKBONE/PROMPT/ID."
         )
     result = record.finished()
-    stored = _stored(record)
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     config = _filled(Config, stored)
@@ -111,11 +110,14 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     return " ".join(["python -m rpt.train", *words])
 
 
-def _stored(record: RunFolder) -> dict[str, Any]:
+def _stored(record: RunFolder) -> dict[str, Any] | None:
+    """The run's configuration; None where there is none."""
     try:
-        stored = yaml.safe_load(record.config_path.read_text(encoding="utf-8"))
+        stored = record.config()
+        if stored is None:
+            return None
         names = [stored[group]["name"] for group in ("backbone", "prompt", "task", "data", "protocol", "trainer")]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise RecordError(
             f"{record.config_path} cannot be read ({error}); restore it or run its command again."
         ) from error

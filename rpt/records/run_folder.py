@@ -12,32 +12,26 @@ A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import Tensor
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
+from rpt.records.published import find_published
+from rpt.records.schema import REMEDY, SCHEMA, RunRecord, check_record, check_result
 
-SCHEMA = 1  # of result.json; raise it when a field changes its meaning
-REQUIRED = {
-    "finished": {
-        "schema": int, "status": str, "id": str, "task": str, "backbone": str, "prompt": str, "protocol": str,
-        "data": dict, "scores": dict, "majority": dict, "best": dict, "parameters": dict, "seconds": float,
-        "trained_rows": int, "evaluations": int, "rows_per_second": dict, "peak_memory_bytes": int,
-        "versions": dict, "device": str, "precision": str,
-    },
-    "failed": {"schema": int, "status": str, "id": str, "error": str},
-}  # fmt: skip
-PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "accelerate", "datasets", "hydra-core", "numpy")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
+
+
+class FailedRun(RecordError):
+    """A record of a run that failed in training: there is nothing in it to show."""
 
 
 class RunFolder:
@@ -76,15 +70,55 @@ class RunFolder:
             self.folder.rmdir()
 
     def finished(self) -> dict[str, Any] | None:
-        """The result, if this run has ended well; None if it has not run, is under way or has failed.
+        """The result, if this run has ended well, here or in the published store; None if it has not.
 
         Raises:
-            RecordError: there is a result.json that cannot be read.
+            RecordError: there is a record of it that cannot be read.
         """
-        if not self.result_path.exists():
-            return None
+        if self.result_path.exists():
+            result = read_result(self.result_path)
+            if result["status"] == "finished":
+                return result
+        published = find_published(self.folder)
+        return published.result if published else None
+
+    def config(self) -> dict[str, Any] | None:
+        """The run's configuration, from config.yaml or from the published store; None if neither has it.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        if self.config_path.exists():
+            try:
+                return yaml.load(self.config_path.read_text(encoding="utf-8"), LOADER)
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
+        published = find_published(self.folder)
+        return published.config if published else None
+
+    def read(self) -> RunRecord:
+        """The whole record of a finished run, checked.
+
+        Raises:
+            FailedRun: the run failed.
+            RecordError: a file of it is missing or damaged.
+        """
         result = read_result(self.result_path)
-        return result if result["status"] == "finished" else None
+        if result["status"] != "finished":
+            raise FailedRun(f"failed run {self.folder}: {result['error']}")
+        try:
+            history = [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
+            kept = self.predictions_path.exists()
+            answers = json.loads(self.predictions_path.read_text(encoding="utf-8")) if kept else {}
+            record = RunRecord(
+                self.folder, self.config(), result, history, answers.get("predictions"), answers.get("credits")
+            )
+            check_record(record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, RecordError):
+                raise
+            raise RecordError(f"Record {self.folder}: {type(error).__name__}: {error}; {REMEDY}.") from error
+        return record
 
     def write_config(self, yaml: str) -> None:
         write_atomically(self.config_path, yaml.encode())
@@ -119,43 +153,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: it is not JSON, of another schema, or lacks a field.
     """
-    remedy = "delete its folder and run its command again, or restore it"
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"Record {path} cannot be read ({error}); {remedy}.") from error
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        found = result.get("schema") if isinstance(result, dict) else None
-        raise RecordError(f"Record {path} has schema {found}, this version reads {SCHEMA}; {remedy}.")
-    if result.get("status") not in tuple(REQUIRED):
-        raise RecordError(f"Record {path} has status {result.get('status')!r}; {remedy}.")
-    for key, kind in REQUIRED[result["status"]].items():
-        if not isinstance(result.get(key), kind):
-            raise RecordError(
-                f"Record {path}: field {key!r} should be {kind.__name__}, is {result.get(key)!r}; {remedy}."
-            )
-    return result
-
-
-def environment() -> dict[str, Any]:
-    """What the numbers were made with: library versions, python, the code's commit."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {"versions": versions, "commit": _commit()}
-
-
-def _commit() -> str | None:
-    """The checkout's commit, with "+changes" where tracked files differ from it; None outside a checkout."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
+        raise RecordError(f"Record {path} cannot be read ({error}); {REMEDY}.") from error
+    return check_result(result, path)

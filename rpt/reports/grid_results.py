@@ -2,76 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from rpt.config import Config, settings
 from rpt.config.grids import Experiment, Point
-from rpt.errors import RecordError
-from rpt.records.run_folder import read_result
-from rpt.tasks import TASKS, get_task
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One finished run.
-
-    config: the whole configuration. result: what result.json holds. history: the lines of metrics.jsonl.
-    credits: what each reported example earned, 0 to 1 (Task.credits), in the order of the rows; None if not kept.
-    """
-
-    folder: Path
-    config: dict[str, Any]
-    result: dict[str, Any]
-    history: list[dict[str, Any]]
-    credits: list[float] | None
-
-
-class RunRecords:
-    """All finished records under `<results>/runs`.
-
-    problems: one line for each record that is left out, and why.
-    """
-
-    def __init__(self, results: Path):
-        self.problems: list[str] = []
-        self._by_settings: dict[str, list[RunRecord]] = defaultdict(list)
-        for path in sorted(Path(results).glob("runs/*/*/*/*/result.json")):
-            where = path.parent.relative_to(results)
-            try:
-                result = read_result(path)
-                if result["status"] == "failed":
-                    self.problems.append(_line(f"failed run {where}: {result['error']}", results))
-                    continue
-                config = yaml.load((path.parent / "config.yaml").read_text("utf-8"), LOADER)
-                key = _key(config, result["data"]["miniature"])
-                lines = (path.parent / "metrics.jsonl").read_text("utf-8").splitlines()
-                predictions = path.parent / "predictions.json"
-                credits = json.loads(predictions.read_text("utf-8"))["credits"] if predictions.exists() else None
-                entry = RunRecord(path.parent, config, result, [json.loads(line) for line in lines], credits)
-                check_entry(entry)
-            except (RecordError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-                self.problems.append(_line(f"left out {where}: {type(error).__name__}: {error}", results))
-                continue
-            self._by_settings[key].append(entry)
-
-    def __iter__(self) -> Iterator[RunRecord]:
-        return (entry for entries in self._by_settings.values() for entry in entries)
-
-    def of(self, config: Config) -> RunRecord | None:
-        """The record of a run; of several (other weights, other rows, another precision) the latest."""
-        found = self._by_settings.get(_key(dataclasses.asdict(config), config.data.name == "mini"), [])
-        return max(found, key=lambda entry: entry.result["created"], default=None)
+from rpt.records.run_records import RunRecords
+from rpt.records.schema import RunRecord
 
 
 @dataclass(frozen=True)
@@ -122,41 +58,3 @@ class GridResults:
             for what, prints in found.items()
             if len(prints) > 1
         ]
-
-
-def check_entry(entry: RunRecord) -> None:
-    """Refuse a record in which something that tables and figures stand on is missing or of the wrong type.
-
-    Raises:
-        ValueError: naming the field.
-    """
-    result, number = entry.result, int | float
-    task = get_task(result["task"], entry.config["backbone"].get("family", "t5")) if result["task"] in TASKS else None
-    headlines = {} if task is None else {"paper": set(task.paper_score), "superglue": set(task.superglue_score)}
-    own = headlines.pop(result["protocol"], set())
-    needed = {"score", *own, *(set(task.metrics if task else ()) - set().union(*headlines.values()))}
-    fields = {f"scores.{metric}": (result["scores"].get(metric), number) for metric in sorted(needed)}
-    fields |= {f"majority.{metric}": (value, number) for metric, value in result["majority"].items()}
-    fields |= {f"parameters.{kind}": (result["parameters"].get(kind), int) for kind in ("trained", "kept")}
-    fields |= {f"data.{key}": (result["data"].get(key), of) for key, of in (("miniature", bool), ("fingerprint", str))}
-    fields |= {key: (result.get(key), str) for key in ("created", "backbone_fingerprint")}
-    for line, written in enumerate(entry.history, start=1):
-        for metric, of in (("epoch", number), ("score", number), ("loss", number | None)):
-            fields[f"metrics.jsonl line {line}, {metric}"] = (written.get(metric), of)
-    if entry.credits is not None:
-        fields["credits"] = (entry.credits, list)
-        fields |= {f"credits[{i}]": (value, number) for i, value in enumerate(entry.credits)}
-    for name, (value, kind) in fields.items():
-        wrong_bool = isinstance(value, bool) and kind is not bool  # a bool is an int to Python
-        if not isinstance(value, kind) or wrong_bool or (isinstance(value, float) and not math.isfinite(value)):
-            wanted = {number: "a number", number | None: "a number"}.get(kind) or kind.__name__
-            raise ValueError(f"field {name} should be {wanted}, is {value!r:.80}")
-
-
-def _line(message: str, results: Path) -> str:
-    """One line, the same wherever the folder of results lies."""
-    return " ".join(message.replace(f"{results}/", "").split())
-
-
-def _key(config: dict[str, Any], miniature: bool) -> str:
-    return json.dumps([settings(config), miniature], sort_keys=True)

@@ -11,11 +11,13 @@ from markdown import markdown
 
 from rpt.config.grids import SCALES, lay_out, names
 from rpt.files import write_atomically
+from rpt.records.run_records import RunRecords
+from rpt.records.schema import RunRecord
 from rpt.reports import figures, tables
 from rpt.reports.claims import RULE, check_claims
 from rpt.reports.figures import Plot, all_figures
 from rpt.reports.formats import Table, to_csv, to_latex, to_markdown
-from rpt.reports.grid_results import GridResults, RunRecord, RunRecords
+from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
 
 HEADINGS = {"paper": "SuperGLUE, the paper's scale", "laptop": "SuperGLUE on a laptop", "mini": "Miniature"}

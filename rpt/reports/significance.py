@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rpt.reports.grid_results import RunRecord
+from rpt.records.schema import RunRecord
 
 REPEATS = 10_000  # permutations, and bootstrap samples
 

@@ -21,7 +21,8 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.errors import RecordError, UsageError
 from rpt.prompts import HEAD, save_prompt
-from rpt.records.run_folder import RunFolder, environment
+from rpt.records.environment import environment
+from rpt.records.run_folder import RunFolder
 from rpt.tasks import get_task
 from rpt.training.checkpoint import load_checkpoint, save_checkpoint
 from rpt.training.evaluate import Evaluation, evaluate

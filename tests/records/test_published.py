@@ -3,26 +3,32 @@
 import hashlib
 import json
 
-import yaml
-
 from rpt.config import settings
+from rpt.records.published import find_published
+from rpt.records.run_folder import RunFolder
+from rpt.records.run_records import RunRecords
 from tests.conftest import ROOT
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def test_identities_of_published_runs_are_what_their_configurations_say():
-    results = list((ROOT / "results").rglob("result.json"))
-    for path in results:
-        result = json.loads(path.read_text())
-        config = yaml.load(
-            (path.parent / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-        identity = settings(config) | {
+    records = RunRecords(ROOT / "results")
+    published = [record for record in records if find_published(record.folder)]
+    for record in published:
+        result = record.result
+        identity = settings(record.config) | {
             "rows": result["data"]["fingerprint"],
             "weights": result["backbone_fingerprint"],
             "precision": result["precision"],
         }
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-        assert result["id"].endswith(digest), path
-    assert len(results) == 965
+        assert result["id"].endswith(digest), record.folder
+    assert len(published) == 965 and not records.problems
+
+
+def test_a_published_run_is_finished_without_a_folder():
+    record = next(iter(RunRecords(ROOT / "results")))
+    folder = RunFolder(record.folder)
+    assert not folder.folder.exists()
+    assert folder.finished() == record.result and folder.config() == record.config
+    assert RunFolder(record.folder.with_name("n10-lr0.3-seed0-00000000")).finished() is None
+    assert RunFolder(record.folder.parents[1] / "none" / record.folder.name).finished() is None

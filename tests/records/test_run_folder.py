@@ -7,15 +7,16 @@ import pytest
 
 from rpt.data import miniature
 from rpt.errors import RecordError
-from rpt.records import run_folder
 from rpt.records.run_folder import RunFolder, read_result
-from rpt.reports.grid_results import RunRecord, check_entry
+from rpt.records.schema import SCHEMA, Result, RunRecord, check_record
 from rpt.tasks import TASKS, get_task
 
 FINISHED = {
     "status": "finished", "id": "x", "task": "cb", "backbone": "nano", "prompt": "vanilla", "protocol": "paper",
-    "data": {"miniature": True, "report": 3}, "scores": {"score": 50.0}, "majority": {"score": 40.0}, "best": {},
-    "parameters": {}, "seconds": 1.0, "trained_rows": 1, "evaluations": 1,
+    "created": "2026-11-23T12:00:00+00:00", "backbone_fingerprint": "w",
+    "data": {"name": "mini", "miniature": True, "fingerprint": "r", "train": 3, "select": 3, "report": 3},
+    "scores": {"score": 50.0}, "majority": {"score": 40.0}, "best": {},
+    "parameters": {"trained": 1, "kept": 1}, "seconds": 1.0, "trained_rows": 1, "evaluations": 1,
     "rows_per_second": {}, "peak_memory_bytes": 1, "versions": {}, "device": "CPU", "precision": "fp32",
 }  # fmt: skip
 
@@ -43,7 +44,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["metrics.jsonl"]
 
 
-@pytest.mark.parametrize("missing", sorted(run_folder.REQUIRED["finished"]))
+@pytest.mark.parametrize("missing", sorted(Result.__required_keys__))
 def test_a_missing_or_wrong_field_is_named(tmp_path, missing):
     written = RunFolder(tmp_path)
     for value in (None, ["wrong"]):
@@ -61,12 +62,5 @@ def test_a_task_reports_the_metrics_that_a_record_of_it_must_have(task, family, 
     examples = [example for row in miniature.rows(task, "val", 0)[:20] for example in given.parse(row)]
     examples = [example for example in examples if given.evaluated(example, protocol)]
     scores = given.score(examples, [None] * len(examples), protocol)
-    entry = RunRecord(
-        Path(), {"backbone": {"family": family}}, history=[], credits=None,
-        result={
-            "task": task, "protocol": protocol, "scores": scores, "majority": scores,
-            "parameters": {"trained": 1, "kept": 1}, "data": {"miniature": True, "fingerprint": ""},
-            "created": "", "backbone_fingerprint": "",
-        },
-    )  # fmt: skip
-    check_entry(entry)
+    result = {"schema": SCHEMA, **FINISHED, "task": task, "protocol": protocol, "scores": scores, "majority": scores}
+    check_record(RunRecord(Path(), {"backbone": {"family": family}}, result, history=[]))

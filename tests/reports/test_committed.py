@@ -5,7 +5,8 @@ import statistics
 import pytest
 
 from rpt.config.grids import lay_out
-from rpt.reports.grid_results import GridResults, RunRecords
+from rpt.records.run_records import RunRecords
+from rpt.reports.grid_results import GridResults
 from rpt.reports.report import build
 from tests.conftest import ROOT
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rpt.records.run_folder import SCHEMA
+from rpt.records.schema import SCHEMA
 from rpt.reports import report
 from rpt.reports.cells import Cell
 from rpt.reports.claims import check_claims, verdict

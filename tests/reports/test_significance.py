@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rpt.reports.grid_results import RunRecord
+from rpt.records.schema import RunRecord
 from rpt.reports.significance import compare, compare_entries, holm
 
 CREDITS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
@@ -62,7 +62,7 @@ def test_a_clear_gap_has_the_smallest_p_there_can_be():
 
 
 def entry(tmp_path, credits, rows="a"):
-    return RunRecord(tmp_path, {}, {"data": {"fingerprint": rows}}, [], credits)
+    return RunRecord(tmp_path, {}, {"data": {"fingerprint": rows}}, [], None, credits)
 
 
 def test_compares_only_runs_on_the_same_rows_and_seeds(tmp_path):

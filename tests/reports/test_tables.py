@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
+from rpt.records.run_records import RunRecords
 from rpt.reports.cells import Cell
 from rpt.reports.formats import Table, Text, to_csv, to_latex, to_markdown
-from rpt.reports.grid_results import GridResults, RunRecords
+from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
 from rpt.reports.tables import LAPTOP, MINIATURE, all_tables, best, mean_and_spread, signed, title
 

@@ -1,0 +1,140 @@
+"""Publishing: nothing is lost, one line a run, and what is published counts as trained."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from rpt import publish
+from rpt.errors import RecordError, UsageError
+from rpt.inference.saved_run import open_saved_run
+from rpt.records.run_folder import RunFolder
+from rpt.records.run_records import RunRecords
+from rpt.train import train
+from rpt.training.prepare import PreparedRun
+from tests.reports.conftest import grid, write_record
+
+
+def run(task="cb", **where):
+    where = {"backbone": "nano", "prompt": "residual", "seed": 0} | where
+    return next(
+        config
+        for config in grid("table1").jobs.values()
+        if (config.task.name, config.backbone.name, config.prompt.name, config.seed) == (task, *where.values())
+    )
+
+
+def published(tmp_path, to="to"):
+    publish.publish_folders({"runs": str(tmp_path / "runs_of"), "to": str(tmp_path / to)})
+    return tmp_path / to
+
+
+def test_nothing_is_lost(tmp_path):
+    for config in (run(), run(prompt="vanilla", seed=1), run(task="wsc")):
+        folder = write_record(tmp_path / "runs_of", config)
+    answers = RunFolder(folder)
+    answers.write_predictions(["Hilda", "", None, "é"], [1.0, 0.5, 0.0, 0.3333])
+    (other,) = (tmp_path / "runs_of/runs/cb/nano/vanilla").iterdir()
+    RunFolder(other).write_predictions([0, 2, None, 1], [1.0, 0.0, 0.0, 1.0])
+    (third,) = (tmp_path / "runs_of/runs/cb/nano/residual").iterdir()
+    RunFolder(third).write_metrics(
+        [{"epoch": 1.0, "loss": None, "score": 3.0}, {"epoch": 2, "loss": 0.1, "score": 3.0, "x": 1}]
+    )
+    folders = {r.result["id"]: r for r in RunRecords(tmp_path / "runs_of")}
+    store = published(tmp_path)
+    records = list(RunRecords(store))
+    assert len(records) == 3
+    for record in records:
+        there = folders[record.result["id"]]
+        assert record.folder == store / there.folder.relative_to(tmp_path / "runs_of")
+        assert (record.config, record.result, record.history) == (there.config, there.result, there.history)
+        assert (record.predictions, record.credits) == (there.predictions, there.credits)
+    assert sorted(path.name for path in store.rglob("*") if path.is_file()) == ["nano.jsonl", "nano.jsonl"]
+
+
+def test_a_further_run_is_a_further_line_and_a_run_again_replaces_its_own(tmp_path):
+    write_record(tmp_path / "runs_of", run())
+    path = published(tmp_path) / "runs/cb/nano.jsonl"
+    before = path.read_text().splitlines()
+    shutil.rmtree(tmp_path / "runs_of")
+    write_record(tmp_path / "runs_of", run(prompt="vanilla", seed=1))
+    published(tmp_path)
+    after = path.read_text().splitlines()
+    assert after[: len(before)] == before and len(after) == len(before) + 1
+    write_record(tmp_path / "runs_of", run(), seconds=1.5)
+    published(tmp_path)
+    again = path.read_text().splitlines()
+    assert len(again) == len(after) and json.loads(again[1])["result.seconds"] == 1.5
+
+
+def test_a_damaged_record_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    write_record(tmp_path / "runs_of", run())
+    folder = write_record(tmp_path / "runs_of", run(task="wic"))
+    (folder / "metrics.jsonl").write_text("{")
+    monkeypatch.setattr(sys, "argv", ["publish", f"runs={tmp_path / 'runs_of'}", f"to={tmp_path / 'to'}"])
+    with pytest.raises(SystemExit) as ended:
+        publish.command_line(publish.__doc__, publish.KEYS, publish.publish_folders)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1 and str(folder) in error
+    assert not (tmp_path / "to").exists()
+
+
+def test_failed_runs_are_left_out_and_no_run_is_said(tmp_path, capsys):
+    write_record(tmp_path / "runs_of", run(), status="failed", error="NonFiniteLoss: nan")
+    with pytest.raises(UsageError, match="no finished run below runs="):
+        published(tmp_path)
+    assert "NonFiniteLoss" in capsys.readouterr().out
+
+
+def test_trained_tensors_stay_where_they_are(tmp_path):
+    folder = write_record(tmp_path / "runs_of", run())
+    (folder / "prompt.safetensors").write_bytes(b"prompt")
+    assert [path.name for path in published(tmp_path).rglob("*") if path.is_file()] == ["nano.jsonl"]
+    assert (folder / "prompt.safetensors").read_bytes() == b"prompt"
+
+
+def test_damaged_lines_are_named_and_the_others_are_read(tmp_path):
+    for seed in (0, 1, 2):
+        write_record(tmp_path / "runs_of", run(seed=seed))
+    store = published(tmp_path)
+    path = store / "runs/cb/nano.jsonl"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2][:-10]
+    path.write_text("\n".join(lines) + "\n")
+    records = RunRecords(store)
+    assert len(list(records)) == 2 and len(records.problems) == 1
+    assert "runs/cb/nano.jsonl, line 3" in records.problems[0] and str(store) not in records.problems[0]
+    with pytest.raises(RecordError, match="line 3"):
+        published(tmp_path)
+    path.write_text('{"format": 7}\n')
+    assert "has format 7, this version reads 1" in RunRecords(store).problems[0]
+
+
+def test_a_run_of_ones_own_counts_before_the_published_one(tmp_path):
+    write_record(tmp_path / "runs_of", run())
+    store = published(tmp_path)
+    folder = write_record(store, run(), seconds=2.5)
+    (record,) = RunRecords(store)
+    assert record.result["seconds"] == 2.5 == RunFolder(folder).finished()["seconds"]
+    RunFolder(folder).write_result({"status": "failed", "id": folder.name, "error": "E: no"})
+    (record,) = records = RunRecords(store)
+    assert record.result["seconds"] == 90.0 == RunFolder(folder).finished()["seconds"] and len(records.problems) == 1
+
+
+def test_the_same_command_trains_nothing_and_a_prompt_is_made_again(configure, tmp_path, monkeypatch):
+    config = configure("task=cb", "prompt=vanilla", "data.shots=4", "trainer.epochs=1", "prompt.length=3")
+    score = train(config)
+    results = tmp_path / "results"
+    publish.publish_folders({"runs": str(results), "to": str(results)})
+    (path,) = results.glob("runs/*/*/*/*/result.json")
+    shutil.rmtree(path.parents[2])
+
+    def never(_):
+        raise AssertionError("trained although it is published")
+
+    monkeypatch.setattr(PreparedRun, "begin", never)
+    assert train(config) == score and not path.parent.exists()
+    with pytest.raises(UsageError) as missing:
+        open_saved_run(path.parent)
+    assert "this makes it again:\n  python -m rpt.train" in str(missing.value) and "force=true" in str(missing.value)
