@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections import defaultdict
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from rpt.config import Config, settings
+from rpt.config import Config, as_dict, settings
 from rpt.config.grids import Experiment, Point
 from rpt.errors import RecordError
 from rpt.records.run_folder import read_result
@@ -70,7 +69,7 @@ class RunRecords:
 
     def of(self, config: Config) -> RunRecord | None:
         """The record of a run; of several (other weights, other rows, another precision) the latest."""
-        found = self._by_settings.get(_key(dataclasses.asdict(config), config.data.name == "mini"), [])
+        found = self._by_settings.get(_key(as_dict(config), config.data.name == "mini"), [])
         return max(found, key=lambda entry: entry.result["created"], default=None)
 
 

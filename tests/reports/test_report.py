@@ -15,14 +15,14 @@ from rpt.reports.paper import Paper
 from rpt.reports.report import build, write
 from rpt.results import main
 
-from .conftest import grid, write_record
+from .conftest import grid, open_grids, write_record
 
 
 @pytest.fixture(autouse=True)
 def few_experiments(monkeypatch):
     """Laying out every grid takes long; two are enough here."""
     monkeypatch.setattr(report, "names", lambda: ["table6", "figure6"])
-    monkeypatch.setattr(report, "lay_out", grid)
+    monkeypatch.setattr(report, "Grids", open_grids)
 
 
 def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):

@@ -16,7 +16,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from rpt.config import to_config
-from rpt.training.workers import processes, train_apart
 
 
 class PackedLauncher(Launcher):
@@ -26,6 +25,8 @@ class PackedLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from rpt.training.workers import processes, train_apart  # slow; Hydra imports this module for any command
+
         setup_globals()
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
