@@ -11,14 +11,15 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from string import Template
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rpt.cli import one_line_errors
-from rpt.config import Config, config_folder, register, to_config, validate
+from rpt.config import Config, compose, config_folder, register, to_config, validate
 from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 
@@ -58,7 +59,22 @@ def main() -> None:
     """The command line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
-        _job()
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(help_text([word for word in sys.argv[1:] if not word.startswith("-")]))
+        else:
+            _job()
+
+
+def help_text(words: list[str]) -> str:
+    """What --help prints: the template in train.yaml, with the configuration that the words give.
+
+    Hydra's own --help prints the same, after a second in which it lists groups that the template does not show.
+
+    Raises:
+        HydraException: a word names no key or no choice.
+    """
+    template = compose("train", words, with_hydra=True).hydra.help.template
+    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(compose("train", words), resolve=True))
 
 
 if __name__ == "__main__":

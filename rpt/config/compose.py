@@ -96,9 +96,10 @@ def _prompt_config(values: dict[str, Any]) -> PromptConfig:
         reason = str(error).split("\n")[0]
         raise UsageError(f"prompt.{error.full_key}={known[error.full_key]}: {reason}.") from error
     defaults = default_options(prompt.reparameterization)
-    for key in values.keys() - known.keys():
-        whole_number_for_float = isinstance(defaults.get(key), float) and type(values[key]) is int
-        prompt.options[key] = float(values[key]) if whole_number_for_float else values[key]
+    for key, value in values.items():
+        if key not in known:  # dropout=0 is 0.0: to the run's identity they are not the same
+            as_float = type(value) is int and isinstance(defaults.get(key), float)
+            prompt.options[key] = float(value) if as_float else value
     return prompt
 
 
