@@ -41,14 +41,14 @@ class Line:
     missing: list[str]
 
 
-def plan(names: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
+def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
     """The table that the command prints, and the commands that train what is missing.
 
     Raises:
         UsageError: there is no such experiment, scale or key, or a run of it could not start here.
     """
     grids = Grids(scale, overrides)
-    experiments = [grids.lay_out(name) for name in names]
+    experiments = [grids.lay_out(name) for name in chosen]
     from rpt.reports.grid_results import RunRecords  # slow to import; a mistake in the words is told before
 
     records = RunRecords(results)

@@ -10,7 +10,7 @@ import pytest
 import rpt
 from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
-from rpt.config import compose, config_folder, run_id, to_config
+from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config
 from rpt.config.compose import default_options
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
@@ -212,6 +212,14 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
         assert identity(key) == identity()
         assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
     assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
+
+
+def test_a_record_older_than_an_option_has_its_default():
+    recorded = as_dict(composed("prompt=lstm"))
+    del recorded["prompt"]["dropout"], recorded["trainer"]["clip"], recorded["method"]
+    assert settings(recorded) == settings(as_dict(composed("prompt=lstm")))
+    assert settings(recorded) == settings(as_dict(composed("prompt=lstm", "prompt.dropout=0.05")))
+    assert as_dict(composed("prompt=lstm", "prompt.dropout=0"))["prompt"]["dropout"].hex() == (0.0).hex()
 
 
 def test_identity_of_a_run():
