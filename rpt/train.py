@@ -59,8 +59,9 @@ def main() -> None:
     """The command line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
-        if {"-h", "--help"} & set(sys.argv[1:]):
-            print(help_text([word for word in sys.argv[1:] if not word.startswith("-")]))
+        flags = {word for word in sys.argv[1:] if word.startswith("-")}
+        if flags in ({"-h"}, {"--help"}):
+            print(help_text([word for word in sys.argv[1:] if word not in flags]))
         else:
             _job()
 
@@ -68,7 +69,8 @@ def main() -> None:
 def help_text(words: list[str]) -> str:
     """What --help prints: the template in train.yaml, with the configuration that the words give.
 
-    Hydra's own --help prints the same, after a second in which it lists groups that the template does not show.
+    Hydra prints the same if further flags stand beside --help, but takes a second for lists that the template leaves
+    out.
 
     Raises:
         HydraException: a word names no key or no choice.
