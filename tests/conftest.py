@@ -27,8 +27,7 @@ from transformers import (
 
 import rpt.backbones
 from rpt.backbones import BertBackbone, T5Backbone
-from rpt.config import Config, config_folder, register, to_config
-from rpt.config.grids import GROUPS
+from rpt.config import GROUPS, Config, config_folder, register, to_config
 from rpt.train import train
 from tests.processes import Ended, start
 

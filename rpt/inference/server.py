@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from rpt.backbones import Backbone, load_backbone
 from rpt.backbones.answers import Answer, Question, answer_batch
-from rpt.config import precision_of
+from rpt.backbones.device import precision_of
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from rpt.config import Config
+from rpt.config import Config, as_dict
 from rpt.errors import RecordError
 from rpt.records.published import read_published
 from rpt.records.run_folder import RunFolder
@@ -43,7 +42,7 @@ class RunRecords:
 
     def of(self, config: Config) -> RunRecord | None:
         """The record of a run; of several (other weights, other rows, another precision) the latest."""
-        found = self._by_identity.get(identity_of(dataclasses.asdict(config), config.data.name == "mini"), [])
+        found = self._by_identity.get(identity_of(as_dict(config), config.data.name == "mini"), [])
         return max(found, key=lambda record: record.result["created"], default=None)
 
     def _leave_out(self, error: RecordError, results: Path) -> None:

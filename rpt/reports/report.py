@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markdown import markdown
 
-from rpt.config.grids import SCALES, lay_out, names
+from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
 from rpt.records.run_records import RunRecords
 from rpt.records.schema import RunRecord
@@ -50,7 +50,8 @@ def build(folder: Path) -> tuple[dict[str, bytes], list[str]]:
     problems, files = list(records.problems), {}
     sections = []
     for scale in SCALES if list(records) else ():  # laying out the grids takes a while
-        studies = _worth_showing([GridResults.of(lay_out(name, scale), records) for name in names()])
+        grids = Grids(scale)
+        studies = _worth_showing([GridResults.of(grids.lay_out(name), records) for name in names()])
         problems += [line for study in studies for line in study.mixtures()]
         parts = [Part(study, tables.all_tables(study, paper), all_figures(study, paper)) for study in studies]
         for part in parts:

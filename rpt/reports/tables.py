@@ -374,13 +374,13 @@ class _ScoreTable:
 def training(study: GridResults) -> str:
     """How long its runs train, in a sentence: grids of one prompt and task may differ in it."""
     jobs = study.experiment.jobs.values()
-    of_trained: dict[str, set[str]] = {}
+    of_variant: dict[str, set[str]] = {}
     for config in jobs:
-        of_trained.setdefault(config.trained, set()).add(_budget(config))
+        of_variant.setdefault(config.variant, set()).add(_budget(config))
     budgets: dict[str, dict[str, None]] = {}
     for config in jobs:
-        row = [] if len(of_trained[config.trained]) == 1 else [title(config.backbone.name)]
-        budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.trained)])] = None
+        row = [] if len(of_variant[config.variant]) == 1 else [title(config.backbone.name)]
+        budgets.setdefault(_budget(config), {})[" ".join([*row, title(config.variant)])] = None
     words = [budget if len(budgets) == 1 else f"{', '.join(rows)} {budget}" for budget, rows in budgets.items()]
     return f"Training: {'; '.join(words)}."
 

@@ -1,5 +1,6 @@
 """Experiments: the grid that is laid out is the grid that Hydra trains; sweeps that are killed, or started twice."""
 
+import functools
 import json
 import random
 import signal
@@ -8,12 +9,14 @@ import time
 import psutil
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 
-from rpt.config import check, config_folder, to_config
-from rpt.config import grids as experiments
+from rpt.config import compose, to_config
+from rpt.config.grids import SCALES, Grids, names
 from rpt.errors import UsageError
+from rpt.training.preflight import check
 from tests import processes
+
+open_grids = functools.cache(Grids)
 
 # A corner of figure 4's grid, made small.
 CORNER = ["-m", "+experiment=figure4", "scale=mini", "task=cb", "prompt=residual", "prompt.length=4"]
@@ -26,42 +29,41 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize("scale", experiments.SCALES)
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", names())
 def test_every_run_laid_out_is_what_hydra_composes(name, scale):
-    grid = experiments.lay_out(name, scale)
+    grid = open_grids(scale).lay_out(name)
     assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        for point in random.Random(name).sample(list(grid.jobs), 3):
-            at, trained = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].trained
-            for budget in ("epochs", "max_steps"):  # encoders and methods may have their own
-                at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
-            if not grid.jobs[point].tunes_prompt:
-                at |= {"method": at.pop("prompt")}
-                del at["prompt.length"]
-            assert trained in (at.get("method"), at.get("prompt"))
-            words = [f"{key}={value}" for key, value in at.items()]
-            words += ["data.dir=."] if scale == "laptop" else []
-            composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
-            check(composed)
-            composed.data.dir = None
-            assert composed == grid.jobs[point]
-            embedded = composed.backbone.name in ("nano", "nano_bert")
-            assert (composed.data.name == "mini") == embedded == (scale == "mini")
-            assert (composed.backbone.name == "minilm") == (scale == "laptop")
+    for point in random.Random(name).sample(list(grid.jobs), 3):
+        at, variant = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].variant
+        for budget in ("epochs", "max_steps"):  # encoders and methods may have their own
+            at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
+        if not grid.jobs[point].tunes_prompt:
+            at |= {"method": at.pop("prompt")}
+            del at["prompt.length"]
+        assert variant in (at.get("method"), at.get("prompt"))
+        words = [f"{key}={value}" for key, value in at.items()]
+        words += ["data.dir=."] if scale == "laptop" else []
+        composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
+        check(composed)
+        composed.data.dir = None
+        assert composed == grid.jobs[point]
+        embedded = composed.backbone.name in ("nano", "nano_bert")
+        assert (composed.data.name == "mini") == embedded == (scale == "mini")
+        assert (composed.backbone.name == "minilm") == (scale == "laptop")
 
 
 def test_axes_can_be_given_anew():
-    grid = experiments.lay_out("figure4", "mini", ("task=cb,wic", "lr=0.3", "trainer.epochs=2"))
+    grid = Grids("mini", ["task=cb,wic", "lr=0.3", "trainer.epochs=2"]).lay_out("figure4")
     assert grid.axes["task"] == ("cb", "wic") and grid.axes["lr"] == ("0.3",) and len(grid.jobs) == 2 * 2 * 3
     assert {config.trainer.epochs for config in grid.jobs.values()} == {2}
 
 
 def test_an_unknown_name_is_named_with_the_choices():
     with pytest.raises(UsageError, match="no experiment figure9; choose one of: table1, .*figure6"):
-        experiments.lay_out("figure9")
+        Grids().lay_out("figure9")
     with pytest.raises(UsageError, match="no scale huge; choose one of: paper, laptop, mini"):
-        experiments.lay_out("table1", "huge")
+        Grids("huge")
 
 
 def test_an_experiment_is_a_sweep(command):

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from rpt.config.grids import lay_out
+from rpt.config.grids import Grids
 from rpt.records.run_records import RunRecords
 from rpt.reports.grid_results import GridResults
 from rpt.reports.report import build
@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 def test_what_readme_says_of_the_miniature_stands_in_the_committed_records():
-    study = GridResults.of(lay_out("table1", "mini"), RunRecords(ROOT / "results"))
+    study = GridResults.of(Grids("mini").lay_out("table1"), RunRecords(ROOT / "results"))
     ahead = []
     for task in study.experiment.axes["task"]:
         runs = study.at({"backbone": "nano", "prompt": "residual", "task": task}).values()
@@ -24,7 +24,7 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records():
 
 
 def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
-    study = GridResults.of(lay_out("table1", "laptop"), RunRecords(ROOT / "results"))
+    study = GridResults.of(Grids("laptop").lay_out("table1"), RunRecords(ROOT / "results"))
     readme = (ROOT / "README.md").read_text()
     assert "gets ahead of\nthe majority class" in readme and len(study.entries) == len(study.experiment.jobs)
     for prompt in study.experiment.axes["prompt"]:
