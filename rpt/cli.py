@@ -1,30 +1,43 @@
-"""The `key=value` words of the small commands (rpt.predict, rpt.export)."""
+"""What the commands have in common: a user's mistake ends in one line, and how `key=value` words are read."""
 
 from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rpt.errors import RecordError, UsageError
 
 
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """A UsageError or RecordError inside ends the process: its message on stderr, exit code 2, no traceback."""
+    try:
+        yield
+    except (UsageError, RecordError) as error:
+        print(f"rpt: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def asked_for_help(help_text: str) -> bool:
+    """Whether --help is among the words of the command; if so, it is printed."""
+    asked = bool({"-h", "--help"} & set(sys.argv[1:]))
+    if asked:
+        print(help_text.strip())
+    return asked
+
+
 def command_line(help_text: str, defaults: dict[str, str | None], do: Callable[[dict[str, str | None]], None]) -> None:
-    """Do what the words ask for: every mistake of the user's ends in one message and exit code 2.
+    """Do what the words ask for.
 
     Args:
         help_text: what --help prints.
         defaults: every key there is, with the value it has unless it is given.
     """
-    words = sys.argv[1:]
-    if {"-h", "--help"} & set(words):
-        print(help_text.strip())
-        return
-    try:
-        do(defaults | given(words, list(defaults)))
-    except (UsageError, RecordError) as error:
-        print(f"rpt: {error}", file=sys.stderr)
-        sys.exit(2)
+    if not asked_for_help(help_text):
+        with one_line_errors():
+            do(defaults | given(sys.argv[1:], list(defaults)))
 
 
 def given(words: list[str], keys: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The model and data hub: is it there at all, and what to do if not."""
+"""Whether the hub of models and data can be reached, and what to do if not."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ WAYS_ON = (
 def offline_unless_reachable(timeout: float = 3.0) -> None:
     """Without a route to the hub, let its clients look into their cache only: they would retry for minutes.
 
-    To be called before `datasets` is imported, which asks once. Behind a proxy only they can tell.
+    To be called before `datasets` is imported, which reads the setting once. Behind a proxy nothing is tried here: only
+    the clients can tell.
 
     Args:
         timeout: seconds to wait for a connection.
     """
     if "HF_HUB_OFFLINE" in os.environ or urllib.request.getproxies():
         return
-    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    endpoint = urlsplit(constants.ENDPOINT)
     try:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout).close()
     except OSError:
-        constants.HF_HUB_OFFLINE = True  # what the environment's variable of this name would have set at the import
+        constants.HF_HUB_OFFLINE = True  # as the environment variable of this name does when the clients are imported

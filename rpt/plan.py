@@ -10,191 +10,87 @@ are planned; a run that several of them share is counted in each, and once in th
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
-import math
 import shlex
 import sys
-import tempfile
-import time
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
+from rpt.cli import asked_for_help, one_line_errors
+from rpt.config import Config, as_dict, backbone_source, settings
+from rpt.config.grids import Experiment, Grids, names
 
-from rpt.backbones import FAMILIES, Encoded
-from rpt.config import PROMPT_TUNING, Config, TrackingConfig, backbone_source, check, precision_of, settings
-from rpt.config import grids as experiments
-from rpt.data.splits import TaskData
-from rpt.errors import UsageError
-from rpt.hub import offline_unless_reachable
-from rpt.records.run_records import RunRecords
-from rpt.tasks import get_task
-from rpt.train import configuration_mistake
-from rpt.training.evaluate import evaluate
-from rpt.training.memory import max_tokens
-from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import device_name, forget_peak_memory, peak_memory, prepare_run, read_data
-from rpt.training.run import planned_steps
-from rpt.training.workers import processes, threads_each
+if TYPE_CHECKING:
+    from rpt.records.run_records import RunRecords
 
-WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
-EVALUATED = 128  # rows
 DEFAULT_RESULTS = Path("results")
 GIB = 2**30
 
+Jobs = dict[str, Config]  # by identity: a run that experiments share is there once
+Costs = dict[str, tuple[float, int]]  # of the same runs: seconds, peak bytes
+
 
 @dataclass(frozen=True)
-class Rates:
-    """What runs of one kind take on this machine.
+class Line:
+    """Of the table: an experiment's runs and those of them that no record has, by identity."""
 
-    training, evaluation: rows per second. start: seconds beside them. memory: peak bytes.
-    """
-
-    training: float
-    evaluation: float
-    start: float
-    memory: int
+    name: str
+    n_runs: int
+    missing: list[str]
 
 
-def kind(config: dict[str, Any], precision: str) -> str:
-    """Runs of equal kind take about equally long for a row; from a configuration as a record holds it.
-
-    Of the prompt only its length counts: the network behind it runs once a step, whatever the number of rows.
-    """
-    speed = ("batch_size", "dropout", "pad_to_max", "decode")
-    trainer = {key: config["trainer"][key] for key in speed}
-    names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
-    names += [config.get("method", {}).get("name", PROMPT_TUNING)]
-    return json.dumps([*names, config["prompt"]["length"], trainer, precision], sort_keys=True)
-
-
-def _kind(config: Config) -> str:
-    return kind(dataclasses.asdict(config), precision_of(config))
-
-
-def measure(config: Config, together: int) -> Rates:
-    """Rates from a few steps and a part of the evaluation; nothing is recorded.
-
-    Args:
-        together: runs of a pack; the rates are one run's share.
-
-    Raises:
-        UsageError: rows or backbone cannot be had.
-    """
-    forget_peak_memory()
-    with tempfile.TemporaryDirectory() as folder:
-        config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        sessions = [prepare_run(dataclasses.replace(config, seed=seed)) for seed in range(together)]
-        accelerator, began = accelerator_for(config), time.perf_counter()
-        runs = [session.begin() for session in sessions]
-        backbone = sessions[0].backbone
-        start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
-        pack.join(runs)
-        run = runs[0]
-        warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
-        for _ in range(min(warm_up, run.total_steps - 1)):
-            pack.step()
-        began, before = time.perf_counter(), run.progress.trained_rows
-        for _ in range(min(measured, run.total_steps - run.progress.step)):
-            pack.step()
-        pack.read_losses(run)  # waits for the device
-        training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
-        examples, rows = run.report.examples, run.report.rows
-        spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
-        some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
-        prompt = run.soft_prompt.fold() if run.soft_prompt else None
-        evaluated = evaluate(backbone, prompt, run.head_values(), some, config, accelerator)
-    return Rates(training, evaluated.rows_per_second, start, peak_memory())
-
-
-def remembered(results: list[dict[str, Any]]) -> Rates:
-    """Rates from the records of one kind of run."""
-
-    def start(result: dict[str, Any]) -> float:
-        rates = result["rows_per_second"]
-        evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
-        return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)
-
-    return Rates(
-        float(np.mean([result["rows_per_second"]["train"] for result in results])),
-        float(np.mean([result["rows_per_second"]["evaluate"] for result in results])),
-        float(np.mean([start(result) for result in results])),
-        max(result["peak_memory_bytes"] for result in results),
-    )
-
-
-def duration(config: Config, rates: Rates, data: TaskData) -> float:
-    """Seconds of a run from its start to its record, if nothing stops it early."""
-    family = config.backbone.family
-    n_rows = FAMILIES[family].count(data.train, get_task(config.task.name, family), config.protocol.name)
-    per_epoch, steps = planned_steps(config.trainer, n_rows)
-    evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
-    evaluated = evaluations * len(data.select)
-    evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more
-    return rates.start + steps / per_epoch * n_rows / rates.training + evaluated / rates.evaluation
-
-
-class Planner:
-    """Estimates runs; every kind of run is measured once, every task's rows are read once.
-
-    Args:
-        together: runs of a pack; 1 is one after another.
-    """
-
-    def __init__(self, records: RunRecords, together: int):
-        self._together = together
-        self._results = defaultdict(list)
-        for entry in records:
-            result = entry.result
-            packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
-            if packed == (together > 1) and result["device"] == device_name() and result["rows_per_second"]["train"]:
-                self._results[kind(entry.config, result["precision"])].append(result)
-        self._rates: dict[str, Rates] = {}
-        self._data: dict[str, TaskData] = {}
-
-    def unknown(self, configs: list[Config]) -> int:
-        """How many kinds of run among them will have to be measured."""
-        return len({_kind(config) for config in configs} - self._results.keys())
-
-    def estimate(self, config: Config) -> tuple[float, int]:
-        """Seconds and peak bytes of a run.
-
-        Raises:
-            UsageError: rows or backbone cannot be had.
-        """
-        which = _kind(config)
-        if which not in self._rates:
-            known = self._results.get(which)
-            together = self._together if config.tunes_prompt else 1
-            self._rates[which] = remembered(known) if known else measure(config, together)
-        rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
-        if rows not in self._data:
-            self._data[rows] = read_data(config)
-        return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
-
-
-def plan(names: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
-    """The table that the command prints.
+def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
+    """The table that the command prints, and the commands that train what is missing.
 
     Raises:
         UsageError: there is no such experiment, scale or key, or a run of it could not start here.
     """
+    grids = Grids(scale, overrides)
+    experiments = [grids.lay_out(name) for name in chosen]
+    from rpt.records.run_records import RunRecords  # slow to import; a mistake in the words is told before
+
     records = RunRecords(results)
-    grids = [experiments.lay_out(name, scale, tuple(overrides)) for name in names]
-    missing = {
-        grid.name: {_identity(config): config for config in grid.jobs.values() if not _recorded(records, config)}
-        for grid in grids
-    }
-    needed = {key: config for of_grid in missing.values() for key, config in of_grid.items()}
+    missing = {experiment.name: _missing(experiment, records) for experiment in experiments}
+    needed = {key: config for jobs in missing.values() for key, config in jobs.items()}
+    costs, at_once = _estimate(needed, records, packed)
+    lines = [Line(each.name, len(each.jobs), list(missing[each.name])) for each in experiments]
+    if len(experiments) > 1:
+        every = {_identity(config) for experiment in experiments for config in experiment.jobs.values()}
+        lines.append(Line("in total", len(every), list(needed)))
+    words = ["hydra/launcher=packed"] * packed + overrides
+    if results != DEFAULT_RESULTS:
+        words.append(f"results={results}")
+    commands = [command for each in experiments if missing[each.name] for command in each.commands]
+    return "\n".join([*_table(lines, costs, at_once), *_to_run(commands, words)])
+
+
+def _missing(experiment: Experiment, records: RunRecords) -> Jobs:
+    """The runs of an experiment that have no record in this machine's precision: in another it is another run."""
+    from rpt.backbones.device import precision_of
+
+    def is_recorded(config: Config) -> bool:
+        record = records.of(config)
+        return record is not None and record.result["precision"] == precision_of(config)
+
+    return {_identity(config): config for config in experiment.jobs.values() if not is_recorded(config)}
+
+
+def _identity(config: Config) -> str:
+    return json.dumps(settings(as_dict(config)), sort_keys=True)
+
+
+def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, int]:
+    """What each run costs, and how many processes train at once."""
+    import torch
+    from tqdm import tqdm
+
+    from rpt.hub import offline_unless_reachable
+    from rpt.training.estimate import Estimator
+    from rpt.training.preflight import check
+    from rpt.training.workers import processes, threads_each
+
     for config in needed.values():
         check(config)
     if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
@@ -204,39 +100,26 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
         together = max(config.pack.max_runs for config in needed.values())
         at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
         torch.set_num_threads(threads_each(at_once))  # measured as each of the processes will train
-    planner, costs = Planner(records, together), {}
-    kinds = planner.unknown(list(needed.values()))
+    estimator = Estimator(((record.config, record.result) for record in records), together)
+    what = f"{estimator.count_unknown_kinds(list(needed.values()))} kinds of run to measure"
     try:
-        for key, config in tqdm(needed.items(), desc=f"{kinds} kinds of run to measure", unit="run", disable=None):
-            costs[key] = planner.estimate(config)
+        costs = {
+            key: estimator.estimate(config) for key, config in tqdm(needed.items(), desc=what, unit="run", disable=None)
+        }
     finally:
         torch.set_num_threads(threads)
-
-    lines = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
-    rows = [(grid.name, len(grid.jobs), list(missing[grid.name])) for grid in grids]
-    if len(grids) > 1:
-        every = {_identity(config) for grid in grids for config in grid.jobs.values()}
-        rows.append(("in total", len(every), list(needed)))
-    for name, n_runs, keys in rows:
-        time_ = _clock(sum(costs[key][0] for key in keys) / at_once)
-        memory = f"{at_once * max(costs[key][1] for key in keys) / GIB:.1f} GiB" if keys else ""
-        lines.append(f"{name:<12}{n_runs:>6}{n_runs - len(keys):>10}{len(keys):>8}{time_:>12}{memory:>11}")
-    words = ["hydra/launcher=packed"] * packed + overrides
-    if results != DEFAULT_RESULTS:
-        words.append(f"results={results}")
-    todo = [command for grid in grids if missing[grid.name] for command in grid.commands]
-    commands = ["  " + " ".join([command, *map(shlex.quote, words)]) for command in todo]
-    return "\n".join([*lines, *(["", "to run them:", *commands] if commands else [])])
+    return costs, at_once
 
 
-def _recorded(records: RunRecords, config: Config) -> bool:
-    """In this machine's precision: a run in another is another run."""
-    entry = records.of(config)
-    return entry is not None and entry.result["precision"] == precision_of(config)
-
-
-def _identity(config: Config) -> str:
-    return json.dumps(settings(dataclasses.asdict(config)), sort_keys=True)
+def _table(lines: list[Line], costs: Costs, at_once: int) -> list[str]:
+    rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
+    for line in lines:
+        own = [costs[key] for key in line.missing]
+        time = _clock(sum(seconds for seconds, _ in own) / at_once)
+        memory = f"{at_once * max(peak for _, peak in own) / GIB:.1f} GiB" if own else ""
+        recorded = line.n_runs - len(own)
+        rows.append(f"{line.name:<12}{line.n_runs:>6}{recorded:>10}{len(own):>8}{time:>12}{memory:>11}")
+    return rows
 
 
 def _clock(seconds: float) -> str:
@@ -244,23 +127,23 @@ def _clock(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
+def _to_run(commands: list[str], words: list[str]) -> list[str]:
+    lines = ["  " + " ".join([command, *map(shlex.quote, words)]) for command in commands]
+    return ["", "to run them:", *lines] if lines else []
+
+
 def main() -> None:
     """The command line."""
+    if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
+        return
     logging.getLogger("rpt").setLevel(logging.WARNING)
     words = sys.argv[1:]
-    if {"-h", "--help"} & set(words):
-        print(f"{__doc__.strip()}\n\nExperiments: {', '.join(experiments.names())}")
-        return
-    names = [word for word in words if "=" not in word] or experiments.names()
+    chosen = [word for word in words if "=" not in word] or names()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
     packed = given.pop("hydra/launcher", "basic") == "packed"
-    try:
-        print(plan(names, scale, [f"{key}={value}" for key, value in given.items()], results, packed))
-    except UsageError as error:
-        sys.exit(f"rpt: {error}")
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"rpt: {configuration_mistake(error)}")
+    with one_line_errors():
+        print(plan(chosen, scale, [f"{key}={value}" for key, value in given.items()], results, packed))
 
 
 if __name__ == "__main__":

@@ -11,25 +11,29 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rpt.cli import given, truth
+from rpt.cli import asked_for_help, given, one_line_errors, truth
 from rpt.errors import UsageError
-from rpt.reports.report import write
 
 
 def main() -> None:
     """The command line."""
-    words = sys.argv[1:]
-    if {"-h", "--help"} & set(words):
-        print(__doc__.strip())
-        return
-    try:
-        chosen = given([word if "=" in word else f"results={word}" for word in words], ["results", "html"])
-        html = truth("html", chosen.get("html", "false"))
-    except UsageError as error:
-        sys.exit(f"rpt: {error}")
-    folder = Path(chosen.get("results", "results"))
+    if not asked_for_help(__doc__):
+        with one_line_errors():
+            words = [word if "=" in word else f"results={word}" for word in sys.argv[1:]]
+            make_tables({"results": "results", "html": "false"} | given(words, ["results", "html"]))
+
+
+def make_tables(words: dict[str, str]) -> None:
+    """Write every table and figure, and say what was written.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    folder, html = Path(words["results"]), truth("html", words["html"])
     if not folder.is_dir():
-        sys.exit(f"rpt: There is no folder {folder}; give the one that results= was in training.")
+        raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
+    from rpt.reports.report import write  # slow to import
+
     written, stale, problems = write(folder, html)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)

@@ -24,6 +24,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from rpt.data import miniature
+from rpt.data.miniature.facts import facts, passage
+from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS
 
 SENTINELS = 32
@@ -37,7 +39,7 @@ Pair = tuple[str, str]
 
 def squad(draw: random.Random) -> Pair:
     """Extractive questions over the same passages as BoolQ's."""
-    some = miniature.facts(draw, 2)
+    some = facts(draw, 2)
     f = draw.choice(some)
     question, answer = draw.choice(
         [
@@ -47,7 +49,7 @@ def squad(draw: random.Random) -> Pair:
             (f"what did {f.who} {f.verb[0]}", f.thing),
         ]
     )
-    return f"squad passage: {miniature.passage(some)} question: {question}", answer
+    return f"squad passage: {passage(some)} question: {question}", answer
 
 
 OTHER_TASKS = {task.__name__: task for task in (squad,)}
@@ -101,7 +103,7 @@ def corrupt(tokens: list[int], draw: random.Random, first_sentinel: int, eos: in
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
     """A sentencepiece unigram vocabulary with byte fallback, T5's special pieces first, sentinels last."""
-    pairs, texts = supervised("vocabulary"), miniature.endless_text("vocabulary")
+    pairs, texts = supervised("vocabulary"), endless_text("vocabulary")
     corpus = [next(texts) for _ in range(20_000)] + [" ".join(next(pairs)[1]) for _ in range(20_000)]
     # The published formats of the prompts, and the field names of all tasks, are words it should know.
     for task in TASKS.values():
@@ -161,7 +163,7 @@ class NanoT5(Recipe):
     def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], list[int]]]:
         tokenizer = self.tokenizer
         first_sentinel, eos = tokenizer.convert_tokens_to_ids("<extra_id_0>"), tokenizer.eos_token_id
-        pairs, texts = supervised(f"pre-training {number}"), miniature.endless_text(f"pre-training {number}")
+        pairs, texts = supervised(f"pre-training {number}"), endless_text(f"pre-training {number}")
         n_text = int(POOL * SHARE_OF_TEXT)
         running = tokenizer([next(texts) for _ in range(n_text)], add_special_tokens=False)["input_ids"]
         rows = [corrupt(tokens, draw, first_sentinel, eos) for tokens in running]

@@ -26,6 +26,8 @@ from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokenizerFast
 
 from rpt.data import miniature
+from rpt.data.miniature.lexicon import NAMES, THINGS
+from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS, Reading
 
 SHARE_OF_TEXT = 0.2  # of the mixture; the rest is supervised
@@ -43,13 +45,13 @@ Row = tuple[list[int], list[int], list[int], list[int]]  # ids, token types, pos
 def first_person(reading: Reading) -> str | None:
     """Who is named first."""
     words = " ".join(reading.texts).replace("*", "").replace(".", "").split()
-    return next((word for word in words if word in miniature.NAMES), None)
+    return next((word for word in words if word in NAMES), None)
 
 
 def last_thing(reading: Reading) -> str | None:
     """Which thing is named last."""
     words = " ".join(reading.texts).replace("*", "").replace(".", "").split()
-    return next((word for word in reversed(words) if word in miniature.THINGS), None)
+    return next((word for word in reversed(words) if word in THINGS), None)
 
 
 OTHER_TASKS = {task.__name__: task for task in (first_person, last_thing)}
@@ -90,7 +92,7 @@ def supervised(seed: str) -> Iterator[Asked]:
 
 def vocabulary() -> list[str]:
     """Whole words of the grammars; single characters for all else."""
-    asked, texts = supervised("vocabulary"), miniature.endless_text("vocabulary")
+    asked, texts = supervised("vocabulary"), endless_text("vocabulary")
     splitter, words = pre_tokenizers.BertPreTokenizer(), set()
     for _ in range(20_000):
         for text in (next(texts), *next(asked)[1].texts):
@@ -126,7 +128,7 @@ class NanoBert(Recipe):
         return BertModel(config, add_pooling_layer=False)
 
     def pool(self, number: int, draw: random.Random) -> list[Row]:
-        asked, texts = supervised(f"pre-training {number}"), miniature.endless_text(f"pre-training {number}")
+        asked, texts = supervised(f"pre-training {number}"), endless_text(f"pre-training {number}")
         n_text = int(POOL * SHARE_OF_TEXT)
         rows = [self.masked(next(texts), draw) for _ in range(n_text)]
         return rows + [self.asked(*next(asked), draw) for _ in range(POOL - n_text)]

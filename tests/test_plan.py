@@ -8,6 +8,7 @@ import torch
 from rpt import plan
 from rpt.records.run_records import RunRecords
 from rpt.train import train
+from rpt.training import estimate
 
 WORDS = [
     "trainer.precision=fp32",
@@ -39,7 +40,7 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     packed = planned(miniature, packed=True).splitlines()  # a run alone says nothing about packs
     assert torch.get_num_threads() == threads
     assert packed[1].split()[:4] == ["figure4", "4", "1", "3"] and "hydra/launcher=packed" in packed[-1]
-    monkeypatch.setattr(plan, "measure", never)
+    monkeypatch.setattr(estimate, "measure", never)
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
 
 
@@ -47,14 +48,14 @@ def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tm
     config = configure("task=cb", "prompt=residual", "data.shots=8", "trainer.epochs=3")
     train(config)
     (entry,) = RunRecords(tmp_path / "results")
-    seconds, memory = plan.Planner(RunRecords(tmp_path / "results"), together=1).estimate(config)
+    seconds, memory = estimate.Estimator([(entry.config, entry.result)], together=1).estimate(config)
     assert seconds == pytest.approx(entry.result["seconds"], rel=0.5)
     assert memory == entry.result["peak_memory_bytes"]
 
 
 @pytest.mark.parametrize("together", [1, 3])
 def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, together):
-    rates = plan.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together)
+    rates = estimate.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together)
     assert rates.training > 0 and rates.evaluation > 0 and rates.memory > 2**20
     assert not list(tmp_path.rglob("result.json"))
 
@@ -67,12 +68,13 @@ def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, togeth
         ("trainer.epoch=3", "did you mean trainer.epochs?"),
     ],
 )
-def test_the_command_names_what_it_does_not_know(monkeypatch, word, message):
+def test_the_command_names_what_it_does_not_know(monkeypatch, capsys, word, message):
     words = [word] if "=" not in word else ["table6", "scale=mini", word]
     monkeypatch.setattr(sys, "argv", ["plan", *words])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="2"):
         plan.main()
-    assert message in str(ended.value)
+    errors = capsys.readouterr().err
+    assert message in errors and errors.startswith("rpt: ") and len(errors.splitlines()) == 1
 
 
 def test_a_run_in_another_precision_is_another_run(configure, miniature):

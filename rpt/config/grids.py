@@ -7,24 +7,24 @@ for those who count its runs or look for their records.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from typing import Any
 
-import yaml
-from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # what splits `a=1,2 b=3,4` for -m
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from rpt.config import Config, config_folder, register, to_config
+from rpt.config.compose import choices, compose, to_config
+from rpt.config.mistakes import explained_mistakes
+from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
 # Behind an experiment's name: rows of its table that are a grid of their own, for their budget is or their axes are.
 ENCODERS, METHODS = "_encoders", "_methods"
-GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory))
 
+Axes = dict[str, tuple[str, ...]]
 Point = tuple[str, ...]
 
 
@@ -41,42 +41,103 @@ class Experiment:
 
     name: str
     scale: str
-    axes: dict[str, tuple[str, ...]]
+    axes: Axes
     jobs: dict[Point, Config]
     commands: tuple[str, ...]
 
 
 def names() -> list[str]:
     """Every experiment there is: tables first. Its encoders and methods are parts of it."""
-    found = [path.stem for path in _files() if not path.stem.endswith((ENCODERS, METHODS))]
+    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
 
-def _files() -> list[Path]:
-    return list(Path(config_folder(), "experiment").glob("*.yaml"))
+class Grids:
+    """The experiments at one scale. What their runs have in common is composed once, and kept as long as this object.
 
-
-def lay_out(name: str, scale: str = "paper", overrides: tuple[str, ...] = ()) -> Experiment:
-    """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it.
+    Args:
+        overrides: as on the command line, e.g. "task=cb,wic": axes given anew, or further ones.
 
     Raises:
-        UsageError: there is no such experiment or scale.
+        UsageError: there is no such scale.
     """
-    if name not in names():
-        raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
-    if scale not in SCALES:
-        raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
-    register()
-    whole = _grid(name, scale, overrides)
-    files = [path.stem for path in _files()]
-    if f"{name}{ENCODERS}" in files:
-        whole = _with(whole, _grid(f"{name}{ENCODERS}", scale, overrides))
-    if f"{name}{METHODS}" in files and not any(word.startswith("prompt") for word in overrides):
-        whole = _with(whole, _grid(f"{name}{METHODS}", scale, overrides))
-    return whole
+
+    def __init__(self, scale: str = "paper", overrides: Iterable[str] = ()):
+        if scale not in SCALES:
+            raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
+        self.scale, self.overrides = scale, tuple(overrides)
+        self._parser = OverridesParser.create()
+        self._composed: dict[tuple[str | None, str], DictConfig] = {}
+        self._configs: dict[tuple[tuple[str, str], ...], Config] = {}
+
+    def lay_out(self, name: str) -> Experiment:
+        """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it.
+
+        Raises:
+            UsageError: there is no such experiment, or an override names no key or choice.
+        """
+        if name not in names():
+            raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
+        parts = [f"{name}{ENCODERS}"]
+        if not any(word.startswith("prompt") for word in self.overrides):
+            parts.append(f"{name}{METHODS}")
+        with explained_mistakes():
+            whole = self._grid(name)
+            for part in parts:
+                if part in choices("experiment"):
+                    whole = _joined(whole, self._grid(part))
+        return whole
+
+    def _grid(self, name: str) -> Experiment:
+        """The grid of one file."""
+        chosen = [f"+experiment={name}", f"scale={self.scale}"]
+        sweep = compose("train", chosen, with_hydra=True).hydra.sweeper.params
+        axes = self._axes([*(f"{key}={value}" for key, value in sweep.items()), *self.overrides])
+        points = itertools.product(*axes.values())
+        jobs = {point: self._config_at(dict(zip(axes, point, strict=True))) for point in points}
+        command = f"python -m rpt.train -m {' '.join(chosen)}"
+        rows = " data.dir=FOLDER" if self.scale == "laptop" else ""  # the one scale whose rows no command can find
+        return Experiment(name, self.scale, axes, jobs, (command + rows,))
+
+    def _axes(self, words: list[str]) -> Axes:
+        """Every key and its values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
+        axes = {}
+        for word in self._parser.parse_overrides(words):
+            values = word.sweep_string_iterator() if word.is_sweep_override() else [word.get_value_element_as_str()]
+            axes[word.get_key_element()] = tuple(dict.fromkeys(values))
+        return axes
+
+    def _config_at(self, point: dict[str, str]) -> Config:
+        """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends: so
+        they, and the rest, are made once each, and not once for every run."""
+        own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
+        rest = tuple(item for item in point.items() if item not in own)
+        of_run = self._config_with(own)
+        return dataclasses.replace(self._config_with(rest), task=of_run.task, seed=of_run.seed)
+
+    def _config_with(self, given: tuple[tuple[str, str], ...]) -> Config:
+        """An experiment holds nothing but its axes, and a group's choice fills its own node alone."""
+        if given not in self._configs:
+            config = OmegaConf.create(self._compose("train", f"+scale={self.scale}"))  # a copy
+            for key, name in given:
+                if key in GROUPS:
+                    config[key] = self._compose(None, f"+{key}={name}")[key]
+            for key, value in given:
+                if key not in GROUPS:
+                    OmegaConf.update(config, key, self._parsed(f"{key}={value}"))
+            self._configs[given] = to_config(config)
+        return self._configs[given]
+
+    def _compose(self, primary: str | None, word: str) -> DictConfig:
+        if (primary, word) not in self._composed:
+            self._composed[primary, word] = compose(primary, [word])
+        return self._composed[primary, word]
+
+    def _parsed(self, word: str) -> Any:
+        return self._parser.parse_override(word).value()
 
 
-def _with(whole: Experiment, part: Experiment) -> Experiment:
+def _joined(whole: Experiment, part: Experiment) -> Experiment:
     """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
     given = dict(part.axes)
     given["prompt"] = given.pop("method", given.get("prompt", ()))
@@ -89,48 +150,3 @@ def _with(whole: Experiment, part: Experiment) -> Experiment:
     if len(jobs) == len(whole.jobs):  # scale=laptop has encoders only, in the first grid already
         return whole
     return Experiment(whole.name, whole.scale, axes, jobs, (*whole.commands, *part.commands))
-
-
-def _grid(name: str, scale: str, overrides: tuple[str, ...]) -> Experiment:
-    """The grid of one file."""
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        chosen = [f"+experiment={name}", f"scale={scale}"]
-        grid = compose("train", chosen, return_hydra_config=True).hydra.sweeper.params
-        words = [*(f"{key}={value}" for key, value in grid.items()), *overrides]
-        (points,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
-        settings = [dict(word.split("=", 1) for word in point) for point in points]
-        axes = {key: tuple(dict.fromkeys(point[key] for point in settings)) for key in settings[0]}
-        jobs = {tuple(point.values()): _job(point, scale) for point in settings}
-    command = f"python -m rpt.train -m +experiment={name} scale={scale}"
-    rows = " data.dir=FOLDER" if scale == "laptop" else ""  # the one scale whose rows no command can find
-    return Experiment(name, scale, axes, jobs, (command + rows,))
-
-
-def _job(point: dict[str, str], scale: str) -> Config:
-    """Nothing else depends on a run's task and seed, in which most runs of a grid differ: so the rest of it, and they,
-    are made once, and not once for every run."""
-    own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
-    rest = tuple(setting for setting in point.items() if setting not in own)
-    of_run = _made(scale, own)
-    return dataclasses.replace(_made(scale, rest), task=of_run.task, seed=of_run.seed)
-
-
-@cache
-def _made(scale: str, settings: tuple[tuple[str, str], ...]) -> Config:
-    """An experiment holds nothing but its axes, and a group's choice fills its own node alone."""
-    config, given = OmegaConf.create(_base(scale)), dict(settings)  # a copy
-    for group in given.keys() & set(GROUPS):
-        config[group] = _choice(group, given[group])
-    for key in given.keys() - set(GROUPS):
-        OmegaConf.update(config, key, yaml.safe_load(given[key]))
-    return to_config(config)
-
-
-@cache
-def _base(scale: str) -> DictConfig:
-    return compose("train", [f"+scale={scale}"])
-
-
-@cache
-def _choice(group: str, name: str) -> DictConfig:
-    return compose(None, [f"+{group}={name}"])[group]

@@ -1,23 +1,21 @@
-"""Readings as an encoder's token ids, made once per (rows, tokenizer, room) and cached on disk."""
+"""Readings as an encoder's token ids, made once per (rows, tokenizer, text budget) and cached on disk."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
+from rpt.data.cache import Arrays, cached
 from rpt.data.splits import fingerprint
-from rpt.data.tokens import tokenizer_fingerprint
+from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
-from rpt.files import write_atomically
 from rpt.tasks import Example, Reading, Task
 
-LAYOUT = 1  # of the cache files; raise it when what is stored changes
+LAYOUT = 2  # of what is cached; raise it when that changes
 CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their offsets take memory
 
 
@@ -26,62 +24,67 @@ class TokenSequence:
     """What an encoder reads at once, without its prompt.
 
     ids: with the special tokens, [CLS] first. second: where the second token type begins; the end if there is none.
-    marks: of each marked word its [first, last) tokens.
+    marks: of each marked word its [first, last) tokens. lost: how many tokens were cut off.
     """
 
     ids: np.ndarray
     second: int
     marks: tuple[tuple[int, int], ...] = ()
+    lost: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def encode_decisions(
-    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, room: int, cache: Path | None = None
+    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, text_budget: int, cache: Path | None = None
 ) -> list[list[tuple[TokenSequence, ...]]]:
-    """Of each example, of each of its decisions, the sequences, at most `room` tokens each; cached where a folder is
-    given.
+    """The sequences of each example's decisions, at most `text_budget` tokens each; cached where a folder is given.
 
     What is too long loses the end of its first text (a passage), never what is marked and never the second text (a
-    question), unless the question alone is longer than the room.
+    question), unless the question alone is longer than the budget.
+
+    Args:
+        text_budget: tokens that the prompt leaves to each sequence.
 
     Raises:
-        UsageError: a marked word is not in its text.
+        UsageError: a marked word is not in its text, or the tokenizer is a slow one.
     """
     decisions = [task.decisions(example) for example in examples]
     readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
     if cache is None:
-        sequences = encode_readings(readings, tokenizer, room)
+        sequences = encode_readings(readings, tokenizer, text_budget)
     else:
-        asked = ["encoder", task.name, task.version, room]
-        made_of = [LAYOUT, *asked, tokenizer_fingerprint(tokenizer), fingerprint(examples)]
-        path = cache / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]}.safetensors"
-        sequences = _from_cache(path)
-        if sequences is None:
-            sequences = encode_readings(readings, tokenizer, room)
-            _to_cache(path, sequences)
+        asked = ["encoder", task.name, task.version, text_budget]
+        made_of = [LAYOUT, *asked, text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
+        sequences = _from_arrays(
+            cached(cache, made_of, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
+        )
     each = iter(sequences)
     return [[tuple(next(each) for _ in decision.readings) for decision in of_example] for of_example in decisions]
 
 
-def encode_readings(readings: list[Reading], tokenizer: PreTrainedTokenizerBase, room: int) -> list[TokenSequence]:
+def encode_readings(
+    readings: list[Reading], tokenizer: PreTrainedTokenizerBase, text_budget: int
+) -> list[TokenSequence]:
     """The sequence of each reading."""
     sequences = []
     for some in (readings[i : i + CHUNK] for i in range(0, len(readings), CHUNK)):
         texts = [list(column) for column in zip(*(reading.texts for reading in some), strict=True)]
-        encodings = tokenizer(*texts, truncation=False, verbose=False).encodings
-        sequences += [_sequence(encoding, reading, room) for encoding, reading in zip(encodings, some, strict=True)]
+        encodings = text_tokenizer(tokenizer).encode(*texts)
+        sequences += [
+            _sequence(encoding, reading, text_budget) for encoding, reading in zip(encodings, some, strict=True)
+        ]
     return sequences
 
 
-def _sequence(encoding: Encoding, reading: Reading, room: int) -> TokenSequence:
+def _sequence(encoding: Encoding, reading: Reading, text_budget: int) -> TokenSequence:
     marks = [_tokens_of(mark, encoding, reading) for mark in reading.marks]
-    kept = _kept(encoding, marks, room)
+    kept = _kept(encoding, marks, text_budget)
     ids, types = np.array(encoding.ids, dtype=np.int32)[kept], np.array(encoding.type_ids)[kept]
     # A mark moves by what was cut before it; none of its own tokens were.
     marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
-    return TokenSequence(ids, int((types == 0).sum()), marks)
+    return TokenSequence(ids, int((types == 0).sum()), marks, len(encoding) - len(ids))
 
 
 def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:
@@ -94,9 +97,9 @@ def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading)
     return inside[0], inside[-1] + 1
 
 
-def _kept(encoding: Encoding, marks: list[tuple[int, int]], room: int) -> np.ndarray:
+def _kept(encoding: Encoding, marks: list[tuple[int, int]], text_budget: int) -> np.ndarray:
     """The tokens that stay, in order."""
-    excess = len(encoding) - room
+    excess = len(encoding) - text_budget
     if excess <= 0:
         return np.arange(len(encoding))
     of_text = encoding.sequence_ids  # None for special tokens
@@ -111,22 +114,21 @@ def _kept(encoding: Encoding, marks: list[tuple[int, int]], room: int) -> np.nda
     return np.setdiff1d(np.arange(len(encoding)), sorted(can_go, key=turn)[:excess])
 
 
-def _from_cache(path: Path) -> list[TokenSequence] | None:
-    try:
-        stored = load_file(path)
-        ids = np.split(stored["ids"], stored["ends"][:-1])
-        rows = zip(ids, stored["second"].tolist(), stored["marks"].tolist(), strict=True)
-        return [TokenSequence(of_row, second, tuple(map(tuple, marks))) for of_row, second, marks in rows]
-    except Exception:  # no file, or one that a full disk cut short: the rows are tokenised again
-        return None
-
-
-def _to_cache(path: Path, sequences: list[TokenSequence]) -> None:
+def _as_arrays(sequences: list[TokenSequence]) -> Arrays:
     marks = np.array([sequence.marks for sequence in sequences], dtype=np.int64)
-    arrays = {
+    return {
         "ids": np.concatenate([sequence.ids for sequence in sequences]),
         "ends": np.cumsum([len(sequence) for sequence in sequences]),
         "second": np.array([sequence.second for sequence in sequences]),
         "marks": marks.reshape(len(sequences), len(sequences[0].marks), 2),
+        "lost": np.array([sequence.lost for sequence in sequences]),
     }
-    write_atomically(path, save(arrays))
+
+
+def _from_arrays(arrays: Arrays) -> list[TokenSequence]:
+    ids = np.split(arrays["ids"], arrays["ends"][:-1])
+    rest = (arrays[name].tolist() for name in ("second", "marks", "lost"))
+    return [
+        TokenSequence(of_row, second, tuple(map(tuple, marks)), lost)
+        for of_row, second, marks, lost in zip(ids, *rest, strict=True)
+    ]

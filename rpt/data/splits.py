@@ -33,7 +33,11 @@ class TaskData:
 def split_examples(
     examples: dict[str, list[Example]], task: Task, data: DataConfig, protocol: ProtocolConfig
 ) -> TaskData:
-    """Cut {"train", "val"} into a run's train, select and report examples (PROTOCOL: few-shot, selection)."""
+    """Cut {"train", "val"} into a run's train, select and report examples.
+
+    Raises:
+        UsageError: no row has an answer, or there are too few to hold some out or for the shots.
+    """
     train = [example for example in examples["train"] if task.targets(example, protocol.name)]
     report = [example for example in examples["val"] if task.evaluated(example, protocol.name)]
     if not train or not report:
@@ -62,7 +66,7 @@ def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[E
 
 
 def _few(train: list[Example], shots: int, seed: int) -> list[Example]:
-    """`shots` examples of each class (of all together where answers are open), fixed by the seed (figure 5)."""
+    """`shots` examples of each class (of all together where answers are open), fixed by the seed (paper, figure 5)."""
     classes = sorted({example.label for example in train}, key=str)
     chosen = []
     for label in classes:

@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from rpt.config import Config, config_folder, register
-from rpt.config.grids import GROUPS
+from rpt.config import GROUPS, Config, compose
+from rpt.data import task_for
 from rpt.errors import RecordError, UsageError
 from rpt.prompts import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
-from rpt.tasks import PROTOCOLS, TASKS, Task, get_task
+from rpt.tasks import PROTOCOLS, TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class SavedRun:
 
     @property
     def task(self) -> Task:
-        return get_task(self.config.task.name, self.config.backbone.family)
+        return task_for(self.config)
 
     @property
     def protocol(self) -> str:
@@ -96,10 +95,8 @@ def open_saved_run(folder: str | Path) -> SavedRun:
 def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
-    register()
     try:
-        with initialize_config_dir(config_folder(), version_base="1.3"):
-            composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
+        composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
     flat = _flat(stored)

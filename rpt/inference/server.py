@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 from rpt.backbones import Backbone, load_backbone
 from rpt.backbones.answers import Answer, Question, answer_batch
-from rpt.config import precision_of
+from rpt.backbones.device import precision_of
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
-from rpt.tasks.base import Row
+from rpt.tasks.fields import Row
 from rpt.training.evaluate import batches
 from rpt.training.memory import most_tokens
 from rpt.training.pack import accelerator_for

@@ -17,7 +17,7 @@ class Reparameterization(nn.Module):
     """A map from the table P [N, d] to the prompt P' [N, d], deterministic in eval mode.
 
     A subclass is constructed as Cls(length, d_model, **options). Options are keyword-only, of type int,
-    float, bool or str, and have defaults: the configuration's keys are read off the signature.
+    float, bool or str, and have defaults; configs/prompt/<registered name>.yaml lists them with the same defaults.
 
     Attributes:
         batched: whether the networks of several runs may be computed together by torch.func.vmap: yes if it is made

@@ -4,7 +4,6 @@ Records are JSON, so they stay dicts: the classes below name their fields and ty
 later than the first records, or belongs to some runs only. Fields that are not named here are kept and not checked.
 """
 
-import dataclasses
 import json
 import math
 import types
@@ -13,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from rpt.config import Config, settings
+from rpt.config import Config, as_dict, settings
 from rpt.errors import RecordError
 from rpt.tasks import TASKS, get_task
 
@@ -118,7 +117,7 @@ class RunRecord:
 
 def identity_of(config: Config) -> str:
     """The identity that the record of a run with this configuration has."""
-    return _identity(dataclasses.asdict(config), config.data.name == "mini")
+    return _identity(as_dict(config), config.data.name == "mini")
 
 
 def _identity(config: dict[str, Any], miniature: bool) -> str:

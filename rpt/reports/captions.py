@@ -38,7 +38,7 @@ def training(results: GridResults) -> str:
     """How long its runs train, in a sentence: grids of one prompt and task may differ in it."""
     # What is trained, the backbone and the budget of each kind of run, in the order of the grid.
     kinds = list(
-        dict.fromkeys((job.trained, job.backbone.name, _budget(job)) for job in results.experiment.jobs.values())
+        dict.fromkeys((job.variant, job.backbone.name, _budget(job)) for job in results.experiment.jobs.values())
     )
     rows_of: dict[str, dict[str, None]] = {}
     for trained, backbone, budget in kinds:

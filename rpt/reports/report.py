@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from markdown import markdown
 
-from rpt.config.grids import SCALES, lay_out, names
+from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
 from rpt.reports.captions import LAPTOP, MINIATURE
 from rpt.reports.claims import RULE, check_claims
@@ -58,7 +58,8 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     runs, paper = load_runs(folder), Paper()
     problems, sections = list(runs.attrs["problems"]), []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
-        grids = _worth_showing(GridResults.of(lay_out(name, scale), runs) for name in names())
+        experiments = Grids(scale)
+        grids = _worth_showing(GridResults.of(experiments.lay_out(name), runs) for name in names())
         problems += [line for grid in grids for line in grid.mixtures()]
         if grids:
             parts = [_part(grid, paper, html) for grid in grids]

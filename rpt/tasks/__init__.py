@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rpt.tasks.base import PROTOCOLS, Decision, Example, Reading, Task, clean
+from rpt.tasks.base import PROTOCOLS, Task
+from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.metrics import clean
 
 __all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "clean", "get_task"]
 

@@ -10,82 +10,21 @@ protocol says only how the predictions are scored.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.fields import Row, read, read_label
 from rpt.tasks.metrics import accuracy, clean, mean
-
-__all__ = [
-    "FALSE_TRUE",
-    "PROTOCOLS",
-    "Decision",
-    "Example",
-    "Reading",
-    "Row",
-    "Task",
-    "check_protocol",
-    "clean",
-    "starred",
-]
 
 PROTOCOLS = ("paper", "superglue")
 FALSE_TRUE = ("False", "True")
-
-Row = Mapping[str, Any]
 
 
 def check_protocol(protocol: str) -> None:
     """Raise ValueError unless the protocol is one of PROTOCOLS."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol {protocol!r} is unknown; there are {', '.join(PROTOCOLS)}")
-
-
-@dataclass(frozen=True)
-class Example:
-    """One thing to predict.
-
-    Attributes:
-        fields: the task's own named fields, the same whichever schema the row came in.
-        label: index into the task's labels; None when the row is unlabelled or the task has no labels.
-        answers: gold answers of an open task, each once.
-        idx: the official index, an int or a dict of ints.
-        group: what is scored together: multirc (paragraph, question), record (passage, query), else None.
-    """
-
-    fields: Mapping[str, Any]
-    label: int | None
-    answers: tuple[str, ...] = ()
-    idx: int | Mapping[str, int] | None = None
-    group: Hashable = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an encoder reads at once.
-
-    Attributes:
-        texts: one, or two: a passage and what is asked about it. Where they are too long, the first is cut first.
-        marks: the words that the question is about, as (which text, start, end): character offsets, end exclusive.
-            What is marked is never cut.
-    """
-
-    texts: tuple[str, ...]
-    marks: tuple[tuple[int, int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What an encoder decides at once: the class of a reading, or which of several readings is right.
-
-    Attributes:
-        readings: each gets `head_outputs` numbers from the head; those of all readings, side by side, are the logits.
-        label: which of the logits should be the largest; None when that is not known.
-    """
-
-    readings: tuple[Reading, ...]
-    label: int | None
 
 
 class Task:
@@ -136,7 +75,10 @@ class Task:
         Raises:
             ValueError: a field is missing or of the wrong type, or the label is unknown.
         """
-        return [self.example(flat) for flat in self.flatten(row)]
+        try:
+            return [self.example(flat) for flat in self.flatten(row)]
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
     def flatten(self, row: Row) -> Iterable[Row]:
         """The row in the hub's flat schema; tasks that the official files nest override this."""
@@ -144,42 +86,15 @@ class Task:
 
     def example(self, row: Row) -> Example:
         """One row of the hub's flat schema as an example."""
-        idx = self.read(row, "idx", dict if self.group_by else int)
+        idx = read(row, "idx", dict if self.group_by else int)
         return Example(
             fields={
-                column: self.read(row, column, int) if column in self.integers else self.read(row, column, str).strip()
+                column: read(row, column, int) if column in self.integers else read(row, column, str).strip()
                 for column in self.columns
             },
-            label=self.read_label(row),
+            label=read_label(row, self.labels),
             idx=idx,
-            group=tuple(self.read(idx, key, int) for key in self.group_by) or None,
-        )
-
-    def read(self, row: Row, field: str, kind: type) -> Any:
-        """The field's value, checked to be of that type."""
-        if not isinstance(row, Mapping) or field not in row:
-            found = ", ".join(row) if isinstance(row, Mapping) else repr(row)
-            raise ValueError(f"{self.name}: field {field!r} is missing, found only {found:.80}")
-        value = row[field]
-        if not isinstance(value, kind) or isinstance(value, bool):  # a bool is an int to Python, but no index
-            found = f"{type(value).__name__} {value!r:.80}"
-            raise ValueError(f"{self.name}: field {field!r} should be {kind.__name__}, found {found}")
-        return value
-
-    def read_label(self, row: Row) -> int | None:
-        """The label's index, given as a name, a bool or an index; None when it is -1, None or missing."""
-        value = row.get("label")
-        if not self.labels or value is None:
-            return None
-        names = [label.lower() for label in self.labels]
-        if isinstance(value, bool | str):
-            if str(value).lower() in names:
-                return names.index(str(value).lower())
-        elif isinstance(value, int) and -1 <= value < len(names):
-            return None if value == -1 else value
-        raise ValueError(
-            f"{self.name}: field 'label' should be one of {', '.join(self.labels)}, or -1, "
-            f"found {type(value).__name__} {value!r:.80}"
+            group=tuple(read(idx, key, int) for key in self.group_by) or None,
         )
 
     # Text out
@@ -280,19 +195,3 @@ class Task:
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions."""
         return {"accuracy": accuracy([example.label for example in examples], predictions)}
-
-
-def starred(texts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> Reading:
-    """The texts with *stars* around each span (which text, start, end); the words inside of them are the marks."""
-    marked, marks = [], {}
-    for which, text in enumerate(texts):
-        own = [span for span in spans if span[0] == which]
-        # One span may lie in the other ("their" in "their mothers"), so stars that meet are sorted from the outer in.
-        opening = [(start, 1, -end) for _, start, end in own]
-        closing = [(end, 0, -start) for _, start, end in own]
-        stars = sorted(opening + closing)
-        for span, first, last in zip(own, opening, closing, strict=True):
-            marks[span] = (which, span[1] + stars.index(first) + 1, span[2] + stars.index(last))
-        cuts = [0, *(at for at, *_ in stars), len(text)]
-        marked.append("*".join(text[start:end] for start, end in pairwise(cuts)))
-    return Reading(tuple(marked), tuple(marks[span] for span in spans))

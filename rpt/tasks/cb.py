@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rpt.tasks.base import Example, Task
+from rpt.tasks.base import Task
+from rpt.tasks.examples import Example
 from rpt.tasks.metrics import accuracy, macro_f1
 
 

@@ -1,6 +1,7 @@
 """COPA: which of two choices is the premise's cause or effect?"""
 
-from rpt.tasks.base import Decision, Example, Reading, Task
+from rpt.tasks.base import Task
+from rpt.tasks.examples import Decision, Example, Reading
 
 
 class COPA(Task):

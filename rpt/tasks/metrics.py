@@ -12,8 +12,6 @@ import string
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
-from sklearn.metrics import f1_score
-
 Label = int | None
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -47,6 +45,8 @@ def macro_f1(gold: Sequence[int], predicted: Sequence[Label], n_classes: int) ->
 
     A class that neither gold nor predictions contain has no F1 and is left out, as in the hub's metric.
     """
+    from sklearn.metrics import f1_score  # slow to import, and only needed to score
+
     _refuse_empty(gold)
     numbers = [_NO_LABEL if p is None else p for p in predicted]
     return float(f1_score(gold, numbers, labels=range(n_classes), average="macro", zero_division=math.nan))
@@ -54,6 +54,8 @@ def macro_f1(gold: Sequence[int], predicted: Sequence[Label], n_classes: int) ->
 
 def f1_answers(gold: Sequence[int], predicted: Sequence[Label]) -> float:
     """F1 of the positive answers over all answers (MultiRC's F1a); 0 where there is no positive at all."""
+    from sklearn.metrics import f1_score  # slow to import, and only needed to score
+
     _refuse_empty(gold)
     return float(f1_score(gold, _missed_is_wrong(gold, predicted), zero_division=0.0))
 

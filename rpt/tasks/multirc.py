@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task
+from rpt.tasks.base import FALSE_TRUE, Task
+from rpt.tasks.examples import Decision, Example
+from rpt.tasks.fields import Row, read
 from rpt.tasks.metrics import accuracy, exact_match_per_question, f1_answers, f1_per_question, micro_f1
 
 
@@ -24,17 +26,17 @@ class MultiRC(Task):
         if not isinstance(row.get("passage"), dict):
             yield row
             return
-        for question in self.read(row["passage"], "questions", list):
-            for answer in self.read(question, "answers", list):
+        for question in read(row["passage"], "questions", list):
+            for answer in read(question, "answers", list):
                 yield {
-                    "paragraph": self.read(row["passage"], "text", str),
-                    "question": self.read(question, "question", str),
-                    "answer": self.read(answer, "text", str),
+                    "paragraph": read(row["passage"], "text", str),
+                    "question": read(question, "question", str),
+                    "answer": read(answer, "text", str),
                     "label": answer.get("label"),
                     "idx": {
-                        "paragraph": self.read(row, "idx", int),
-                        "question": self.read(question, "idx", int),
-                        "answer": self.read(answer, "idx", int),
+                        "paragraph": read(row, "idx", int),
+                        "question": read(question, "idx", int),
+                        "answer": read(answer, "idx", int),
                     },
                 }
 

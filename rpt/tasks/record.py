@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import Decision, Example, Reading, Row, Task, check_protocol
+from rpt.tasks.base import Task, check_protocol
+from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.fields import Row, read
 from rpt.tasks.metrics import exact_match, mean, token_f1
 
 
@@ -27,27 +29,27 @@ class ReCoRD(Task):
         if not isinstance(passage, dict):
             yield row
             return
-        text = self.read(passage, "text", str)
+        text = read(passage, "text", str)
         entities = [
-            text[self.read(span, "start", int) : self.read(span, "end", int) + 1]  # `end` is inclusive
-            for span in self.read(passage, "entities", list)
+            text[read(span, "start", int) : read(span, "end", int) + 1]  # `end` is inclusive
+            for span in read(passage, "entities", list)
         ]
-        for question in self.read(row, "qas", list):
-            query = self.read(question, "query", str)
-            answers = self.read(question, "answers", list) if "answers" in question else []
+        for question in read(row, "qas", list):
+            query = read(question, "query", str)
+            answers = read(question, "answers", list) if "answers" in question else []
             yield {
                 "passage": text,
                 "query": query,
                 "entities": entities,
-                "answers": [self.read(answer, "text", str) for answer in answers],
-                "idx": {"passage": self.read(row, "idx", int), "query": self.read(question, "idx", int)},
+                "answers": [read(answer, "text", str) for answer in answers],
+                "idx": {"passage": read(row, "idx", int), "query": read(question, "idx", int)},
             }
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
         entities = self._each_once(row, "entities")
         if not entities:
-            raise ValueError("record: field 'entities' is empty; there is nothing to choose an answer from")
+            raise ValueError("field 'entities' is empty; there is nothing to choose an answer from")
         answers = self._each_once(row, "answers") if "answers" in row else ()
         return replace(example, fields={**example.fields, "entities": entities}, answers=answers)
 
@@ -56,8 +58,8 @@ class ReCoRD(Task):
 
         T5's rows are sorted, and so are the hub's answers; the hub's entities come from a set, in no order.
         """
-        texts = self.read(row, field, list)
-        return tuple(sorted({self.read({field: text}, field, str).strip() for text in texts}))
+        texts = read(row, field, list)
+        return tuple(sorted({read({field: text}, field, str).strip() for text in texts}))
 
     def source(self, example: Example, protocol: str) -> str:
         check_protocol(protocol)

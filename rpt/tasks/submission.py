@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rpt.tasks.base import Example, Task
+from rpt.tasks.base import Task
+from rpt.tasks.examples import Example
 
 # What the server calls the labels, where it does not call them as the task does.
 LABELS: dict[str, tuple[Any, ...]] = {

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task, starred
+from rpt.tasks.base import FALSE_TRUE, Task
+from rpt.tasks.examples import Decision, Example, starred
+from rpt.tasks.fields import Row, read
 
 
 class WiC(Task):
@@ -19,7 +21,7 @@ class WiC(Task):
         example = super().example(row)
         if "pos" not in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
             return example
-        return replace(example, fields={**example.fields, "pos": self.read(row, "pos", str)})
+        return replace(example, fields={**example.fields, "pos": read(row, "pos", str)})
 
     def decisions(self, example: Example) -> list[Decision]:
         """The word stands in stars in both sentences."""

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import FALSE_TRUE, Decision, Example, Row, Task, check_protocol, starred
+from rpt.tasks.base import FALSE_TRUE, Task, check_protocol
+from rpt.tasks.examples import Decision, Example, starred
+from rpt.tasks.fields import Row, read
 from rpt.tasks.metrics import accuracy, clean, exact_match, mean
 
 
@@ -25,7 +27,7 @@ class WSC(Task):
     max_answer_tokens = 16
 
     def flatten(self, row: Row) -> list[Row]:
-        return [{**row, **self.read(row, "target", dict)}] if "target" in row else [row]
+        return [{**row, **read(row, "target", dict)}] if "target" in row else [row]
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
@@ -46,7 +48,7 @@ class WSC(Task):
         words = re.findall(r"\w+", example.fields[field])
         found = list(re.finditer(r"\b" + r"\W+".join(words) + r"\b", text, re.IGNORECASE)) if words else []
         if not found:
-            raise ValueError(f"wsc: field {field!r} is not in the text, found {example.fields[field]!r}: {text!r:.80}")
+            raise ValueError(f"field {field!r} is not in the text, found {example.fields[field]!r}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rpt.backbones import Backbone, Encoded, Heads, Prediction, Row
 from rpt.config import Config
-from rpt.tasks import get_task
+from rpt.data import task_for
 from rpt.training.memory import most_tokens
 
 
@@ -44,7 +44,7 @@ def evaluate(
         head: what was trained beside the prompt, by name; empty where the backbone needs none.
     """
     task, protocol, began = (
-        get_task(config.task.name, config.backbone.family),
+        task_for(config),
         config.protocol.name,
         time.perf_counter(),
     )

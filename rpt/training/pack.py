@@ -24,7 +24,8 @@ from torch.nn.functional import pad as pad_tensor
 from tqdm import tqdm
 
 from rpt.backbones import DTYPES, Backbone, Heads, Row
-from rpt.config import Config, precision_of
+from rpt.backbones.device import precision_of
+from rpt.config import Config
 from rpt.data.batches import plan_passes
 from rpt.training.checkpoint import save_checkpoint
 from rpt.training.evaluate import evaluate

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import resource
-import sys
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +14,9 @@ import yaml
 from accelerate import Accelerator, PartialState
 
 from rpt.backbones import Backbone, Encoded, load_backbone
-from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, precision_of, run_id
+from rpt.backbones.device import device_name, peak_memory, precision_of
+from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, as_dict, run_id
+from rpt.data import task_for
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, majority_scores, split_examples
 from rpt.errors import RecordError, UsageError
@@ -45,7 +45,7 @@ class PreparedRun:
 
     @property
     def name(self) -> str:
-        return f"{self.config.task.name} {self.config.backbone.name} {self.config.trained}"
+        return f"{self.config.task.name} {self.config.backbone.name} {self.config.variant}"
 
     def begin(self) -> TrainingRun:
         """The run at its first step, or where its checkpoint left it.
@@ -61,7 +61,7 @@ class PreparedRun:
         run = new_training_run(self.config, self.data, self.backbone, self.record)
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
-        self.record.write_config(yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False))
+        self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
         _announce(run, self.backbone)
         run.tracker = Tracker(run)
         run.progress.seconds += time.perf_counter() - began
@@ -109,14 +109,14 @@ class PreparedRun:
     def _result(self, run: TrainingRun, reported: Evaluation) -> dict[str, Any]:
         config, progress, data = self.config, run.progress, self.data
         best = next(line for line in progress.history if line["step"] == progress.best_step)
-        task = get_task(config.task.name, config.backbone.family)
+        task = task_for(config)
         training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
         return {
             "status": "finished",
             "id": self.record.folder.name,
             "task": config.task.name,
             "backbone": config.backbone.name,
-            "prompt": config.trained,
+            "prompt": config.variant,
             "protocol": config.protocol.name,
             "data": {
                 "name": config.data.name,
@@ -160,9 +160,9 @@ def prepare_run(config: Config) -> PreparedRun:
     """
     data = read_data(config)
     backbone = _loaded(*dataclasses.astuple(config.backbone), config.trainer.dropout, precision_of(config))
-    identity = run_id(config, data.fingerprint, backbone.fingerprint)
+    identity = run_id(config, data.fingerprint, backbone.fingerprint, precision_of(config))
     runs = Path(config.results) / "runs"
-    record = RunFolder(runs / config.task.name / config.backbone.name / config.trained / identity)
+    record = RunFolder(runs / config.task.name / config.backbone.name / config.variant / identity)
     return PreparedRun(config, data, backbone, record)
 
 
@@ -184,7 +184,7 @@ def _tuned(config: Config) -> Backbone:
 
 def new_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
     """The run with its prompt initialised and its rows tokenised."""
-    task, protocol = get_task(config.task.name, config.backbone.family), config.protocol.name
+    task, protocol = task_for(config), config.protocol.name
     room = config.backbone.max_tokens - config.prompt.length
     cache = Path(config.data.cache).expanduser()
 
@@ -234,19 +234,3 @@ def _frozen(backbone: Backbone) -> int:
 def _device() -> torch.device:
     """As `accelerator_for` has it."""
     return PartialState(cpu=not torch.cuda.is_available()).device
-
-
-def device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-
-
-def forget_peak_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak_memory() -> int:
-    """Bytes: of the device since `forget_peak_memory`, where there is one; else of this process since its start."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

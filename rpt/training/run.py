@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from rpt.backbones import Backbone, Encoded, Heads, Row
-from rpt.config import Config, TrainerConfig, prompt_options
+from rpt.config import Config, TrainerConfig
+from rpt.data import task_for
 from rpt.data.batches import epoch_steps
 from rpt.data.tokens import Tokens
 from rpt.errors import UsageError
 from rpt.prompts import HEAD, SoftPrompt, from_labels, from_saved, from_text, from_vocabulary, uniform
 from rpt.records.run_folder import RunFolder
-from rpt.tasks import get_task
 from rpt.training.evaluate import Evaluation
 from rpt.training.tracking import Tracker
 
@@ -89,7 +89,7 @@ class TrainingRun:
     def name(self) -> str:
         config = self.config
         length = f" n{config.prompt.length}" if config.prompt.length else ""
-        return f"{config.task.name} {config.trained}{length} lr{config.lr:g} seed{config.seed}"
+        return f"{config.task.name} {config.variant}{length} lr{config.lr:g} seed{config.seed}"
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -164,7 +164,7 @@ def new_head(config: Config, backbone: Backbone) -> nn.Module | None:
     """What the backbone needs beside a prompt, before training; the seed of the run decides its weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        head = backbone.new_head(get_task(config.task.name, config.backbone.family), config.backbone)
+        head = backbone.new_head(task_for(config), config.backbone)
     return None if head is None else head.to(backbone.device)
 
 
@@ -185,7 +185,7 @@ def new_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def labels() -> list[Tokens]:
-        task = get_task(config.task.name, config.backbone.family)
+        task = task_for(config)
         return [tokens(label) for label in task.verbalizers(config.protocol.name)]
 
     first_values = {
@@ -202,5 +202,5 @@ def new_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
     # The network's weights come from torch's global generator; the seed of the run decides them too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        soft_prompt = SoftPrompt(table, prompt.reparameterization, **prompt_options(prompt))
+        soft_prompt = SoftPrompt(table, prompt.reparameterization, **prompt.options)
     return soft_prompt.to(backbone.device)

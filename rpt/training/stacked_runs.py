@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from rpt.config import prompt_options
 from rpt.prompts import HEAD
 from rpt.training.run import WEIGHTS, TrainingRun
 
@@ -22,7 +21,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 def shape_of(run: TrainingRun) -> Hashable:
     """Runs of equal shape can stand in one stack."""
     prompt = run.config.prompt
-    return prompt.reparameterization, prompt.length, tuple(prompt_options(prompt).items())
+    return prompt.reparameterization, prompt.length, tuple(prompt.options.items())
 
 
 class StackedRuns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import math
@@ -12,12 +11,14 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from rpt.config import Config, backbone_source, check, precision_of
+from rpt.backbones.device import forget_peak_memory, precision_of
+from rpt.config import Config, as_dict, backbone_source
 from rpt.errors import RecordError, UsageError
 from rpt.hub import offline_unless_reachable
 from rpt.training.memory import max_tokens
 from rpt.training.pack import NonFiniteLoss, Pack, accelerator_for
-from rpt.training.prepare import PreparedRun, forget_peak_memory, prepare_run
+from rpt.training.preflight import check
+from rpt.training.prepare import PreparedRun, prepare_run
 from rpt.training.run import TrainingRun
 
 log = logging.getLogger("rpt")
@@ -48,7 +49,7 @@ def train_all(configs: list[Config], max_runs: int = 1) -> list[Outcome]:
 
 def _shared(config: Config) -> str:
     """Equal for runs that can be trained together."""
-    shared = dataclasses.asdict(config)
+    shared = as_dict(config)
     for key in OWN:
         *parents, last = key.split(".")
         inner = shared
@@ -60,7 +61,7 @@ def _shared(config: Config) -> str:
     # Another method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
     width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
-    return json.dumps([shared, dataclasses.asdict(config) if alone else None, width], sort_keys=True)
+    return json.dumps([shared, as_dict(config) if alone else None, width], sort_keys=True)
 
 
 def _train_group(configs: dict[int, Config], max_runs: int, outcomes: dict[int, Outcome]) -> None:
@@ -96,7 +97,7 @@ def _ready(
             session = prepare_run(config)
             claimed = session.record.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
-            outcomes[number] = _told(error, f"{config.task.name} {config.backbone.name} {config.trained}")
+            outcomes[number] = _told(error, f"{config.task.name} {config.backbone.name} {config.variant}")
             continue
         if not claimed:
             log.info("Another process trains this run (%s is locked); skipped.", session.record.folder)

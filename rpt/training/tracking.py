@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rpt.config import as_dict
 
 if TYPE_CHECKING:
     from rpt.training.run import TrainingRun
@@ -43,6 +44,6 @@ def _start(run: TrainingRun) -> Any:
     return wandb.init(
         project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,
         id=run.progress.wandb_id, resume="allow" if has_key else None, reinit="create_new",
-        mode="online" if has_key else "offline", config=dataclasses.asdict(config),
+        mode="online" if has_key else "offline", config=as_dict(config),
         settings=wandb.Settings(silent=True),
     )  # fmt: skip

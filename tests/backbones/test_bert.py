@@ -11,7 +11,7 @@ from rpt.backbones import Row
 from rpt.config import BackboneConfig
 from rpt.data.sequences import encode_readings
 from rpt.tasks import TASKS, Reading
-from rpt.tasks.base import starred
+from rpt.tasks.examples import starred
 from tests.conftest import tiny_bert
 
 ANYTIME = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,16 +1,21 @@
 """Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
 
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from rpt.config import check, config_folder, prompt_options, run_id, to_config
+import rpt
+from rpt.__main__ import COMMANDS
+from rpt.__main__ import main as list_commands
+from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config
+from rpt.config.compose import default_options
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
 from rpt.train import main
+from rpt.training.preflight import check, option_parameters
 
 FOLDER = Path(config_folder())
 GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
@@ -18,8 +23,7 @@ CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in gro
 
 
 def composed(*overrides):
-    with initialize_config_dir(str(FOLDER), version_base="1.3"):
-        return to_config(compose("train", list(overrides)))
+    return to_config(compose("train", overrides))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -33,7 +37,7 @@ def test_every_choice_composes_and_binds(choice, tmp_path):
         import torch
 
         table = uniform(config.prompt.length, 8, torch.Generator())
-        SoftPrompt(table, config.prompt.reparameterization, **prompt_options(config.prompt))
+        SoftPrompt(table, config.prompt.reparameterization, **config.prompt.options)
 
 
 def test_the_default_is_the_paper_s_setting():
@@ -46,6 +50,17 @@ def test_the_default_is_the_paper_s_setting():
 def test_yaml_names_every_registered_reparameterization():
     used = {composed(f"prompt={path.stem}").prompt.reparameterization for path in FOLDER.glob("prompt/*.yaml")}
     assert used == set(REPARAMETERIZATIONS)
+
+
+@pytest.mark.parametrize("name", REPARAMETERIZATIONS)
+def test_yaml_lists_every_option_with_its_default(name):
+    """Where a record is older than an option, its default is read there."""
+    parameters = option_parameters(name)
+    assert default_options(name) == {option: each.default for option, each in parameters.items()}
+    for path in FOLDER.glob("prompt/*.yaml"):
+        prompt = composed(f"prompt={path.stem}").prompt
+        if prompt.reparameterization == name:
+            assert list(prompt.options) == list(parameters), path
 
 
 @pytest.mark.parametrize(
@@ -63,6 +78,17 @@ def test_yaml_names_every_registered_reparameterization():
         (["prompt.init=saved"], "init_path=None does not exist"),
         (["prompt.init=labels", "task=record"], "open answers"),
         (["prompt.init=magic"], "vocabulary"),
+        (["prompt.length=many"], r"prompt\.length=many: Value 'many' .* Integer"),
+        (["prompt.bottleneck=0"], "prompt=residual: bottleneck=0 leaves no hidden units"),
+        (["prompt.bottleneck=wide"], r"prompt\.bottleneck=wide must be of type int"),
+        (["prompt.layers=true"], r"prompt\.layers=True must be of type int"),
+        (["prompt.shared=1"], r"prompt\.shared=1 must be of type bool"),
+        (["prompt=lstm", "prompt.dropout=none"], r"prompt\.dropout=none must be of type float"),
+        (["+prompt.width=3"], r"prompt\.width=3 is no option of prompt=residual; its options: prompt\.bottleneck"),
+        (["prompt=vanilla", "+prompt.bottleneck=3"], r"prompt\.bottleneck=3 is no option of prompt=vanilla.*: none"),
+        (["prompt.reparameterization=magic"], r"reparameterization=magic is not known; choose one of: .*residual"),
+        (["task.name=sst2"], r"task\.name=sst2 is not known; choose one of: boolq"),
+        (["protocol.name=mine"], r"protocol\.name=mine is not known; choose one of: paper, superglue"),
         (["backbone=nano_bert", "prompt=none"], r"no head to answer with; choose prompt=vanilla.*backbone=nano"),
         (["backbone=nano_bert", "backbone.head=spans"], r"head=spans needs .*task=wic, task=wsc.*leave it out"),
         (["backbone.head=spans", "task=wic"], r"head=spans needs an encoder"),
@@ -90,11 +116,14 @@ def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
         ("prompt.bottelneck=5", "no key prompt.bottelneck; did you mean prompt.bottleneck?"),
         ("task=boolqq", "There is no task=boolqq; choose one of: boolq, cb, copa"),
         ("lr=fast", "lr=fast: Value 'fast' of type 'str' could not be converted to Float"),
+        ("prompt.hidden=3", "prompt.hidden is no key of the chosen prompt"),
+        ("method=lora prompt.length=3", "method=lora trains no soft prompt; leave out prompt.length=3."),
+        ("prompt.length=481", "prompt.length=481 is longer than backbone nano has room for"),
     ],
 )
 def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
-    monkeypatch.setattr(sys, "argv", ["train", "backbone=nano", "data=mini", "tracking=none", word])
+    monkeypatch.setattr(sys, "argv", ["train", "backbone=nano", "data=mini", "tracking=none", *word.split()])
     with pytest.raises(SystemExit, match="2"):
         main()
     assert_one_message(capsys.readouterr().err, message)
@@ -116,7 +145,7 @@ def test_mistakes_on_the_command_line_end_in_one_message(command, word, message)
 
 def assert_one_message(errors, message):
     assert message in errors and "Traceback" not in errors
-    assert errors.splitlines()[-1].startswith("rpt: ")
+    assert errors.startswith("rpt: ") and len(errors.splitlines()) == 1
 
 
 def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(command):
@@ -125,6 +154,30 @@ def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(comm
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "thrown while requesting" not in done.stderr  # what the hub's clients say while they retry
     assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"]])
+def test_help_and_mistakes_need_no_slow_library(words):
+    program = f"""
+import sys
+sys.argv = ["train", *{words}]
+from rpt.train import main
+try:
+    main()
+except SystemExit as ended:
+    print("code", ended.code)
+print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported set()"
+    assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
+
+
+def test_the_package_lists_its_commands(capsys):
+    list_commands()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines[:5]] == [f"rpt.{name}" for name in COMMANDS]
+    assert all(len(line.split()) > 4 for line in lines[:5]) and rpt.__version__[0].isdigit()
 
 
 def test_help_names_groups_and_keys(command):
@@ -152,20 +205,28 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
     """A record made before there were encoders has the identity that it always had."""
 
     def identity(*overrides):
-        return run_id(composed(*overrides), "r", "w")
+        return run_id(composed(*overrides), "r", "w", "fp32")
 
-    assert identity("trainer.precision=fp32") == "n10-lr0.3-seed0-0b3d4413"
+    assert identity() == "n10-lr0.3-seed0-0b3d4413"
     for key in ("trainer.head_lr=0.5", "backbone.head=spans"):
         assert identity(key) == identity()
         assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
     assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
 
 
+def test_a_record_older_than_an_option_has_its_default():
+    recorded = as_dict(composed("prompt=lstm"))
+    del recorded["prompt"]["dropout"], recorded["trainer"]["clip"], recorded["method"]
+    assert settings(recorded) == settings(as_dict(composed("prompt=lstm")))
+    assert settings(recorded) == settings(as_dict(composed("prompt=lstm", "prompt.dropout=0.05")))
+    assert as_dict(composed("prompt=lstm", "prompt.dropout=0"))["prompt"]["dropout"].hex() == (0.0).hex()
+
+
 def test_identity_of_a_run():
     """Equal for runs that compute the same, different for any key that changes numbers."""
 
     def identity(*overrides, rows="r"):
-        return run_id(composed(*overrides), rows, "w")
+        return run_id(composed(*overrides), rows, "w", "fp32")
 
     same = identity()
     for key in ("tracking=none", "results=x", "force=true", "resume=never", "trainer.eval_batch_size=2"):

@@ -1,19 +1,22 @@
 """Experiments: the grid that is laid out is the grid that Hydra trains; sweeps that are killed, or started twice."""
 
+import functools
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
+import psutil
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 
-from rpt.config import check, config_folder, to_config
-from rpt.config import grids as experiments
+from rpt.config import compose, to_config
+from rpt.config.grids import SCALES, Grids, names
 from rpt.errors import UsageError
+from rpt.training.preflight import check
+from tests import processes
+
+open_grids = functools.cache(Grids)
 
 # A corner of figure 4's grid, made small.
 CORNER = ["-m", "+experiment=figure4", "scale=mini", "task=cb", "prompt=residual", "prompt.length=4"]
@@ -26,42 +29,41 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize("scale", experiments.SCALES)
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", names())
 def test_every_run_laid_out_is_what_hydra_composes(name, scale):
-    grid = experiments.lay_out(name, scale)
+    grid = open_grids(scale).lay_out(name)
     assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        for point in random.Random(name).sample(list(grid.jobs), 3):
-            at, trained = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].trained
-            for budget in ("epochs", "max_steps"):  # encoders and methods may have their own
-                at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
-            if not grid.jobs[point].tunes_prompt:
-                at |= {"method": at.pop("prompt")}
-                del at["prompt.length"]
-            assert trained in (at.get("method"), at.get("prompt"))
-            words = [f"{key}={value}" for key, value in at.items()]
-            words += ["data.dir=."] if scale == "laptop" else []
-            composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
-            check(composed)
-            composed.data.dir = None
-            assert composed == grid.jobs[point]
-            embedded = composed.backbone.name in ("nano", "nano_bert")
-            assert (composed.data.name == "mini") == embedded == (scale == "mini")
-            assert (composed.backbone.name == "minilm") == (scale == "laptop")
+    for point in random.Random(name).sample(list(grid.jobs), 3):
+        at, variant = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].variant
+        for budget in ("epochs", "max_steps"):  # encoders and methods may have their own
+            at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
+        if not grid.jobs[point].tunes_prompt:
+            at |= {"method": at.pop("prompt")}
+            del at["prompt.length"]
+        assert variant in (at.get("method"), at.get("prompt"))
+        words = [f"{key}={value}" for key, value in at.items()]
+        words += ["data.dir=."] if scale == "laptop" else []
+        composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
+        check(composed)
+        composed.data.dir = None
+        assert composed == grid.jobs[point]
+        embedded = composed.backbone.name in ("nano", "nano_bert")
+        assert (composed.data.name == "mini") == embedded == (scale == "mini")
+        assert (composed.backbone.name == "minilm") == (scale == "laptop")
 
 
 def test_axes_can_be_given_anew():
-    grid = experiments.lay_out("figure4", "mini", ("task=cb,wic", "lr=0.3", "trainer.epochs=2"))
+    grid = Grids("mini", ["task=cb,wic", "lr=0.3", "trainer.epochs=2"]).lay_out("figure4")
     assert grid.axes["task"] == ("cb", "wic") and grid.axes["lr"] == ("0.3",) and len(grid.jobs) == 2 * 2 * 3
     assert {config.trainer.epochs for config in grid.jobs.values()} == {2}
 
 
 def test_an_unknown_name_is_named_with_the_choices():
     with pytest.raises(UsageError, match="no experiment figure9; choose one of: table1, .*figure6"):
-        experiments.lay_out("figure9")
+        Grids().lay_out("figure9")
     with pytest.raises(UsageError, match="no scale huge; choose one of: paper, laptop, mini"):
-        experiments.lay_out("table1", "huge")
+        Grids("huge")
 
 
 def test_an_experiment_is_a_sweep(command):
@@ -83,10 +85,9 @@ def outcomes(folder):
 
 @pytest.fixture
 def start(tmp_path, miniature):
-    def started(results, *axes):
+    def started(results, *axes, begin=processes.start):
         where = [word for word in miniature if word.startswith("data.cache")] + [f"results={tmp_path / results}"]
-        command = [sys.executable, "-m", "rpt.train", *CORNER, *QUICK, *where, *axes]
-        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return begin("rpt.train", [*CORNER, *QUICK, *where, *axes], tmp_path)
 
     return started
 
@@ -94,23 +95,23 @@ def start(tmp_path, miniature):
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
     axes = ["lr=0.01,0.1,0.3", "seed=0"]
-    unbroken = start("unbroken", *axes)
-    said, _ = unbroken.communicate(timeout=240)
+    unbroken = start("unbroken", *axes).wait(240)
     expected = outcomes(tmp_path / "unbroken")
-    assert unbroken.returncode == 0 and len(expected) == 3, said
+    assert unbroken.returncode == 0 and len(expected) == 3, unbroken
 
     killed = start("killed", *axes)
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("killed/**/result.json"))) < 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.wait(60)
     before = outcomes(tmp_path / "killed")
     assert 1 <= len(before) < 3
     both = [start("killed", *axes), start("killed", *axes)]
-    said = "".join(process.communicate(timeout=240)[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0], said
+    ended = [process.wait(240) for process in both]
+    assert [one.returncode for one in ended] == [0, 0], ended
     assert outcomes(tmp_path / "killed") == expected
+    said = "".join(one.stdout for one in ended)
     assert said.count("trained in all") == len(expected) - len(before)  # what a run says once, when it starts to train
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
 
@@ -123,9 +124,9 @@ def test_launchers(start, tmp_path, launcher):
         "submitit_local": ["hydra.launcher.timeout_min=5"],
         "packed": ["pack.max_runs=2"],
     }[launcher]
-    sweep = start("out", f"hydra/launcher={launcher}", *options, "lr=0.01,0.3", "seed=0")
-    said, _ = sweep.communicate(timeout=240)
-    assert sweep.returncode == 0, said
+    # joblib starts its workers from an interpreter of their own
+    sweep = start("out", f"hydra/launcher={launcher}", *options, "lr=0.01,0.3", "seed=0", begin=processes.run_fresh)
+    assert sweep.returncode == 0, sweep
     assert {told["status"] for told, _ in outcomes(tmp_path / "out").values()} == {"finished"}
     assert len(outcomes(tmp_path / "out")) == 2
 
@@ -144,13 +145,15 @@ def test_a_packed_sweep_in_two_processes(start, tmp_path):
             if len(now - seen) >= 2:
                 break
             time.sleep(0.01)
+        children = psutil.Process(sweep.process.pid).children(recursive=True)
         sweep.send_signal(ending)
-        said, _ = sweep.communicate(timeout=60)  # its output is closed when the last of its processes has ended
-        assert sweep.returncode == (-ending if ending == signal.SIGKILL else 128 + ending), said
-        assert ("every run is saved" in said) == (ending == signal.SIGTERM)
-    sweep = start("two", *axes, "hydra/launcher=packed", "pack.processes=2")
-    said, _ = sweep.communicate(timeout=240)
-    assert sweep.returncode == 0 and said.count("goes on from step") == 3, said
-    assert one.communicate(timeout=240) and len(outcomes(tmp_path / "one")) == 3
+        ended = sweep.wait(60)
+        _, left = psutil.wait_procs(children, timeout=30)
+        assert not left
+        assert ended.returncode == (-ending if ending == signal.SIGKILL else 128 + ending), ended
+        assert ("every run is saved" in ended.stdout + ended.stderr) == (ending == signal.SIGTERM)
+    ended = start("two", *axes, "hydra/launcher=packed", "pack.processes=2").wait(240)
+    assert ended.returncode == 0 and ended.stdout.count("goes on from step") == 3, ended
+    assert one.wait(240).returncode == 0 and len(outcomes(tmp_path / "one")) == 3
     assert outcomes(tmp_path / "two") == outcomes(tmp_path / "one")
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))

@@ -12,7 +12,7 @@ from rpt.data.sequences import encode_decisions, encode_readings
 from rpt.data.sources import _parsed
 from rpt.errors import UsageError
 from rpt.tasks import TASKS, Reading
-from rpt.tasks.base import starred
+from rpt.tasks.examples import starred
 from tests.conftest import NANO_BERT
 
 ANYTIME = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -28,28 +28,30 @@ def words(tokenizer, sequence, part=slice(None)):
 
 
 @ANYTIME
-@given(length=st.integers(1, 300), room=st.integers(24, 200))
-def test_a_long_passage_loses_its_end_and_the_question_nothing(tokenizer, length, room):
+@given(length=st.integers(1, 300), text_budget=st.integers(24, 200))
+def test_a_long_passage_loses_its_end_and_the_question_nothing(tokenizer, length, text_budget):
     passage, question = " ".join(["red", "dog"] * length), "did ada buy a coat"
-    (sequence,) = encode_readings([Reading((passage, question))], tokenizer, room)
-    expected = tokenizer(" ".join(passage.split()[: max(0, min(2 * length, room - 3 - 5))]), question)
-    assert sequence.ids.tolist() == expected["input_ids"] and len(sequence) <= room
+    (sequence,) = encode_readings([Reading((passage, question))], tokenizer, text_budget)
+    expected = tokenizer(" ".join(passage.split()[: max(0, min(2 * length, text_budget - 3 - 5))]), question)
+    assert sequence.ids.tolist() == expected["input_ids"] and len(sequence) <= text_budget
     assert sequence.second == expected["token_type_ids"].index(1)
 
 
 @ANYTIME
-@given(before=st.integers(0, 120), between=st.integers(0, 120), after=st.integers(0, 120), room=st.integers(24, 200))
-def test_marked_words_stay(tokenizer, before, between, after, room):
+@given(
+    before=st.integers(0, 120), between=st.integers(0, 120), after=st.integers(0, 120), text_budget=st.integers(24, 200)
+)
+def test_marked_words_stay(tokenizer, before, between, after, text_budget):
     parts = [" ".join(["red"] * before), "ada", " ".join(["dog"] * between), "she", " ".join(["coat"] * after)]
     text = " ".join(part for part in parts if part)
     at = [(text.index(word), text.index(word) + len(word)) for word in ("ada", "she")]
-    (sequence,) = encode_readings([starred([text], [(0, *span) for span in at])], tokenizer, room)
-    assert len(sequence) == min(room, before + between + after + 8)
+    (sequence,) = encode_readings([starred([text], [(0, *span) for span in at])], tokenizer, text_budget)
+    assert len(sequence) == min(text_budget, before + between + after + 8)
     assert [words(tokenizer, sequence, slice(*mark)) for mark in sequence.marks] == [["ada"], ["she"]]
     assert words(tokenizer, sequence)[0] == "[CLS]" and words(tokenizer, sequence)[-1] == "[SEP]"
 
 
-def test_a_question_longer_than_the_room_is_cut_last(tokenizer):
+def test_a_question_longer_than_the_budget_is_cut_last(tokenizer):
     (sequence,) = encode_readings([Reading(("red dog", "coat " * 60))], tokenizer, 32)
     assert words(tokenizer, sequence) == ["[CLS]", "[SEP]", *["coat"] * 29, "[SEP]"]
 

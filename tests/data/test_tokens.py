@@ -23,12 +23,12 @@ def boolq(passage, question, idx=0):
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(words=st.integers(1, 400), room=st.integers(40, 300))
-def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, room):
+@given(words=st.integers(1, 400), text_budget=st.integers(40, 300))
+def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, text_budget):
     example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
     cache = tmp_path_factory.mktemp("c")
-    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, room, cache)
-    assert len(ids) <= room and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
+    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, text_budget, cache)
+    assert len(ids) <= text_budget and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
     text = tokenizer.decode(ids, skip_special_tokens=True)
     assert text.endswith("question: did Ada buy a red coat")
     kept = text.removeprefix("passage: ").split(" question:")[0].split()

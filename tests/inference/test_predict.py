@@ -1,6 +1,5 @@
 """A trained prompt in use: the answers are those of the record, and every mistake is named before long work."""
 
-import dataclasses
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from hydra import compose, initialize_config_dir
 
 from rpt import predict
 from rpt.cli import command_line, given
-from rpt.config import config_folder, to_config
+from rpt.config import as_dict, config_folder, to_config
 from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
@@ -189,12 +188,12 @@ def test_the_backbone_must_have_the_weights_of_training(copy, tmp_path):
 def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
     words = ["task=cb", "prompt=residual", "prompt.bottleneck=7", "prompt.init=text", "lr=0.01", "protocol=superglue"]
     config = configure(*words, 'prompt.init_text="it\'s a = b, \\"c\\""', "trainer.clip=1", "prompt.shared=false")
-    stored = yaml.safe_load(yaml.safe_dump(dataclasses.asdict(config)))
+    stored = yaml.safe_load(yaml.safe_dump(as_dict(config)))
     folder = Path(config.results, "runs", "cb", "nano", "residual", "id")
     program, *words = shlex.split(train_command(stored, RunFolder(folder)))
     assert [program, *words[:2]] == ["python", "-m", "rpt.train"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        assert dataclasses.asdict(to_config(compose("train", words[2:]))) == stored
+        assert as_dict(to_config(compose("train", words[2:]))) == stored
 
 
 def test_words_of_the_command_line():

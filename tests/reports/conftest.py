@@ -11,20 +11,23 @@ import numpy as np
 import pytest
 import yaml
 
-from rpt.config import Config
-from rpt.config.grids import Experiment, lay_out
+from rpt.config import Config, as_dict
+from rpt.config.grids import Experiment, Grids
+from rpt.data import task_for
 from rpt.records.run_folder import RunFolder
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
-from rpt.tasks import get_task
 
 GAIN = {"vanilla": 0.0, "mlp": -3.0, "lstm": -20.0, "residual": 4.0}  # of any other method: 6
 EXAMPLES = 120
 
 
+open_grids = cache(Grids)  # once for each scale
+
+
 @cache
 def grid(name: str, scale: str = "mini") -> Experiment:
-    return lay_out(name, scale)
+    return open_grids(scale).lay_out(name)
 
 
 def fake_score(config: Config, metric: str) -> float:
@@ -34,17 +37,17 @@ def fake_score(config: Config, metric: str) -> float:
     drop = 6 if config.prompt.name == "vanilla" else 1.5
     base -= drop * abs(np.log10(config.lr / 0.3)) + 10 / (config.data.shots or 1e9)
     noise = zlib.crc32(repr(dataclasses.astuple(config)).encode()) % 300 / 100
-    return float(np.clip(base + GAIN.get(config.trained, 6.0) + noise, 5, 95))
+    return float(np.clip(base + GAIN.get(config.variant, 6.0) + noise, 5, 95))
 
 
 def write_record(results: Path, config: Config, **changes) -> Path:
     """A finished record of the configuration, as a run would leave it; returns its folder."""
-    task, prompt = get_task(config.task.name, config.backbone.family), config.prompt
+    task, prompt = task_for(config), config.prompt
     name = f"n{prompt.length}-seed{config.seed}-{zlib.crc32(repr(dataclasses.astuple(config)).encode()):08x}"
-    record = RunFolder(results / "runs" / config.task.name / config.backbone.name / config.trained / name)
+    record = RunFolder(results / "runs" / config.task.name / config.backbone.name / config.variant / name)
     scores = {metric: fake_score(config, metric) for metric in task.metrics}
     scores["score"] = float(np.mean([scores[metric] for metric in task.paper_score]))
-    record.write_config(yaml.dump(dataclasses.asdict(config), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
+    record.write_config(yaml.dump(as_dict(config), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
     lines = []
     for epoch in range(1, 21):
         share = 1 - np.exp(-epoch / (4 if prompt.name == "residual" else 8))
@@ -56,7 +59,7 @@ def write_record(results: Path, config: Config, **changes) -> Path:
     width = 256 if config.backbone.name.startswith("nano") else 768
     result = {
         "status": "finished", "id": name, "task": config.task.name, "backbone": config.backbone.name,
-        "prompt": config.trained, "protocol": config.protocol.name,
+        "prompt": config.variant, "protocol": config.protocol.name,
         "data": {"name": config.data.name, "miniature": config.data.name == "mini",
                  "fingerprint": f"{config.task.name}-{config.data.shots}-{config.backbone.family}", "train": 100,
                  "select": EXAMPLES, "report": EXAMPLES},

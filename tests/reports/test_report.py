@@ -17,14 +17,14 @@ from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
 from rpt.results import main
 
-from .conftest import grid, write_record
+from .conftest import grid, open_grids, write_record
 
 
 @pytest.fixture(autouse=True)
 def few_experiments(monkeypatch):
     """Laying out every grid takes long; two are enough here."""
     monkeypatch.setattr(report, "names", lambda: ["table6", "figure6"])
-    monkeypatch.setattr(report, "lay_out", grid)
+    monkeypatch.setattr(report, "Grids", open_grids)
 
 
 def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
@@ -140,11 +140,11 @@ def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks(study):
     assert line[-2] == f"about {ours - theirs:+.1f}" != "about +7.2"
 
 
-def test_a_folder_that_is_not_there_is_named(monkeypatch, tmp_path):
+def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["results", f"results={tmp_path / 'nowhere'}"])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="2"):
         main()
-    assert f"There is no folder {tmp_path / 'nowhere'}" in str(ended.value)
+    assert f"rpt: There is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
 def test_nothing_without_records_and_no_training_code(tmp_path):

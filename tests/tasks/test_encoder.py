@@ -5,7 +5,7 @@ import re
 import pytest
 
 from rpt.tasks import PROTOCOLS, TASKS, Decision, Reading, get_task
-from rpt.tasks.base import starred
+from rpt.tasks.examples import starred
 from tests.tasks.rows import GOLDEN
 from tests.tasks.test_real_rows import rows_of
 

@@ -1,14 +1,16 @@
 """Every metric against a plain second computation; the tasks' scores; the same through `evaluate`."""
 
+import random
 import re
 import string
-from pathlib import Path
 
 import pytest
+import sklearn.metrics  # noqa: F401  (imported by the first score otherwise, whose test would miss its deadline)
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rpt
+from rpt.data import miniature
+from rpt.metrics import SUPER_GLUE
 from rpt.tasks import TASKS, get_task, metrics
 from tests.tasks.rows import GOLDEN
 
@@ -226,12 +228,11 @@ def test_none_scores_nothing_and_gold_scores_all(name):
 def load(tmp_path_factory):
     """`evaluate.load` of our module, offline, with every cache in a temporary folder."""
     evaluate = pytest.importorskip("evaluate")
-    folder = str(Path(rpt.__file__).parent / "metrics" / "super_glue")
     cache = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)
         patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(cache / "modules"))
-        yield lambda task: evaluate.load(folder, task, cache_dir=str(cache))
+        yield lambda task: evaluate.load(str(SUPER_GLUE), task, cache_dir=str(cache))
 
 
 @pytest.mark.parametrize("name", ["boolq", "copa", "rte", "wic", "wsc", "wsc.fixed", "cb"])
@@ -255,6 +256,33 @@ def test_evaluate_record(load):
     references = [{"idx": i, "answers": a} for i, a in zip(idx, [["Ulm", "cup"], ["a red cup", "x"]], strict=True)]
     scores = load("record").compute(predictions=predictions, references=references)
     assert scores == {"exact_match": 0.5, "f1": close((2 / 3 + 1) / 2)}
+
+
+OURS = {"macro_f1": "f1"}  # what the hub's metric calls it, where it does not call it as we do
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_evaluate_gives_what_records_hold(load, name):
+    """On random predictions for the miniature's validation rows, some of them no label."""
+    task, draw = get_task(name), random.Random(name)
+    examples = [example for row in miniature.rows(name, "val")[:50] for example in task.parse(row)]
+    if name == "record":
+        predictions = [draw.choice([*example.fields["entities"], "the red cup", None]) for example in examples]
+        given = [{"idx": e.idx, "prediction_text": p or ""} for e, p in zip(examples, predictions, strict=True)]
+        gold = [{"idx": example.idx, "answers": example.answers} for example in examples]
+    else:
+        predictions = [draw.choice([*range(len(task.labels)), example.label, None]) for example in examples]
+        given = [-1 if p is None else p for p in predictions]
+        if name == "multirc":
+            given = [{"idx": e.idx, "prediction": p} for e, p in zip(examples, given, strict=True)]
+        gold = [example.label for example in examples]
+    expected = task.score(examples, predictions, "superglue")
+    scores = load(name).compute(predictions=given, references=gold)
+    named = {OURS.get(metric, metric): value for metric, value in expected.items()}
+    assert {metric: 100 * value for metric, value in scores.items()} == pytest.approx(
+        {metric: named[metric] for metric in scores}
+    )
+    assert set(scores) == set(named) - {"score", "micro_f1"} - ({"accuracy"} if name == "multirc" else set())
 
 
 def test_evaluate_refuses_an_unknown_task(load):

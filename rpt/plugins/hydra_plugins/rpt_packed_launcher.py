@@ -1,4 +1,4 @@
-"""`hydra/launcher=packed`: train the runs of a sweep together, as many at a time as share a backbone and a task.
+"""`hydra/launcher=packed`: the runs of a sweep that share backbone and task are trained together.
 
 Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
@@ -16,7 +16,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from rpt.config import to_config
-from rpt.training.workers import processes, train_apart
 
 
 class PackedLauncher(Launcher):
@@ -26,6 +25,8 @@ class PackedLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from rpt.training.workers import processes, train_apart  # slow; Hydra imports this module for any command
+
         setup_globals()
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
@@ -36,12 +37,12 @@ class PackedLauncher(Launcher):
             with read_write(task_cfg), open_dict(task_cfg):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
-        logged = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
-        logged()
+        set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
+        set_up_log()
         configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         max_runs = max(config.pack.max_runs for config in configs)
         n_processes = processes(configs[0].pack.processes, len(configs))
-        for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, logged), strict=True):
+        for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

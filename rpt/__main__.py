@@ -1,0 +1,20 @@
+"""`python -m rpt`: the commands there are, one line each."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+COMMANDS = ("train", "plan", "results", "predict", "export")
+
+
+def main() -> None:
+    """Each command with the first line of its module's docstring, which is read without importing it."""
+    for name in COMMANDS:
+        source = Path(__file__).with_name(f"{name}.py").read_text("utf-8")
+        print(f"python -m rpt.{name:<8} {ast.get_docstring(ast.parse(source)).splitlines()[0]}")
+    print("\n--help after any of them says more.")
+
+
+if __name__ == "__main__":
+    main()

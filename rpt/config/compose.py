@@ -1,0 +1,123 @@
+"""From the YAML files of configs/ and the words of a command to a `Config`, by Hydra."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ValidationError
+
+from rpt.config.schema import GROUPS, Config, PromptConfig
+from rpt.errors import UsageError
+
+PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
+
+
+@dataclass
+class ComposedConfig(Config):
+    """`Config` as Hydra composes it: a prompt's options stand beside its other keys, so its node takes any."""
+
+    prompt: dict[str, Any] = field(default_factory=dict)
+
+
+def config_folder() -> str:
+    """The folder of the YAML files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
+
+
+def register() -> None:
+    """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), and --help its lists of choices."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=ComposedConfig)
+    for group, cls in GROUPS.items():
+        store.store(group=group, name="schema", node=cls)
+    of_prompt = {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
+    store.store(group="prompt", name="schema", node=of_prompt)
+    OmegaConf.register_new_resolver("choices", lambda group: " ".join(choices(group)), replace=True)
+
+
+def choices(group: str) -> list[str]:
+    """The names that `group=` takes."""
+    return sorted(path.stem for path in Path(config_folder(), group).glob("*.yaml"))
+
+
+def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    """What Hydra composes of the YAML file `primary` ("train", or None for nothing) and the words of a command.
+
+    Args:
+        with_hydra: whether Hydra's own node comes with it.
+
+    Raises:
+        HydraException: a word names no key or no choice.
+    """
+    register()
+    with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
+        return hydra.compose(primary, list(words), return_hydra_config=with_hydra)
+
+
+def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
+    """The composed configuration as objects: `data.dir=...` means data=folder, another method than prompt tuning means
+    prompt=none.
+
+    Args:
+        words: the overrides it was composed with, as far as they are known.
+
+    Raises:
+        UsageError: they want a prompt beside such a method, or a key of the prompt has a value of the wrong type.
+    """
+    composed: ComposedConfig = OmegaConf.to_object(cfg)
+    values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
+    config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
+    if config.data.name == "hub" and config.data.dir is not None:
+        config.data.name = "folder"
+    if not config.tunes_prompt:
+        wanted = [word for word in words if word.startswith("prompt") and word != "prompt=none"]
+        if wanted:
+            raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(wanted)}.")
+        config.prompt = PromptConfig(name="none", reparameterization="identity", length=0)
+    return config
+
+
+def _prompt_config(values: dict[str, Any]) -> PromptConfig:
+    """The prompt's keys with their types, and its reparameterization's own as options."""
+    known = {key: value for key, value in values.items() if key in PROMPT_KEYS}
+    try:
+        prompt = OmegaConf.to_object(OmegaConf.merge(PromptConfig, known))
+    except ValidationError as error:
+        reason = str(error).split("\n")[0]
+        raise UsageError(f"prompt.{error.full_key}={known[error.full_key]}: {reason}.") from error
+    defaults = default_options(prompt.reparameterization)
+    for key, value in values.items():
+        if key not in known:  # dropout=0 is 0.0: to the run's identity they are not the same
+            as_float = type(value) is int and isinstance(defaults.get(key), float)
+            prompt.options[key] = float(value) if as_float else value
+    return prompt
+
+
+@cache
+def default_options(reparameterization: str) -> dict[str, Any]:
+    """The options of a reparameterization and their defaults, as the YAML file of its name lists them."""
+    path = Path(config_folder(), "prompt", f"{reparameterization}.yaml")
+    listed = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    return {key: value for key, value in listed.items() if key not in (*PROMPT_KEYS, "defaults")}
+
+
+def known_keys() -> list[str]:
+    """Every key that can be set, as one writes it: lr, prompt.length, prompt.bottleneck, …"""
+    keys = []
+    for f in dataclasses.fields(Config):
+        keys.append(f.name)
+        inner = [inner.name for inner in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
+        if f.name == "prompt":
+            inner = dict.fromkeys([*PROMPT_KEYS, *(key for name in choices("prompt") for key in default_options(name))])
+        keys += [f"{f.name}.{key}" for key in inner]
+    return keys

@@ -1,0 +1,73 @@
+"""Which run a configuration stands for: runs of equal identity compute the same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from rpt.config.compose import default_options
+from rpt.config.schema import PROMPT_TUNING, Config
+
+# What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
+OUTSIDE_IDENTITY = (
+    "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
+    "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
+    "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
+    "trainer.checkpoint_every", "pack",
+)  # fmt: skip
+OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """The configuration as records hold it: nested by group, a prompt's options beside its other keys."""
+    values = dataclasses.asdict(config)
+    values["prompt"] |= values["prompt"].pop("options")
+    return values
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration decides a run's numbers, but for the rows and the weights.
+
+    Args:
+        config: as `as_dict` gives it, or as a record's config.yaml holds it; a key that came later than the record has
+            its default.
+    """
+    kept = _filled(config, as_dict(Config()))
+    kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
+    left_out = [*OUTSIDE_IDENTITY]
+    if kept["backbone"]["family"] != "bert":
+        left_out += OF_ENCODERS
+    if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
+        left_out.append("method")
+    for key in left_out:
+        *parents, last = key.split(".")
+        inner = kept
+        for parent in parents:
+            inner = inner[parent]
+        inner.pop(last)
+    return kept
+
+
+def _filled(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A copy with the defaults of the keys that it lacks, at every level."""
+    merged = defaults | given
+    return {
+        key: _filled(value, defaults[key]) if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
+        for key, value in merged.items()
+    }
+
+
+def run_id(config: Config, rows: str, weights: str, precision: str) -> str:
+    """A short name that is equal for two runs exactly when they compute the same thing.
+
+    Args:
+        rows: fingerprint of the data.
+        weights: fingerprint of the backbone.
+        precision: of the backbone, what `trainer.precision` comes to on this machine.
+    """
+    identity = settings(as_dict(config)) | {"rows": rows, "weights": weights, "precision": precision}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    shots = f"-k{config.data.shots}" if config.data.shots else ""
+    return f"n{config.prompt.length}-lr{config.lr:g}{shots}-seed{config.seed}-{digest}"

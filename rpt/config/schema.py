@@ -1,0 +1,145 @@
+"""The configuration of a run: one dataclass for each group of configs/, and `Config` for the whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+PROMPT_TUNING = "prompt"  # the method that all others are compared with
+
+
+@dataclass
+class BackboneConfig:
+    name: str = MISSING  # as it stands in records
+    family: str = "t5"  # which class of rpt.backbones drives it
+    hub: str | None = None  # model id on the hub
+    revision: str | None = None  # of the hub's model; null is its newest
+    path: str | None = None  # a local folder (save_pretrained layout); wins over hub
+    embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
+    package: str | None = None  # an installed Python package that carries it, by the name that pip knows
+    max_tokens: int = 512  # prompt and text together
+    lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
+    finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
+    head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
+
+
+@dataclass
+class PromptConfig:
+    """In YAML files, on the command line and in records the options stand beside the other keys: prompt.bottleneck."""
+
+    name: str = MISSING  # as it stands in records
+    reparameterization: str = MISSING  # a name registered in rpt.prompts
+    length: int = 10  # N, soft prompt tokens; 0 is no prompt
+    init: str = "vocabulary"  # vocabulary | uniform | text | labels | saved
+    init_text: str | None = None  # for init=text
+    init_path: str | None = None  # for init=saved: a prompt.safetensors
+    options: dict[str, Any] = field(default_factory=dict)  # the reparameterization's own, e.g. its bottleneck
+
+
+@dataclass
+class MethodConfig:
+    """Exactly one of `weights`, `adapter` and `peft` for what is not prompt tuning."""
+
+    name: str = PROMPT_TUNING  # as it stands in records
+    lr: float = 0.3  # what `lr` is unless it is given
+    weights: str | None = None  # the backbone's own weights are trained: a regular expression that their names hold
+    biases: bool = False  # a linear layer without a bias gets one of zeros first, as T5's need for BitFit
+    adapter: int | None = None  # width of bottleneck adapters behind each sublayer
+    peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
+
+
+@dataclass
+class TaskConfig:
+    name: str = MISSING
+
+
+@dataclass
+class DataConfig:
+    name: str = MISSING  # hub | folder | mini
+    repo: str = "aps/super_glue"  # for hub: the dataset id
+    dir: str | None = None  # a folder in the official layout (BoolQ/train.jsonl, ...); wins over the hub
+    shots: int | None = None  # few-shot: training rows per class; null is all
+    shots_seed: int = 0  # which rows those are
+    mini_seed: int = 0  # for mini: the seed of the grammars
+    cache: str = "~/.cache/rpt"  # tokenised rows
+
+
+@dataclass
+class TrainerConfig:
+    name: str = MISSING
+    epochs: int = 20
+    max_steps: int | None = None  # stop earlier, after so many optimizer steps
+    batch_size: int = 8  # rows per forward pass
+    accumulation: int = 1  # forward passes per optimizer step
+    eval_batch_size: int = 64
+    network_lr: float | None = None  # of the reparameterization; null is lr
+    head_lr: float = 1e-2  # of an encoder's head beside a prompt; with any other method it is lr
+    weight_decay: float = 1e-5
+    eps: float = 1e-8  # AdamW's
+    clip: float | None = None  # gradient norm of each run; null is no clipping
+    precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
+    dropout: bool = False  # of the frozen backbone
+    order: str = "grouped"  # grouped: shuffled each epoch, similar lengths together | once: seed 0, always the same
+    pad_to_max: bool = False  # pad every row to backbone.max_tokens
+    eval_every: int = 1  # epochs
+    patience: int | None = None  # stop after so many evaluations without a better score; null is never
+    decode: str = "argmax"  # argmax | generate: how an answer is read from T5; an encoder's head needs neither
+    checkpoint_every: int = 200  # optimizer steps
+
+
+@dataclass
+class PackConfig:
+    max_runs: int = 16  # trained together by hydra/launcher=packed
+    max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
+    processes: int | None = None  # share the sweep; null is one, without a GPU one for each core
+
+
+@dataclass
+class ProtocolConfig:
+    name: str = MISSING  # paper | superglue: text formats, answers and headline metric
+    selection: str = "reported"  # rows that choose the best checkpoint: reported (validation) | held_out (of training)
+    held_out: float = 0.1  # share of the training rows, for selection=held_out
+
+
+@dataclass
+class TrackingConfig:
+    name: str = MISSING  # wandb | none
+    project: str = "rpt"
+    entity: str | None = None
+    dir: str = "outputs"  # W&B's own files
+
+
+@dataclass
+class Config:
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    pack: PackConfig = field(default_factory=PackConfig)
+    lr: float = 0.3  # constant learning rate of what is trained; train.yaml takes it from the method
+    seed: int = 0  # initialisation, order of rows, dropout
+    results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
+    force: bool = False  # train again although a finished record is there
+    resume: str = "auto"  # auto: go on from the checkpoint of a killed run | never: start over
+
+    @property
+    def tunes_prompt(self) -> bool:
+        """Whether a soft prompt is trained in front of a frozen backbone, and not the backbone or parts put into it."""
+        return self.method.name == PROMPT_TUNING
+
+    @property
+    def variant(self) -> str:
+        """What runs are compared by: the name of the prompt, or of the method that takes its place."""
+        return self.prompt.name if self.tunes_prompt else self.method.name
+
+
+GROUPS: dict[str, type] = {  # the nodes of the configuration that are groups of choices, and their classes
+    f.name: f.default_factory for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)
+}

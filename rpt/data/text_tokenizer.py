@@ -1,0 +1,68 @@
+"""Tokenising texts that people wrote: a special string in them ("</s>", "[MASK]") is read as the letters it is made of.
+
+The library's own way (`split_special_tokens=True`) does this for BERT. For T5 it does not: there the special strings
+are also pieces of the vocabulary's language model, which finds them by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from tokenizers import Encoding, Tokenizer, models
+from transformers import PreTrainedTokenizerBase
+
+from rpt.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """Ids as the tokenizer gives them, with its markers around a text, but none for a special string inside of it.
+
+    fingerprint: of the whole vocabulary and its rules.
+    """
+
+    rules: Tokenizer
+    fingerprint: str
+
+    def encode(self, *columns: list[str]) -> list[Encoding]:
+        """The tokens of each text, or of each pair of texts if there are two columns; nothing is cut."""
+        texts = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        return self.rules.encode_batch(texts)
+
+
+_made: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKeyDictionary()
+
+
+def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
+    """A tokenizer of the same vocabulary for texts; it is made once.
+
+    Raises:
+        UsageError: it is a slow one, written in Python.
+    """
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"The tokenizer of {tokenizer.name_or_path} ({type(tokenizer).__name__}) is a slow one, without the "
+            "offsets and rules of a tokenizer.json; give a backbone with a fast tokenizer, as T5's and BERT's are."
+        )
+    if tokenizer not in _made:
+        stored = tokenizer.backend_tokenizer.to_str()
+        _made[tokenizer] = TextTokenizer(_without_specials(stored), hashlib.sha256(stored.encode()).hexdigest()[:16])
+    return _made[tokenizer]
+
+
+def _without_specials(stored: str) -> Tokenizer:
+    rules = Tokenizer.from_str(stored)
+    rules.encode_special_tokens = True  # read their letters
+    rules.no_truncation()
+    rules.no_padding()
+    if isinstance(rules.model, models.Unigram):
+        special = {str(token) for token in rules.get_added_tokens_decoder().values() if token.special}
+        model = json.loads(stored)["model"]
+        # A piece with a space in it is never found: spaces are replaced before pieces are looked for. Ids and the
+        # other pieces' scores stay.
+        pieces = [(f"special {piece}" if piece in special else piece, score) for piece, score in model["vocab"]]
+        rules.model = models.Unigram(pieces, model["unk_id"], model.get("byte_fallback", False))
+    return rules

@@ -1,0 +1,70 @@
+"""What a raw row becomes: examples, and for an encoder the readings and decisions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to predict.
+
+    Attributes:
+        fields: the task's own named fields, the same whichever schema the row came in.
+        label: index into the task's labels; None when the row is unlabelled or the task has no labels.
+        answers: gold answers of an open task, each once.
+        idx: the official index, an int or a dict of ints.
+        group: what is scored together: multirc (paragraph, question), record (passage, query), else None.
+    """
+
+    fields: Mapping[str, Any]
+    label: int | None
+    answers: tuple[str, ...] = ()
+    idx: int | Mapping[str, int] | None = None
+    group: Hashable = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an encoder reads at once.
+
+    Attributes:
+        texts: one, or two: a passage and what is asked about it. Where they are too long, the first is cut first.
+        marks: the words that the question is about, as (which text, start, end): character offsets, end exclusive.
+            What is marked is never cut.
+    """
+
+    texts: tuple[str, ...]
+    marks: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an encoder decides at once: the class of a reading, or which of several readings is right.
+
+    Attributes:
+        readings: each gets `head_outputs` numbers from the head; those of all readings, side by side, are the logits.
+        label: which of the logits should be the largest; None when that is not known.
+    """
+
+    readings: tuple[Reading, ...]
+    label: int | None
+
+
+def starred(texts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> Reading:
+    """The texts with *stars* around each span (which text, start, end); the words inside of them are the marks."""
+    marked, marks = [], {}
+    for which, text in enumerate(texts):
+        own = [span for span in spans if span[0] == which]
+        # One span may lie in the other ("their" in "their mothers"), so stars that meet are sorted from the outer in.
+        opening = [(start, 1, -end) for _, start, end in own]
+        closing = [(end, 0, -start) for _, start, end in own]
+        stars = sorted(opening + closing)
+        for span, first, last in zip(own, opening, closing, strict=True):
+            marks[span] = (which, span[1] + stars.index(first) + 1, span[2] + stars.index(last))
+        cuts = [0, *(at for at, *_ in stars), len(text)]
+        marked.append("*".join(text[start:end] for start, end in pairwise(cuts)))
+    return Reading(tuple(marked), tuple(marks[span] for span in spans))

@@ -1,0 +1,159 @@
+"""How long a run would take and how much memory: from the records of runs like it, or from a few measured steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rpt.backbones import FAMILIES, Encoded
+from rpt.backbones.device import device_name, forget_peak_memory, peak_memory, precision_of
+from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
+from rpt.data import task_for
+from rpt.data.splits import TaskData
+from rpt.training.evaluate import evaluate
+from rpt.training.memory import max_tokens
+from rpt.training.pack import Pack, accelerator_for
+from rpt.training.prepare import prepare_run, read_data
+from rpt.training.run import planned_steps
+
+WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
+EVALUATED = 128  # rows
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What runs of one kind take on this machine.
+
+    training, evaluation: rows per second. start: seconds beside them. memory: peak bytes.
+    """
+
+    training: float
+    evaluation: float
+    start: float
+    memory: int
+
+
+class Estimator:
+    """Estimates runs; every kind of run is measured once, every task's rows are read once.
+
+    Args:
+        records: what config.yaml and result.json of finished runs hold.
+        together: runs of a pack; 1 is one after another.
+    """
+
+    def __init__(self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int):
+        self._together = together
+        self._results = defaultdict(list)
+        for config, result in records:
+            packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
+            if packed == (together > 1) and result["device"] == device_name() and result["rows_per_second"]["train"]:
+                self._results[kind(config, result["precision"])].append(result)
+        self._rates: dict[str, Rates] = {}
+        self._data: dict[str, TaskData] = {}
+
+    def count_unknown_kinds(self, configs: list[Config]) -> int:
+        """How many kinds of run among them will have to be measured."""
+        return len({_kind(config) for config in configs} - self._results.keys())
+
+    def estimate(self, config: Config) -> tuple[float, int]:
+        """Seconds and peak bytes of a run.
+
+        Raises:
+            UsageError: rows or backbone cannot be had.
+        """
+        which = _kind(config)
+        if which not in self._rates:
+            known = self._results.get(which)
+            together = self._together if config.tunes_prompt else 1
+            self._rates[which] = rates_of(known) if known else measure(config, together)
+        rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
+        if rows not in self._data:
+            self._data[rows] = read_data(config)
+        return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
+
+
+def kind(config: dict[str, Any], precision: str) -> str:
+    """Runs of equal kind take about equally long for a row; from a configuration as a record holds it.
+
+    Of the prompt only its length counts: the network behind it runs once a step, whatever the number of rows.
+    """
+    speed = ("batch_size", "dropout", "pad_to_max", "decode")
+    trainer = {key: config["trainer"][key] for key in speed}
+    names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
+    names += [config.get("method", {}).get("name", PROMPT_TUNING)]
+    return json.dumps([*names, config["prompt"]["length"], trainer, precision], sort_keys=True)
+
+
+def _kind(config: Config) -> str:
+    return kind(as_dict(config), precision_of(config))
+
+
+def rates_of(results: list[dict[str, Any]]) -> Rates:
+    """Rates from what the result.json of runs of one kind hold."""
+
+    def start(result: dict[str, Any]) -> float:
+        rates = result["rows_per_second"]
+        evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
+        return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)
+
+    return Rates(
+        float(np.mean([result["rows_per_second"]["train"] for result in results])),
+        float(np.mean([result["rows_per_second"]["evaluate"] for result in results])),
+        float(np.mean([start(result) for result in results])),
+        max(result["peak_memory_bytes"] for result in results),
+    )
+
+
+def measure(config: Config, together: int) -> Rates:
+    """Rates from a few steps and a part of the evaluation; nothing is recorded.
+
+    Args:
+        together: runs of a pack; the rates are one run's share.
+
+    Raises:
+        UsageError: rows or backbone cannot be had.
+    """
+    forget_peak_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
+        prepared = [prepare_run(dataclasses.replace(config, seed=seed)) for seed in range(together)]
+        accelerator, began = accelerator_for(config), time.perf_counter()
+        runs = [each.begin() for each in prepared]
+        backbone = prepared[0].backbone
+        start = (time.perf_counter() - began) / together
+        pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
+        pack.join(runs)
+        run = runs[0]
+        warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
+        for _ in range(min(warm_up, run.total_steps - 1)):
+            pack.step()
+        began, before = time.perf_counter(), run.progress.trained_rows
+        for _ in range(min(measured, run.total_steps - run.progress.step)):
+            pack.step()
+        pack.read_losses(run)  # waits for the device
+        training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
+        examples, rows = run.report.examples, run.report.rows
+        spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
+        some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
+        prompt = run.soft_prompt.fold() if run.soft_prompt else None
+        evaluated = evaluate(backbone, prompt, run.head_values(), some, config, accelerator)
+    return Rates(training, evaluated.rows_per_second, start, peak_memory())
+
+
+def duration(config: Config, rates: Rates, data: TaskData) -> float:
+    """Seconds of a run from its start to its record, if nothing stops it early."""
+    n_rows = FAMILIES[config.backbone.family].count(data.train, task_for(config), config.protocol.name)
+    per_epoch, steps = planned_steps(config.trainer, n_rows)
+    evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
+    evaluated = evaluations * len(data.select)
+    evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more
+    return rates.start + steps / per_epoch * n_rows / rates.training + evaluated / rates.evaluation

@@ -1,0 +1,86 @@
+"""Everything that can be known to go wrong before a run starts, refused with one message."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+
+import torch
+
+from rpt.config import Config, PromptConfig, validate
+from rpt.config.validate import check_choice
+from rpt.data import task_for
+from rpt.errors import UsageError
+from rpt.prompts import REPARAMETERIZATIONS
+from rpt.tasks import PROTOCOLS, TASKS
+
+
+def check(config: Config) -> None:
+    """Refuse what cannot run: what `rpt.config.validate` refuses, and what prompts, tasks and device do not allow.
+
+    Raises:
+        UsageError: naming the key, its value and the remedy.
+    """
+    validate(config)
+    check_choice(config, "task.name", tuple(TASKS))
+    check_choice(config, "protocol.name", PROTOCOLS)
+    check_choice(config, "prompt.reparameterization", tuple(REPARAMETERIZATIONS))
+    _check_options(config.prompt)
+    _check_reparameterization(config.prompt)
+    _check_task(config)
+    _check_device(config)
+
+
+def option_parameters(reparameterization: str) -> dict[str, inspect.Parameter]:
+    """The options that a reparameterization's class takes, by name: its keyword-only parameters."""
+    parameters = inspect.signature(REPARAMETERIZATIONS[reparameterization], eval_str=True).parameters
+    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+
+
+def _check_options(prompt: PromptConfig) -> None:
+    parameters = option_parameters(prompt.reparameterization)
+    for name, value in prompt.options.items():
+        if name not in parameters:
+            known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
+            raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
+        if not _is_of(value, parameters[name].annotation):
+            raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):  # an int, to Python
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _check_reparameterization(prompt: PromptConfig) -> None:
+    """What its class says of its options, found out without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            REPARAMETERIZATIONS[prompt.reparameterization](max(1, prompt.length), 2, **prompt.options)
+    except ValueError as error:
+        raise UsageError(f"prompt={prompt.name}: {error}.") from error
+
+
+def _check_task(config: Config) -> None:
+    task = task_for(config)
+    if config.prompt.init == "labels" and task.verbalizers(config.protocol.name) is None:
+        raise UsageError(
+            f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers; "
+            "choose prompt.init=vocabulary or text."
+        )
+    if config.backbone.head == "spans" and not (config.backbone.family == "bert" and task.encoder_marks):
+        raise UsageError(
+            "backbone.head=spans needs an encoder (backbone=bert_base, …) and marked words (task=wic, task=wsc); "
+            "leave it out."
+        )
+
+
+def _check_device(config: Config) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("One run trains in one process; start `python -m rpt.train` plainly, one process per GPU.")
+    if config.trainer.precision == "fp16" and not torch.cuda.is_available():
+        raise UsageError(
+            "trainer.precision=fp16 needs a CUDA device, and there is none; use trainer.precision=fp32 or bf16."
+        )
