@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-COMMANDS = ("train", "plan", "results", "predict", "export")
+COMMANDS = ("train", "plan", "results", "publish", "predict", "export")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Put the records of finished runs into the published store, which a repository can hold (results/README.md).
+"""Put the records of finished runs into the store that a repository shares (results/README.md).
 
     python -m rpt.publish [runs=FOLDER] [to=results]
 

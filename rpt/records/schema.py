@@ -8,7 +8,7 @@ import json
 import math
 import types
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -109,7 +109,7 @@ class RunRecord:
     predictions: list[int | str | None] | None = None
     credits: list[float] | None = None
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Equal for runs of the same settings, whatever the weights, the precision and the version of the rows."""
         return _identity(self.config, self.result["data"]["miniature"])
@@ -154,6 +154,7 @@ def check_record(record: RunRecord) -> None:
 
     Raises:
         RecordError: naming the field.
+        KeyError: of the configuration, whose keys have no schema here.
     """
     path, result = record.folder, record.result
     check_result(result, path)
@@ -165,6 +166,7 @@ def check_record(record: RunRecord) -> None:
         _check(record.predictions, list[int | str | None], "predictions", path)
     if record.credits is not None:
         _check(record.credits, list[float], "credits", path)
+    _ = record.identity
 
 
 @cache

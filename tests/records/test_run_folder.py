@@ -63,4 +63,8 @@ def test_a_task_reports_the_metrics_that_a_record_of_it_must_have(task, family, 
     examples = [example for example in examples if given.evaluated(example, protocol)]
     scores = given.score(examples, [None] * len(examples), protocol)
     result = {"schema": SCHEMA, **FINISHED, "task": task, "protocol": protocol, "scores": scores, "majority": scores}
-    check_record(RunRecord(Path(), {"backbone": {"family": family}}, result, history=[]))
+    check_record(
+        RunRecord(
+            Path(), {"backbone": {"family": family}, "prompt": {"reparameterization": "identity"}}, result, history=[]
+        )
+    )

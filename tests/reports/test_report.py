@@ -60,8 +60,11 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
     (paths[3].parent / "metrics.jsonl").write_text('{"epoch": 1.0, "score": "high", "loss": null}\n')
     (paths[4].parent / "predictions.json").write_text('{"credits": [1.0, "yes"]}')
     paths[5].write_text("{")
+    paths += sorted(folder.glob("runs/wic/nano/residual/*/result.json"))[:2]
+    (paths[6].parent / "config.yaml").write_text("backbone: {family: t5}\n")
+    (paths[7].parent / "config.yaml").unlink()
     files, problems = build(folder)
-    wrong = ("schema", "accuracy", "created", "line 1, score", "credits[1]", "cannot be read")
+    wrong = ("schema", "accuracy", "created", "line 1, score", "credits[1]", "cannot be read", "KeyError", "TypeError")
     for path, what in zip(paths, wrong, strict=True):
         (line,) = [line for line in problems if path.parent.name in line]
         assert what in line and str(folder) not in line and f"* {escape_markdown(line)}" in files["REPORT.md"].decode()
