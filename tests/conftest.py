@@ -6,8 +6,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one cor
 
 import copy
 import functools
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +29,7 @@ import rpt.backbones
 from rpt.backbones import BertBackbone, T5Backbone
 from rpt.config import GROUPS, Config, config_folder, register, to_config
 from rpt.train import train
+from tests.processes import Ended, start
 
 register()
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,15 +142,10 @@ def recorded(folder: Path, *words: str) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+def command(tmp_path) -> Callable[..., Ended]:
     """Run `python -m rpt.train ...` (or another module) in an empty folder, as a user would."""
 
-    def run(
-        *words: str, module: str = "rpt.train", timeout: float = 240, **environment: str
-    ) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", module, *words],
-            cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=timeout,
-        )  # fmt: skip
+    def run(*words: str, module: str = "rpt.train", timeout: float = 240, **environment: str) -> Ended:
+        return start(module, list(words), tmp_path, **environment).wait(timeout)
 
     return run

@@ -4,10 +4,9 @@ import functools
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
+import psutil
 import pytest
 import yaml
 
@@ -15,6 +14,7 @@ from rpt.config import compose, to_config
 from rpt.config.grids import SCALES, Grids, names
 from rpt.errors import UsageError
 from rpt.training.preflight import check
+from tests import processes
 
 open_grids = functools.cache(Grids)
 
@@ -85,10 +85,9 @@ def outcomes(folder):
 
 @pytest.fixture
 def start(tmp_path, miniature):
-    def started(results, *axes):
+    def started(results, *axes, begin=processes.start):
         where = [word for word in miniature if word.startswith("data.cache")] + [f"results={tmp_path / results}"]
-        command = [sys.executable, "-m", "rpt.train", *CORNER, *QUICK, *where, *axes]
-        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return begin("rpt.train", [*CORNER, *QUICK, *where, *axes], tmp_path)
 
     return started
 
@@ -96,23 +95,23 @@ def start(tmp_path, miniature):
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
     axes = ["lr=0.01,0.1,0.3", "seed=0"]
-    unbroken = start("unbroken", *axes)
-    said, _ = unbroken.communicate(timeout=240)
+    unbroken = start("unbroken", *axes).wait(240)
     expected = outcomes(tmp_path / "unbroken")
-    assert unbroken.returncode == 0 and len(expected) == 3, said
+    assert unbroken.returncode == 0 and len(expected) == 3, unbroken
 
     killed = start("killed", *axes)
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("killed/**/result.json"))) < 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.wait(60)
     before = outcomes(tmp_path / "killed")
     assert 1 <= len(before) < 3
     both = [start("killed", *axes), start("killed", *axes)]
-    said = "".join(process.communicate(timeout=240)[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0], said
+    ended = [process.wait(240) for process in both]
+    assert [one.returncode for one in ended] == [0, 0], ended
     assert outcomes(tmp_path / "killed") == expected
+    said = "".join(one.stdout for one in ended)
     assert said.count("trained in all") == len(expected) - len(before)  # what a run says once, when it starts to train
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
 
@@ -125,9 +124,9 @@ def test_launchers(start, tmp_path, launcher):
         "submitit_local": ["hydra.launcher.timeout_min=5"],
         "packed": ["pack.max_runs=2"],
     }[launcher]
-    sweep = start("out", f"hydra/launcher={launcher}", *options, "lr=0.01,0.3", "seed=0")
-    said, _ = sweep.communicate(timeout=240)
-    assert sweep.returncode == 0, said
+    # joblib starts its workers from an interpreter of their own
+    sweep = start("out", f"hydra/launcher={launcher}", *options, "lr=0.01,0.3", "seed=0", begin=processes.run_fresh)
+    assert sweep.returncode == 0, sweep
     assert {told["status"] for told, _ in outcomes(tmp_path / "out").values()} == {"finished"}
     assert len(outcomes(tmp_path / "out")) == 2
 
@@ -146,13 +145,15 @@ def test_a_packed_sweep_in_two_processes(start, tmp_path):
             if len(now - seen) >= 2:
                 break
             time.sleep(0.01)
+        children = psutil.Process(sweep.process.pid).children(recursive=True)
         sweep.send_signal(ending)
-        said, _ = sweep.communicate(timeout=60)  # its output is closed when the last of its processes has ended
-        assert sweep.returncode == (-ending if ending == signal.SIGKILL else 128 + ending), said
-        assert ("every run is saved" in said) == (ending == signal.SIGTERM)
-    sweep = start("two", *axes, "hydra/launcher=packed", "pack.processes=2")
-    said, _ = sweep.communicate(timeout=240)
-    assert sweep.returncode == 0 and said.count("goes on from step") == 3, said
-    assert one.communicate(timeout=240) and len(outcomes(tmp_path / "one")) == 3
+        ended = sweep.wait(60)
+        _, left = psutil.wait_procs(children, timeout=30)
+        assert not left
+        assert ended.returncode == (-ending if ending == signal.SIGKILL else 128 + ending), ended
+        assert ("every run is saved" in ended.stdout + ended.stderr) == (ending == signal.SIGTERM)
+    ended = start("two", *axes, "hydra/launcher=packed", "pack.processes=2").wait(240)
+    assert ended.returncode == 0 and ended.stdout.count("goes on from step") == 3, ended
+    assert one.wait(240).returncode == 0 and len(outcomes(tmp_path / "one")) == 3
     assert outcomes(tmp_path / "two") == outcomes(tmp_path / "one")
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))

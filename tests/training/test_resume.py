@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,6 +11,7 @@ from rpt.errors import RecordError, UsageError
 from rpt.train import train
 from rpt.training import pack as pack_module
 from rpt.training.pack import Pack
+from tests import processes
 
 WORDS = [
     "task=cb",
@@ -72,9 +71,9 @@ def test_real_kills(miniature, unbroken, tmp_path):
     """Of one run, one after the other: at once, and as a scheduler asks for it."""
     words = [*WORDS, "data.shots=8", "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
     expected = unbroken(*words)
-    command = [sys.executable, "-m", "rpt.train", *miniature, *words]
+    words = [*miniature, *words]
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = processes.start("rpt.train", words, tmp_path)
         seen = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:  # until this process has written a checkpoint of its own
@@ -83,10 +82,10 @@ def test_real_kills(miniature, unbroken, tmp_path):
                 break
             time.sleep(0.01)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == code, (number, errors)
+        ended = process.wait(60)
+        assert ended.returncode == code, (number, ended)
         assert not list((tmp_path / "results").rglob("result.json"))
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = processes.start("rpt.train", words, tmp_path).wait(240)
     assert done.returncode == 0 and "goes on from step" in done.stdout, done
     assert outcome(tmp_path / "results") == expected
 
