@@ -26,7 +26,7 @@ def offline_unless_reachable(timeout: float = 3.0) -> None:
     """
     if "HF_HUB_OFFLINE" in os.environ or urllib.request.getproxies():
         return
-    endpoint = urlsplit(constants.ENDPOINT)
+    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", constants.ENDPOINT))
     try:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout).close()
     except OSError:

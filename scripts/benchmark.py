@@ -42,7 +42,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, DataCollatorForSeq2Seq, T5Config, T5ForConditionalGeneration
 
 from rpt.backbones import Encoded, T5Backbone, load_backbone
-from rpt.backbones.device import device_name, precision_of
+from rpt.backbones.device import precision_of
 from rpt.config import Config, config_folder, register, to_config
 from rpt.data.tokens import encode_answers
 from rpt.files import write_atomically
@@ -52,7 +52,7 @@ from rpt.tasks import TASKS
 from rpt.training.evaluate import evaluate
 from rpt.training.memory import max_tokens
 from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import new_training_run, read_data
+from rpt.training.prepare import device_name, new_training_run, read_data
 from rpt.training.run import TrainingRun
 from rpt.training.workers import processes, threads_each
 

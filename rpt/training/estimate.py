@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from rpt.backbones import FAMILIES, Encoded
-from rpt.backbones.device import device_name, forget_peak_memory, peak_memory, precision_of
+from rpt.backbones.device import precision_of
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.training.evaluate import evaluate
 from rpt.training.memory import max_tokens
 from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import prepare_run, read_data
+from rpt.training.prepare import device_name, forget_peak_memory, peak_memory, prepare_run, read_data
 from rpt.training.run import planned_steps
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import resource
+import sys
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +16,7 @@ import yaml
 from accelerate import Accelerator, PartialState
 
 from rpt.backbones import Backbone, Encoded, load_backbone
-from rpt.backbones.device import device_name, peak_memory, precision_of
+from rpt.backbones.device import precision_of
 from rpt.config import BackboneConfig, Config, DataConfig, ProtocolConfig, as_dict, run_id
 from rpt.data import task_for
 from rpt.data.sources import read_examples
@@ -234,3 +236,19 @@ def _frozen(backbone: Backbone) -> int:
 def _device() -> torch.device:
     """As `accelerator_for` has it."""
     return PartialState(cpu=not torch.cuda.is_available()).device
+
+
+def device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+
+
+def forget_peak_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> int:
+    """Bytes: of the device since `forget_peak_memory`, where there is one; else of this process since its start."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from rpt.backbones.device import forget_peak_memory, precision_of
+from rpt.backbones.device import precision_of
 from rpt.config import Config, as_dict, backbone_source
 from rpt.errors import RecordError, UsageError
 from rpt.hub import offline_unless_reachable
 from rpt.training.memory import max_tokens
 from rpt.training.pack import NonFiniteLoss, Pack, accelerator_for
 from rpt.training.preflight import check
-from rpt.training.prepare import PreparedRun, prepare_run
+from rpt.training.prepare import PreparedRun, forget_peak_memory, prepare_run
 from rpt.training.run import TrainingRun
 
 log = logging.getLogger("rpt")
