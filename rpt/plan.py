@@ -29,7 +29,8 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from rpt.backbones import FAMILIES, Encoded
+from rpt.backbones import FAMILIES
+from rpt.backbones.machine import forget_peak_memory, name_device, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, backbone_source, check, precision_of, settings
 from rpt.config import grids as experiments
 from rpt.data.splits import TaskData
@@ -39,11 +40,12 @@ from rpt.reports.grid_results import RunRecords
 from rpt.tasks import get_task
 from rpt.train import configuration_mistake
 from rpt.training.evaluate import evaluate
-from rpt.training.memory import max_tokens
-from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import device_name, forget_peak_memory, peak_memory, prepare_run, read_data
-from rpt.training.run import planned_steps
-from rpt.training.workers import processes, threads_each
+from rpt.training.loader import Loader
+from rpt.training.memory import choose_max_tokens
+from rpt.training.pack import Pack
+from rpt.training.prepare import prepare_run
+from rpt.training.progress import plan_steps
+from rpt.training.workers import count_processes, share_threads
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -80,7 +82,7 @@ def _kind(config: Config) -> str:
     return kind(dataclasses.asdict(config), precision_of(config))
 
 
-def measure(config: Config, together: int) -> Rates:
+def measure(config: Config, together: int, loader: Loader) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
@@ -92,12 +94,12 @@ def measure(config: Config, together: int) -> Rates:
     forget_peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        sessions = [prepare_run(dataclasses.replace(config, seed=seed)) for seed in range(together)]
-        accelerator, began = accelerator_for(config), time.perf_counter()
-        runs = [session.begin() for session in sessions]
+        sessions = [prepare_run(dataclasses.replace(config, seed=seed), loader) for seed in range(together)]
+        began = time.perf_counter()
+        runs = [session.start() for session in sessions]
         backbone = sessions[0].backbone
         start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
+        pack = Pack(backbone, together, choose_max_tokens(config, backbone))
         pack.join(runs)
         run = runs[0]
         warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
@@ -106,14 +108,12 @@ def measure(config: Config, together: int) -> Rates:
         began, before = time.perf_counter(), run.progress.trained_rows
         for _ in range(min(measured, run.total_steps - run.progress.step)):
             pack.step()
-        pack.read_losses(run)  # waits for the device
+        run.read_losses()  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
-        examples, rows = run.report.examples, run.report.rows
-        spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
-        some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
-        prompt = run.soft_prompt.fold() if run.soft_prompt else None
-        evaluated = evaluate(backbone, prompt, run.head_values(), some, config, accelerator)
-    return Rates(training, evaluated.rows_per_second, start, peak_memory())
+        # Short and long rows alike.
+        spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))
+        evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread), config)
+    return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
 
 
 def remembered(results: list[dict[str, Any]]) -> Rates:
@@ -136,7 +136,7 @@ def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
     family = config.backbone.family
     n_rows = FAMILIES[family].count(data.train, get_task(config.task.name, family), config.protocol.name)
-    per_epoch, steps = planned_steps(config.trainer, n_rows)
+    per_epoch, steps = plan_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select)
     evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more
@@ -156,10 +156,11 @@ class Planner:
         for entry in records:
             result = entry.result
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
-            if packed == (together > 1) and result["device"] == device_name() and result["rows_per_second"]["train"]:
+            if packed == (together > 1) and result["device"] == name_device() and result["rows_per_second"]["train"]:
                 self._results[kind(entry.config, result["precision"])].append(result)
         self._rates: dict[str, Rates] = {}
         self._data: dict[str, TaskData] = {}
+        self._loader = Loader()
 
     def unknown(self, configs: list[Config]) -> int:
         """How many kinds of run among them will have to be measured."""
@@ -175,10 +176,10 @@ class Planner:
         if which not in self._rates:
             known = self._results.get(which)
             together = self._together if config.tunes_prompt else 1
-            self._rates[which] = remembered(known) if known else measure(config, together)
+            self._rates[which] = remembered(known) if known else measure(config, together, self._loader)
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
-            self._data[rows] = read_data(config)
+            self._data[rows] = self._loader.rows(config)
         return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
 
 
@@ -202,8 +203,8 @@ def plan(names: list[str], scale: str, overrides: list[str], results: Path, pack
     together, at_once, threads = 1, 1, torch.get_num_threads()
     if packed and needed:
         together = max(config.pack.max_runs for config in needed.values())
-        at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
-        torch.set_num_threads(threads_each(at_once))  # measured as each of the processes will train
+        at_once = count_processes(next(iter(needed.values())).pack.processes, len(needed))
+        torch.set_num_threads(share_threads(at_once))  # measured as each of the processes will train
     planner, costs = Planner(records, together), {}
     kinds = planner.unknown(list(needed.values()))
     try:

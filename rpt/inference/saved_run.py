@@ -14,12 +14,12 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, device
 
 from rpt.config import Config, config_folder, register
 from rpt.config.grids import GROUPS
 from rpt.errors import RecordError, UsageError
-from rpt.prompts import load_head, load_prompt
+from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import PROTOCOLS, TASKS, Task, get_task
 
@@ -47,9 +47,19 @@ class SavedRun:
         return self.config.protocol.name
 
     @property
+    def backbone_fingerprint(self) -> str:
+        """Of the weights that the prompt was trained in front of."""
+        return self.result["backbone_fingerprint"]
+
+    @property
     def room(self) -> int:
         """How many tokens of text stand behind the prompt at most."""
         return self.config.backbone.max_tokens - len(self.prompt)
+
+    def to(self, where: device) -> SavedRun:
+        """The same with prompt and head on that device."""
+        head = {name: value.to(where) for name, value in self.head.items()}
+        return dataclasses.replace(self, prompt=self.prompt.to(where), head=head)
 
 
 def open_saved_run(folder: str | Path) -> SavedRun:
@@ -66,10 +76,10 @@ def open_saved_run(folder: str | Path) -> SavedRun:
             "results/runs/TASK/BACKBONE/PROMPT/ID."
         )
     result = record.finished()
-    stored = _stored(record)
+    stored = _read_config(record)
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
-    config = _filled(Config, stored)
+    config = _fill(Config, stored)
     if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
         raise UsageError(
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
@@ -100,18 +110,18 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     register()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
+            composed = _flatten(OmegaConf.to_container(compose("train", words), resolve=True))
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
-    flat = _flat(stored)
+    flat = _flatten(stored)
     if record.folder.parts[-5:-4] == ("runs",):
         flat["results"] = str(record.folder.parents[4])  # where the record is now
     flat["force"] = force
-    words += [_word(key, value) for key, value in flat.items() if value != composed.get(key)]
+    words += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
     return " ".join(["python -m rpt.train", *words])
 
 
-def _stored(record: RunFolder) -> dict[str, Any]:
+def _read_config(record: RunFolder) -> dict[str, Any]:
     try:
         stored = yaml.safe_load(record.config_path.read_text(encoding="utf-8"))
         names = [stored[group]["name"] for group in ("backbone", "prompt", "task", "data", "protocol", "trainer")]
@@ -124,24 +134,24 @@ def _stored(record: RunFolder) -> dict[str, Any]:
     return stored
 
 
-def _filled(cls: type, values: dict[str, Any]) -> Any:
+def _fill(cls: type, values: dict[str, Any]) -> Any:
     """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
     groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
     return cls(**{
-        name: _filled(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
+        name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
         for name, value in values.items()
         if name in groups
     })  # fmt: skip
 
 
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in nested.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
 
-def _word(key: str, value: Any) -> str:
+def _write_override(key: str, value: Any) -> str:
     """An override as one types it in a shell."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w./~-]+", value)
     return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from safetensors.torch import save
-from torch import Tensor
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
@@ -37,7 +35,7 @@ REQUIRED = {
     },
     "failed": {"schema": int, "status": str, "id": str, "error": str},
 }  # fmt: skip
-PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "accelerate", "datasets", "hydra-core", "numpy")
+PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "datasets", "hydra-core", "numpy")
 
 
 class RunFolder:
@@ -97,10 +95,6 @@ class RunFolder:
         """Per reported example: the label's index (or the text) that was predicted, and its credit, 0 to 1."""
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
         write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
-
-    def write_weights(self, weights: dict[str, Tensor]) -> None:
-        """What another method than prompt tuning has trained, by name."""
-        write_atomically(self.weights_path, save(weights, metadata={"format": "pt"}))
 
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}

@@ -16,11 +16,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from rpt.config import to_config
-from rpt.training.workers import processes, train_apart
+from rpt.training.workers import count_processes, train_in_processes
 
 
 class PackedLauncher(Launcher):
-    """Instead of calling the task once per job, hands all jobs' configurations to `train_apart`."""
+    """Instead of calling the task once per job, hands all jobs' configurations to `train_in_processes`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
@@ -40,8 +40,8 @@ class PackedLauncher(Launcher):
         logged()
         configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         max_runs = max(config.pack.max_runs for config in configs)
-        n_processes = processes(configs[0].pack.processes, len(configs))
-        for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, logged), strict=True):
+        n_processes = count_processes(configs[0].pack.processes, len(configs))
+        for job, outcome in zip(jobs, train_in_processes(configs, max_runs, n_processes, logged), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
