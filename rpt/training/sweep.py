@@ -155,11 +155,16 @@ class Sweep:
 def report_error(error: Exception, name: str) -> Exception:
     """The error, once it is in the log: a sweep shows only its first one, and the traceback is lost between processes.
 
-    What the traceback's frames hold is let go, for it may be most of the device's memory.
+    The tracebacks go, its own and those of its causes: their frames hold on to a backbone and to what a pass has left
+    in the device's memory.
     """
     if not isinstance(error, UsageError | RecordError | NonFiniteLoss):
         log.error("%s failed", name, exc_info=error)
-    traceback.clear_frames(error.__traceback__)
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
     return error
 
 

@@ -8,6 +8,7 @@ import torch
 from rpt.backbones import Encoded
 from rpt.train import train
 from rpt.training.evaluate import evaluate
+from rpt.training.pack import Pack
 from rpt.training.run import NonFiniteLoss
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
@@ -122,3 +123,19 @@ def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_p
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*prompts)
+
+
+@pytest.mark.parametrize("scale, updates", [(2.0, 1), (2.0**120, 0)])
+def test_fp16_leaves_out_a_step_whose_gradients_overflow(configure, tmp_path, scale, updates):
+    backbone = tiny_t5(1.0)
+    backbone.place(torch.device("cpu"), "fp16")
+    run = prepared(configure("task=cb", "trainer.clip=1", *SHORT), backbone, tmp_path)
+    pack = Pack(backbone)
+    assert pack.scaler.is_enabled()
+    pack.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    pack.join([run])
+    before = run.soft_prompt.fold()
+    pack.step()
+    assert run.progress.step == 1 and run.progress.updates == updates
+    assert torch.equal(run.soft_prompt.fold(), before) == (updates == 0)
+    assert (pack.scaler.get_scale() < scale) == (updates == 0)

@@ -1,6 +1,9 @@
 """How many processes share a sweep, and what comes back from them."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 
 from rpt.errors import UsageError
 from rpt.training import workers
-from rpt.training.workers import _make_sendable, _receive
+from rpt.training.workers import _make_sendable, _own_bar_line, _receive
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,10 @@ def test_a_process_that_dies_is_told_with_a_remedy():
     sender.close()
     outcomes = _receive(child, receiver, 2)
     assert len(outcomes) == 2 and "ended with code 3 before its 2 runs were over" in str(outcomes[0])
+
+
+def test_a_process_shows_its_bars_on_its_own_line():
+    code = "import io; from tqdm import tqdm; print(tqdm(total=1, file=io.StringIO()).pos)"
+    with _own_bar_line(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "-3" and "TQDM_POSITION" not in os.environ  # tqdm counts lines downwards
