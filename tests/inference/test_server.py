@@ -101,7 +101,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_encoder_s_answers_are_its_predictions(encoder, task):
-    """As the engine makes them; the most probable label (ReCoRD: entity) is the answer."""
+    """As training makes them; the most probable label (ReCoRD: entity) is the answer."""
     one, rows = trained(encoder, task), examples(task, "bert")
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
