@@ -22,15 +22,15 @@ from rpt.config import backbone_source
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.hub import offline_unless_reachable
-from rpt.inference.model_card import model_card
+from rpt.inference.model_card import write_model_card
 from rpt.inference.saved_run import SavedRun, open_saved_run
-from rpt.prompts import save_prompt
+from rpt.records.prompt_file import save_prompt
 
 KEYS = {"run": None, "format": "peft", "to": None, "base": None, "backbone.path": None}
 FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")
 
 
-def export(given: dict[str, str | None]) -> None:
+def export(words: dict[str, str | None]) -> None:
     """What the command does.
 
     Raises:
@@ -38,42 +38,41 @@ def export(given: dict[str, str | None]) -> None:
             something else in the folder.
     """
     for key, what in (("run", "results/runs/TASK/BACKBONE/PROMPT/ID"), ("to", "FOLDER")):
-        if given[key] is None:
+        if words[key] is None:
             raise UsageError(f"Give {key}={what}.")
-    if given["format"] != "peft":
-        raise UsageError(f"format={given['format']} is not known; there is peft.")
-    trained, folder = open_saved_run(given["run"]), Path(given["to"]).expanduser()
-    if trained.config.backbone.family == "bert":
+    if words["format"] != "peft":
+        raise UsageError(f"format={words['format']} is not known; there is peft.")
+    run, folder = open_saved_run(words["run"]), Path(words["to"]).expanduser()
+    if run.config.backbone.family == "bert":
         raise UsageError(
-            f"The run of {given['run']} has an encoder, {trained.config.backbone.name}: its prompt stands behind "
+            f"The run of {words['run']} has an encoder, {run.config.backbone.name}: its prompt stands behind "
             "[CLS], as in the paper, and peft puts prompts before it, so no peft adapter gives the same answers; use "
             "rpt.predict or rpt.inference.server."
         )
     if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
         raise UsageError(f"to={folder} holds other things; give a new folder.")
-    if given["backbone.path"] is None and backbone_source(trained.config.backbone) == "hub":
+    if words["backbone.path"] is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.backbones.answers import longest_answer
     from rpt.inference.server import load_backbone_of  # slow to import
 
-    backbone = load_backbone_of(trained, given["backbone.path"])  # a prompt for other weights would be worth nothing
-    base = given["base"] or backbone.model.name_or_path
-    longest = longest_answer(backbone, trained.task, trained.protocol)
-    save_prompt(folder / FILES[1], trained.prompt)
-    write_atomically(folder / FILES[0], (json.dumps(adapter_config(trained, base), indent=2) + "\n").encode())
-    write_atomically(folder / FILES[2], model_card(trained, base, longest).encode())
+    backbone = load_backbone_of(run, words["backbone.path"])  # a prompt for other weights would be worth nothing
+    base = words["base"] or backbone.model.name_or_path
+    longest = backbone.longest_answer(run.task, run.protocol)
+    save_prompt(folder / FILES[1], run.prompt)
+    write_atomically(folder / FILES[0], (json.dumps(make_adapter_config(run, base), indent=2) + "\n").encode())
+    write_atomically(folder / FILES[2], write_model_card(run, base, longest).encode())
     print(f"{folder}: {', '.join(FILES)}", file=sys.stderr)
 
 
-def adapter_config(trained: SavedRun, base: str) -> dict[str, str | int | bool | None]:
+def make_adapter_config(run: SavedRun, base: str) -> dict[str, str | int | bool | None]:
     """What peft needs to know."""
     return {
         "peft_type": "PROMPT_TUNING",
         "task_type": "SEQ_2_SEQ_LM",
         "base_model_name_or_path": base,
-        "revision": trained.config.backbone.revision,
-        "num_virtual_tokens": len(trained.prompt),
-        "token_dim": trained.prompt.shape[1],
+        "revision": run.config.backbone.revision,
+        "num_virtual_tokens": len(run.prompt),
+        "token_dim": run.prompt.shape[1],
         "num_transformer_submodules": 1,  # in front of the encoder alone; peft takes 2 for T5 unless it is told
         "prompt_tuning_init": "RANDOM",
         "inference_mode": True,

@@ -89,7 +89,7 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
     from rpt.hub import offline_unless_reachable
     from rpt.training.estimate import Estimator
     from rpt.training.preflight import check
-    from rpt.training.workers import processes, threads_each
+    from rpt.training.workers import count_processes, share_threads
 
     for config in needed.values():
         check(config)
@@ -98,8 +98,8 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
     together, at_once, threads = 1, 1, torch.get_num_threads()
     if packed and needed:
         together = max(config.pack.max_runs for config in needed.values())
-        at_once = processes(next(iter(needed.values())).pack.processes, len(needed))
-        torch.set_num_threads(threads_each(at_once))  # measured as each of the processes will train
+        at_once = count_processes(next(iter(needed.values())).pack.processes, len(needed))
+        torch.set_num_threads(share_threads(at_once))  # measured as each of the processes will train
     estimator = Estimator(((record.config, record.result) for record in records), together)
     what = f"{estimator.count_unknown_kinds(list(needed.values()))} kinds of run to measure"
     try:

@@ -43,7 +43,7 @@ from rpt.tasks import Example, Task
 from rpt.tasks.submission import file_name, lines, validate
 
 if TYPE_CHECKING:
-    from rpt.backbones.answers import Answer
+    from rpt.backbones import Answer
 
 KEYS = {
     "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
@@ -51,30 +51,30 @@ KEYS = {
 }  # fmt: skip
 
 
-def predict(given: dict[str, str | None]) -> None:
+def predict(words: dict[str, str | None]) -> None:
     """What the command does.
 
     Raises:
         UsageError: a key, the record, a row or the backbone cannot be used.
     """
-    submission, size = truth("submission", given["submission"]), given["batch_size"]
-    if given["run"] is None:
+    submission, size = truth("submission", words["submission"]), words["batch_size"]
+    if words["run"] is None:
         raise UsageError("Give the run: run=results/runs/TASK/BACKBONE/PROMPT/ID.")
     if not size.isdecimal() or int(size) < 1:
         raise UsageError(f"batch_size={size} must be 1 or more.")
-    if given["precision"] not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"precision={given['precision']} is not known; choose one of: auto, fp32, bf16.")
-    path = None if given["output"] is None else Path(given["output"]).expanduser()
+    if words["precision"] not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
+    path = None if words["output"] is None else Path(words["output"]).expanduser()
     if submission and (path is None or path.is_file()):
         raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
     if not submission and path is not None and path.is_dir():
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-    trained = open_saved_run(given["run"])
-    examples = read_examples(given["input"], trained.task, numbered=not submission)
-    answers = answered(trained, examples, int(size), given["precision"], given["backbone.path"])
+    run = open_saved_run(words["run"])
+    examples = read_examples(words["input"], run.task, numbered=not submission)
+    answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
     if submission:
-        path = path / file_name(trained.task)
-        written = submission_lines(trained.task, examples, answers)
+        path = path / file_name(run.task)
+        written = write_submission(run.task, examples, answers)
     else:
         written = [json.dumps(answer.as_line(), ensure_ascii=False) for answer in answers]
     if path is None:
@@ -115,23 +115,23 @@ def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
     return examples
 
 
-def answered(
-    trained: SavedRun, examples: Sequence[Example], batch_size: int, precision: str, backbone_path: str | None
+def answer_examples(
+    run: SavedRun, examples: Sequence[Example], batch_size: int, precision: str, backbone_path: str | None
 ) -> list[Answer]:
     """The prompt's answers.
 
     Raises:
         UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
     """
-    if backbone_path is None and backbone_source(trained.config.backbone) == "hub":
+    if backbone_path is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
     from rpt.inference.server import open_server  # slow to import
 
-    server = open_server({"run": trained}, precision, backbone_path)
+    server = open_server({"run": run}, precision, backbone_path)
     return server.answer([("run", example) for example in examples], batch_size, progress=True)
 
 
-def submission_lines(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
+def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
     """The lines of the server's file, checked.
 
     A row that the backbone gave no label has the most probable one: the server takes no gaps.

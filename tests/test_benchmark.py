@@ -3,11 +3,11 @@
 import json
 import sys
 
+import benchmark
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts import benchmark
 from tests.conftest import tiny_t5
 
 

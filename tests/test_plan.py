@@ -9,6 +9,7 @@ from rpt import plan
 from rpt.records.run_records import RunRecords
 from rpt.train import train
 from rpt.training import estimate
+from rpt.training.loader import Loader
 
 WORDS = [
     "trainer.precision=fp32",
@@ -55,7 +56,7 @@ def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tm
 
 @pytest.mark.parametrize("together", [1, 3])
 def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, together):
-    rates = estimate.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together)
+    rates = estimate.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together, Loader())
     assert rates.training > 0 and rates.evaluation > 0 and rates.memory > 2**20
     assert not list(tmp_path.rglob("result.json"))
 

@@ -1,19 +1,23 @@
 """Frozen backbones behind one small interface; prompts reach them only as tensors of embeddings."""
 
-from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
+from rpt.backbones.answers import Answer, Question
+from rpt.backbones.base import Backbone
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.loading import FAMILIES, load_backbone
+from rpt.backbones.rows import Encoded, Heads, Prediction, Row, batch_examples
 from rpt.backbones.t5 import T5Backbone
 
 __all__ = [
-    "DTYPES",
     "FAMILIES",
+    "Answer",
     "Backbone",
     "BertBackbone",
     "Encoded",
     "Heads",
     "Prediction",
+    "Question",
     "Row",
     "T5Backbone",
+    "batch_examples",
     "load_backbone",
 ]

@@ -1,55 +1,26 @@
-"""All that the engine knows of a backbone.
+"""All that the rest of rpt knows of a backbone.
 
-Shapes: R runs, B rows, N prompt tokens (of the longest prompt), V vocabulary, d model width.
+Shapes: B rows, N prompt tokens (of the longest prompt), V vocabulary, d model width.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rpt.backbones.fast import attention
+from rpt.backbones import fast
+from rpt.backbones.answers import Answer, Question
+from rpt.backbones.device import DTYPES
+from rpt.backbones.rows import Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
-
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-Prediction = int | str | None
-Heads = dict[str, Tensor]  # a head's parameters by name; empty where the backbone has none
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is computed at once and has one loss.
-
-    sequences: what the backbone reads, each behind the prompt: one, or one for every choice.
-    target: what should come of it: the answer's token ids, or a label; None where that is not known.
-    terms: how many terms its loss adds up. A run's loss is the mean over those of all its rows.
-    """
-
-    sequences: tuple[Sized, ...]
-    target: Any = None
-    terms: int = 1
-
-    @property
-    def length(self) -> int:
-        """Tokens of its longest sequence."""
-        return max(map(len, self.sequences))
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Examples ready to be predicted: rows[i] are those of examples[i]."""
-
-    examples: list[Example]
-    rows: list[list[Row]]
 
 
 class Backbone(ABC):
@@ -64,6 +35,7 @@ class Backbone(ABC):
 
     Attributes:
         trained: weights of the model that a method trains, by name; none in prompt tuning.
+        precision: fp32, bf16 or fp16: what it computes in.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
     """
@@ -71,12 +43,19 @@ class Backbone(ABC):
     model_types: ClassVar[tuple[str, ...]]
     load_model: ClassVar[Callable[..., PreTrainedModel]]
 
+    # Loaded
+
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fingerprint: str, dropout: bool = False
     ):
         self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
+        self.precision = "fp32"
+
+    @abstractmethod
+    def find_fault(self, config: BackboneConfig) -> str | None:
+        """What makes model or tokenizer unusable, with the remedy; None if nothing does."""
 
     @property
     def embeddings(self) -> Tensor:
@@ -84,13 +63,16 @@ class Backbone(ABC):
         return self.model.get_input_embeddings().weight.detach().float()
 
     @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    @property
     def frozen(self) -> bool:
         """Whether nothing in it is trained, nor drops out."""
         return not self.trained and not self.dropout
+
+    @property
+    def frozen_parameters(self) -> int:
+        """How many of its numbers are not trained."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if not parameter.requires_grad)
+
+    # Put where it computes
 
     def place(self, device: torch.device, precision: str) -> None:
         """Move to the device, and round the frozen weights of the linear layers to where autocast would at every step.
@@ -98,27 +80,29 @@ class Backbone(ABC):
         An output layer keeps float32: it may be the embedding table itself, which prompts start from.
         """
         self.model.to(device)
-        if precision == "fp32":
-            return
+        self.precision, dtype = precision, DTYPES.get(precision)
         output = self.model.get_output_embeddings()
-        for module in self.model.modules():
+        for module in self.model.modules() if dtype else ():
             if isinstance(module, nn.Linear) and module is not output:
                 for parameter in module.parameters(recurse=False):
                     if not parameter.requires_grad:
-                        parameter.data = parameter.data.to(DTYPES[precision])
-        if device.type == "cpu":
-            # torch's fused attention is slower than the plain one there in half precision, backward fourfold.
-            self.model.set_attn_implementation(attention.NAME if self.frozen else "eager")
+                        parameter.data = parameter.data.to(dtype)
+        fast.install(self.model, dtype, self.frozen)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def autocast(self) -> torch.autocast:
+        """The context in which losses, predictions and answers are computed in the backbone's precision."""
+        dtype = DTYPES.get(self.precision)
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def train(self, mode: bool = True) -> None:
         """Dropout on only where it was asked for."""
         self.model.train(mode and self.dropout)
 
-    @abstractmethod
-    def fault(self, config: BackboneConfig) -> str | None:
-        """What makes model or tokenizer unusable, with the remedy; None if nothing does."""
-
-    # What examples become
+    # Given examples
 
     @abstractmethod
     def rows(
@@ -144,7 +128,7 @@ class Backbone(ABC):
         """What has to be trained beside a prompt to answer the task, drawn from torch's global generator."""
         return None
 
-    # What comes of them
+    # Trained with
 
     @abstractmethod
     def losses(
@@ -160,15 +144,28 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def predictor(
-        self, task: Task, protocol: str, decode: str
-    ) -> Callable[[Tensor, Heads, Encoded, int | None], list[Prediction]]:
-        """What predicts some examples: a function of the folded prompt [N, d], the head, the examples, and the width
-        to which sequences are padded."""
+    def make_trial(self, width: int) -> tuple[Row, Heads]:
+        """A made-up row of so many tokens and a head for it, to see what memory a pass takes."""
+
+    # Asked
 
     @abstractmethod
-    def trial(self, width: int) -> tuple[Row, Heads]:
-        """A made-up row of so many tokens and a head for it, to see what a pass takes."""
+    def predict(
+        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
+        decode: str = "argmax", width: int | None = None,
+    ) -> list[Prediction]:  # fmt: skip
+        """What one prompt predicts for some examples of one task, in one pass.
+
+        Args:
+            prompt: folded, [N, d].
+            decode: argmax | generate: how a T5's answer is read where it is a label.
+            width: sequences are padded to so many tokens; to the longest if None.
+        """
+
+    @abstractmethod
+    def answer(self, questions: list[Question]) -> list[Answer]:
+        """The answers, with probabilities, to questions of any tasks behind any prompts, after one pass of the encoder;
+        each is the one that its question gets alone."""
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ Shapes: B rows, S sequences of all rows, N prompt tokens, T text tokens, M marke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoModel
 
-from rpt.backbones.base import Backbone, Encoded, Heads, Prediction, Row
+from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
+from rpt.backbones.base import Backbone
+from rpt.backbones.rows import Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
@@ -29,7 +31,7 @@ class BertBackbone(Backbone):
     model_types = ("bert", "roberta", "xlm-roberta")
     load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
 
-    def fault(self, config: BackboneConfig) -> str | None:
+    def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
         if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][:1] != [tokenizer.cls_token_id]:
             return "its tokenizer must pad on the right and begin a text with [CLS] (<s>), as BERT's does"
@@ -37,7 +39,7 @@ class BertBackbone(Backbone):
             return f"it has {positions} positions for prompt and text; give backbone.max_tokens={positions} or less"
         return None
 
-    # What examples become
+    # Given examples
 
     def rows(
         self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
@@ -63,7 +65,7 @@ class BertBackbone(Backbone):
         # Where choices are compared a bias would be the same for all, and drift on the noise of its gradient.
         return nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
 
-    # What comes of them
+    # Trained with
 
     def losses(
         self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
@@ -71,27 +73,45 @@ class BertBackbone(Backbone):
         labels = torch.tensor([row.target for row in rows], device=self.device)
         return cross_entropy(self.logits(prompts, prompt_mask, rows, heads, width), labels, reduction="none")
 
-    def predictor(
-        self, task: Task, protocol: str, decode: str
-    ) -> Callable[[Tensor, Heads, Encoded, int | None], list[Prediction]]:
-        """Reads predictions off the logits; nothing is decoded."""
-
-        def predict(prompt: Tensor, heads: Heads, encoded: Encoded, width: int | None) -> list[Prediction]:
-            rows = [row for of_example in encoded.rows for row in of_example]
-            mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
-            own = {name: value.expand(len(rows), *value.shape) for name, value in heads.items()}
-            logits = iter(self.logits(prompt.expand(len(rows), -1, -1), mask, rows, own, width).tolist())
-            return [
-                task.decide(example, [next(logits) for _ in of_example])
-                for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
-            ]
-
-        return predict
-
-    def trial(self, width: int) -> tuple[Row, Heads]:
+    def make_trial(self, width: int) -> tuple[Row, Heads]:
         d = self.embeddings.shape[1]
         head = {"weight": torch.zeros(1, 2, d, device=self.device), "bias": torch.zeros(1, 2, device=self.device)}
         return Row((TokenSequence(np.ones(width, dtype=np.int32), width),), 0), head
+
+    # Asked
+
+    def predict(
+        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
+        decode: str = "argmax", width: int | None = None,
+    ) -> list[Prediction]:  # fmt: skip
+        """What the head decides for; nothing is decoded."""
+        rows = [row for of_example in encoded.rows for row in of_example]
+        mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
+        own = {name: value.expand(len(rows), *value.shape) for name, value in head.items()}
+        logits = iter(self.logits(prompt.expand(len(rows), -1, -1), mask, rows, own, width).tolist())
+        return [
+            task.decide(example, [next(logits) for _ in of_example])
+            for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
+        ]
+
+    def answer(self, questions: list[Question]) -> list[Answer]:
+        """What the head of each question decides for, and how probable each choice is."""
+        prompts, mask = stack_prompts(questions)
+        sequences = [sequence for question in questions for row in question.rows for sequence in row.sequences]
+        # Whose sequence each is.
+        of = [i for i, question in enumerate(questions) for row in question.rows for _ in row.sequences]
+        states = self.encode(prompts[of], mask[of], sequences)
+        outputs: dict[int, list[float]] = {}
+        for group in group_alike([questions[i] for i in of], lambda question: tuple(question.head["weight"].shape)):
+            heads = [questions[of[s]].head for s in group]
+            stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
+            read = self.outputs(states[group], [sequences[s] for s in group], prompts.shape[1], stacked)
+            outputs |= zip(group, read.tolist(), strict=True)
+        each = (outputs[s] for s in range(len(sequences)))
+        return [
+            _decide(question, [[output for _ in row.sequences for output in next(each)] for row in question.rows])
+            for question in questions
+        ]
 
     # The model itself
 
@@ -166,3 +186,16 @@ class BertBackbone(Backbone):
         """RoBERTa numbers its positions from behind the padding token's id."""
         config = self.model.config
         return 0 if config.model_type == "bert" else config.pad_token_id + 1
+
+
+def _decide(question: Question, logits: list[list[float]]) -> Answer:
+    """The answer to a question from what its head gave each of its rows."""
+    task, example = question.task, question.example
+    found = task.decide(example, logits)
+    probabilities = torch.tensor(task.weigh(logits)).softmax(dim=0).tolist()
+    return Answer(
+        example.idx,
+        text=found if isinstance(found, str) else None,
+        label=None if isinstance(found, str) else task.labels[found],
+        probabilities=dict(zip(task.candidates(example), probabilities, strict=True)),
+    )

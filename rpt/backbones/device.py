@@ -1,10 +1,28 @@
-"""What this machine's device can do."""
+"""What this machine computes on: its device, that device's memory, and which forward passes it likes."""
 
 from __future__ import annotations
+
+import math
+import resource
+import sys
 
 import torch
 
 from rpt.config import Config
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of a backbone in half precision
+CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
+PASS_TOKENS = 256  # a pass on a processor costs so many tokens' time beyond its own
+
+
+def find_device() -> torch.device:
+    """CUDA where there is one. Otherwise the processor, also beside an Apple GPU: nothing has been measured on one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def name_device() -> str:
+    """As records say it."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
 
 def precision_of(config: Config) -> str:
@@ -15,3 +33,26 @@ def precision_of(config: Config) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     units = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
+
+
+def forget_peak_memory() -> None:
+    """Let `read_peak_memory` start anew, where the device can."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def read_peak_memory() -> int:
+    """Bytes: of the device since `forget_peak_memory`, where there is one; else of this process since its start."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def cap_pass(device: torch.device) -> float:
+    """Tokens, padding included, beyond which a pass is slower on the device, even if memory holds it."""
+    return math.inf if device.type == "cuda" else CACHE_TOKENS
+
+
+def price_pass(device: torch.device) -> float:
+    """What a pass costs on the device beyond its tokens, in tokens. Not measured on GPUs yet: as few as fit."""
+    return 10**6 if device.type == "cuda" else PASS_TOKENS

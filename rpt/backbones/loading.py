@@ -29,7 +29,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     place = {
         "path": lambda: str(Path(config.path).expanduser()),
         "embedded": lambda: str(Path(__file__).parent / config.embedded),
-        "package": lambda: str(_folder_of_package(config)),
+        "package": lambda: str(_find_package_folder(config)),
         "hub": lambda: config.hub,
     }[backbone_source(config)]()
     family = FAMILIES[config.family]
@@ -39,7 +39,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         found = AutoConfig.from_pretrained(place, revision=config.revision)
         _check_family(config, place, found.model_type)
         tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
-        model, told = family.load_model(
+        model, report = family.load_model(
             place, revision=config.revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     except UsageError:
@@ -48,8 +48,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     backbone = family(model, tokenizer, fingerprint(model), dropout)
-    missing = f"its file lacks {', '.join(sorted(told['missing_keys']))}" if told["missing_keys"] else None
-    fault = missing or backbone.fault(config)
+    missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
+    fault = missing or backbone.find_fault(config)
     if fault is not None:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {fault}.")
     return backbone
@@ -64,7 +64,7 @@ def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
     raise UsageError(f"Backbone {config.name} ({place}) is a {model_type}, not of family {config.family}; {remedy}.")
 
 
-def _folder_of_package(config: BackboneConfig) -> Path:
+def _find_package_folder(config: BackboneConfig) -> Path:
     """The folder of an installed package that holds the model; the package itself is not imported."""
     try:
         files = metadata.files(config.package) or []

@@ -5,21 +5,19 @@ Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.t5.modeling_t5 import T5LayerNorm
 
-from rpt.backbones.base import DTYPES, Backbone, Encoded, Heads, Prediction, Row
-from rpt.backbones.fast.cross_attention import absorb
-from rpt.backbones.fast.norm import FrozenNorm
+from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
+from rpt.backbones.base import Backbone
+from rpt.backbones.rows import Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources
@@ -35,6 +33,14 @@ class Encoding:
     states: Tensor
     mask: Tensor
 
+    def pick(self, rows: list[int]) -> Encoding:
+        """Some of the rows."""
+        return Encoding(self.states[rows], self.mask[rows])
+
+    def repeat(self, times: int) -> Encoding:
+        """Every row so many times, one after the other."""
+        return Encoding(self.states.repeat_interleave(times, dim=0), self.mask.repeat_interleave(times, dim=0))
+
 
 class T5Backbone(Backbone):
     """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
@@ -42,28 +48,13 @@ class T5Backbone(Backbone):
     model_types = ("t5",)
     load_model = T5ForConditionalGeneration.from_pretrained
 
-    def fault(self, config: BackboneConfig) -> str | None:
+    def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer = self.tokenizer
         if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
             return f"its tokenizer must pad on the right and end a text with {tokenizer.eos_token}, as T5's does"
         return None
 
-    def place(self, device: torch.device, precision: str) -> None:
-        """As any backbone, with two layers that are cheaper while frozen: norms, and the decoder's cross-attention.
-
-        Frozen norms are rounded too: T5's give their weight's precision, so that the products behind them need no
-        casts. The states between the layers stay float32.
-        """
-        super().place(device, precision)
-        if self.frozen:
-            absorb(self.model)
-        for module in self.model.modules():
-            if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
-                module.__class__ = FrozenNorm
-                if precision in DTYPES:
-                    module.weight.data = module.weight.data.to(DTYPES[precision])
-
-    # What examples become
+    # Given examples
 
     def rows(
         self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
@@ -86,66 +77,98 @@ class T5Backbone(Backbone):
     def count(examples: list[Example], task: Task, protocol: str) -> int:
         return sum(len(task.targets(example, protocol)) for example in examples)
 
-    # What comes of them
+    # Trained with
 
     def losses(
         self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
     ) -> Tensor:
         labels = pad([row.target for row in rows], NO_LABEL).to(self.device)
-        return self.answer_losses(self.encode(prompts, prompt_mask, self._ids(rows, width)), labels)
+        return self.answer_losses(self.encode(prompts, prompt_mask, self._pad_sources(rows, width)), labels)
 
-    def predictor(
-        self, task: Task, protocol: str, decode: str
-    ) -> Callable[[Tensor, Heads, Encoded, int | None], list[Prediction]]:
-        """Reads answers by the argmax rule where they are labels, and by generation where asked for or needed."""
-        by_rule = task.verbalizers(protocol) and decode == "argmax"
-        read = (self._argmax_reader if by_rule else self._generate_reader)(task, protocol)
-
-        def predict(prompt: Tensor, heads: Heads, encoded: Encoded, width: int | None) -> list[Prediction]:
-            ids = self._ids([row for (row,) in encoded.rows], width)
-            mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
-            return read(self.encode(prompt.expand(len(ids), -1, -1), mask, ids), encoded.examples)
-
-        return predict
-
-    def trial(self, width: int) -> tuple[Row, Heads]:
+    def make_trial(self, width: int) -> tuple[Row, Heads]:
         return Row(([1] * width,), [1]), {}
 
-    def _ids(self, rows: Sequence[Row], width: int | None) -> Tensor:
-        sources = [source for row in rows for source in row.sequences]
-        return pad(sources, self.tokenizer.pad_token_id, width).to(self.device)
+    # Asked
 
-    def _argmax_reader(self, task: Task, protocol: str) -> Any:
-        """Reads the label whose words are the greedy answer, without generating (DESIGN, decision 4)."""
-        # Answers are compared after `clean` (PROTOCOL), so a label's other spellings count as that label:
-        # "notentailment".
+    def predict(
+        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
+        decode: str = "argmax", width: int | None = None,
+    ) -> list[Prediction]:  # fmt: skip
+        """By the argmax rule where answers are labels, and by generation where asked for or needed."""
+        ids = self._pad_sources([row for (row,) in encoded.rows], width)
+        mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
+        encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
+        if decode == "argmax" and task.verbalizers(protocol):
+            return self._match_labels(encoding, task, protocol)
+        texts = self.generate(encoding, self.longest_answer(task, protocol))
+        return [task.interpret(text, example, protocol) for text, example in zip(texts, encoded.examples, strict=True)]
+
+    def _match_labels(self, encoding: Encoding, task: Task, protocol: str) -> list[Prediction]:
+        """The labels whose words are the greedy answers, without generating."""
+        # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
         spellings = [
             (spelling, label)
             for label, word in enumerate(task.verbalizers(protocol))
             for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
         ]
         candidates = encode_answers([spelling for spelling, _ in spellings], self.tokenizer)
+        hits = self.argmax_is(encoding, candidates)
+        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1).tolist()
+        return [None if i == -1 else spellings[i][1] for i in found]
 
-        def read(encoding: Encoding, _: list[Example]) -> list[Prediction]:
-            hits = self.argmax_is(encoding, candidates)
-            found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1).tolist()
-            return [None if i == -1 else spellings[i][1] for i in found]
+    def longest_answer(self, task: Task, protocol: str) -> int:
+        """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
+        one."""
+        words = task.verbalizers(protocol)
+        return task.max_answer_tokens if words is None else max(map(len, encode_answers(list(words), self.tokenizer)))
 
-        return read
+    def answer(self, questions: list[Question]) -> list[Answer]:
+        """What T5 writes, and how probable it is."""
+        encoding = self.encode(*stack_prompts(questions), self._pad_sources([row for q in questions for row in q.rows]))
+        answers: dict[int, Answer] = {}
+        for group in group_alike(questions, lambda question: (question.task.name, question.protocol)):
+            task, protocol = questions[group[0]].task, questions[group[0]].protocol
+            read = self._read_open_answers if task.verbalizers(protocol) is None else self._read_labels
+            examples = [questions[i].example for i in group]
+            answers |= zip(group, read(encoding.pick(group), examples, task, protocol), strict=True)
+        return [answers[i] for i in range(len(questions))]
 
-    def _generate_reader(self, task: Task, protocol: str) -> Any:
-        """Reads what is generated greedily."""
-        longest = task.max_answer_tokens
-        if longest is None:  # as long as the longest label; more text could only make the answer wrong
-            longest = max(map(len, encode_answers(list(task.verbalizers(protocol)), self.tokenizer)))
+    def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task, protocol: str) -> list[Answer]:
+        words = encode_answers(list(task.verbalizers(protocol)), self.tokenizer)
+        texts = self.generate(encoding, self.longest_answer(task, protocol))
+        n, v = len(examples), len(words)
+        losses = self.answer_losses(encoding.repeat(v), pad(words, NO_LABEL).to(self.device).repeat(n, 1))  # row by row
+        answers = []
+        for example, text, probabilities in zip(
+            examples, texts, (-losses.view(n, v)).softmax(dim=1).tolist(), strict=True
+        ):
+            found = task.interpret(text, example, protocol)
+            label = probabilities.index(max(probabilities)) if found is None else found
+            by_label = dict(zip(task.labels, probabilities, strict=True))
+            answers.append(Answer(example.idx, text, task.labels[label], found is not None, by_label))
+        return answers
 
-        def read(encoding: Encoding, examples: list[Example]) -> list[Prediction]:
-            texts = self.generate(encoding, longest)
-            return [task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)]
-
-        return read
+    def _read_open_answers(
+        self, encoding: Encoding, examples: list[Example], task: Task, protocol: str
+    ) -> list[Answer]:
+        texts = self.generate(encoding, self.longest_answer(task, protocol))
+        written = pad(encode_answers(texts, self.tokenizer), NO_LABEL).to(self.device)
+        likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
+        answers = []
+        for example, text, probability in zip(examples, texts, likelihoods, strict=True):
+            label, found = None, None
+            if task.labels:  # WSC: the text is somebody, the label whether that is the noun
+                found = task.interpret(text, example, "superglue")
+                label = task.labels[found or 0]
+            answered = found is not None if task.labels else bool(text.strip())
+            answers.append(Answer(example.idx, text, label, answered, probability=probability))
+        return answers
 
     # The model itself
+
+    def _pad_sources(self, rows: Sequence[Row], width: int | None = None) -> Tensor:
+        sources = [source for row in rows for source in row.sequences]
+        return pad(sources, self.tokenizer.pad_token_id, width).to(self.device)
 
     def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Encoding:
         """Run the encoder on prompts [B, N, d] followed by texts.
@@ -177,10 +200,10 @@ class T5Backbone(Backbone):
     def argmax_is(self, encoding: Encoding, candidates: list[list[int]]) -> Tensor:
         """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.
 
-        Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token (DESIGN,
-        decision 4). All candidates share one decoder pass: they stand one after the other in one sequence, and a
-        block-diagonal causal mask keeps them apart. T5's decoder knows only relative positions, so each candidate
-        sees what it would see alone; the encoder's keys and values are computed once.
+        Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token. All candidates share
+        one decoder pass: they stand one after the other in one sequence, and a block-diagonal causal mask keeps them
+        apart. T5's decoder knows only relative positions, so each candidate sees what it would see alone; the encoder's
+        keys and values are computed once.
         """
         lengths = torch.tensor([len(candidate) for candidate in candidates])
         flat = torch.tensor([token for candidate in candidates for token in candidate], device=self.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from huggingface_hub import ModelCardData
+
 from rpt.data.miniature import GRAMMARS, rows
 from rpt.inference.saved_run import SavedRun
 from rpt.tasks import Task
@@ -75,31 +77,35 @@ Apache-2.0; the backbone and SuperGLUE's rows have licences of their own.
 """
 
 
-def model_card(trained: SavedRun, base: str, longest: int) -> str:
+def write_model_card(run: SavedRun, base: str, longest: int) -> str:
     """What the prompt is for, how to use it with peft alone, its scores and where they come from.
 
     Args:
         base: a hub id or a folder.
         longest: how many tokens an answer may have.
     """
-    task, config, result = trained.task, trained.config, trained.result
+    task, config, result = run.task, run.config, run.result
     miniature, local = result["data"]["miniature"], Path(base).is_dir()
-    front = ["library_name: peft", "license: apache-2.0", "tags: [soft-prompt, prompt-tuning, t5]"]
-    front += [] if local else [f"base_model: {base}"]
-    front += [] if miniature else ["datasets: [aps/super_glue]"]
-    words = task.verbalizers(trained.protocol)
+    front = ModelCardData(
+        library_name="peft",
+        license="apache-2.0",
+        tags=["soft-prompt", "prompt-tuning", "t5"],
+        base_model=None if local else base,
+        datasets=None if miniature else ["aps/super_glue"],
+    )
+    words = task.verbalizers(run.protocol)
     metrics = [metric for metric in result["scores"] if metric != "score"]
     return CARD.format(
-        front="\n".join(front),
+        front=front.to_yaml(),
         name=f"{task.folder}{' in miniature' if miniature else ''}",
         prompt=config.prompt.name,
-        n=len(trained.prompt),
+        n=len(run.prompt),
         backbone=config.backbone.name,
         kept=result["parameters"]["kept"],
         base=json.dumps(base),
         revision=f", revision={json.dumps(config.backbone.revision)}" if config.backbone.revision else "",
-        text=json.dumps(_text(task, trained.protocol), ensure_ascii=False),
-        room=trained.room,
+        text=json.dumps(_show_text(task, run.protocol), ensure_ascii=False),
+        room=run.room,
         max_tokens=config.backbone.max_tokens,
         longest=longest,
         folder="\n`base` is a folder on the machine where this was written: put in where yours is.\n" if local else "",
@@ -109,7 +115,7 @@ def model_card(trained: SavedRun, base: str, longest: int) -> str:
         f"(for {', '.join(task.labels)}), or no label.",
         report=result["data"]["report"],
         reported=f"{'made-up rows of the miniature' if miniature else 'validation rows of'} {task.folder}",
-        protocol=trained.protocol,
+        protocol=run.protocol,
         scores="\n".join(
             f"| {metric} | {result['scores'][metric]:.2f} | {result['majority'][metric]:.2f} |"
             for metric in [*metrics, "score"]
@@ -132,7 +138,7 @@ def model_card(trained: SavedRun, base: str, longest: int) -> str:
     )
 
 
-def _text(task: Task, protocol: str) -> str:
+def _show_text(task: Task, protocol: str) -> str:
     """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
     if task.name not in GRAMMARS:
         return f"a text as rpt's task {task.name} writes it"

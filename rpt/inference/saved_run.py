@@ -12,12 +12,12 @@ from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, device
 
 from rpt.config import GROUPS, Config, compose
 from rpt.data import task_for
 from rpt.errors import RecordError, UsageError
-from rpt.prompts import load_head, load_prompt
+from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import PROTOCOLS, TASKS, Task
 
@@ -45,9 +45,19 @@ class SavedRun:
         return self.config.protocol.name
 
     @property
+    def backbone_fingerprint(self) -> str:
+        """Of the weights that the prompt was trained in front of."""
+        return self.result["backbone_fingerprint"]
+
+    @property
     def room(self) -> int:
         """How many tokens of text stand behind the prompt at most."""
         return self.config.backbone.max_tokens - len(self.prompt)
+
+    def to(self, where: device) -> SavedRun:
+        """The same with prompt and head on that device."""
+        head = {name: value.to(where) for name, value in self.head.items()}
+        return dataclasses.replace(self, prompt=self.prompt.to(where), head=head)
 
 
 def open_saved_run(folder: str | Path) -> SavedRun:
@@ -58,7 +68,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         RecordError: its result.json cannot be read.
     """
     record = RunFolder(Path(folder).expanduser())
-    stored = _stored(record)
+    stored = _read_config(record)
     if stored is None:
         raise UsageError(
             f"run={folder} is no run's record: it has no config.yaml; give a folder "
@@ -67,7 +77,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     result = record.finished()
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
-    config = _filled(Config, stored)
+    config = _fill(Config, stored)
     if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
         raise UsageError(
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
@@ -96,18 +106,18 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
-        composed = _flat(OmegaConf.to_container(compose("train", words), resolve=True))
+        composed = _flatten(OmegaConf.to_container(compose("train", words), resolve=True))
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
-    flat = _flat(stored)
+    flat = _flatten(stored)
     if record.folder.parts[-5:-4] == ("runs",):
         flat["results"] = str(record.folder.parents[4])  # where the record is now
     flat["force"] = force
-    words += [_word(key, value) for key, value in flat.items() if value != composed.get(key)]
+    words += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
     return " ".join(["python -m rpt.train", *words])
 
 
-def _stored(record: RunFolder) -> dict[str, Any] | None:
+def _read_config(record: RunFolder) -> dict[str, Any] | None:
     """The run's configuration; None where there is none."""
     try:
         stored = record.config()
@@ -123,24 +133,24 @@ def _stored(record: RunFolder) -> dict[str, Any] | None:
     return stored
 
 
-def _filled(cls: type, values: dict[str, Any]) -> Any:
+def _fill(cls: type, values: dict[str, Any]) -> Any:
     """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
     groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
     return cls(**{
-        name: _filled(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
+        name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
         for name, value in values.items()
         if name in groups
     })  # fmt: skip
 
 
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in nested.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
 
-def _word(key: str, value: Any) -> str:
+def _write_override(key: str, value: Any) -> str:
     """An override as one types it in a shell."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w./~-]+", value)
     return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

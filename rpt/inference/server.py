@@ -16,33 +16,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from tqdm import tqdm
 
-from rpt.backbones import Backbone, load_backbone
-from rpt.backbones.answers import Answer, Question, answer_batch
-from rpt.backbones.device import precision_of
+from rpt.backbones import Answer, Backbone, Question, batch_examples, load_backbone
+from rpt.backbones.device import cap_pass, find_device, precision_of
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
-from rpt.tasks.fields import Row
-from rpt.training.evaluate import batches
-from rpt.training.memory import most_tokens
-from rpt.training.pack import accelerator_for
+from rpt.tasks.base import Row
 
 
 class PromptServer:
     """Answers rows with the prompts that it holds.
 
     Args:
-        backbone: where it is to compute.
-        accelerator: its precision.
+        backbone: placed where it is to compute.
         prompts: by the name under which they are asked; all were trained in front of this backbone.
     """
 
-    def __init__(self, backbone: Backbone, accelerator: Accelerator, prompts: Mapping[str, SavedRun]):
-        self.backbone, self.accelerator = backbone, accelerator
-        self.prompts = {name: _placed(trained, backbone.device) for name, trained in prompts.items()}
+    def __init__(self, backbone: Backbone, prompts: Mapping[str, SavedRun]):
+        self.backbone = backbone
+        self.prompts = {name: run.to(backbone.device) for name, run in prompts.items()}
 
     def parse(self, name: str, row: Row) -> list[Example]:
         """The examples in a raw row for this prompt, in the schema of the official files or of the hub; usually one.
@@ -52,7 +46,7 @@ class PromptServer:
         Raises:
             UsageError: there is no such prompt, or the row is not of its task's schema.
         """
-        task = self._named(name).task
+        task = self._find(name).task
         try:
             return task.parse(row if task.group_by or not isinstance(row, Mapping) else {"idx": 0, **row})
         except ValueError as error:
@@ -71,31 +65,30 @@ class PromptServer:
             UsageError: there is no such prompt.
         """
         self.backbone.train(False)
-        questions = self._questions(requests)
+        questions = self._ask(requests)
         answers: dict[int, Answer] = {}
         with tqdm(total=len(questions), unit="row", disable=None if progress else True) as bar:
             longest = max((len(question.prompt) for question in questions), default=0)
-            most = most_tokens(self.backbone)
-            for batch in batches([question.rows for question in questions], batch_size, longest, most):
-                with self.accelerator.autocast():
-                    answers |= zip(batch, answer_batch(self.backbone, [questions[i] for i in batch]), strict=True)
+            rows, most = [question.rows for question in questions], cap_pass(self.backbone.device)
+            for batch in batch_examples(rows, batch_size, longest, most):
+                with self.backbone.autocast():
+                    answers |= zip(batch, self.backbone.answer([questions[i] for i in batch]), strict=True)
                 bar.update(len(batch))
         return [answers[i] for i in range(len(questions))]
 
-    def _questions(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
+    def _ask(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
         of_prompt = defaultdict(list)
         for i, (name, _) in enumerate(requests):
             of_prompt[name].append(i)
         questions: dict[int, Question] = {}
         for name, asked in of_prompt.items():
-            trained, examples = self._named(name), [requests[i][1] for i in asked]
-            task, protocol = trained.task, trained.protocol
-            encoded = self.backbone.rows(examples, task, protocol, trained.room, cache=None)
+            run, examples = self._find(name), [requests[i][1] for i in asked]
+            encoded = self.backbone.rows(examples, run.task, run.protocol, run.room, cache=None)
             for i, example, rows in zip(asked, examples, encoded, strict=True):
-                questions[i] = Question(example, rows, trained.prompt, trained.head, task, protocol)
+                questions[i] = Question(example, rows, run.prompt, run.head, run.task, run.protocol)
         return [questions[i] for i in range(len(requests))]
 
-    def _named(self, name: str) -> SavedRun:
+    def _find(self, name: str) -> SavedRun:
         if name not in self.prompts:
             raise UsageError(f"There is no prompt {name}; there are {', '.join(self.prompts)}.")
         return self.prompts[name]
@@ -117,19 +110,18 @@ def open_server(
     prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
     first, *others = prompts.values()
     for other in others:
-        if _weights(other) != _weights(first):
+        if other.backbone_fingerprint != first.backbone_fingerprint:
             raise UsageError(
                 f"{first.folder} and {other.folder} were trained in front of different backbones "
-                f"({_weights(first)}, {_weights(other)}); open a server for each."
+                f"({first.backbone_fingerprint}, {other.backbone_fingerprint}); open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
     backbone = load_backbone_of(first, backbone_path)
-    accelerator = accelerator_for(config)
-    backbone.place(accelerator.device, precision_of(config))
-    return PromptServer(backbone, accelerator, prompts)
+    backbone.place(find_device(), precision_of(config))
+    return PromptServer(backbone, prompts)
 
 
-def load_backbone_of(trained: SavedRun, path: str | None = None) -> Backbone:
+def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
     """The backbone that the prompt was trained in front of.
 
     Args:
@@ -138,22 +130,13 @@ def load_backbone_of(trained: SavedRun, path: str | None = None) -> Backbone:
     Raises:
         UsageError: it cannot be had, or has other weights.
     """
-    config = trained.config.backbone
+    config = run.config.backbone
     if path is not None and not Path(path).expanduser().is_dir():
         raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
     backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
-    if backbone.fingerprint != _weights(trained):
+    if backbone.fingerprint != run.backbone_fingerprint:
         raise UsageError(
             f"Backbone {config.name} has other weights ({backbone.fingerprint}) than the prompt was trained with "
-            f"({_weights(trained)}); give those with backbone.path=FOLDER."
+            f"({run.backbone_fingerprint}); give those with backbone.path=FOLDER."
         )
     return backbone
-
-
-def _placed(trained: SavedRun, device: torch.device) -> SavedRun:
-    head = {name: value.to(device) for name, value in trained.head.items()}
-    return dataclasses.replace(trained, prompt=trained.prompt.to(device), head=head)
-
-
-def _weights(trained: SavedRun) -> str:
-    return trained.result["backbone_fingerprint"]

@@ -3,24 +3,18 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rpt.prompts.files import HEAD, load_head, load_prompt, save_prompt
-from rpt.prompts.initialization import from_labels, from_saved, from_text, from_vocabulary, uniform
+from rpt.prompts.initialization import from_labels, from_text, from_vocabulary, uniform
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Reparameterization, register
 from rpt.prompts.soft_prompt import SoftPrompt
 
 __all__ = [
-    "HEAD",
     "REPARAMETERIZATIONS",
     "Reparameterization",
     "SoftPrompt",
     "from_labels",
-    "from_saved",
     "from_text",
     "from_vocabulary",
-    "load_head",
-    "load_prompt",
     "register",
-    "save_prompt",
     "uniform",
 ]
 

@@ -6,12 +6,9 @@ Shapes: V vocabulary, N prompt tokens (length), d model width.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from rpt.prompts.files import load_prompt
 
 
 def from_vocabulary(embeddings: Tensor, length: int, generator: torch.Generator) -> Tensor:
@@ -40,7 +37,7 @@ def from_text(embeddings: Tensor, token_ids: list[int], length: int, generator: 
     if len(token_ids) > length:
         excess = len(token_ids) - length
         warnings.warn(f"length={length} is short of the text, its last {excess} tokens are cut", stacklevel=2)
-    return _filled(embeddings.detach()[token_ids[:length]].float(), embeddings, length, generator)
+    return _fill_up(embeddings.detach()[token_ids[:length]].float(), embeddings, length, generator)
 
 
 def from_labels(
@@ -57,23 +54,9 @@ def from_labels(
     if not labels or not all(label_token_ids):
         raise ValueError(f"labels {label_token_ids} need tokens each; give them, or use another start")
     means = [embeddings.detach()[ids].float().mean(dim=0) for ids in label_token_ids]
-    return _filled(torch.stack(means), embeddings, length, generator)
+    return _fill_up(torch.stack(means), embeddings, length, generator)
 
 
-def from_saved(path: str | Path, length: int, d_model: int) -> Tensor:
-    """A saved prompt, [N, d].
-
-    Raises:
-        ValueError: the file cannot be read, or its prompt has another shape.
-    """
-    prompt = load_prompt(path)
-    if tuple(prompt.shape) != (length, d_model):
-        raise ValueError(
-            f"prompt {path} has shape {tuple(prompt.shape)}, this run needs {(length, d_model)}; "
-            f"set length={len(prompt)} and take the backbone that it was trained with"
-        )
-    return prompt
-
-
-def _filled(rows: Tensor, embeddings: Tensor, length: int, generator: torch.Generator) -> Tensor:
+def _fill_up(rows: Tensor, embeddings: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """The rows, and sampled vocabulary rows up to the length. [N, d]."""
     return torch.cat([rows, from_vocabulary(embeddings, length - len(rows), generator)])

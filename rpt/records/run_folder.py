@@ -19,8 +19,6 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
-from safetensors.torch import save
-from torch import Tensor
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
@@ -131,10 +129,6 @@ class RunFolder:
         """Per reported example: the label's index (or the text) that was predicted, and its credit, 0 to 1."""
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
         write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
-
-    def write_weights(self, weights: dict[str, Tensor]) -> None:
-        """What another method than prompt tuning has trained, by name."""
-        write_atomically(self.weights_path, save(weights, metadata={"format": "pt"}))
 
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}

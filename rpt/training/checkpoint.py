@@ -1,4 +1,6 @@
-"""A run's checkpoint: one safetensors file, so that it is either whole or not there.
+"""A run's tensors on disk: its checkpoint and, of another method than prompt tuning, what it trained.
+
+A checkpoint is one safetensors file, so that it is either whole or not there.
 
 Tensors: all parameters that are trained, AdamW's moments, the best folded prompt, head and weights. The header holds
 the run's progress as JSON and a digest of the tensors.
@@ -19,11 +21,15 @@ from torch import Tensor
 
 from rpt.errors import UsageError
 from rpt.files import write_atomically
-from rpt.training.run import Progress, TrainingRun
+from rpt.records.prompt_file import HEAD
+from rpt.training.progress import Progress
+from rpt.training.run import WEIGHTS, TrainingRun
 
 
 def save_checkpoint(run: TrainingRun) -> None:
     """Write the run's whole state, atomically."""
+    if run.unread_losses:
+        run.read_losses()
     tensors = {f"parameter.{name}": value for name, value in run.parameters.items()}
     tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:
@@ -31,7 +37,7 @@ def save_checkpoint(run: TrainingRun) -> None:
     tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
     tensors |= {f"best_weight.{name}": value for name, value in run.best_weights.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest(tensors)}
+    header = {"progress": json.dumps(dataclasses.asdict(run.progress)), "digest": _digest_tensors(tensors)}
     write_atomically(run.record.checkpoint_path, save(tensors, metadata=header))
 
 
@@ -44,7 +50,7 @@ def load_checkpoint(run: TrainingRun) -> bool:
     path = run.record.checkpoint_path
     if not path.exists():
         return False
-    tensors, run.progress = _read(path)
+    tensors, run.progress = _read_checkpoint(path)
     run.best_prompt = tensors.pop("best_prompt", None)
     stored = defaultdict(dict)
     for key, value in tensors.items():
@@ -61,13 +67,20 @@ def load_checkpoint(run: TrainingRun) -> bool:
     return True
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+def save_weights(run: TrainingRun) -> None:
+    """Write what another method than prompt tuning has trained, at its best: the head and the backbone's weights."""
+    head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
+    weights = {f"{WEIGHTS}{name}": value.contiguous() for name, value in run.best_weights.items()}
+    write_atomically(run.record.weights_path, save(head | weights, metadata={"format": "pt"}))
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         progress = Progress(**json.loads(header["progress"]))
-        damaged = header["digest"] != _digest(tensors)
+        damaged = header["digest"] != _digest_tensors(tensors)
     except Exception as error:  # safetensors raises its own kinds; each means that the file is not what we wrote
         raise UsageError(
             f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never."
@@ -79,7 +92,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
     return tensors, progress
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
+def _digest_tensors(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         digest.update(name.encode())

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from rpt.backbones import FAMILIES, Encoded
-from rpt.backbones.device import precision_of
+from rpt.backbones import FAMILIES
+from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.training.evaluate import evaluate
-from rpt.training.memory import max_tokens
-from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import device_name, forget_peak_memory, peak_memory, prepare_run, read_data
-from rpt.training.run import planned_steps
+from rpt.training.loader import Loader
+from rpt.training.memory import choose_max_tokens
+from rpt.training.pack import Pack
+from rpt.training.prepare import prepare_run
+from rpt.training.progress import plan_steps
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -55,10 +56,11 @@ class Estimator:
         self._results = defaultdict(list)
         for config, result in records:
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
-            if packed == (together > 1) and result["device"] == device_name() and result["rows_per_second"]["train"]:
+            if packed == (together > 1) and result["device"] == name_device() and result["rows_per_second"]["train"]:
                 self._results[kind(config, result["precision"])].append(result)
         self._rates: dict[str, Rates] = {}
         self._data: dict[str, TaskData] = {}
+        self._loader = Loader()
 
     def count_unknown_kinds(self, configs: list[Config]) -> int:
         """How many kinds of run among them will have to be measured."""
@@ -74,10 +76,10 @@ class Estimator:
         if which not in self._rates:
             known = self._results.get(which)
             together = self._together if config.tunes_prompt else 1
-            self._rates[which] = rates_of(known) if known else measure(config, together)
+            self._rates[which] = rates_of(known) if known else measure(config, together, self._loader)
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
-            self._data[rows] = read_data(config)
+            self._data[rows] = self._loader.rows(config)
         return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
 
 
@@ -113,7 +115,7 @@ def rates_of(results: list[dict[str, Any]]) -> Rates:
     )
 
 
-def measure(config: Config, together: int) -> Rates:
+def measure(config: Config, together: int, loader: Loader) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
@@ -125,12 +127,12 @@ def measure(config: Config, together: int) -> Rates:
     forget_peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        prepared = [prepare_run(dataclasses.replace(config, seed=seed)) for seed in range(together)]
-        accelerator, began = accelerator_for(config), time.perf_counter()
-        runs = [each.begin() for each in prepared]
+        prepared = [prepare_run(dataclasses.replace(config, seed=seed), loader) for seed in range(together)]
+        began = time.perf_counter()
+        runs = [each.start() for each in prepared]
         backbone = prepared[0].backbone
         start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, accelerator, together, max_tokens(config, backbone, accelerator))
+        pack = Pack(backbone, together, choose_max_tokens(config, backbone))
         pack.join(runs)
         run = runs[0]
         warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
@@ -139,20 +141,18 @@ def measure(config: Config, together: int) -> Rates:
         began, before = time.perf_counter(), run.progress.trained_rows
         for _ in range(min(measured, run.total_steps - run.progress.step)):
             pack.step()
-        pack.read_losses(run)  # waits for the device
+        run.read_losses()  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
-        examples, rows = run.report.examples, run.report.rows
-        spread = np.unique(np.linspace(0, len(examples) - 1, EVALUATED).astype(int))  # short and long rows alike
-        some = Encoded([examples[i] for i in spread], [rows[i] for i in spread])
-        prompt = run.soft_prompt.fold() if run.soft_prompt else None
-        evaluated = evaluate(backbone, prompt, run.head_values(), some, config, accelerator)
-    return Rates(training, evaluated.rows_per_second, start, peak_memory())
+        # Short and long rows alike.
+        spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))
+        evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread), config)
+    return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
 
 
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
     n_rows = FAMILIES[config.backbone.family].count(data.train, task_for(config), config.protocol.name)
-    per_epoch, steps = planned_steps(config.trainer, n_rows)
+    per_epoch, steps = plan_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select)
     evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more

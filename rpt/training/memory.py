@@ -1,45 +1,70 @@
-"""How many tokens a forward and backward pass may hold. Shapes: B rows, S tokens, d model width."""
+"""How many tokens a forward and backward pass may hold. Shapes: R runs."""
 
 from __future__ import annotations
 
-import math
+import logging
+from collections.abc import Callable
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from rpt.backbones import Backbone
+from rpt.backbones.device import cap_pass
 from rpt.config import Config
 
-CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
-PASS_TOKENS = 256  # a pass on a processor costs so many tokens' time beyond its own
+log = logging.getLogger(__name__)
 SHARE = 0.8  # of the free memory
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 
 
-def max_tokens(config: Config, backbone: Backbone, accelerator: Accelerator) -> float:
-    """Tokens, padding included, that a pass may hold: what the user says, or what this device has room for."""
+class PassLimit:
+    """The most tokens of a pass, padding included; fewer once the device's memory has run out.
+
+    Args:
+        max_tokens: at first.
+    """
+
+    def __init__(self, max_tokens: float):
+        self.max_tokens = max_tokens
+
+    def fit(
+        self, run_passes: Callable[[float], Tensor], forget: Callable[[], None], rows: int, longest_row: int
+    ) -> Tensor:
+        """What `run_passes` gives, asked again with half as many tokens a pass each time that memory runs out.
+
+        Args:
+            forget: lets go of what a failed try has left behind.
+            rows: how many the passes hold together.
+            longest_row: tokens that a single one may have.
+
+        Raises:
+            torch.OutOfMemoryError: a single row is too much.
+        """
+        while True:
+            try:
+                return run_passes(self.max_tokens)
+            except torch.OutOfMemoryError:
+                if self.max_tokens <= longest_row:
+                    raise
+            self.max_tokens = min(self.max_tokens, rows * longest_row) // 2
+            forget()  # outside of the handler, whose exception holds on to the memory
+            torch.cuda.empty_cache()
+            log.warning("Out of memory; passes of at most %d tokens from here on.", self.max_tokens)
+
+
+def choose_max_tokens(config: Config, backbone: Backbone) -> float:
+    """Tokens, padding included, that a pass may hold: what the user says, or what this device has memory for."""
     if config.pack.max_tokens is not None:
         return config.pack.max_tokens
     if backbone.device.type != "cuda":
-        return most_tokens(backbone)
+        return cap_pass(backbone.device)
     torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
     width, (free, _) = config.backbone.max_tokens, torch.cuda.mem_get_info()
-    return max(1, int(SHARE * free / (TEMPORARY * kept_bytes(backbone, accelerator, width)))) * width
+    return max(1, int(SHARE * free / (TEMPORARY * measure_kept_bytes(backbone, width)))) * width
 
 
-def most_tokens(backbone: Backbone) -> float:
-    """Tokens, padding included, beyond which a pass is slower on this device, even if there is room for it."""
-    return math.inf if backbone.device.type == "cuda" else CACHE_TOKENS
-
-
-def pass_tokens(backbone: Backbone) -> float:
-    """What a pass costs on this device beyond its tokens, in tokens. Not measured on GPUs yet: as few passes as fit."""
-    return 10**6 if backbone.device.type == "cuda" else PASS_TOKENS
-
-
-def kept_bytes(backbone: Backbone, accelerator: Accelerator, width: int) -> int:
-    """Bytes that a row of so many tokens keeps for its backward pass, measured in a trial of one row."""
+def measure_kept_bytes(backbone: Backbone, width: int) -> int:
+    """Bytes that a row of so many tokens keeps for its backward pass, by a trial of one row."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in backbone.model.parameters()}
     kept: dict[int, int] = {}
 
@@ -50,9 +75,9 @@ def kept_bytes(backbone: Backbone, accelerator: Accelerator, width: int) -> int:
         return tensor
 
     prompt = torch.zeros(1, 1, backbone.embeddings.shape[1], device=backbone.device, requires_grad=True)
-    row, head = backbone.trial(width - 1)
+    row, head = backbone.make_trial(width - 1)
     mask = torch.ones(1, 1, dtype=torch.long, device=backbone.device)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), accelerator.autocast():
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), backbone.autocast():
         loss = backbone.losses(prompt, mask, [row], head)
     del loss
     return sum(kept.values())

@@ -20,7 +20,7 @@ SUBLAYERS = re.compile(  # the last linear layer of each, before the residual co
 )
 
 
-def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
+def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     """Make trainable what the method trains; `backbone.trained` names it.
 
     Args:
@@ -32,7 +32,7 @@ def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if method.peft:
-            _inject(backbone.model, method)
+            _inject_peft(backbone.model, method)
         elif method.adapter:
             _add_adapters(backbone.model, method.adapter)
         else:
@@ -48,7 +48,7 @@ def install(backbone: Backbone, method: MethodConfig, seed: int) -> None:
         )
 
 
-def _inject(model: PreTrainedModel, method: MethodConfig) -> None:
+def _inject_peft(model: PreTrainedModel, method: MethodConfig) -> None:
     from peft import get_peft_config, inject_adapter_in_model  # slow to import
 
     try:

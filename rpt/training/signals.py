@@ -12,7 +12,7 @@ class Interrupted(SystemExit):
 
 
 @contextmanager
-def caught_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
+def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
     """Collect SIGTERM and SIGINT instead of dying of them; `react` is called with all so far each time one comes."""
     caught: list[int] = []
 

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from rpt.backbones.device import precision_of
+from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, backbone_source
 from rpt.errors import RecordError, UsageError
 from rpt.hub import offline_unless_reachable
-from rpt.training.memory import max_tokens
-from rpt.training.pack import NonFiniteLoss, Pack, accelerator_for
+from rpt.training.loader import Loader
+from rpt.training.memory import choose_max_tokens
+from rpt.training.pack import Pack
 from rpt.training.preflight import check
-from rpt.training.prepare import PreparedRun, forget_peak_memory, prepare_run
-from rpt.training.run import TrainingRun
+from rpt.training.prepare import PreparedRun, prepare_run
+from rpt.training.run import NonFiniteLoss, TrainingRun
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
@@ -32,22 +33,22 @@ OWN = (
 
 def train_all(configs: list[Config], max_runs: int = 1) -> list[Outcome]:
     """Run the configurations to their records, at most so many together. A finished record is returned as it is."""
-    outcomes: dict[int, Outcome] = {}
+    sweep = Sweep(max_runs)
     groups: dict[str, dict[int, Config]] = defaultdict(dict)
     for number, config in enumerate(configs):
         try:
             check(config)
-            groups[_shared(config)][number] = config
+            groups[identify_group(config)][number] = config
         except UsageError as error:
-            outcomes[number] = error
+            sweep.outcomes[number] = error
     if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in configs):
         offline_unless_reachable()
     for group in groups.values():
-        _train_group(group, max_runs, outcomes)
-    return [outcomes[number] for number in range(len(configs))]
+        sweep.train_group(group)
+    return [sweep.outcomes[number] for number in range(len(configs))]
 
 
-def _shared(config: Config) -> str:
+def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
     for key in OWN:
@@ -57,97 +58,121 @@ def _shared(config: Config) -> str:
             inner = inner[parent]
         inner.pop(last)
     # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
-    # would not be what it is alone.
-    # Another method than prompt tuning changes the backbone itself.
+    # would not be what it is alone. Another method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
     width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
     return json.dumps([shared, as_dict(config) if alone else None, width], sort_keys=True)
 
 
-def _train_group(configs: dict[int, Config], max_runs: int, outcomes: dict[int, Outcome]) -> None:
-    """Train runs that can stand in one pack; what becomes of them goes into `outcomes`."""
-    forget_peak_memory()
-    under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
-    waiting = _ready(configs, under_way, outcomes)
-    try:
-        while (first := next(waiting, None)) is not None:  # once, or again after what ended a whole pack
-            backbone, config = under_way[first][1].backbone, first.config
-            accelerator = accelerator_for(config)
-            pack = Pack(backbone, accelerator, max_runs, max_tokens(config, backbone, accelerator))
-            try:
-                for run in pack.fit(chain([first], waiting)):
-                    number, session = under_way.pop(run)
-                    outcomes[number] = _ended(session, run, accelerator)
-            except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack
-                for run, (number, session) in under_way.items():
-                    outcomes[number] = _failed(session, run, error)
-                under_way.clear()
-    finally:  # on a signal, the runs that are saved and not over
-        for run, (_, session) in under_way.items():
-            run.tracker.finish(failed=True)
-            session.record.release()
+class Sweep:
+    """Runs under way and what has become of the others, by their numbers; and the backbone and rows that they share,
+    which go when it goes.
 
+    Args:
+        max_runs: of a pack.
+    """
 
-def _ready(
-    configs: dict[int, Config], under_way: dict[TrainingRun, tuple[int, PreparedRun]], outcomes: dict[int, Outcome]
-) -> Iterator[TrainingRun]:
-    """The runs that are still to be trained, each claimed and prepared when it is asked for."""
-    for number, config in configs.items():
+    def __init__(self, max_runs: int):
+        self.max_runs = max_runs
+        self.loader = Loader()
+        self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
+        self.outcomes: dict[int, Outcome] = {}
+
+    def train_group(self, configs: dict[int, Config]) -> None:
+        """Train runs that can stand in one pack."""
+        forget_peak_memory()
+        waiting = self.prepare_runs(configs)
         try:
-            session = prepare_run(config)
-            claimed = session.record.claim()
+            while (first := next(waiting, None)) is not None:  # once, or again after what ended a whole pack
+                self.train_pack(first, waiting)
+        finally:  # on a signal, the runs that are saved and not over
+            for run, (_, prepared) in self.under_way.items():
+                run.tracker.finish(failed=True)
+                prepared.record.release()
+            self.under_way.clear()
+
+    def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun]) -> None:
+        backbone = self.under_way[first][1].backbone
+        pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone))
+        try:
+            for run in pack.fit(chain([first], waiting)):
+                self.finish(run)
+        except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack
+            for run, (number, prepared) in self.under_way.items():
+                self.fail(number, prepared, run, error)
+            self.under_way.clear()
+
+    def prepare_runs(self, configs: dict[int, Config]) -> Iterator[TrainingRun]:
+        """The runs that are still to be trained, each claimed and prepared when it is asked for."""
+        for number, config in configs.items():
+            run = self.prepare(number, config)
+            if run is not None:
+                yield run
+
+    def prepare(self, number: int, config: Config) -> TrainingRun | None:
+        """None if there is nothing to train, or it could not be prepared; why then stands in the outcomes."""
+        try:
+            prepared = prepare_run(config, self.loader)
+            claimed = prepared.record.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
-            outcomes[number] = _told(error, f"{config.task.name} {config.backbone.name} {config.variant}")
-            continue
+            self.outcomes[number] = report_error(error, f"{config.task.name} {config.backbone.name} {config.variant}")
+            return None
         if not claimed:
-            log.info("Another process trains this run (%s is locked); skipped.", session.record.folder)
-            outcomes[number] = math.nan
-            continue
+            log.info("Another process trains this run (%s is locked); skipped.", prepared.record.folder)
+            self.outcomes[number] = math.nan
+            return None
         try:
-            result = None if config.force else session.record.finished()
-            run = session.begin() if result is None else None
+            result = None if config.force else prepared.record.finished()
+            run = prepared.start() if result is None else None
         except Exception as error:
-            outcomes[number] = _failed(session, None, error)
-            continue
-        if run is not None:
-            under_way[run] = number, session
-            yield run
+            self.fail(number, prepared, None, error)
+            return None
+        if run is None:
+            prepared.record.release()
+            log.info("Already recorded in %s (force=true trains again).", prepared.record.folder)
+            self.outcomes[number] = report_score(prepared, result)
         else:
-            session.record.release()
-            log.info("Already recorded in %s (force=true trains again).", session.record.folder)
-            outcomes[number] = _said(session, result)
+            self.under_way[run] = number, prepared
+        return run
+
+    def finish(self, run: TrainingRun) -> None:
+        """Write the record of a run that is over."""
+        number, prepared = self.under_way.pop(run)
+        try:
+            result = prepared.finish(run)
+        except Exception as error:
+            self.fail(number, prepared, run, error)
+            return
+        prepared.record.release()
+        self.outcomes[number] = report_score(prepared, result)
+
+    def fail(self, number: int, prepared: PreparedRun, run: TrainingRun | None, error: Exception) -> None:
+        prepared.record_failure(run, error)
+        prepared.record.release()
+        self.outcomes[number] = report_error(error, prepared.name)
 
 
-def _ended(session: PreparedRun, run: TrainingRun, accelerator: Any) -> Outcome:
-    try:
-        result = session.finish(run, accelerator)
-    except Exception as error:
-        return _failed(session, run, error)
-    session.record.release()
-    return _said(session, result)
-
-
-def _failed(session: PreparedRun, run: TrainingRun | None, error: Exception) -> Exception:
-    session.fail(run, error)
-    session.record.release()
-    return _told(error, session.name)
-
-
-def _told(error: Exception, name: str) -> Exception:
+def report_error(error: Exception, name: str) -> Exception:
     """The error, once it is in the log: a sweep shows only its first one, and the traceback is lost between processes.
 
-    What the traceback's frames hold is let go, for it may be most of the device's memory.
+    The tracebacks go, its own and those of its causes: their frames hold on to a backbone and to what a pass has left
+    in the device's memory.
     """
     if not isinstance(error, UsageError | RecordError | NonFiniteLoss):
         log.error("%s failed", name, exc_info=error)
-    traceback.clear_frames(error.__traceback__)
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
     return error
 
 
-def _said(session: PreparedRun, result: dict[str, Any]) -> float:
+def report_score(prepared: PreparedRun, result: dict[str, Any]) -> float:
+    """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        session.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
-        result["protocol"], ", miniature" if result["data"]["miniature"] else "", session.record.folder,
+        prepared.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
+        result["protocol"], ", miniature" if result["data"]["miniature"] else "", prepared.record.folder,
     )  # fmt: skip
     return result["scores"]["score"]

@@ -19,7 +19,7 @@ class Tracker:
     """One run's W&B run; does nothing under tracking=none."""
 
     def __init__(self, run: TrainingRun):
-        self._wandb = _start(run) if run.config.tracking.name == "wandb" else None
+        self._wandb = _start_wandb(run) if run.config.tracking.name == "wandb" else None
 
     def log(self, values: dict[str, Any], step: int) -> None:
         if self._wandb is not None:
@@ -32,7 +32,7 @@ class Tracker:
             self._wandb.finish(exit_code=int(failed))
 
 
-def _start(run: TrainingRun) -> Any:
+def _start_wandb(run: TrainingRun) -> Any:
     import wandb  # slow to import, and not wanted in every run
 
     config = run.config

@@ -6,12 +6,12 @@ of them, with its own part of the runs, never waits. A GPU is one device: its pa
 
 from __future__ import annotations
 
-import functools
 import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from rpt.config import Config
 from rpt.errors import RecordError, UsageError
-from rpt.training.signals import Interrupted, caught_signals
+from rpt.training.signals import Interrupted, catch_signals
 
 if TYPE_CHECKING:
     from rpt.training.sweep import Outcome
@@ -30,19 +30,21 @@ if TYPE_CHECKING:
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 
 
-def processes(asked: int | None, runs: int) -> int:
+def count_processes(asked: int | None, runs: int) -> int:
     """How many for so many runs, if `asked` is not given: as many as this device has cores, and memory for."""
     if asked is None and torch.cuda.is_available():
         return 1
     return max(1, min(runs, asked or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)))
 
 
-def threads_each(n_processes: int) -> int:
-    """Of so many processes' own: they share the cores, and each has one at least."""
+def share_threads(n_processes: int) -> int:
+    """How many threads each of so many processes has: they share the cores, and each has one at least."""
     return max(1, torch.get_num_threads() // n_processes)
 
 
-def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]) -> list[Outcome]:
+def train_in_processes(
+    configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]
+) -> list[Outcome]:
     """`train_all`, each process with its part of the runs and of the cores.
 
     Args:
@@ -58,16 +60,17 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
         return train_all(configs, max_runs)
     # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
     order = sorted(range(len(configs)), key=lambda i: (configs[i].backbone.name, configs[i].task.name))
-    threads = threads_each(n_processes)
+    threads = share_threads(n_processes)
     context = multiprocessing.get_context("spawn")  # a fork of a process that has used its threads may hang
     lock = context.RLock()  # of the progress bars
     children: list[tuple[BaseProcess, Connection, list[int]]] = []
     for number in range(n_processes):
         part = order[number::n_processes]
         receiver, sender = context.Pipe(duplex=False)
-        given = sender, [configs[i] for i in part], max_runs, threads, prepare, number, lock
-        child = context.Process(target=_work, args=given)
-        child.start()
+        given = sender, [configs[i] for i in part], max_runs, threads, prepare, lock
+        child = context.Process(target=_train_part, args=given)
+        with _own_bar_line(number):
+            child.start()
         sender.close()  # the child has the only one left: when it dies, nothing more can come
         children.append((child, receiver, part))
 
@@ -77,23 +80,27 @@ def train_apart(configs: list[Config], max_runs: int, n_processes: int, prepare:
                 os.kill(child.pid, caught[-1])
 
     outcomes: list[Outcome] = [math.nan] * len(configs)
-    with caught_signals(forward) as caught:
+    with catch_signals(forward) as caught:
         for child, receiver, part in children:
-            for i, outcome in zip(part, _received(child, receiver, len(part)), strict=True):
+            for i, outcome in zip(part, _receive(child, receiver, len(part)), strict=True):
                 outcomes[i] = outcome
     if caught:
         raise Interrupted(128 + caught[0])
     return outcomes
 
 
-def _work(
-    sender: Connection,
-    configs: list[Config],
-    max_runs: int,
-    threads: int,
-    prepare: Callable[[], None],
-    number: int,
-    lock: Any,
+@contextmanager
+def _own_bar_line(number: int) -> Iterator[None]:
+    """A process started here shows its progress bars on a line of its own: tqdm asks the environment when imported."""
+    os.environ["TQDM_POSITION"] = str(number)
+    try:
+        yield
+    finally:
+        del os.environ["TQDM_POSITION"]
+
+
+def _train_part(
+    sender: Connection, configs: list[Config], max_runs: int, threads: int, prepare: Callable[[], None], lock: Any
 ) -> None:
     """What a child does."""
     if hasattr(os, "setsid"):
@@ -101,11 +108,10 @@ def _work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     tqdm.set_lock(lock)
-    tqdm.__init__ = functools.partialmethod(tqdm.__init__, position=number)  # each process has a line of its own
     prepare()
     from rpt.training.sweep import train_all
 
-    sender.send([_sendable(outcome) for outcome in train_all(configs, max_runs)])
+    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs)])
 
 
 def _end_with_parent() -> None:
@@ -114,14 +120,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _sendable(outcome: Outcome) -> Outcome:
+def _make_sendable(outcome: Outcome) -> Outcome:
     """Not every library's exceptions survive the way to another process; ours do."""
     if isinstance(outcome, float | UsageError | RecordError):
         return outcome
     return RuntimeError(f"{type(outcome).__name__}: {outcome}")
 
 
-def _received(child: BaseProcess, receiver: Connection, runs: int) -> list[Outcome]:
+def _receive(child: BaseProcess, receiver: Connection, runs: int) -> list[Outcome]:
     try:
         return receiver.recv()
     except EOFError:

@@ -37,7 +37,7 @@ def exact_backbone(tiny_backbone):
 @ANYTIME
 @given(texts=TEXTS, extra=st.integers(1, 40))
 def test_padding_changes_neither_loss_nor_generation(exact_backbone, texts, extra):
-    """A library regression here (KNOWN_PROBLEMS 16) must turn CI red."""
+    """A library regression here must turn CI red."""
     ids, labels = tokens(exact_backbone, texts), pad(tokens(exact_backbone, ["true" for _ in texts]), NO_LABEL)
     table, mask = prompts(exact_backbone, len(texts))
     wide = pad(ids, 0, max(map(len, ids)) + extra)

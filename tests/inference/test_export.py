@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from rpt import export, predict
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
-from rpt.prompts import load_prompt
+from rpt.records.prompt_file import load_prompt
 from tests.conftest import NANO
 
 # In a process of its own, in the adapter's folder: the card's code, then its model on real rows.

@@ -16,9 +16,8 @@ from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun
 from rpt.inference.server import PromptServer, open_server
-from rpt.predict import submission_lines
+from rpt.predict import write_submission
 from rpt.tasks import PROTOCOLS, TASKS, get_task
-from rpt.training.pack import accelerator_for
 from tests.conftest import tiny_bert
 
 
@@ -36,7 +35,7 @@ def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tin
 
 
 def server_of(backbone, prompts):
-    return PromptServer(backbone, accelerator_for(next(iter(prompts.values())).config), prompts)
+    return PromptServer(backbone, prompts)
 
 
 @cache
@@ -97,17 +96,17 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
             assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
             best = max(labels, key=answer.probabilities.get)
             assert answer.answered or answer.label == best
-    assert submission_lines(TASKS[task], rows, answers)  # validated there
+    assert write_submission(TASKS[task], rows, answers)  # validated there
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_encoder_s_answers_are_its_predictions(encoder, task):
-    """As the engine makes them; the most probable label (ReCoRD: entity) is the answer."""
+    """As training makes them; the most probable label (ReCoRD: entity) is the answer."""
     one, rows = trained(encoder, task), examples(task, "bert")
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
     encoded = Encoded(rows, encoder.rows(rows, one.task, one.protocol, one.room, None))
-    predictions = encoder.predictor(one.task, one.protocol, "argmax")(one.prompt, one.head, encoded, None)
+    predictions = encoder.predict(one.prompt, one.head, encoded, one.task, one.protocol)
     for example, answer, prediction in zip(rows, answers, predictions, strict=True):
         if task == "record":
             chosen, candidates = (prediction, None), example.fields["entities"]
@@ -117,7 +116,7 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
         assert tuple(answer.probabilities) == candidates
         assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert max(answer.probabilities, key=answer.probabilities.get) in chosen
-    assert submission_lines(one.task, rows, answers)
+    assert write_submission(one.task, rows, answers)
 
 
 def test_probabilities_are_of_the_labels_words(tiny_backbone):

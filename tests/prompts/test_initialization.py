@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpt.prompts import from_labels, from_saved, from_text, from_vocabulary, save_prompt, uniform
+from rpt.prompts import from_labels, from_text, from_vocabulary, uniform
 
 V, D = 12, 3
 EMBEDDINGS = torch.arange(V * D, dtype=torch.float32).reshape(V, D)  # row i starts with 3i
@@ -131,19 +131,3 @@ def test_half_precision_embeddings_give_a_free_float32_table():
 def test_mean_of_labels_is_taken_in_float32():
     embeddings = torch.tensor([[1.0], [1.0078125]]).bfloat16()  # neighbours: their mean is not a bfloat16
     assert from_labels(embeddings, [[0, 1]], 1, generator()).item() == 1.00390625
-
-
-def test_saved_prompt_starts_a_run(tmp_path):
-    table = uniform(4, D, generator())
-    save_prompt(tmp_path / "p.safetensors", table)
-    assert torch.equal(from_saved(tmp_path / "p.safetensors", 4, D), table)
-
-
-@pytest.mark.parametrize(("length", "d_model"), [(5, D), (4, D + 1)])
-def test_saved_prompt_of_another_shape_is_refused(tmp_path, length, d_model):
-    path = tmp_path / "p.safetensors"
-    save_prompt(path, torch.zeros(4, D))
-    with pytest.raises(ValueError) as error:
-        from_saved(path, length, d_model)
-    for part in (str(path), "(4, 3)", str((length, d_model)), "set length=4"):
-        assert part in str(error.value)

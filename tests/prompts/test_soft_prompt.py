@@ -1,4 +1,4 @@
-"""The prompt as the engine sees it: gradients, folding, groups, precision."""
+"""The prompt as training sees it: gradients, folding, groups, precision."""
 
 import pytest
 import torch

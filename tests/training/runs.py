@@ -6,31 +6,33 @@ import torch
 
 from rpt.backbones import Encoded
 from rpt.records.run_folder import RunFolder
-from rpt.training.pack import Pack, accelerator_for
-from rpt.training.prepare import new_training_run, read_data
+from rpt.training.loader import Loader
+from rpt.training.pack import Pack
+from rpt.training.prepare import make_training_run
 
+LOADER = Loader()  # of rows
 SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]
 
 
 def prepared(config, backbone, folder, evaluated=None):
     """evaluated: on its first so many rows alone, for a test that scores have nothing to do with."""
-    run = new_training_run(config, read_data(config), backbone, RunFolder(Path(folder)))
+    run = make_training_run(config, LOADER.rows(config), backbone, RunFolder(Path(folder)))
     run.select = Encoded(run.select.examples[:evaluated], run.select.rows[:evaluated])
     return run
 
 
 def fitted(backbone, *runs):
     """The runs in the order in which they ended."""
-    return list(Pack(backbone, accelerator_for(runs[0].config), max_runs=len(runs)).fit(iter(runs)))
+    return list(Pack(backbone, max_runs=len(runs)).fit(iter(runs)))
 
 
 def first_gradients(backbone, *runs):
     """Of each run's parameters in the first step. Compared instead of the parameters after some steps, because
     AdamW's first steps are as large for a gradient of rounding noise as for any other."""
-    pack = Pack(backbone, accelerator_for(runs[0].config))
+    pack = Pack(backbone)
     pack.join(list(runs))
-    for optimizer in pack.optimizers:
-        optimizer.step = optimizer.zero_grad = lambda: None
+    for stack in pack.stacks:
+        stack.optimizer.step = stack.optimizer.zero_grad = lambda: None
     pack.step()
     found = {
         run: {name: parameter.grad[r] for name, parameter in stack.parameters.items()}

@@ -8,7 +8,9 @@ import torch
 from rpt.backbones import Encoded
 from rpt.train import train
 from rpt.training.evaluate import evaluate
-from rpt.training.pack import NonFiniteLoss, accelerator_for
+from rpt.training.pack import Pack
+from rpt.training.run import NonFiniteLoss
+from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 
 
@@ -78,11 +80,10 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
     run = prepared(configure(*words, "trainer.max_steps=6", "lr=0.05"), nano, tmp_path, evaluated=8)
     fitted(nano, run)
     some = Encoded(run.report.examples[:120], run.report.rows[:120])
-    accelerator = accelerator_for(run.config)
     results = []
     for decode in ("argmax", "generate"):
         run.config.trainer.decode = decode
-        results.append(evaluate(nano, run.soft_prompt.fold(), {}, some, run.config, accelerator))
+        results.append(evaluate(nano, run.soft_prompt.fold(), {}, some, run.config))
     assert results[0].predictions == results[1].predictions
     assert results[0].scores == results[1].scores
 
@@ -92,18 +93,20 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
     run = prepared(config, nano, tmp_path, evaluated=8)
     fitted(nano, run)
     assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
-    accelerator, prompt = accelerator_for(config), run.soft_prompt.fold()
-    padded = evaluate(nano, prompt, {}, run.report, config, accelerator)
+    prompt = run.soft_prompt.fold()
+    padded = evaluate(nano, prompt, {}, run.report, config)
     config.trainer.pad_to_max = False
-    assert evaluate(nano, prompt, {}, run.report, config, accelerator).predictions == padded.predictions
+    assert evaluate(nano, prompt, {}, run.report, config).predictions == padded.predictions
 
 
-def test_an_accelerator_keeps_its_precision_when_another_is_made(configure):
+def test_a_backbone_keeps_its_precision_when_another_is_placed():
     """A server in bf16 may stand beside a run in fp32."""
-    half, full = (accelerator_for(configure("task=cb", f"trainer.precision={p}")) for p in ("bf16", "fp32"))
+    half, full = tiny_t5(1.0), tiny_t5(1.0)
+    for backbone, precision in ((half, "bf16"), (full, "fp32")):
+        backbone.place(torch.device("cpu"), precision)
     left, right = torch.ones(2, 2), torch.ones(2, 2)
-    for accelerator, dtype in ((half, torch.bfloat16), (full, torch.float32)):
-        with accelerator.autocast():
+    for backbone, dtype in ((half, torch.bfloat16), (full, torch.float32)):
+        with backbone.autocast():
             assert (left @ right).dtype == dtype
 
 
@@ -120,3 +123,19 @@ def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_p
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*prompts)
+
+
+@pytest.mark.parametrize("scale, updates", [(2.0, 1), (2.0**120, 0)])
+def test_fp16_leaves_out_a_step_whose_gradients_overflow(configure, tmp_path, scale, updates):
+    backbone = tiny_t5(1.0)
+    backbone.place(torch.device("cpu"), "fp16")
+    run = prepared(configure("task=cb", "trainer.clip=1", *SHORT), backbone, tmp_path)
+    pack = Pack(backbone)
+    assert pack.scaler.is_enabled()
+    pack.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    pack.join([run])
+    before = run.soft_prompt.fold()
+    pack.step()
+    assert run.progress.step == 1 and run.progress.updates == updates
+    assert torch.equal(run.soft_prompt.fold(), before) == (updates == 0)
+    assert (pack.scaler.get_scale() < scale) == (updates == 0)

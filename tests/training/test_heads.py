@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rpt.prompts import load_prompt
+from rpt.records.prompt_file import load_prompt
 from rpt.train import train
 from rpt.training.evaluate import evaluate
-from rpt.training.pack import Pack, accelerator_for
+from rpt.training.pack import Pack
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 
 ENCODER = ["backbone=nano_bert", "trainer.eval_batch_size=256"]
@@ -72,7 +72,7 @@ def test_the_record_holds_the_head_of_the_best_prompt(configure, nano_bert, tmp_
     assert tuple(load_prompt(path.parent / "prompt.safetensors").shape) == (n, d)
     run = prepared(config, nano_bert, tmp_path / "again")
     kept = {name: tensors[f"head.{name}"] for name in ("weight", "bias")}
-    again = evaluate(nano_bert, tensors["prompt_embeddings"], kept, run.report, config, accelerator_for(config))
+    again = evaluate(nano_bert, tensors["prompt_embeddings"], kept, run.report, config)
     assert again.scores == result["scores"] and again.scores["score"] == score
 
 

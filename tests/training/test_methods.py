@@ -12,8 +12,8 @@ from rpt.errors import UsageError
 from rpt.tasks import TASKS
 from rpt.train import train
 from rpt.training.evaluate import evaluate
-from rpt.training.methods import install
-from rpt.training.pack import Pack, accelerator_for
+from rpt.training.methods import make_trainable
+from rpt.training.pack import Pack
 from tests.training.runs import assert_gradients_close, first_gradients, fitted, prepared
 
 METHODS = ["finetune", "bitfit", "adapter", "lora", "ia3"]
@@ -22,7 +22,7 @@ BACKBONES = ["nano", "nano_bert"]
 
 def installed(config):
     backbone = load_backbone(config.backbone)
-    install(backbone, config.method, config.seed)
+    make_trainable(backbone, config.method, config.seed)
     return backbone
 
 
@@ -78,8 +78,8 @@ def test_an_adapter_changes_nothing_before_training(configure, tmp_path, nano_be
     ours = prepared(config, installed(config), tmp_path / "a")
     scores = []
     for model in (installed(config), nano_bert):
-        head = ours.head_values()
-        scores.append(evaluate(model, None, head, ours.select, config, accelerator_for(config)).predictions)
+        head = ours.copy_head()
+        scores.append(evaluate(model, None, head, ours.select, config).predictions)
     assert scores[0] == scores[1]
 
 
@@ -114,7 +114,7 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
         for name, weight in model.trained.items():
             weight.copy_(kept[f"backbone.{name}"])
     run = prepared(config, model, tmp_path / "again")
-    assert evaluate(model, None, head, run.report, config, accelerator_for(config)).scores == result["scores"]
+    assert evaluate(model, None, head, run.report, config).scores == result["scores"]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from rpt import backbones
 from rpt.errors import UsageError
 from rpt.training import pack as pack_module
 from rpt.training import sweep
-from rpt.training.memory import kept_bytes
-from rpt.training.pack import NonFiniteLoss, Pack, accelerator_for
-from rpt.training.stacked_runs import StackedAdamW
+from rpt.training.memory import measure_kept_bytes
+from rpt.training.optimizer import StackedAdamW
+from rpt.training.pack import Pack
+from rpt.training.run import NonFiniteLoss
+from rpt.training.step import Step
 from rpt.training.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
@@ -64,16 +66,17 @@ def smooth_encoder():
 def traced(pack, runs):
     """Of each run, the rows and the loss of every step."""
     trace = {run: [] for run in runs}
-    passes = pack._forward_backward
 
-    def noting(together, rows, leaves):
-        losses = passes(together, rows, leaves)
-        for run, of_run, loss in zip(together, rows, losses.tolist(), strict=True):
-            trace[run].append((of_run.tolist(), loss))
-        return losses
+    class NotingStep(Step):
+        def take(self, limit):
+            losses = super().take(limit)
+            for run, of_run, loss in zip(self.runs, self.rows, losses.tolist(), strict=True):
+                trace[run].append((of_run.tolist(), loss))
+            return losses
 
-    pack._forward_backward = noting
-    over = list(pack.fit(iter(runs)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack_module, "Step", NotingStep)
+        over = list(pack.fit(iter(runs)))
     assert sorted(map(id, over)) == sorted(map(id, runs))
     return [trace[run] for run in runs]
 
@@ -95,11 +98,10 @@ def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
     def ready():
         return [prepared(config, backbone, folder / str(next(numbers)), evaluated=8) for config in configs]
 
-    accelerator = accelerator_for(configure(*words))
     together = ready()
-    packed = traced(Pack(backbone, accelerator, max_runs, limit), together)
+    packed = traced(Pack(backbone, max_runs, limit), together)
     alone = ready()
-    assert_equal_traces(packed, [traced(Pack(backbone, accelerator), [run])[0] for run in alone])
+    assert_equal_traces(packed, [traced(Pack(backbone), [run])[0] for run in alone])
     assert all(len(trace) == run.total_steps for trace, run in zip(packed, together, strict=True))
 
 
@@ -217,10 +219,10 @@ def test_a_backbone_that_cannot_be_read_ends_no_other_run(configure, tmp_path):
 def test_an_unknown_error_before_the_record_ends_no_other_run(configure, monkeypatch, caplog):
     opened = sweep.prepare_run
 
-    def opening(config):
+    def opening(config, loader):
         if config.seed == 1:
             raise RuntimeError("out of file handles")
-        return opened(config)
+        return opened(config, loader)
 
     monkeypatch.setattr(sweep, "prepare_run", opening)
     words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
@@ -268,26 +270,22 @@ class TestMemory:
 
     def test_passes_are_halved_until_they_fit(self, configure, smooth_backbone, tmp_path, monkeypatch):
         runs = self.runs(configure, smooth_backbone, tmp_path / "a")
-        accelerator = accelerator_for(runs[0].config)
-        expected = traced(Pack(smooth_backbone, accelerator, 4), runs)
+        expected = traced(Pack(smooth_backbone, 4), runs)
         self.limited(monkeypatch, smooth_backbone, 5)
         runs = self.runs(configure, smooth_backbone, tmp_path / "b")
-        pack = Pack(smooth_backbone, accelerator, 4)
+        pack = Pack(smooth_backbone, 4)
         assert_equal_traces(traced(pack, runs), expected)
-        assert pack.max_tokens <= 5 * 64
+        assert pack.limit.max_tokens <= 5 * 64
 
     def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch):
-        monkeypatch.setattr(
-            pack_module.Pack, "_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room"))
-        )
+        monkeypatch.setattr(Step, "run_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))
         outcomes = train_all([configure("task=cb", *SHORT, *own) for own in PACKED], 4)
         assert [type(outcome) for outcome in outcomes] == [torch.OutOfMemoryError] * 4
         told = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
         assert [result["status"] for result in told] == ["failed"] * 4
 
-    def test_a_trial_tells_what_a_row_keeps(self, smooth_backbone, configure):
-        accelerator = accelerator_for(configure("task=cb"))
-        short, long = (kept_bytes(smooth_backbone, accelerator, width) for width in (32, 128))
+    def test_a_trial_tells_what_a_row_keeps(self, smooth_backbone):
+        short, long = (measure_kept_bytes(smooth_backbone, width) for width in (32, 128))
         assert 4 * short < long < 16 * short  # linear in the tokens but for attention, which is quadratic
 
 
@@ -305,7 +303,7 @@ def test_stacked_adamw_is_adamw(runs, steps, weight_decay, eps, seed):
             trainer = type("Trainer", (), {"eps": eps, "weight_decay": weight_decay})()
             self.config = type("Config", (), {"trainer": trainer})()
 
-        def lr_of(self, name):
+        def choose_lr(self, name):
             return self.rate
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,0 +1,34 @@
+"""Layers of our own that compute what transformers' do, faster. This is the one place that puts them into a model."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+from transformers.models.t5.modeling_t5 import T5LayerCrossAttention, T5LayerNorm
+
+from rpt.backbones.fast import attention
+from rpt.backbones.fast.cross_attention import AbsorbedAttention
+from rpt.backbones.fast.norm import FrozenNorm
+
+
+def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> None:
+    """Swap in what is faster for this model. Its weights stay where they are, under their names.
+
+    Args:
+        dtype: half precision that the model computes in; None is float32.
+        frozen: whether nothing in the model is trained, nor drops out.
+    """
+    if dtype and model.device.type == "cpu":
+        # torch's fused attention is slower than the plain one on a processor in half precision, backward fourfold.
+        # Ours, which keeps the scores in the caches, has no gradient for what may be trained in it.
+        model.set_attn_implementation(attention.NAME if frozen else "eager")
+    for module in model.modules():
+        if frozen and isinstance(module, T5LayerCrossAttention):
+            # A decoder's few queries are cheaper to project than the encoder's many states. The layers' weights are
+            # used directly, so nothing may be trained in them or put into them.
+            module.EncDecAttention.__class__ = AbsorbedAttention
+        if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
+            # Autograd passes over memory three times as often where the weight needs no gradient.
+            module.__class__ = FrozenNorm
+            if dtype:  # T5's norms give their weight's precision, so that the products behind them need no casts
+                module.weight.data = module.weight.data.to(dtype)

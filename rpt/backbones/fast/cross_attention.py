@@ -12,17 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, einsum
-from transformers import T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
-
-
-def absorb(model: T5ForConditionalGeneration) -> None:
-    """Let the decoder's cross-attention take the cheaper way. Its weights stay where they are, under their names.
-
-    Nothing may be trained in it or put into its layers: their weights are used directly.
-    """
-    for block in model.decoder.block:
-        block.layer[1].EncDecAttention.__class__ = AbsorbedAttention
 
 
 class AbsorbedAttention(T5Attention):

@@ -1,4 +1,4 @@
-"""`hydra/launcher=packed`: the runs of a sweep that share backbone and task are trained together.
+"""`hydra/launcher=packed`: train the runs of a sweep together, as many at a time as share a backbone and a task.
 
 Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
@@ -19,13 +19,14 @@ from rpt.config import to_config
 
 
 class PackedLauncher(Launcher):
-    """Instead of calling the task once per job, hands all jobs' configurations to `train_apart`."""
+    """Instead of calling the task once per job, hands all jobs' configurations to `train_in_processes`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from rpt.training.workers import processes, train_apart  # slow; Hydra imports this module for any command
+        # Slow, and Hydra imports this module for any command.
+        from rpt.training.workers import count_processes, train_in_processes
 
         setup_globals()
         jobs = []
@@ -41,8 +42,8 @@ class PackedLauncher(Launcher):
         set_up_log()
         configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         max_runs = max(config.pack.max_runs for config in configs)
-        n_processes = processes(configs[0].pack.processes, len(configs))
-        for job, outcome in zip(jobs, train_apart(configs, max_runs, n_processes, set_up_log), strict=True):
+        n_processes = count_processes(configs[0].pack.processes, len(configs))
+        for job, outcome in zip(jobs, train_in_processes(configs, max_runs, n_processes, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

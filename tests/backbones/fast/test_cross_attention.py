@@ -15,7 +15,7 @@ from rpt.backbones.base import fingerprint
 from rpt.backbones.fast.cross_attention import AbsorbedAttention
 from rpt.config import MethodConfig
 from rpt.data.batches import pad
-from rpt.training.methods import install
+from rpt.training.methods import make_trainable
 from tests.conftest import tiny_t5
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_a_frozen_backbone_keeps_its_weights_and_their_names(precision: str) -> 
 ])  # fmt: skip
 def test_a_backbone_with_something_trained_attends_as_t5_does(method: MethodConfig) -> None:
     backbone = tiny_t5(1.0)
-    install(backbone, method, seed=0)
+    make_trainable(backbone, method, seed=0)
     backbone.place(CPU, "fp32")
     assert all(type(each) is T5Attention for each in attentions(backbone))
 

@@ -11,7 +11,7 @@ from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from rpt.backbones.fast.norm import FrozenNorm
 from rpt.config import MethodConfig
-from rpt.training.methods import install
+from rpt.training.methods import make_trainable
 from tests.conftest import tiny_t5
 
 # Two roundings: of the norm and of the product with its weight.
@@ -57,7 +57,7 @@ def test_it_is_t5s_own(shape, scale: float, weight: torch.dtype, states: torch.d
 )
 def test_a_norm_that_is_trained_stays_t5s(method: MethodConfig, trained: bool) -> None:
     backbone = tiny_t5(1.0)
-    install(backbone, method, seed=0)
+    make_trainable(backbone, method, seed=0)
     backbone.place(torch.device("cpu"), "fp32")
     norms = [module for module in backbone.model.modules() if isinstance(module, T5LayerNorm)]
     assert norms and all(isinstance(norm, FrozenNorm) != trained for norm in norms)

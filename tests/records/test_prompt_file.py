@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 
-from rpt.prompts import load_head, load_prompt, save_prompt
+from rpt.records.prompt_file import load_head, load_prompt, save_prompt
 
 PROMPT = torch.linspace(-1, 1, 12).reshape(4, 3)
 

@@ -1,4 +1,7 @@
-"""Folded prompts on disk, with their heads: safetensors, with the key that peft reads. Nothing is ever unpickled."""
+"""Folded prompts on disk, with their heads: safetensors, with the key that peft reads. Nothing is ever unpickled.
+
+This is the one module of rpt.records that needs torch, and nothing that reports read may import it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def load_prompt(path: str | Path) -> Tensor:
     Raises:
         ValueError: the file is missing or damaged, or what it holds is no prompt.
     """
-    tensors = _load(path)
+    tensors = _read_tensors(path)
     if KEY not in tensors:
         raise ValueError(f"prompt {path} holds no {KEY!r} but {sorted(tensors)}; {REMEDY}")
     prompt = tensors[KEY]
@@ -54,10 +57,10 @@ def load_head(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: the file is missing or damaged.
     """
-    return {name.removeprefix(HEAD): value for name, value in _load(path).items() if name.startswith(HEAD)}
+    return {name.removeprefix(HEAD): value for name, value in _read_tensors(path).items() if name.startswith(HEAD)}
 
 
-def _load(path: str | Path) -> dict[str, Tensor]:
+def _read_tensors(path: str | Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             # Copies, not views of the file.

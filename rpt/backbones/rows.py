@@ -1,0 +1,72 @@
+"""What a backbone computes on: rows, examples made of rows, and which examples share a forward pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from rpt.tasks import Example
+
+Prediction = int | str | None  # a label's index, an open answer's text, or None for what is no answer of the task
+Heads = dict[str, Tensor]  # a head's parameters by name; empty where the backbone has none
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is computed at once and has one loss.
+
+    sequences: what the backbone reads, each behind the prompt: one, or one for every choice.
+    target: what should come of it: the answer's token ids, or a label; None where that is not known.
+    terms: how many terms its loss adds up. A run's loss is the mean over those of all its rows.
+    """
+
+    sequences: tuple[Sized, ...]
+    target: Any = None
+    terms: int = 1
+
+    @property
+    def length(self) -> int:
+        """Tokens of its longest sequence."""
+        return max(map(len, self.sequences))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Examples ready to be predicted: rows[i] are those of examples[i]."""
+
+    examples: list[Example]
+    rows: list[list[Row]]
+
+    def pick(self, indices: Sequence[int]) -> Encoded:
+        """Some of the examples, in this order."""
+        return Encoded([self.examples[i] for i in indices], [self.rows[i] for i in indices])
+
+
+def batch_examples(
+    rows: Sequence[Sequence[Row]], size: int, prompt_length: int = 0, max_tokens: float = math.inf
+) -> Iterator[list[int]]:
+    """The indices of the examples that share a forward pass: of at most `size` sequences together, or a single one.
+
+    Long ones come first: a batch that does not fit memory fails at once and not at the end.
+
+    Args:
+        rows: of each example.
+        prompt_length: tokens before each sequence.
+        max_tokens: of a batch, padding included.
+    """
+    batch, sequences, longest = [], 0, 0
+    for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
+        own = sum(len(row.sequences) for row in rows[i])
+        if batch and (sequences + own > size or (sequences + own) * longest > max_tokens):
+            yield batch
+            batch, sequences = [], 0
+        if not batch:
+            longest = prompt_length + max(row.length for row in rows[i])
+        batch.append(i)
+        sequences += own
+    if batch:
+        yield batch

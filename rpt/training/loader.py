@@ -1,0 +1,68 @@
+"""What runs of a sweep share, loaded once: the backbone and the rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+
+from rpt.backbones import Backbone, load_backbone
+from rpt.backbones.device import find_device, precision_of
+from rpt.config import Config
+from rpt.data import task_for
+from rpt.data.sources import read_examples
+from rpt.data.splits import TaskData, split_examples
+from rpt.tasks import Example
+
+
+class Loader:
+    """Keeps the latest backbone and the latest task's rows, for runs of a sweep that come one after another."""
+
+    def __init__(self) -> None:
+        self._backbone: Backbone | None = None
+        self._backbone_key: Hashable = None
+        self._examples: dict[str, list[Example]] = {}
+        self._source: Hashable = None
+        self._rows: dict[Hashable, TaskData] = {}
+
+    def backbone(self, config: Config) -> Backbone:
+        """The run's backbone: where it computes, or, for a method that changes it, still as it was loaded.
+
+        Raises:
+            UsageError: it cannot be had.
+        """
+        precision = precision_of(config)
+        key = dataclasses.astuple(config.backbone), config.trainer.dropout, precision, config.tunes_prompt
+        if self._backbone is None or key != self._backbone_key:
+            self.forget_backbone()  # first: memory may hold one alone
+            backbone = load_backbone(config.backbone, config.trainer.dropout)
+            if config.tunes_prompt:
+                backbone.place(find_device(), precision)
+            self._backbone, self._backbone_key = backbone, key
+        return self._backbone
+
+    def hand_over_backbone(self, config: Config) -> Backbone:
+        """A backbone of the run's own, to be changed; the next run gets another."""
+        backbone = self.backbone(config)
+        self.forget_backbone()
+        return backbone
+
+    def forget_backbone(self) -> None:
+        self._backbone = self._backbone_key = None
+
+    def rows(self, config: Config) -> TaskData:
+        """The run's examples.
+
+        Raises:
+            UsageError: they cannot be had.
+        """
+        task = task_for(config)
+        whole = dataclasses.replace(config.data, shots=None, shots_seed=0)  # what is read before shots are drawn
+        source = config.task.name, config.backbone.family, dataclasses.astuple(whole)
+        if source != self._source:
+            self._source, self._examples, self._rows = None, {}, {}
+            self._examples = read_examples(config.data, task)
+            self._source = source
+        split = dataclasses.astuple(config.data), dataclasses.astuple(config.protocol)
+        if split not in self._rows:
+            self._rows[split] = split_examples(self._examples, task, config.data, config.protocol)
+        return self._rows[split]

@@ -1,0 +1,54 @@
+"""Where a run stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rpt.config import TrainerConfig
+from rpt.training.evaluate import Evaluation
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the tensors of its checkpoint, all that a resumed run needs to know."""
+
+    step: int = 0  # steps done
+    updates: int = 0  # of the optimizer; fp16 leaves some steps out
+    seconds: float = 0.0  # wall time, earlier processes included; of time spent on several runs its share
+    training_seconds: float = 0.0  # of it in optimizer steps
+    together: int = 1  # the most runs that it was ever trained together with, itself included
+    trained_rows: int = 0
+    evaluation_rows_per_second: float = 0.0  # of the latest evaluation
+    loss_sum: float = 0.0  # since the latest evaluation
+    loss_steps: int = 0
+    best_score: float | None = None
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
+    stopped: str | None = None  # why it is over
+    wandb_id: str | None = None
+
+    def add_loss(self, loss: float) -> None:
+        self.loss_sum += loss
+        self.loss_steps += 1
+
+    def add_evaluation(self, evaluation: Evaluation, steps_per_epoch: int) -> bool:
+        """A line of the history; whether this is the best evaluation so far."""
+        loss = self.loss_sum / self.loss_steps if self.loss_steps else None
+        self.loss_sum, self.loss_steps = 0.0, 0
+        line = {"step": self.step, "epoch": self.step / steps_per_epoch, "loss": loss, **evaluation.scores}
+        self.history.append(line | {"no_label": evaluation.no_label, "constant": evaluation.constant})
+        self.evaluation_rows_per_second = evaluation.rows_per_second
+        if self.best_score is not None and evaluation.scores["score"] <= self.best_score:
+            self.evaluations_since_best += 1
+            return False
+        self.best_score, self.best_step, self.evaluations_since_best = evaluation.scores["score"], self.step, 0
+        return True
+
+
+def plan_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
+    """Optimizer steps of an epoch over so many training rows, and of the whole run if nothing stops it earlier."""
+    per_epoch = -(-n_rows // (trainer.batch_size * trainer.accumulation))
+    total = per_epoch * trainer.epochs
+    return per_epoch, total if trainer.max_steps is None else min(total, trainer.max_steps)

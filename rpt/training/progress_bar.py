@@ -1,0 +1,43 @@
+"""What a pack shows while it trains: a bar over the steps of all its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from rpt.training.run import TrainingRun
+
+
+class ProgressBar:
+    def __init__(self, bar: tqdm):
+        self._bar = bar
+
+    def add_runs(self, runs: Sequence[TrainingRun], together: int) -> None:
+        """These join; so many are trained together now."""
+        self._bar.total += sum(run.total_steps for run in runs)
+        self._bar.update(sum(run.progress.step for run in runs))
+        self._bar.set_description(runs[0].name if together == 1 else f"{together} runs together")
+
+    def advance(self, steps: int) -> None:
+        self._bar.update(steps)
+
+    def show_loss(self, run: TrainingRun, loss: float) -> None:
+        best = run.progress.best_score
+        score = {} if best is None else {"best": f"{best:.1f}"}
+        self._bar.set_postfix({"loss": f"{loss:.3f}", **score}, refresh=False)
+
+    def show_evaluation(self, run: TrainingRun) -> None:
+        """A line of its own above the bar."""
+        progress, last = run.progress, run.progress.history[-1]
+        self._bar.write(
+            f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, "
+            f"score {last['score']:.2f}, best {progress.best_score:.2f}"
+        )
+
+
+@contextmanager
+def open_progress_bar() -> Iterator[ProgressBar]:
+    with tqdm(unit="step", disable=None, smoothing=0.05, total=0) as bar:
+        yield ProgressBar(bar)

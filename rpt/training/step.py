@@ -1,0 +1,155 @@
+"""One optimizer step of a pack: prompts, passes, gradients, update.
+
+Shapes: R runs, B rows of a pass, N prompt tokens (of the longest prompt), d model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad as pad_tensor
+
+from rpt.backbones import Backbone, Heads, Row
+from rpt.backbones.device import price_pass
+from rpt.data.batches import plan_passes
+from rpt.training.memory import PassLimit
+from rpt.training.stacked_runs import StackedRuns
+
+
+@dataclass
+class GradientBuffers:
+    """What the passes of a step collect their gradients in: every run's prompt [R, N, d] and head [R, ...], and the
+    backbone's weights as far as they are trained."""
+
+    prompts: Tensor
+    heads: Heads
+    weights: list[Tensor]
+
+    def forget(self) -> None:
+        for leaf in (self.prompts, *self.heads.values(), *self.weights):
+            leaf.grad = None
+
+
+class Piece(NamedTuple):
+    """A row of a pass: the number of its run, that run's prompt length, the row."""
+
+    run: int
+    prompt_length: int
+    row: Row
+
+
+class Step:
+    """One step of every run, their rows side by side. phi runs once, whatever the number of rows and passes: the passes
+    collect their gradients in detached buffers, and one backward then takes them through phi.
+
+    Args:
+        stacks: the runs' parameters.
+        rows: the indices of each run's rows, in the order of the stacks.
+        scaler: of the loss, where fp16 needs it; its steps leave out gradients that overflow.
+    """
+
+    def __init__(
+        self, backbone: Backbone, stacks: list[StackedRuns], rows: list[np.ndarray], scaler: torch.amp.GradScaler
+    ):
+        self.backbone, self.stacks, self.rows, self.scaler = backbone, stacks, rows, scaler
+        self.runs = [run for stack in stacks for run in stack.runs]
+        self.config = self.runs[0].config  # what is read of it, the runs share
+        terms = [sum(run.rows[i].terms for i in own) for run, own in zip(self.runs, rows, strict=True)]
+        self.terms = torch.tensor(terms, device=backbone.device)
+        self.lengths = torch.tensor([run.config.prompt.length for run in self.runs], device=backbone.device)
+
+    def take(self, limit: PassLimit) -> Tensor:
+        """Every run's mean loss over the terms of its rows: [R], detached."""
+        self.backbone.train()
+        if len(self.runs) == 1:  # the backbone's own dropout, which is only on in a pack of one
+            self.runs[0].seed_dropout()
+        prompts = [stack.compute_prompts() for stack in self.stacks]
+        buffers = self.make_buffers(prompts)
+        losses = limit.fit(
+            lambda max_tokens: self.run_passes(buffers, max_tokens), buffers.forget,
+            rows=sum(map(len, self.rows)), longest_row=self.config.backbone.max_tokens,
+        )  # fmt: skip
+        self.send_back(buffers, prompts)
+        self.update()
+        return losses
+
+    def make_buffers(self, prompts: list[Tensor]) -> GradientBuffers:
+        """A shorter prompt is filled up on the left with zeros, which are masked. Heads stand in the stacks of their
+        prompts and are collected in the same way."""
+        longest = max(prompt.shape[1] for prompt in prompts)
+        table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts])
+        heads = {
+            name: torch.cat([stack.heads[name].detach() for stack in self.stacks]).requires_grad_()
+            for name in self.stacks[0].heads
+        }
+        return GradientBuffers(table.requires_grad_(longest > 0), heads, list(self.backbone.trained.values()))
+
+    def run_passes(self, buffers: GradientBuffers, max_tokens: float) -> Tensor:
+        """Forward and backward over all rows, in passes of at most so many tokens; the losses [R]."""
+        losses = torch.zeros(len(self.runs), device=self.backbone.device)
+        for part in self.plan(max_tokens):
+            losses += self.run_pass(part, buffers)
+        return losses
+
+    def plan(self, max_tokens: float) -> Iterator[list[Piece]]:
+        """The passes: of each run at most trainer.batch_size rows, cut where padding costs more than a pass."""
+        trainer, longest_row = self.config.trainer, self.config.backbone.max_tokens
+        for start in range(0, max(map(len, self.rows)), trainer.batch_size):
+            pieces = [
+                Piece(r, run.config.prompt.length, run.rows[i])
+                for r, (run, own) in enumerate(zip(self.runs, self.rows, strict=True))
+                for i in own[start : start + trainer.batch_size]
+            ]
+            # Rows of similar length meet, whichever run they belong to.
+            pieces.sort(key=lambda piece: (piece.prompt_length, piece.row.length))
+            widths = []
+            for _, prompt, row in pieces:
+                text = longest_row - prompt if trainer.pad_to_max else row.length
+                widths.append((len(row.sequences) * prompt, len(row.sequences) * text))
+            for first, last in plan_passes(widths, max_tokens, price_pass(self.backbone.device)):
+                yield pieces[first:last]
+
+    def run_pass(self, pieces: list[Piece], buffers: GradientBuffers) -> Tensor:
+        """One forward and backward pass; its share of the losses [R]."""
+        table, device = buffers.prompts, self.backbone.device
+        longest = max(piece.prompt_length for piece in pieces)
+        width = self.config.backbone.max_tokens - longest if self.config.trainer.pad_to_max else None
+        of_run = torch.tensor([piece.run for piece in pieces], device=device)
+        # index_select, because the backward pass of table[of_run] adds up in no fixed order on several threads.
+        prompts = table[:, table.shape[1] - longest :].index_select(0, of_run)
+        mask = torch.arange(longest, device=device) >= longest - self.lengths[of_run, None]
+        heads = {name: head.index_select(0, of_run) for name, head in buffers.heads.items()}
+        with self.backbone.autocast():
+            row_losses = self.backbone.losses(prompts, mask.long(), [piece.row for piece in pieces], heads, width)
+        # Over the terms of the whole step, so that several passes give what one large batch gives.
+        losses = torch.zeros(len(table), device=device).index_add(0, of_run, row_losses) / self.terms
+        self.scaler.scale(losses.sum()).backward()
+        return losses.detach()
+
+    def send_back(self, buffers: GradientBuffers, prompts: list[Tensor]) -> None:
+        """The collected gradients to the stacks: those of prompts through phi."""
+        table, sizes = buffers.prompts, [len(prompt) for prompt in prompts]
+        if table.requires_grad:
+            gradients = zip(table.grad.split(sizes), prompts, strict=True)
+            torch.autograd.backward(prompts, [g[:, table.shape[1] - p.shape[1] :] for g, p in gradients])
+        for name, head in buffers.heads.items():
+            for stack, gradient in zip(self.stacks, head.grad.split(sizes), strict=True):
+                stack.heads[name].grad = gradient
+        for stack in self.stacks:
+            stack.take_weight_gradients()
+
+    def update(self) -> None:
+        """Every run by its own gradients."""
+        clip = self.config.trainer.clip
+        for stack in self.stacks:
+            if clip is not None:
+                self.scaler.unscale_(stack.optimizer)
+                stack.clip_gradients(clip)
+            self.scaler.step(stack.optimizer)
+            stack.optimizer.zero_grad()
+        self.scaler.update()

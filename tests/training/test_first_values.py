@@ -1,0 +1,26 @@
+"""A run that starts from a saved prompt."""
+
+import pytest
+import torch
+
+from rpt.prompts import uniform
+from rpt.records.prompt_file import save_prompt
+from rpt.training.first_values import load_table
+
+D = 3
+
+
+def test_saved_prompt_starts_a_run(tmp_path):
+    table = uniform(4, D, torch.Generator().manual_seed(0))
+    save_prompt(tmp_path / "p.safetensors", table)
+    assert torch.equal(load_table(tmp_path / "p.safetensors", 4, D), table)
+
+
+@pytest.mark.parametrize(("length", "d_model"), [(5, D), (4, D + 1)])
+def test_saved_prompt_of_another_shape_is_refused(tmp_path, length, d_model):
+    path = tmp_path / "p.safetensors"
+    save_prompt(path, torch.zeros(4, D))
+    with pytest.raises(ValueError) as error:
+        load_table(path, length, d_model)
+    for part in (str(path), "(4, 3)", str((length, d_model)), "set length=4"):
+        assert part in str(error.value)
