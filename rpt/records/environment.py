@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "accelerate", "datasets", "hydra-core", "numpy")
+PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "datasets", "hydra-core", "numpy")
 
 
 def environment() -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_the_same_command_trains_nothing_and_a_prompt_is_made_again(configure, t
     def never(_):
         raise AssertionError("trained although it is published")
 
-    monkeypatch.setattr(PreparedRun, "begin", never)
+    monkeypatch.setattr(PreparedRun, "start", never)
     assert train(config) == score and not path.parent.exists()
     with pytest.raises(UsageError) as missing:
         open_saved_run(path.parent)

@@ -5,17 +5,12 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from rpt.records.run_records import RunRecords
 from rpt.reports.frame import load_runs
 from rpt.reports.scores import run_scores, task_scores
 from tests.conftest import ROOT
-from tests.test_imports import EXCEPTIONS
 
 from .conftest import grid, write_record
-
-TORCH = [file for file, what in EXCEPTIONS if "records/" in file or "config/" in file or "reports/" in file]
 
 
 def test_one_row_a_run_with_configuration_scores_and_provenance(tmp_path):
@@ -58,7 +53,6 @@ def test_what_results_readme_shows_runs(monkeypatch, capsys):
     assert re.search(r"cb +lstm +100", capsys.readouterr().out)
 
 
-@pytest.mark.xfail(bool(TORCH), reason=f"listed in test_imports: {', '.join(TORCH)}", strict=True)
 def test_a_report_is_built_without_torch(recorded):
     folder = recorded("table6", keep=lambda c: c.seed == 0 and c.task.name == "cb")
     code = (
