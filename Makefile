@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 #   make setup TORCH_ARGS="--index-url URL-OF-PYTORCH'S-CPU-WHEELS"    (see pytorch.org/get-started)
 TORCH_ARGS ?=
 
-.PHONY: help setup demo test test-fast lint format plan table bench nano nano-bert clean
+.PHONY: help setup demo test test-fast lint format plan publish table bench nano nano-bert clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,14 +25,15 @@ demo: $(READY)  ## residual prompt tuning on the miniature BoolQ, no network, un
 		results=outputs/demo
 
 test: $(READY)  ## the whole suite
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest -m '' $(PYTEST)
 
 test-fast: $(READY)  ## without the slow tests
 	$(BIN)/pytest
 
-lint: $(READY)  ## ruff: rules and format
+lint: $(READY)  ## rules, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -40,6 +41,9 @@ format: $(READY)  ## let ruff mend what it can
 
 plan: $(READY)  ## what the paper's tables and figures still need at miniature scale: runs, time, memory
 	@$(BIN)/python -m rpt.plan scale=mini
+
+publish: $(READY)  ## put finished runs of results/runs into the published store
+	@$(BIN)/python -m rpt.publish
 
 table: $(READY)  ## regenerate every table and figure of results/ from the run records
 	@$(BIN)/python -m rpt.results
@@ -54,4 +58,4 @@ nano-bert: $(READY)  ## pre-train the embedded encoder again (about as long)
 	$(BIN)/python scripts/pretrain_nano_bert.py --out rpt/backbones/nano_bert
 
 clean:  ## remove the virtual environment and caches, keep results and outputs
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
