@@ -10,11 +10,11 @@ protocol says only how the predictions are scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row, read, read_label
+from rpt.tasks.fields import Row, read, read_index, read_label, read_text
 from rpt.tasks.metrics import accuracy, clean, mean
 
 PROTOCOLS = ("paper", "superglue")
@@ -38,6 +38,7 @@ class Task:
         labels: canonical label names, in the hub's order.
         columns: the fields, in the order in which `paper` writes them.
         integers: those of the columns that hold integers and not text.
+        may_be_empty: those of the columns whose text may be empty, as it is in some official rows.
         superglue_columns: the fields in the order in which `superglue` writes them; all of them if empty.
         paper_labels: the words that stand for the labels under `paper`; the labels themselves if empty.
         group_by: the keys of a dict `idx` that make up the group; empty where `idx` is an int.
@@ -56,6 +57,7 @@ class Task:
     labels: ClassVar[tuple[str, ...]]
     columns: ClassVar[tuple[str, ...]]
     integers: ClassVar[tuple[str, ...]] = ()
+    may_be_empty: ClassVar[tuple[str, ...]] = ()
     superglue_columns: ClassVar[tuple[str, ...]] = ()
     paper_labels: ClassVar[tuple[str, ...]] = ()
     group_by: ClassVar[tuple[str, ...]] = ()
@@ -73,8 +75,10 @@ class Task:
         """The examples in one raw row of the official or the hub's schema.
 
         Raises:
-            ValueError: a field is missing or of the wrong type, or the label is unknown.
+            ValueError: a field is missing, of the wrong type or impossible, or the label is unknown.
         """
+        if not isinstance(row, Mapping):
+            raise ValueError(f"{self.name}: a row should be an object with named fields, found {row!r:.80}")
         try:
             return [self.example(flat) for flat in self.flatten(row)]
         except ValueError as error:
@@ -86,16 +90,22 @@ class Task:
 
     def example(self, row: Row) -> Example:
         """One row of the hub's flat schema as an example."""
-        idx = read(row, "idx", dict if self.group_by else int)
+        idx = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
         return Example(
             fields={
-                column: read(row, column, int) if column in self.integers else read(row, column, str).strip()
+                column: read_index(row, column)
+                if column in self.integers
+                else read_text(row, column, column in self.may_be_empty)
                 for column in self.columns
             },
             label=read_label(row, self.labels),
             idx=idx,
-            group=tuple(read(idx, key, int) for key in self.group_by) or None,
+            group=tuple(read_index(idx, key) for key in self.group_by) or None,
         )
+
+    def doubts(self, example: Example) -> Iterable[str]:
+        """What is odd about the example though it may be right, as "1 ..." goes on: "with an empty text"."""
+        return ()
 
     # Text out
 

@@ -2,6 +2,7 @@
 
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.fields import Row
 
 
 class COPA(Task):
@@ -10,6 +11,12 @@ class COPA(Task):
     paper_labels = ("false", "true")
     columns = ("choice1", "choice2", "premise", "question")
     encoder_outputs = 1
+
+    def example(self, row: Row) -> Example:
+        example = super().example(row)
+        if (question := example.fields["question"]) not in ("cause", "effect"):
+            raise ValueError(f"field 'question' should be cause or effect, found {question!r:.80}")
+        return example
 
     def decisions(self, example: Example) -> list[Decision]:
         """Each choice is read and scored by itself."""

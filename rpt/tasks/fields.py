@@ -1,6 +1,6 @@
-"""Reading the fields of a raw row: each is checked to be there and of its type.
+"""Reading the fields of a raw row: each is checked to be there, of its type, and possible.
 
-All raise ValueError; the message names the field and what was found.
+All raise ValueError; the message names the field, what it should be and what was found.
 """
 
 from __future__ import annotations
@@ -9,17 +9,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+LARGEST_INDEX = 2**31 - 1
 
 
 def read(row: Row, field: str, kind: type) -> Any:
     """The field's value, checked to be of that type."""
     if not isinstance(row, Mapping) or field not in row:
-        found = ", ".join(row) if isinstance(row, Mapping) else repr(row)
+        found = ", ".join(map(repr, row)) if isinstance(row, Mapping) else repr(row)
         raise ValueError(f"field {field!r} is missing, found only {found:.80}")
     value = row[field]
     if not isinstance(value, kind) or isinstance(value, bool):  # a bool is an int to Python, but no index
         raise ValueError(f"field {field!r} should be {kind.__name__}, found {type(value).__name__} {value!r:.80}")
     return value
+
+
+def read_text(row: Row, field: str, may_be_empty: bool = False) -> str:
+    """The field's text without the spaces around it."""
+    text = read(row, field, str)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise ValueError(f"field {field!r} has half a character, found {half!r} in {text!r:.80}") from error
+    if not text.strip() and not may_be_empty:
+        raise ValueError(f"field {field!r} is empty")
+    return text.strip()
+
+
+def read_index(row: Row, field: str) -> int:
+    """The field's number: an idx, or a place in a text."""
+    index = read(row, field, int)
+    if not 0 <= index <= LARGEST_INDEX:
+        raise ValueError(f"field {field!r} should be from 0 to {LARGEST_INDEX}, found {index}")
+    return index
 
 
 def read_label(row: Row, labels: Sequence[str]) -> int | None:

@@ -43,7 +43,10 @@ def micro_f1(gold: Sequence[int], predicted: Sequence[Label]) -> float:
 def macro_f1(gold: Sequence[int], predicted: Sequence[Label], n_classes: int) -> float:
     """Unweighted mean of each class's F1, over the task's own classes.
 
-    A class that neither gold nor predictions contain has no F1 and is left out, as in the hub's metric.
+    A class that neither gold nor predictions contain has no F1 and is left out of the mean, as by scikit-learn's
+    default and so in the hub's super_glue metric. T5 and the benchmark's toolkit jiant divide by all classes whatever
+    there is, so that a perfect answer to rows of two classes would get two thirds. On CB's own splits the conventions
+    agree: each has gold labels of all three classes. They differ on small parts of them alone.
     """
     from sklearn.metrics import f1_score  # slow to import, and only needed to score
 

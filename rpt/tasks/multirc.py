@@ -7,7 +7,7 @@ from typing import Any
 
 from rpt.tasks.base import FALSE_TRUE, Task
 from rpt.tasks.examples import Decision, Example
-from rpt.tasks.fields import Row, read
+from rpt.tasks.fields import Row, read, read_index
 from rpt.tasks.metrics import accuracy, exact_match_per_question, f1_answers, f1_per_question, micro_f1
 
 
@@ -16,6 +16,7 @@ class MultiRC(Task):
     labels = FALSE_TRUE
     paper_labels = ("false", "true")
     columns = ("question", "answer", "paragraph")
+    may_be_empty = ("answer",)  # four official answers are
     group_by = ("paragraph", "question")
     metrics = ("exact_match", "f1_a", "f1_m", "micro_f1", "accuracy")
     paper_score = ("exact_match", "micro_f1")
@@ -23,22 +24,32 @@ class MultiRC(Task):
     encoder_texts = (("paragraph",), ("question", "answer"))
 
     def flatten(self, row: Row) -> Iterator[Row]:
-        if not isinstance(row.get("passage"), dict):
+        if "passage" not in row:
             yield row
             return
-        for question in read(row["passage"], "questions", list):
+        passage = read(row, "passage", dict)
+        for question in read(passage, "questions", list):
             for answer in read(question, "answers", list):
                 yield {
-                    "paragraph": read(row["passage"], "text", str),
+                    "paragraph": read(passage, "text", str),
                     "question": read(question, "question", str),
                     "answer": read(answer, "text", str),
                     "label": answer.get("label"),
                     "idx": {
-                        "paragraph": read(row, "idx", int),
-                        "question": read(question, "idx", int),
-                        "answer": read(answer, "idx", int),
+                        "paragraph": read_index(row, "idx"),
+                        "question": read_index(question, "idx"),
+                        "answer": read_index(answer, "idx"),
                     },
                 }
+
+    def example(self, row: Row) -> Example:
+        example = super().example(row)
+        read_index(example.idx, "answer")  # a submission names it
+        return example
+
+    def doubts(self, example: Example) -> Iterator[str]:
+        if not example.fields["answer"]:
+            yield "with an empty answer"
 
     def source(self, example: Example, protocol: str) -> str:
         if protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in

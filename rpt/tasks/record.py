@@ -10,8 +10,8 @@ from typing import Any
 
 from rpt.tasks.base import Task, check_protocol
 from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row, read
-from rpt.tasks.metrics import exact_match, mean, token_f1
+from rpt.tasks.fields import Row, read, read_index, read_text
+from rpt.tasks.metrics import clean, exact_match, mean, token_f1
 
 
 class ReCoRD(Task):
@@ -25,15 +25,12 @@ class ReCoRD(Task):
     encoder_outputs = 2  # no and yes
 
     def flatten(self, row: Row) -> Iterator[Row]:
-        passage = row.get("passage")
-        if not isinstance(passage, dict):
+        if not isinstance(row.get("passage"), dict) and "qas" not in row:
             yield row
             return
+        passage = read(row, "passage", dict)
         text = read(passage, "text", str)
-        entities = [
-            text[read(span, "start", int) : read(span, "end", int) + 1]  # `end` is inclusive
-            for span in read(passage, "entities", list)
-        ]
+        entities = [_entity(text, span) for span in read(passage, "entities", list)]
         for question in read(row, "qas", list):
             query = read(question, "query", str)
             answers = read(question, "answers", list) if "answers" in question else []
@@ -42,7 +39,7 @@ class ReCoRD(Task):
                 "query": query,
                 "entities": entities,
                 "answers": [read(answer, "text", str) for answer in answers],
-                "idx": {"passage": read(row, "idx", int), "query": read(question, "idx", int)},
+                "idx": {"passage": read_index(row, "idx"), "query": read_index(question, "idx")},
             }
 
     def example(self, row: Row) -> Example:
@@ -50,8 +47,14 @@ class ReCoRD(Task):
         entities = self._each_once(row, "entities")
         if not entities:
             raise ValueError("field 'entities' is empty; there is nothing to choose an answer from")
+        if "@placeholder" not in (query := example.fields["query"]):
+            raise ValueError(f"field 'query' has no @placeholder, found {query!r:.80}")
         answers = self._each_once(row, "answers") if "answers" in row else ()
         return replace(example, fields={**example.fields, "entities": entities}, answers=answers)
+
+    def doubts(self, example: Example) -> Iterator[str]:
+        if example.answers and not any(_is_answer(entity, example) for entity in example.fields["entities"]):
+            yield "with answers that are none of its entities"
 
     def _each_once(self, row: Row, field: str) -> tuple[str, ...]:
         """The field's texts, each once and sorted.
@@ -59,7 +62,7 @@ class ReCoRD(Task):
         T5's rows are sorted, and so are the hub's answers; the hub's entities come from a set, in no order.
         """
         texts = read(row, field, list)
-        return tuple(sorted({read({field: text}, field, str).strip() for text in texts}))
+        return tuple(sorted({read_text({field: text}, field) for text in texts}))
 
     def source(self, example: Example, protocol: str) -> str:
         check_protocol(protocol)
@@ -84,7 +87,7 @@ class ReCoRD(Task):
         return [
             Decision(
                 (Reading((passage, query.replace("@placeholder", entity))),),
-                int(entity in example.answers) if example.answers else None,
+                int(_is_answer(entity, example)) if example.answers else None,
             )
             for entity in entities
         ]
@@ -113,6 +116,21 @@ class ReCoRD(Task):
             "exact_match": mean([exact_match(*pair) for pair in pairs]),
             "f1": mean([token_f1(*pair) for pair in pairs]),
         }
+
+
+def _entity(text: str, span: Row) -> str:
+    """The official files' spans are character offsets, end inclusive."""
+    start, end = read_index(span, "start"), read_index(span, "end")
+    if not start <= end < len(text):
+        raise ValueError(
+            f"field 'entities' should have spans within the {len(text)} characters of its text, found {start} to {end}"
+        )
+    return text[start : end + 1]
+
+
+def _is_answer(entity: str, example: Example) -> bool:
+    """As the scorer judges: letter case, punctuation and articles do not count."""
+    return clean(entity) in map(clean, example.answers)
 
 
 def _without_highlights(passage: str) -> str:

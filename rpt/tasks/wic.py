@@ -1,10 +1,21 @@
 """WiC: does the word have the same sense in both sentences?"""
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from rpt.tasks.base import FALSE_TRUE, Task
 from rpt.tasks.examples import Decision, Example, starred
-from rpt.tasks.fields import Row, read
+from rpt.tasks.fields import Row, read_text
+
+OTHER_FORMS = {  # those that do not begin with the word's own letter
+    "bad": ("worse", "worst"),
+    "be": ("am", "is", "are", "was", "were"),
+    "go": ("went",),
+    "good": ("better", "best"),
+    "ill": ("worse", "worst"),
+    "well": ("better", "best"),
+}
 
 
 class WiC(Task):
@@ -19,12 +30,42 @@ class WiC(Task):
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
-        if "pos" not in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
-            return example
-        return replace(example, fields={**example.fields, "pos": read(row, "pos", str)})
+        fields = {**example.fields, **self._spans(row, "1"), **self._spans(row, "2")}
+        if "pos" in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
+            fields["pos"] = read_text(row, "pos")
+        return replace(example, fields=fields)
+
+    @staticmethod
+    def _spans(row: Row, which: str) -> dict[str, int]:
+        """The word's span in the sentence without the spaces around it."""
+        given, word = row["sentence" + which], row["word"]
+        sentence = given.strip()
+        shift = len(given) - len(given.lstrip())
+        start, end = (row[field + which] - shift for field in ("start", "end"))
+        if not 0 <= start < end <= len(sentence):
+            raise ValueError(
+                f"fields 'start{which}' and 'end{which}' should be a span of field 'sentence{which}', "
+                f"found {start + shift} and {end + shift}: {given!r:.80}"
+            )
+        if not any(_is_form(found, word) for found in re.findall(r"['’]?\w+", sentence)):
+            raise ValueError(f"field 'sentence{which}' has the word {word!r:.40} in no form, found {sentence!r:.80}")
+        return {"start" + which: start, "end" + which: end}
+
+    def doubts(self, example: Example) -> Iterator[str]:
+        fields = example.fields
+        marked = (fields["sentence" + i][fields["start" + i] : fields["end" + i]] for i in "12")
+        if not all(_is_form(text, fields["word"]) for text in marked):
+            yield "marking another word than its own"
 
     def decisions(self, example: Example) -> list[Decision]:
         """The word stands in stars in both sentences."""
         start1, end1, sentence1, start2, end2, sentence2 = (example.fields[column] for column in self.columns[:6])
         reading = starred([sentence1, sentence2], [(0, start1, end1), (1, start2, end2)])
         return [Decision((reading,), example.label)]
+
+
+def _is_form(text: str, word: str) -> bool:
+    """Whether the text may be the word inflected. English keeps a word's first letter, but for these and for what is
+    contracted ('ve)."""
+    first = [re.sub(r"\W", "", part)[:1].casefold() for part in (text, word)]
+    return first[0] == first[1] or text.casefold() in OTHER_FORMS.get(word.casefold(), ()) or text[:1] in "'’"

@@ -1,15 +1,14 @@
 """An encoder's tokens: cut only where it does not hurt, marks in the right place, cached."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from rpt.data.json_lines import read_json_lines
+from rpt.data.rows import parse_rows
 from rpt.data.sequences import encode_decisions, encode_readings
-from rpt.data.sources import _parsed
 from rpt.errors import UsageError
 from rpt.tasks import TASKS, Reading
 from rpt.tasks.examples import starred
@@ -65,7 +64,7 @@ def test_a_mark_outside_of_its_text_is_named(tokenizer):
 def test_real_rows_and_the_cache(tokenizer, shared, tmp_path, name):
     task = TASKS[name].for_encoder()
     path = shared / "fewglue" / task.folder / "train.jsonl"
-    examples = _parsed(task, str(path), [json.loads(line) for line in path.read_text().splitlines()])
+    examples = parse_rows(task, str(path), read_json_lines(path.read_bytes(), str(path)))
     first = encode_decisions(examples, task, tokenizer, 100, tmp_path)
     (file,) = tmp_path.iterdir()
     again = encode_decisions(examples, task, tokenizer, 100, tmp_path)

@@ -82,7 +82,7 @@ def test_damaged_rows_are_named(tmp_path):
     with pytest.raises(UsageError, match="train.jsonl, line 2 is not JSON"):
         read_examples(config, TASKS["boolq"])
     (folder / "train.jsonl").write_text('{"question": "q", "label": true, "idx": 0}\n')
-    with pytest.raises(UsageError, match="train.jsonl, row 1: .*passage"):
+    with pytest.raises(UsageError, match="train.jsonl, line 1: .*passage"):
         read_examples(config, TASKS["boolq"])
     (folder / "train.jsonl").write_text("\n")
     with pytest.raises(UsageError, match="has no rows"):

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from rpt.data.sources import _parsed
+from rpt.data.json_lines import read_json_lines
+from rpt.data.rows import parse_rows
 from rpt.data.tokens import encode_answers, encode_sources
 from rpt.tasks import TASKS, Example
 from tests.conftest import NANO
@@ -68,9 +69,7 @@ def test_text_comes_back_from_its_tokens(tokenizer, text):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_real_rows_pass_without_unknown_pieces(tokenizer, shared, tmp_path, task):
-    import json
-
     path = shared / "fewglue" / TASKS[task].folder / "train.jsonl"
-    examples = _parsed(TASKS[task], str(path), [json.loads(line) for line in path.read_text().splitlines()])
+    examples = parse_rows(TASKS[task], str(path), read_json_lines(path.read_bytes(), str(path)))
     sources = encode_sources(examples, TASKS[task], "paper", tokenizer, 502, tmp_path)
     assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in sources)

@@ -127,7 +127,7 @@ def test_a_wrong_key_is_named(record, tmp_path, keys, message):
     [
         (['{"passage": "a", "question": "b"}', "", "{"], r"rows.jsonl, line 3 is not JSON"),
         (['{"passage": "a"}'], r"line 1: boolq: field 'question' is missing"),
-        (["[1]"], r"line 1: boolq: field 'idx' is missing"),
+        (["[1]"], r"line 1: boolq: a row should be an object with named fields"),
         (['{"passage": "a", "question": "b", "label": "maybe"}'], "line 1: boolq: field 'label' should be one of"),
         (["", " "], "has no rows of boolq"),
     ],

@@ -96,6 +96,12 @@ def test_record_answers_with_the_likeliest_entity():
     assert task.decide(example, [[0.0, 1.0], [-3.0, -1.0], [5.0, 5.5]]) == "Bob"
 
 
+def test_record_judges_entities_as_the_scorer_does():
+    """An answer in another letter case than its entity is the same, and so is one with an article."""
+    example = example_of("record", answers=["bob", "the ULM"])
+    assert [decision.label for decision in get_task("record").decisions(example)] == [0, 1, 1]
+
+
 def test_wsc_without_its_noun_is_refused_when_the_row_is_read():
     with pytest.raises(ValueError, match="wsc: field 'span1_text' is not in the text"):
         example_of("wsc", span1_text="nobody")

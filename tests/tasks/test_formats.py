@@ -1,5 +1,7 @@
 """Rows in, text out: golden texts of every task, both schemas, both protocols, and rows that are wrong."""
 
+from dataclasses import replace
+
 import pytest
 
 from rpt.tasks import PROTOCOLS, TASKS, clean, get_task
@@ -168,9 +170,9 @@ def test_wsc_stars_the_pronoun_nearest_to_its_index(text, span, index, starred):
     assert get_task("wsc").source(example, "paper") == starred
 
 
-@pytest.mark.parametrize("span", ["they", "", "*"])
-def test_wsc_refuses_a_pronoun_that_is_not_there(span):
-    with pytest.raises(ValueError, match="wsc: field 'span2_text' is not in the text"):
+@pytest.mark.parametrize(("span", "fault"), [("they", "not in the text"), ("", "empty"), ("*", "not in the text")])
+def test_wsc_refuses_a_pronoun_that_is_not_there(span, fault):
+    with pytest.raises(ValueError, match=f"wsc: field 'span2_text' is {fault}"):
         example_of("wsc", span2_text=span)
 
 
@@ -184,20 +186,58 @@ def test_wsc_negatives_are_evaluated_under_superglue_only():
 
 
 @pytest.mark.parametrize(
-    ("text", "same"),
+    ("text", "noun", "same"),
     [
-        ("The cup.", 1),
-        ("cup", 1),
-        ("the big cup", 1),
-        ("Ann", 0),
-        ("the cup's owner", 0),
-        ("", None),
-        ("the", None),
+        ("The cup", "the cup", 1),
+        (" CUP\n", "the cup", 1),
+        ("the big cup", "the cup", 1),
+        ("cup", "the big red cup", 1),
+        ("Ann", "the cup", 0),
+        ("The cup.", "the cup", 0),  # punctuation stays
+        ("his cup", "some cup", 1),  # 21 determiners and possessives do not count
+        ("its cup", "the cup", 1),  # but one contains the other
+        ("its cup", "her old cup", 0),  # "its" is none of the 21
+        ("the cup's owner", "the cup", 0),
+        ("Bob", "Bob's hat", 0),
+        ("bob's", "Bob's hat", 1),
+        ("the boys' hat", "hat", 0),  # an apostrophe on one side only
+        ("", "the cup", None),
+        ("the", "the cup", None),
+        ("the cup", "this", 0),
     ],
 )
-def test_wsc_same_referent(text, same):
-    assert get_task("wsc").interpret(text, example_of("wsc"), "superglue") == same
-    assert get_task("wsc").interpret(text, example_of("wsc"), "paper") == text
+def test_wsc_same_referent(text, noun, same):
+    """As T5's public `wsc_simple` judges."""
+    example = example_of("wsc")
+    example = replace(example, fields={**example.fields, "span1_text": noun})
+    assert get_task("wsc").interpret(text, example, "superglue") == same
+    assert get_task("wsc").interpret(text, example, "paper") == text
+
+
+def test_wsc_takes_a_noun_in_pieces_for_its_first_word():
+    """As in two official test rows; all of its words must be there."""
+    changes = {"text": "Kim Lee, and Ann Fox, met. They ate.", "span1_text": "Lee and Fox", "span2_text": "They"}
+    example = get_task("wsc").for_encoder().parse(GOLDEN["wsc"].hub[0] | changes)[0]
+    (reading,) = get_task("wsc").for_encoder().decisions(example)[0].readings
+    assert reading.texts == ("Kim *Lee*, and Ann Fox, met. *They* ate.",)
+    with pytest.raises(ValueError, match="field 'span1_text' is not in the text"):
+        get_task("wsc").for_encoder().parse(GOLDEN["wsc"].hub[0] | changes | {"span1_text": "Lee and Bob"})
+
+
+def test_wic_spans_move_with_the_spaces_that_are_dropped():
+    example = example_of(
+        "wic", sentence1="  A bank lends. ", start1=4, end1=8, sentence2="\tThe river bank.", start2=11, end2=15
+    )
+    assert example.fields == example_of("wic").fields
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [("go", "She went home."), ("be", "We were there."), ("be", "I'm here."), ("have", "They've left."),
+     ("good", "It is better."), ("École", "an école there"), ("run", "He ran.")],
+)  # fmt: skip
+def test_wic_takes_a_word_in_any_of_its_forms(word, sentence):
+    example_of("wic", word=word, sentence1=sentence, start1=0, end1=2, sentence2=sentence, start2=0, end2=2)
 
 
 def test_record_bullets_end_the_sentence_only_where_it_does_not_end():

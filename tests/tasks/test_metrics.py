@@ -5,7 +5,7 @@ import re
 import string
 
 import pytest
-import sklearn.metrics  # noqa: F401  (imported by the first score otherwise, whose test would miss its deadline)
+import sklearn.metrics  # else imported by the first score, whose test would miss its deadline
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,6 +114,18 @@ def test_by_hand():
     assert metrics.exact_match_per_question([1, 0, 1], [1, 0, None], "xxy") == 0.5
     assert metrics.token_f1("red cup", ["Ulm", "the red, cup!"]) == 1.0
     assert metrics.token_f1("red cup", ["cup"]) == close(2 / 3)
+
+
+def test_macro_f1_leaves_out_a_class_that_is_nowhere():
+    """As scikit-learn's default and the hub's metric do; where every class is in gold all conventions agree."""
+    rows = [0, 1, 1, 0], [0, 1, 1, 1]
+    ours = metrics.macro_f1(*rows, 3)
+    assert ours == close((2 / 3 + 4 / 5) / 2) == sklearn.metrics.f1_score(*rows, average="macro")
+    assert sklearn.metrics.f1_score(*rows, labels=range(3), average="macro", zero_division=0) == close(2 / 3 * ours)
+    called = [0, 1, 1, 0], [0, 1, 1, 2]  # a class that is only predicted counts, with an F1 of 0
+    assert metrics.macro_f1(*called, 3) == close((2 / 3 + 1 + 0) / 3)
+    whole = [0, 1, 2, 2], [0, 1, 1, 2]
+    assert metrics.macro_f1(*whole, 3) == close(sklearn.metrics.f1_score(*whole, labels=range(3), average="macro"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,251 @@
+"""Rows that cannot be right are refused with their place; odd ones are counted; real ones all pass."""
+
+import copy
+import json
+import logging
+import random
+import string
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rpt.config import DataConfig
+from rpt.data import miniature
+from rpt.data.json_lines import read_json_lines
+from rpt.data.rows import parse_rows
+from rpt.data.sources import read_examples
+from rpt.errors import UsageError
+from rpt.tasks import PROTOCOLS, TASKS
+from tests.tasks.rows import GOLDEN
+
+
+def row_of(name, **changes):
+    return copy.deepcopy(GOLDEN[name].official) | changes
+
+
+def parsed(name, *rows, labelled=True):
+    content = "\n".join(map(json.dumps, rows)).encode()
+    return parse_rows(TASKS[name], "f.jsonl", read_json_lines(content, "f.jsonl"), labelled)
+
+
+def nested(name, *path, value):
+    """The golden row with the value at that path."""
+    row = row_of(name)
+    inner = row
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return row
+
+
+QUESTION = ("passage", "questions", 0)
+SPAN = ("passage", "entities", 1)
+IMPOSSIBLE = [
+    ("boolq", row_of("boolq", idx=-1), "field 'idx' should be from 0 to 2147483647, found -1"),
+    ("boolq", row_of("boolq", idx=10**15), "field 'idx' should be from 0 to 2147483647, found 1000000000000000"),
+    ("multirc", nested("multirc", *QUESTION, "idx", value=-3), "field 'idx' should be from 0"),
+    ("multirc", nested("multirc", *QUESTION, "answers", 0, "idx", value=2**40), "field 'idx' should be from 0"),
+    ("multirc", row_of("multirc", idx=2**40), "field 'idx' should be from 0"),
+    ("record", nested("record", "qas", 0, "idx", value=-3), "field 'idx' should be from 0"),
+    ("boolq", row_of("boolq", passage=""), "field 'passage' is empty"),
+    ("boolq", row_of("boolq", question=" \n"), "field 'question' is empty"),
+    ("multirc", nested("multirc", *QUESTION, "question", value=""), "field 'question' is empty"),
+    ("multirc", nested("multirc", "passage", "text", value=" "), "field 'paragraph' is empty"),
+    ("record", nested("record", "qas", 0, "answers", 0, "text", value=""), "field 'answers' is empty"),
+    ("wsc", nested("wsc", "target", "span1_text", value=""), "field 'span1_text' is empty"),
+    ("rte", row_of("rte", premise="a \ud83d b"), r"field 'premise' has half a character, found '\\ud83d'"),
+    ("multirc", nested("multirc", *QUESTION, "answers", 1, "text", value="\udc00"), "field 'answer' has half a char"),
+    ("record", nested("record", "passage", "text", value="Ann Lee met Bob in Ulm. \ud800" * 3), "has half a character"),
+    ("copa", row_of("copa", question="Cause"), "field 'question' should be cause or effect, found 'Cause'"),
+    ("copa", row_of("copa", question="why"), "field 'question' should be cause or effect, found 'why'"),
+    ("wic", row_of("wic", start1=6, end1=2), "should be a span of field 'sentence1', found 6 and 2"),
+    ("wic", row_of("wic", start2=10, end2=10), "should be a span of field 'sentence2', found 10 and 10"),
+    ("wic", row_of("wic", end2=16), "should be a span of field 'sentence2', found 10 and 16"),
+    ("wic", row_of("wic", start1=-1), "field 'start1' should be from 0"),
+    ("wic", row_of("wic", sentence1=" bank lends", start1=0), "should be a span of field 'sentence1', found 0 and 6"),
+    ("wic", row_of("wic", word="money"), "field 'sentence1' has the word 'money' in no form, found 'A bank lends.'"),
+    ("record", nested("record", *SPAN, value={"start": 12, "end": 11}), "spans within the 68 characters .* 12 to 11"),
+    ("record", nested("record", *SPAN, value={"start": 65, "end": 70}), "spans within the 68 characters .* 65 to 70"),
+    ("record", nested("record", *SPAN, value={"start": -2, "end": 4}), "field 'start' should be from 0"),
+    ("record", nested("record", "qas", 0, "query", value="who is glad"), "field 'query' has no @placeholder, found"),
+    ("record", nested("record", "passage", "entities", value=[]), "field 'entities' is empty"),
+    ("wsc", nested("wsc", "target", "span2_index", value=10), "'span2_index' should be one of the text's 10 words"),
+    ("wsc", nested("wsc", "target", "span1_index", value=-1), "field 'span1_index' should be from 0"),
+    ("wsc", nested("wsc", "target", value=None), "field 'target' should be dict, found NoneType"),
+    ("multirc", nested("multirc", "passage", value=None), "field 'passage' should be dict, found NoneType"),
+    ("record", nested("record", "passage", value=[]), "field 'passage' should be dict, found list"),
+    ("record", nested("record", "qas", value=[None]), "field 'query' is missing, found only None"),
+    ("boolq", row_of("boolq", label=None), "field 'label' is needed in a validation row, found none"),
+    ("wsc", row_of("wsc", label=-1), "field 'label' is needed in a validation row, found none"),
+    ("multirc", nested("multirc", *QUESTION, "answers", 1, "label", value=None), "field 'label' is needed"),
+    ("record", nested("record", "qas", 0, "answers", value=[]), "field 'answers' is needed in a validation row"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "row", "message"), IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
+def test_what_cannot_be_right_is_refused(name, row, message):
+    with pytest.raises(UsageError, match=rf"f.jsonl, line 2: {name}: .*{message}") as caught:
+        parsed(name, row_of(name, idx=77), row)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("row", [None, "text", 7, [1], True])
+def test_a_row_that_is_no_object_is_refused_whatever_it_comes_from(name, row):
+    with pytest.raises(UsageError, match=f"hub, row 1: {name}: a row should be an object with named fields, found"):
+        parse_rows(TASKS[name], "hub", [("row 1", row)])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_same_idx_in_every_row_is_refused(name):
+    rows = [row_of(name, idx=5), row_of(name, idx=5), row_of(name, idx=5)]
+    if name == "multirc":
+        for row in rows:
+            del row["passage"]["questions"][0]["answers"][1:]
+    with pytest.raises(UsageError, match=r"f.jsonl: every row has the idx .*; number the rows"):
+        parsed(name, *rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("multirc", (*QUESTION, "question"), r"multirc: another question has the idx \(4, 9\)"),
+        ("record", ("qas", 0, "query"), r"record: another query has the idx \(5, 6\)"),
+    ],
+)
+def test_questions_that_share_an_idx_are_refused(name, path, message):
+    with pytest.raises(UsageError, match=f"f.jsonl, line 2: {message}"):
+        parsed(name, row_of(name), nested(name, *path, value="@placeholder and who else?"), row_of(name, idx=3))
+
+
+ODD = [
+    ("boolq", [row_of("boolq"), row_of("boolq", idx=8)], "1 repeating another one (first: line 2)"),
+    ("boolq", [row_of("boolq"), row_of("boolq", idx=8, label=False)], "1 repeating one of another label"),
+    ("boolq", [row_of("boolq"), row_of("boolq", idx=8, question="b"), row_of("boolq", question="c")],
+     "1 with the idx of another one (first: line 3)"),
+    ("boolq", [row_of("boolq", idx=i, label=-1, question=f"q{i}") for i in range(3)], "3 without a label"),
+    ("multirc", [nested("multirc", *QUESTION, "answers", 0, "text", value=" ")], "1 with an empty answer"),
+    ("wic", [row_of("wic", start2=4, end2=9)], "1 marking another word than its own (first: line 1)"),
+    ("record", [nested("record", "qas", 0, "answers", value=[{"text": "Rom"}])],
+     "1 with answers that are none of its entities"),
+    ("wsc", [nested("wsc", "target", "span1_text", value="a cup")], "1 with a noun that is not in the text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "rows", "doubt"), ODD, ids=range(len(ODD)))
+def test_what_is_odd_is_said_once_with_a_count(caplog, name, rows, doubt):
+    with caplog.at_level(logging.WARNING, "rpt"):
+        examples = parsed(name, *rows, labelled=False)
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"f.jsonl, of {len(examples)} examples: ") and doubt in line and "\n" not in line
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_golden_and_miniature_rows_raise_no_doubts(caplog, name):
+    parsed(name, row_of(name))
+    read_examples(DataConfig("mini"), TASKS[name])
+    assert not caplog.records
+
+
+# Real rows
+
+OFFICIAL = {  # examples of train and val; the majority class's accuracy on val; what is odd about them
+    "boolq": (9427, 3270, 62.17, []),
+    "cb": (250, 56, 50.0, []),
+    "copa": (400, 100, 55.0, []),
+    "multirc": (27243, 4848, 57.20, [
+        "6 repeating another one (first: line 2); 3 with an empty answer (first: line 38); "
+        "1 repeating one of another label (first: line 183)",
+        "1 repeating another one (first: line 4)",
+    ]),
+    "rte": (2490, 277, 52.71, ["2 repeating another one (first: line 527)"]),
+    "wic": (5428, 638, 50.0, ["1 marking another word than its own (first: line 1869)"]),
+    "wsc": (554, 104, 63.46, ["2 repeating another one (first: line 217)", "3 repeating another one (first: line 46)"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_rows(shared, caplog, name):
+    n_train, n_val, majority, doubts = OFFICIAL[name]
+    examples = read_examples(DataConfig("folder", dir=str(shared / "superglue")), TASKS[name])
+    assert (len(examples["train"]), len(examples["val"])) == (n_train, n_val)
+    assert [record.message.split(" examples: ")[1] for record in caplog.records] == doubts
+    labels = Counter(example.label for example in examples["val"])
+    ((most, _),) = labels.most_common(1)
+    accuracy = TASKS[name].for_encoder().score(examples["val"], [most] * n_val, "superglue")["accuracy"]
+    assert accuracy == pytest.approx(majority, abs=0.005)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_other_real_rows(shared, name):
+    folder = TASKS[name].folder
+    for path in (shared / "fewglue" / folder / "train.jsonl", shared / "superglue_test" / folder / "test.jsonl"):
+        if path.is_file():
+            parse_rows(TASKS[name], str(path), read_json_lines(path.read_bytes(), str(path)))
+            task = TASKS[name].for_encoder()
+            examples = parse_rows(task, str(path), read_json_lines(path.read_bytes(), str(path)))
+            assert all(task.decisions(example) for example in examples)
+
+
+# Damage of every kind
+
+WRONG = [None, True, -1, 2**70, 0.5, "", " ", "\ud800", "</s>", [], {}, [None], [[[]]], {"text": None}, "x" * 5000]
+
+
+def places_of(value, path=()):
+    """The path of everything inside of a row."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from places_of(inner, (*path, key))
+
+
+def damaged(row, draw):
+    row = copy.deepcopy(row)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(sorted(places_of(row), key=str) or [()]))
+        if not path:
+            break
+        inner = row
+        for key in path[:-1]:
+            inner = inner[key]
+        kind = draw(st.sampled_from(["value", "remove", "number", "letters"]))
+        if kind == "remove":
+            del inner[path[-1]]
+        elif kind == "number" and isinstance(inner[path[-1]], int):
+            inner[path[-1]] += draw(st.integers(-100, 100))
+        elif kind == "letters" and isinstance(inner[path[-1]], str):
+            text = inner[path[-1]]
+            at = draw(st.integers(0, len(text)))
+            inner[path[-1]] = text[:at] + draw(st.text(string.printable + "\u2028é\udfff", max_size=5)) + text[at + 1 :]
+        else:
+            inner[path[-1]] = copy.deepcopy(draw(st.sampled_from(WRONG)))
+    return row
+
+
+@pytest.mark.parametrize("name", TASKS)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_damaged_rows_are_refused_or_whole(name, data):
+    """Whatever is damaged, no error but the usage error in one line; what passes can be written, cut, scored."""
+    rows = [miniature.row(name, random.Random(data.draw(st.integers(0, 50)))), row_of(name)]
+    row = damaged(data.draw(st.sampled_from(rows)), data.draw)
+    content = json.dumps(row).encode()
+    if data.draw(st.integers(0, 3)) == 0:
+        at = data.draw(st.integers(0, len(content) - 1))
+        content = content[:at] + bytes([data.draw(st.integers(0, 255))]) + content[at + 1 :]
+    try:
+        examples = parse_rows(TASKS[name], "f", read_json_lines(content, "f"), labelled=True)
+    except UsageError as error:
+        assert str(error).startswith("f") and "\n" not in str(error)
+        return
+    task = TASKS[name].for_encoder()
+    for example in examples:
+        assert example.label is not None or example.answers
+        for protocol in PROTOCOLS:
+            TASKS[name].source(example, protocol).encode()
+            TASKS[name].targets(example, protocol)
+        if name != "wsc":  # an encoder's WSC has a parser of its own
+            assert all(reading.texts for decision in task.decisions(example) for reading in decision.readings)
