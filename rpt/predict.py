@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING
 
 from rpt.cli import command_line, truth
 from rpt.config import backbone_source
+from rpt.data.json_lines import read_json_lines
+from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.hub import offline_unless_reachable
@@ -95,24 +97,13 @@ def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
     """
     name = "standard input" if source == "-" else source
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
+    except OSError as error:
         raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
-    examples = []
-    rows = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    for i, (number, line) in enumerate(rows):
-        try:
-            row = json.loads(line)
-            if numbered and not task.group_by and isinstance(row, dict):
-                row = {"idx": i, **row}
-            examples += task.parse(row)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{name}, line {number} is not JSON: {error.msg}.") from error
-        except ValueError as error:
-            raise UsageError(f"{name}, line {number}: {error}.") from error
-    if not examples:
-        raise UsageError(f"{name} has no rows of {task.name}.")
-    return examples
+    rows = list(read_json_lines(content, name))
+    if numbered and not task.group_by:
+        rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
+    return parse_rows(task, name, rows)
 
 
 def answer_examples(

@@ -30,7 +30,7 @@ def parse_rows(
     """
     located = list(_parsed(task, source, rows, labelled))
     if not located:
-        raise UsageError(f"{source} has no rows.")
+        raise UsageError(f"{source} has no rows of {task.name}.")
     _check_indices(task, source, located)
     if doubts := "; ".join(_doubts(task, located)):
         log.warning("%s, of %d examples: %s", source, len(located), doubts)

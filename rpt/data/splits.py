@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from rpt.config import DataConfig, ProtocolConfig
+from rpt.data.form import compare_forms
 from rpt.errors import UsageError
 from rpt.tasks import Example, Task
 
@@ -22,12 +23,14 @@ class TaskData:
     train: what the prompt is trained on; select: what chooses the best checkpoint; report: what the record's
     scores are on. Under selection=reported (the paper's way) the last two are the same list.
     fingerprint: SHA-256 of all of them in order, so that two records can be told to rest on the same rows.
+    form: how training and validation rows oddly differ in form; None if they do not.
     """
 
     train: list[Example]
     select: list[Example]
     report: list[Example]
     fingerprint: str
+    form: str | None = None
 
 
 def split_examples(
@@ -47,7 +50,8 @@ def split_examples(
         train, select = _hold_out(train, protocol.held_out)
     if data.shots is not None:
         train = _few(train, data.shots, data.shots_seed)
-    return TaskData(train, select, report, fingerprint([*train, *select, *report]))
+    form = compare_forms(task, examples["train"], examples["val"])
+    return TaskData(train, select, report, fingerprint([*train, *select, *report]), form)
 
 
 def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[Example]]:

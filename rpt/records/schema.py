@@ -30,6 +30,8 @@ class Data(TypedDict):
     train: int
     select: int
     report: int
+    cut: NotRequired[int]  # training texts that were cut to leave room for the prompt
+    form: NotRequired[str | None]  # how training and validation rows oddly differ in form, if they do
 
 
 class Parameters(TypedDict):

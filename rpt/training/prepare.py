@@ -77,7 +77,7 @@ class PreparedRun:
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
-        _announce(run, self.backbone)
+        _announce(run, self.backbone, self.data)
         run.tracker = Tracker(run)
         run.progress.seconds += time.perf_counter() - began
         return run
@@ -122,11 +122,11 @@ class PreparedRun:
 def make_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
     """The run with its prompt initialised and its rows tokenised."""
     task, protocol = task_for(config), config.protocol.name
-    room = config.backbone.max_tokens - config.prompt.length
+    text_budget = config.backbone.max_tokens - config.prompt.length
     cache = Path(config.data.cache).expanduser()
 
     def encode(examples: list[Example]) -> Encoded:
-        return Encoded(examples, backbone.rows(examples, task, protocol, room, cache))
+        return Encoded(examples, backbone.rows(examples, task, protocol, text_budget, cache))
 
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
@@ -135,8 +135,8 @@ def make_training_run(config: Config, data: TaskData, backbone: Backbone, record
     return TrainingRun(config, record, soft_prompt, head, backbone.trained, rows, select, report)
 
 
-def _announce(run: TrainingRun, backbone: Backbone) -> None:
-    """Say what is trained and what is frozen, before anything runs."""
+def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
+    """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
     lines = [
         f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, "
         f"{name_device()}, {precision_of(run.config)}"
@@ -145,4 +145,8 @@ def _announce(run: TrainingRun, backbone: Backbone) -> None:
     lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MOST_NAMED]]
     lines += [f"  … and {len(shown) - MOST_NAMED} more"] if len(shown) > MOST_NAMED else []
     lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {backbone.frozen_parameters:,}")
+    if (cuts := run.count_cuts()).cut:
+        lines.append(f"  {cuts}")
     log.info("\n".join(lines))
+    if data.form:
+        log.warning(data.form)

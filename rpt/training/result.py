@@ -37,6 +37,8 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
             "train": len(data.train),
             "select": len(data.select),
             "report": len(data.report),
+            "cut": run.count_cuts().cut,
+            "form": data.form,
         },
         "scores": reported.scores,
         "majority": majority_scores(task, data.train, data.report, config.protocol.name),

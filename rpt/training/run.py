@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rpt.backbones import Encoded, Heads, Row
 from rpt.config import Config
 from rpt.data.batches import epoch_steps
+from rpt.data.cuts import Cuts, count_cuts
 from rpt.prompts import SoftPrompt
 from rpt.records.prompt_file import HEAD
 from rpt.records.run_folder import RunFolder
@@ -74,6 +75,10 @@ class TrainingRun:
         prompt = dict(self.soft_prompt.named_parameters()) if self.soft_prompt else {}
         head = dict(self.head.named_parameters(prefix=HEAD.removesuffix("."))) if self.head else {}
         return prompt | head | {f"{WEIGHTS}{name}": weight for name, weight in self.weights.items()}
+
+    def count_cuts(self) -> Cuts:
+        """How many of its training texts are cut to leave room for the prompt."""
+        return count_cuts(text for row in self.rows for text in row.sequences)
 
     @property
     def trained_parameters(self) -> int:

@@ -127,7 +127,7 @@ def test_a_wrong_key_is_named(record, tmp_path, keys, message):
     [
         (['{"passage": "a", "question": "b"}', "", "{"], r"rows.jsonl, line 3 is not JSON"),
         (['{"passage": "a"}'], r"line 1: boolq: field 'question' is missing"),
-        (["[1]"], r"line 1: boolq: a row should be an object with named fields"),
+        (["[1]"], "line 1 should be one JSON object with the fields of a row"),
         (['{"passage": "a", "question": "b", "label": "maybe"}'], "line 1: boolq: field 'label' should be one of"),
         (["", " "], "has no rows of boolq"),
     ],
@@ -143,8 +143,8 @@ def test_a_submission_needs_every_idx_once(record, tmp_path):
     without = [{"passage": "a", "question": "b"}]
     with pytest.raises(UsageError, match="line 1: boolq: field 'idx' is missing"):
         predicted(record, input=written(tmp_path, without), **keys)
-    with pytest.raises(UsageError, match=r"each once\. BoolQ.jsonl, line 2: example 0 is answered twice"):
-        predicted(record, input=written(tmp_path, [ROWS[0], ROWS[0]]), **keys)
+    with pytest.raises(UsageError, match=r"each once\. BoolQ.jsonl, line 3: example 0 is answered twice"):
+        predicted(record, input=written(tmp_path, [ROWS[0], ROWS[1], ROWS[0]]), **keys)
     assert not (tmp_path / "out").exists()
 
 
