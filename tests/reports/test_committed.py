@@ -38,6 +38,27 @@ def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
             assert statistics.fmean(gaps) <= statistics.stdev(gaps), f"{prompt} is ahead on {task}"
 
 
+def test_the_page_on_the_laptop_says_what_its_records_say():
+    runs = load_runs(ROOT / "results")
+    runs = runs[(runs["backbone"] == "minilm") & (runs["protocol.held_out"] == 0.2)]
+    names = {"PT": "vanilla", "PT w/ MLP": "mlp", "PT w/ LSTM": "lstm", "Residual PT": "residual",
+             "fine-tuning": "finetune", "the head alone (PT at rate 1e-9)": "vanilla"}  # fmt: skip
+    lines = (ROOT / "results" / "laptop.md").read_text().splitlines()
+    cells = 0
+    for line in (line for line in lines if line.startswith("| ") and " ± " in line):
+        name, *columns = [text.strip() for text in line.strip("|").split("|")]
+        for task, rate, said in (("cb", *columns[:2]), ("copa", *columns[2:])):
+            if not said:
+                continue
+            own = runs[(runs["task"] == task) & (runs["prompt"] == names[name])]
+            scores = own[own["lr"] == (float(rate) if rate else 1e-9)]["scores.score"]
+            assert len(scores) == 3 and f"{scores.mean():.1f} ± {scores.std():.1f}" == said, line
+            tried = own[(own["seed"] == 0) & (own["lr"] > 1e-9)].sort_values("lr")
+            assert not rate or tried.loc[tried["best.select_score"].idxmax(), "lr"] == float(rate), line
+            cells += 1
+    assert cells == 11
+
+
 @pytest.mark.slow
 def test_committed_tables_and_figures_are_what_the_committed_records_give():
     files, problems = build(ROOT / "results")
