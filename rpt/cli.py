@@ -37,7 +37,7 @@ def command_line(help_text: str, defaults: dict[str, str | None], do: Callable[[
     """
     if not asked_for_help(help_text):
         with one_line_errors():
-            do(defaults | given(sys.argv[1:], list(defaults)))
+            do({**defaults, **given(sys.argv[1:], list(defaults))})
 
 
 def given(words: list[str], keys: list[str]) -> dict[str, str]:

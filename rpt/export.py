@@ -53,9 +53,11 @@ def export(words: dict[str, str | None]) -> None:
         raise UsageError(f"to={folder} holds other things; give a new folder.")
     if words["backbone.path"] is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.inference.server import load_backbone_of  # slow to import
+    from rpt.backbones import T5Backbone  # slow to import
+    from rpt.inference.server import load_backbone_of
 
     backbone = load_backbone_of(run, words["backbone.path"])  # a prompt for other weights would be worth nothing
+    assert isinstance(backbone, T5Backbone)  # encoders were refused above
     base = words["base"] or backbone.model.name_or_path
     longest = backbone.longest_answer(run.task, run.protocol)
     save_prompt(folder / FILES[1], run.prompt)
@@ -79,5 +81,10 @@ def make_adapter_config(run: SavedRun, base: str) -> dict[str, str | int | bool 
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     command_line(__doc__, KEYS, export)
+
+
+if __name__ == "__main__":
+    main()

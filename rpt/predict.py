@@ -139,5 +139,10 @@ def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[
     return written
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     command_line(__doc__, KEYS, predict)
+
+
+if __name__ == "__main__":
+    main()

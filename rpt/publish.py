@@ -42,5 +42,10 @@ def publish_folders(given: dict[str, str]) -> None:
     print(f"published {len(records)} runs:", *files, sep="\n")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     command_line(__doc__, KEYS, publish_folders)
+
+
+if __name__ == "__main__":
+    main()

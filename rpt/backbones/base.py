@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,14 +41,15 @@ class Backbone(ABC):
     """
 
     model_types: ClassVar[tuple[str, ...]]
-    load_model: ClassVar[Callable[..., PreTrainedModel]]
+    load_model: ClassVar[Callable[..., Any]]
 
     # Loaded
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fingerprint: str, dropout: bool = False
     ):
-        self.model, self.tokenizer, self.fingerprint, self.dropout = model, tokenizer, fingerprint, dropout
+        self.model: Any = model  # transformers declares less of it than it has
+        self.tokenizer, self.fingerprint, self.dropout = tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
         self.precision = "fp32"

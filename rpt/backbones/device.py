@@ -31,7 +31,7 @@ def precision_of(config: Config) -> str:
         return config.trainer.precision
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    units = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
+    units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 

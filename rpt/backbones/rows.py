@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class Row:
     terms: how many terms its loss adds up. A run's loss is the mean over those of all its rows.
     """
 
-    sequences: tuple[Sized, ...]
+    sequences: tuple[Any, ...]
     target: Any = None
     terms: int = 1
 
@@ -58,7 +58,8 @@ def batch_examples(
         prompt_length: tokens before each sequence.
         max_tokens: of a batch, padding included.
     """
-    batch, sequences, longest = [], 0, 0
+    batch: list[int] = []
+    sequences, longest = 0, 0
     for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
         own = sum(len(row.sequences) for row in rows[i])
         if batch and (sequences + own > size or (sequences + own) * longest > max_tokens):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name !
 class ComposedConfig(Config):
     """`Config` as Hydra composes it: a prompt's options stand beside its other keys, so its node takes any."""
 
-    prompt: dict[str, Any] = field(default_factory=dict)
+    prompt: dict[str, Any] = field(default_factory=dict)  # type: ignore[assignment]  # wider on purpose
 
 
 def config_folder() -> str:
@@ -74,7 +74,7 @@ def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
     Raises:
         UsageError: they want a prompt beside such a method, or a key of the prompt has a value of the wrong type.
     """
-    composed: ComposedConfig = OmegaConf.to_object(cfg)
+    composed: Any = OmegaConf.to_object(cfg)
     values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
     config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
     if config.data.name == "hub" and config.data.dir is not None:
@@ -91,7 +91,7 @@ def _prompt_config(values: dict[str, Any]) -> PromptConfig:
     """The prompt's keys with their types, and its reparameterization's own as options."""
     known = {key: value for key, value in values.items() if key in PROMPT_KEYS}
     try:
-        prompt = OmegaConf.to_object(OmegaConf.merge(PromptConfig, known))
+        prompt: Any = OmegaConf.to_object(OmegaConf.merge(PromptConfig, known))
     except ValidationError as error:
         reason = str(error).split("\n")[0]
         raise UsageError(f"prompt.{error.full_key}={known[error.full_key]}: {reason}.") from error
@@ -116,7 +116,7 @@ def known_keys() -> list[str]:
     keys = []
     for f in dataclasses.fields(Config):
         keys.append(f.name)
-        inner = [inner.name for inner in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
+        inner: Iterable[str] = [inner.name for inner in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
         if f.name == "prompt":
             inner = dict.fromkeys([*PROMPT_KEYS, *(key for name in choices("prompt") for key in default_options(name))])
         keys += [f"{f.name}.{key}" for key in inner]

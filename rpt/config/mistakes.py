@@ -33,7 +33,7 @@ def explain(error: Exception) -> str:
         choices = [option for option in error.options if option != "schema"]
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
-    causes = [error]
+    causes: list[BaseException] = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))

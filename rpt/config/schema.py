@@ -140,6 +140,6 @@ class Config:
         return self.prompt.name if self.tunes_prompt else self.method.name
 
 
-GROUPS: dict[str, type] = {  # the nodes of the configuration that are groups of choices, and their classes
+GROUPS: dict[str, Any] = {  # the nodes of the configuration that are groups of choices, and their classes
     f.name: f.default_factory for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)
 }

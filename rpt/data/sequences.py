@@ -83,8 +83,8 @@ def _sequence(encoding: Encoding, reading: Reading, text_budget: int) -> TokenSe
     kept = _kept(encoding, marks, text_budget)
     ids, types = np.array(encoding.ids, dtype=np.int32)[kept], np.array(encoding.type_ids)[kept]
     # A mark moves by what was cut before it; none of its own tokens were.
-    marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
-    return TokenSequence(ids, int((types == 0).sum()), marks, len(encoding) - len(ids))
+    kept_marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
+    return TokenSequence(ids, int((types == 0).sum()), kept_marks, len(encoding) - len(ids))
 
 
 def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:

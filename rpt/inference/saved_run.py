@@ -106,7 +106,8 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
-        composed = _flatten(OmegaConf.to_container(compose("train", words), resolve=True))
+        container: Any = OmegaConf.to_container(compose("train", words), resolve=True)
+        composed = _flatten(container)
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
     flat = _flatten(stored)
@@ -135,7 +136,7 @@ def _read_config(record: RunFolder) -> dict[str, Any] | None:
 
 def _fill(cls: type, values: dict[str, Any]) -> Any:
     """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
-    groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
+    groups: dict[str, Any] = {f.name: f.default_factory for f in dataclasses.fields(cls)}
     return cls(**{
         name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
         for name, value in values.items()
@@ -144,7 +145,7 @@ def _fill(cls: type, values: dict[str, Any]) -> Any:
 
 
 def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in nested.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

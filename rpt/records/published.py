@@ -75,10 +75,10 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
         common, old = None, {}
         if path.exists():
             common = _first_line(path)
-            for record in read_published(path):
-                if isinstance(record, RecordError):
-                    raise record
-                old[record.result["prompt"], record.result["id"]] = record
+            for read in read_published(path):
+                if isinstance(read, RecordError):
+                    raise read
+                old[read.result["prompt"], read.result["id"]] = read
         flat = [_flatten_record(record) for _, record in sorted({**old, **new}.items())]
         common = (
             _common(flat) if common is None else common
@@ -143,7 +143,7 @@ def _flatten_record(record: RunRecord) -> Flat:
         result["last"] = AS_IN_HISTORY
     parts = {"config": record.config, "result": result, "history": _columns(record.history)}
     answers = _answers(record)
-    credits = record.credits
+    credits: Any = record.credits
     if credits and set(credits) <= {0.0, 1.0}:
         credits = "".join(str(int(credit)) for credit in credits)
     parts |= {"answers": answers} if answers else {"predictions": record.predictions, "credits": credits}
@@ -177,7 +177,7 @@ def _answers(record: RunRecord) -> str | None:
     """Predictions and credits in one character each; None where they are more than a label, right or wrong."""
     if not record.predictions or not record.credits or len(record.predictions) != len(record.credits):
         return None
-    pairs = list(zip(record.predictions, record.credits, strict=True))
+    pairs: list[tuple[Any, float]] = list(zip(record.predictions, record.credits, strict=True))
     if not all(
         (label is None and credit == 0) or (type(label) is int and 0 <= label <= 9 and credit in (0, 1))
         for label, credit in pairs

@@ -106,8 +106,8 @@ class RunRecord:
 
     folder: Path
     config: dict[str, Any]
-    result: Result
-    history: list[Evaluation]
+    result: dict[str, Any]  # the fields of Result
+    history: list[dict[str, Any]]  # those of Evaluation
     predictions: list[int | str | None] | None = None
     credits: list[float] | None = None
 
@@ -128,14 +128,14 @@ def _identity(config: dict[str, Any], miniature: bool) -> str:
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted keys. An empty dict, and one whose keys have dots of their own, stay values."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in nested.items():
         deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)
         flat |= flatten(value, f"{prefix}{key}.") if deeper else {prefix + key: value}
     return flat
 
 
-def check_result(result: Any, path: Path) -> Result | Failure:
+def check_result(result: Any, path: Path) -> dict[str, Any]:
     """Refuse a result.json that is of another schema, or lacks a field.
 
     Raises:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-Number = float | str | bool | None
+Number = Any  # a float; in places a word ("77K"), true, or None where the paper has none
 
 # What the paper calls a value of our axes; a value that is not here has no numbers in the paper.
 NAMES = {

@@ -15,7 +15,7 @@ from rpt.reports.tables.remarks import covers
 
 At = dict[str, str]  # values of axes
 Ours = Callable[[GridResults, At], tuple[pd.Series, pd.Series]]  # two quantities by seed, the larger first
-Theirs = Callable[[Paper, GridResults, str], tuple[float, float] | None]  # of a backbone
+Theirs = Callable[[Paper, GridResults, str], tuple[float, ...] | None]  # of a backbone
 
 
 def average(results: GridResults, at: At) -> pd.Series:
@@ -75,7 +75,7 @@ def of_speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
 def printed(table: str, first: str, second: str) -> Theirs:
     """The paper's averages of two rows, for its own backbone or the one that a miniature stands for."""
 
-    def of(paper: Paper, results: GridResults, backbone: str) -> tuple[float, float] | None:
+    def of(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
         if not covers(results, paper, table):
             return None  # they are over other tasks
         name = paper.backbone_beside(table, backbone)
@@ -84,20 +84,20 @@ def printed(table: str, first: str, second: str) -> Theirs:
     return of
 
 
-def printed_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, float] | None:
+def printed_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
     """How far the averages of table 4 move with the initialisation: of plain, then of residual."""
     inits = [printed("table4", *(f"{prompt}-{init}" for prompt in ("pt", "rpt"))) for init in ("random", "vocab")]
     scores = [of(paper, results, backbone) for of in inits]
     return None if None in scores else tuple(max(of) - min(of) for of in zip(*scores, strict=True))
 
 
-def digitised_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, float] | None:
+def digitised_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
     """How far a figure's curves move: of plain, then of residual."""
     curves = [_digitised(paper, results, prompt) for prompt in ("vanilla", "residual")]
     return tuple(max(curve) - min(curve) for curve in curves) if all(curves) else None
 
 
-def digitised_starts(paper: Paper, results: GridResults, backbone: str) -> tuple[float, float] | None:
+def digitised_starts(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
     """The first point of a figure's curves: of residual, then of plain."""
     curves = [_digitised(paper, results, prompt) for prompt in ("residual", "vanilla")]
     return tuple(curve[0] for curve in curves) if all(curves) else None

@@ -78,7 +78,7 @@ def _latex() -> Environment:
     )  # fmt: skip
 
 
-def _environment(escape: Callable[[str], str], **delimiters: str) -> Environment:
+def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment:
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else escape(str(value))
 

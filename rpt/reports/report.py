@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Section:
     """What one scale gives. claims: lines of `check_claims`."""
 
     scale: str
-    claims: list[tuple[str, ...]]
+    claims: Sequence[tuple[str, ...]]
     parts: list[Part]
 
 
@@ -66,7 +66,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
             sections.append(Section(scale, check_claims(grids, paper), parts))
     if not sections:
         return {}, problems
-    files = {}
+    files: dict[str, bytes] = {}
     for part in (part for section in sections for part in section.parts):
         files |= _files(part)
     text = report_markdown(
@@ -123,7 +123,7 @@ def _part(grid: GridResults, paper: Paper, svg: bool) -> Part:
 
 
 def _files(part: Part) -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     for table in part.tables:
         for ending, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             files[f"tables/{table.name}.{ending}"] = text.encode()

@@ -90,7 +90,7 @@ class Task:
 
     def example(self, row: Row) -> Example:
         """One row of the hub's flat schema as an example."""
-        idx = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
+        idx: Any = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
         return Example(
             fields={
                 column: read_index(row, column)
@@ -160,7 +160,7 @@ class Task:
         (of_labels,) = logits
         return list(of_labels)
 
-    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> int | str:
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Any:
         """The prediction that follows from the logits of each of the example's decisions."""
         weights = self.weigh(logits)
         return weights.index(max(weights))
@@ -172,7 +172,7 @@ class Task:
         check_protocol(protocol)
         return True
 
-    def interpret(self, text: str, example: Example, protocol: str) -> int | str | None:
+    def interpret(self, text: str, example: Example, protocol: str) -> Any:
         """A generated text as a prediction: the label's index, or None when the text is no label."""
         words = [clean(word) for word in self.verbalizers(protocol) or ()]
         return words.index(clean(text)) if clean(text) in words else None
@@ -193,12 +193,12 @@ class Task:
         for example, _ in pairs:
             if example.label is None and not example.answers:
                 raise ValueError(f"{self.name}: example {example.idx} has no gold label or answer")
-        fractions = self.measure(*zip(*pairs, strict=True), protocol)
+        fractions = self.measure([e for e, _ in pairs], [p for _, p in pairs], protocol)
         percent = {name: 100.0 * value for name, value in fractions.items()}
         headline = self.paper_score if protocol == "paper" else self.superglue_score
         return percent | {"score": mean([percent[name] for name in headline])}
 
-    def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
         """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1."""
         return float(prediction is not None and prediction == example.label)
 

@@ -23,7 +23,7 @@ class Example:
     fields: Mapping[str, Any]
     label: int | None
     answers: tuple[str, ...] = ()
-    idx: int | Mapping[str, int] | None = None
+    idx: Any = None
     group: Hashable = None
 
 

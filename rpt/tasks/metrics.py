@@ -67,7 +67,7 @@ def f1_per_question(gold: Sequence[int], predicted: Sequence[Label], questions: 
     """Macro-F1 of each question's answers, averaged over questions (F1m as the hub computes it)."""
     answers = _by_question(gold, _missed_is_wrong(gold, predicted), questions)
     alike = Counter(tuple(sorted(pairs)) for pairs in answers)  # thousands of questions, but few outcomes
-    f1 = {pairs: macro_f1(*zip(*pairs, strict=True), n_classes=2) for pairs in alike}
+    f1 = {pairs: macro_f1([g for g, _ in pairs], [p for _, p in pairs], n_classes=2) for pairs in alike}
     return mean([f1[pairs] for pairs in alike.elements()])
 
 

@@ -107,7 +107,7 @@ class ReCoRD(Task):
         check_protocol(protocol)
         return text
 
-    def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
         return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:

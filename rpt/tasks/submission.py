@@ -38,7 +38,9 @@ def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | s
             where answers are generated. WSC's are compared with the noun as under `superglue`; of ReCoRD's, which may
             list several entities, the first is given; one entity is given whole.
     """
-    given = [(index_of(task, e), _label(task, e, p)) for e, p in zip(examples, predictions, strict=True)]
+    given: list[tuple[Any, Any]] = [
+        (index_of(task, e), _label(task, e, p)) for e, p in zip(examples, predictions, strict=True)
+    ]
     if task.name != "multirc":
         return [json.dumps({"idx": index, "label": label}) for index, label in given]
     passages: dict[int, dict[int, list]] = defaultdict(lambda: defaultdict(list))
@@ -57,7 +59,7 @@ def index_of(task: Task, example: Example) -> Index:
     return example.idx["query"] if task.name == "record" else example.idx
 
 
-def _label(task: Task, example: Example, prediction: int | str | None) -> Any:
+def _label(task: Task, example: Example, prediction: Any) -> Any:
     if task.name == "record":
         if prediction in example.fields["entities"]:
             return prediction

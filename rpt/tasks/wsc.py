@@ -7,7 +7,7 @@ name the noun; it tells whether the pronoun means the one given, on all rows.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rpt.tasks.base import FALSE_TRUE, Task, check_protocol
 from rpt.tasks.examples import Decision, Example, starred
@@ -26,8 +26,8 @@ class WSC(Task):
     labels = FALSE_TRUE
     columns = ("text", "span1_index", "span1_text", "span2_index", "span2_text")
     integers = ("span1_index", "span2_index")
-    metrics = ("exact_match", "accuracy")
-    paper_score = ("exact_match",)
+    metrics: ClassVar[tuple[str, ...]] = ("exact_match", "accuracy")
+    paper_score: ClassVar[tuple[str, ...]] = ("exact_match",)
     superglue_score = ("accuracy",)
     max_answer_tokens = 16
 
@@ -78,21 +78,22 @@ class WSC(Task):
         check_protocol(protocol)
         return list(example.answers)
 
-    def verbalizers(self, protocol: str) -> None:
+    def verbalizers(self, protocol: str) -> tuple[str, ...] | None:
         check_protocol(protocol)
+        return None
 
     def evaluated(self, example: Example, protocol: str) -> bool:
         check_protocol(protocol)
         return protocol == "superglue" or example.label == 1
 
-    def interpret(self, text: str, example: Example, protocol: str) -> int | str | None:
+    def interpret(self, text: str, example: Example, protocol: str) -> Any:
         check_protocol(protocol)
         return text if protocol == "paper" else _same_referent(text, example.fields["span1_text"])
 
     def for_encoder(self) -> Task:
         return JudgedWSC()
 
-    def credit(self, example: Example, prediction: int | str | None, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
         if protocol == "paper":
             return exact_match(prediction, example.answers)
         return super().credit(example, prediction, protocol)

@@ -30,7 +30,7 @@ def save_checkpoint(run: TrainingRun) -> None:
     """Write the run's whole state, atomically."""
     if run.unread_losses:
         run.read_losses()
-    tensors = {f"parameter.{name}": value for name, value in run.parameters.items()}
+    tensors: dict[str, Tensor] = {f"parameter.{name}": value for name, value in run.parameters.items()}
     tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:
         tensors["best_prompt"] = run.best_prompt
@@ -52,7 +52,7 @@ def load_checkpoint(run: TrainingRun) -> bool:
         return False
     tensors, run.progress = _read_checkpoint(path)
     run.best_prompt = tensors.pop("best_prompt", None)
-    stored = defaultdict(dict)
+    stored: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
         kind, _, name = key.partition(".")
         stored[kind][name] = value

@@ -145,7 +145,7 @@ def measure(config: Config, together: int, loader: Loader) -> Rates:
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
         # Short and long rows alike.
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))
-        evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread), config)
+        evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread.tolist()), config)
     return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
 
 

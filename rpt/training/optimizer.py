@@ -40,7 +40,7 @@ class StackedAdamW(torch.optim.Optimizer):
                 self.state[parameter][moment] = stacked
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever given
         for run in self._runs:
             run.progress.updates += 1
         # As Python floats: float32 is too coarse for them.

@@ -16,7 +16,7 @@ def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
     """Collect SIGTERM and SIGINT instead of dying of them; `react` is called with all so far each time one comes."""
     caught: list[int] = []
 
-    def handler(number: int, _) -> None:
+    def handler(number: int, _: object) -> None:
         caught.append(number)
         react(caught)
 

@@ -81,8 +81,8 @@ def train_in_processes(
 
     outcomes: list[Outcome] = [math.nan] * len(configs)
     with catch_signals(forward) as caught:
-        for child, receiver, part in children:
-            for i, outcome in zip(part, _receive(child, receiver, len(part)), strict=True):
+        for process, pipe, own in children:
+            for i, outcome in zip(own, _receive(process, pipe, len(own)), strict=True):
                 outcomes[i] = outcome
     if caught:
         raise Interrupted(128 + caught[0])

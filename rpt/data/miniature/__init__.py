@@ -39,7 +39,8 @@ def rows(task: str, split: str, seed: int = 0) -> list[Row]:
     """
     n_train, n_val = SPLIT_SIZES[task]
     draw = random.Random(f"miniature {task} {seed}")
-    made, seen = [], set()
+    made: list[Row] = []
+    seen: set[str] = set()
     while len(made) < n_train + n_val:
         made_row = row(task, draw)
         if (key := repr(made_row)) not in seen:

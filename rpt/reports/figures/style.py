@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ STYLES = {
 }
 FURTHER_STYLES = (("#56B4E9", "v", "--"), ("#E69F00", "P", "-."), ("#000000", "X", ":"))
 PAPER_GREY = "#808080"
-SETTINGS = {
+SETTINGS: Any = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.labelsize": 9,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E5E5E5", "grid.linewidth": 0.7,
@@ -59,7 +60,7 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, prompt: str, prompts: Sequence[st
         draw_dots(ax, x, of_seeds.dropna(), s=7, color=color, alpha=0.4, zorder=2)
 
 
-def draw_dots(ax: Axes, x: float, scores: pd.Series, **style: float | str) -> None:
+def draw_dots(ax: Axes, x: float, scores: pd.Series, **style: Any) -> None:
     ax.scatter([x] * len(scores), list(scores), linewidths=0, **style)
 
 
@@ -68,7 +69,7 @@ def draw_paper(
 ) -> bool:
     """The paper's curve in grey; whether there is one."""
     _, marker, _ = style_of(prompt, prompts)
-    line = {"linestyle": (0, (2, 2)) if joined else "none", "linewidth": 1.0}
+    line: dict[str, Any] = {"linestyle": (0, (2, 2)) if joined else "none", "linewidth": 1.0}
     ax.plot(xs, ys, color=PAPER_GREY, marker=marker, markersize=4, markerfacecolor="white", zorder=1,
             label="paper (approx.)" if xs else None, **line)  # fmt: skip
     return bool(xs)

@@ -33,7 +33,8 @@ class ScoreTable:
         summary = self._summary()
         self.rows = [(at, _cells(summary, tuple(at.values()), self.columns)) for at in results.points(self.axes)]
         self.floors = floors(results, layout.metrics) if layout.columns == "task" else pd.DataFrame()
-        self.notes, self.records = Notes(), []
+        self.notes = Notes()
+        self.records: list[dict[str, object]] = []
 
     def _summary(self) -> pd.DataFrame:
         """Mean, standard deviation and count over seeds: rows by (column, statistic)."""
