@@ -72,13 +72,17 @@ def measure(words: Words, rounds: int, bar: tqdm) -> dict[str, Any]:
     add_epochs(found, probe)
     rate = statistics.median(rates)
     return {
-        "backbone": setting.config.backbone.name, "weights": setting.weights, "task": setting.config.task.name,
+        "backbone": setting.config.backbone.name,
+        "weights": setting.weights,
+        "task": setting.config.task.name,
         "rows": "SuperGLUE" if setting.config.data.name == "folder" else "miniature",
-        "train_rows": len(probe.rows), "validation_rows": len(probe.select.examples), "precision": precision,
+        "train_rows": len(probe.rows),
+        "validation_rows": len(probe.select.examples),
+        "precision": precision,
         "mean_tokens": statistics.mean(row.length for row in probe.rows) + setting.config.prompt.length,
         "contestants": found,
         "floor": {"flops": operations, "matmul_flops_per_second": rate, "seconds": operations / rate},
-    }  # fmt: skip
+    }
 
 
 def choose_batches(run: TrainingRun) -> list[np.ndarray]:
@@ -98,10 +102,11 @@ def make_contestants(
     packs = {f"{PACK} {k}": PackApart(apart, k) if apart else Ours(probe, batches, backbone, k) for k in PACKS}
     paper = prepare(setting.paper, backbone)
     return {
-        "ours": Ours(probe, batches, backbone), **packs,
+        "ours": Ours(probe, batches, backbone),
+        **packs,
         PAPER: Ours(paper, batches, setting.backbone(setting.paper.trainer.dropout)),
         PEFT: Peft(probe, batches, setting.backbone()),
-    }  # fmt: skip
+    }
 
 
 def take_turn(name: str, contestant: Contestant, found: dict[str, Any]) -> None:

@@ -51,17 +51,23 @@ def compare(sweep: list[str]) -> dict[str, Any]:
     alone, packed = results["alone"], results["packed"]
     runs = [
         {
-            "task": result["task"], "prompt": result["prompt"], "id": run,
+            "task": result["task"],
+            "prompt": result["prompt"],
+            "id": run,
             "score": {way: of[run]["scores"]["score"] for way, of in results.items()},
             "together": packed[run]["trained_together"],
         }
         for run, result in sorted(alone.items(), key=lambda item: (item[1]["task"], item[1]["prompt"], item[0]))
-    ]  # fmt: skip
+    ]
     of = {way: next(iter(found.values())) for way, found in results.items()}
     return {
-        "sweep": shlex.join(sweep), "device": {way: result["device"] for way, result in of.items()},
-        "precision": of["alone"]["precision"], "seconds": seconds, "runs": runs, **environment(),
-    }  # fmt: skip
+        "sweep": shlex.join(sweep),
+        "device": {way: result["device"] for way, result in of.items()},
+        "precision": of["alone"]["precision"],
+        "seconds": seconds,
+        "runs": runs,
+        **environment(),
+    }
 
 
 def markdown(record: dict[str, Any]) -> str:

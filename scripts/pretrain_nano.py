@@ -112,11 +112,22 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
                 corpus += [task.source(example, "paper"), *task.targets(example, "paper")]
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus), model_writer=trained, model_type="unigram", vocab_size=2000,
-        hard_vocab_limit=False, byte_fallback=True, character_coverage=1.0, normalization_rule_name="identity",
-        required_chars="".join(map(chr, range(33, 127))), pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
-        num_threads=1, minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(corpus),
+        model_writer=trained,
+        model_type="unigram",
+        vocab_size=2000,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        required_chars="".join(map(chr, range(33, 127))),
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
     pieces = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
     vocabulary = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(len(pieces))]
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2, byte_fallback=True))
@@ -127,9 +138,13 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
-        additional_special_tokens=[f"<extra_id_{i}>" for i in range(SENTINELS)], model_max_length=512,
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        additional_special_tokens=[f"<extra_id_{i}>" for i in range(SENTINELS)],
+        model_max_length=512,
+    )
     for text in corpus[:: len(corpus) // 200]:
         assert fast(text)["input_ids"] == [*pieces.encode(text), 1], text
     return fast
@@ -154,10 +169,19 @@ class NanoT5(Recipe):
 
     def new_model(self) -> T5ForConditionalGeneration:
         config = T5Config(
-            vocab_size=len(self.tokenizer), d_model=256, d_kv=64, d_ff=1024, num_heads=4, num_layers=3,
-            num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+            vocab_size=len(self.tokenizer),
+            d_model=256,
+            d_kv=64,
+            d_ff=1024,
+            num_heads=4,
+            num_layers=3,
+            num_decoder_layers=2,
+            dropout_rate=0.0,
+            decoder_start_token_id=0,
+            pad_token_id=0,
+            eos_token_id=1,
             n_positions=512,
-        )  # fmt: skip
+        )
         return T5ForConditionalGeneration(config)
 
     def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], list[int]]]:

@@ -121,10 +121,16 @@ class NanoBert(Recipe):
 
     def new_model(self) -> BertModel:
         config = BertConfig(
-            vocab_size=len(self.tokenizer), hidden_size=256, num_hidden_layers=3, num_attention_heads=4,
-            intermediate_size=1024, max_position_embeddings=POSITIONS, hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0, pad_token_id=0,
-        )  # fmt: skip
+            vocab_size=len(self.tokenizer),
+            hidden_size=256,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=1024,
+            max_position_embeddings=POSITIONS,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            pad_token_id=0,
+        )
         return BertModel(config, add_pooling_layer=False)
 
     def pool(self, number: int, draw: random.Random) -> list[Row]:

@@ -47,10 +47,19 @@ def tiny_t5(initializer_factor: float) -> T5Backbone:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     config = T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_heads=4, num_layers=2, num_decoder_layers=2,
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, dropout_rate=0.1,
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_heads=4,
+        num_layers=2,
+        num_decoder_layers=2,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+        dropout_rate=0.1,
         initializer_factor=initializer_factor,
-    )  # fmt: skip
+    )
     return T5Backbone(T5ForConditionalGeneration(config), tokenizer, fingerprint="tiny")
 
 

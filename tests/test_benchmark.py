@@ -38,8 +38,11 @@ def test_it_writes_its_record(tmp_path, monkeypatch):
     record = json.loads(path.read_text())
     (result,) = record["results"]
     assert result["rows"] == "miniature" and set(result["contestants"]) == {
-        "ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer",
-    }  # fmt: skip
+        "ours",
+        "ours, pack of 8",
+        "trainer=paper",
+        "peft + Seq2SeqTrainer",
+    }
     for of in result["contestants"].values():
         assert len(of["train"]) == len(of["epoch"]) == 2 and min(of["train"]) > 0 and of["peak_bytes"] > 2**20
     for name in benchmark.SHOWN:

@@ -152,9 +152,15 @@ class Backbone(ABC):
 
     @abstractmethod
     def predict(
-        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
-        decode: str = "argmax", width: int | None = None,
-    ) -> list[Prediction]:  # fmt: skip
+        self,
+        prompt: Tensor,
+        head: Heads,
+        encoded: Encoded,
+        task: Task,
+        protocol: str,
+        decode: str = "argmax",
+        width: int | None = None,
+    ) -> list[Prediction]:
         """What one prompt predicts for some examples of one task, in one pass.
 
         Args:

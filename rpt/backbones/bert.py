@@ -81,9 +81,15 @@ class BertBackbone(Backbone):
     # Asked
 
     def predict(
-        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
-        decode: str = "argmax", width: int | None = None,
-    ) -> list[Prediction]:  # fmt: skip
+        self,
+        prompt: Tensor,
+        head: Heads,
+        encoded: Encoded,
+        task: Task,
+        protocol: str,
+        decode: str = "argmax",
+        width: int | None = None,
+    ) -> list[Prediction]:
         """What the head decides for; nothing is decoded."""
         rows = [row for of_example in encoded.rows for row in of_example]
         mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
@@ -153,9 +159,11 @@ class BertBackbone(Backbone):
         # Positions count what is there, so that neither a shorter prompt nor padding moves a row's text.
         positions = mask.cumsum(dim=1) - 1 + self._first_position
         return self.model(
-            inputs_embeds=joined(texts, prompts), attention_mask=mask, position_ids=positions,
+            inputs_embeds=joined(texts, prompts),
+            attention_mask=mask,
+            position_ids=positions,
             token_type_ids=joined(types, torch.zeros_like(prompt_mask)),
-        ).last_hidden_state  # fmt: skip
+        ).last_hidden_state
 
     def outputs(self, states: Tensor, sequences: Sequence[TokenSequence], prompt: int, heads: Heads) -> Tensor:
         """What the heads make of each sequence: [S, C], float32.

@@ -91,9 +91,15 @@ class T5Backbone(Backbone):
     # Asked
 
     def predict(
-        self, prompt: Tensor, head: Heads, encoded: Encoded, task: Task, protocol: str,
-        decode: str = "argmax", width: int | None = None,
-    ) -> list[Prediction]:  # fmt: skip
+        self,
+        prompt: Tensor,
+        head: Heads,
+        encoded: Encoded,
+        task: Task,
+        protocol: str,
+        decode: str = "argmax",
+        width: int | None = None,
+    ) -> list[Prediction]:
         """By the argmax rule where answers are labels, and by generation where asked for or needed."""
         ids = self._pad_sources([row for (row,) in encoded.rows], width)
         mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
@@ -221,9 +227,12 @@ class T5Backbone(Backbone):
     def generate(self, encoding: Encoding, longest: int) -> list[str]:
         """Greedy answers of at most `longest` tokens, as text."""
         ids = self.model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states), attention_mask=encoding.mask,
-            max_new_tokens=longest, do_sample=False, num_beams=1,
-        )  # fmt: skip
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
+            attention_mask=encoding.mask,
+            max_new_tokens=longest,
+            do_sample=False,
+            num_beams=1,
+        )
         return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
     @property
@@ -232,6 +241,9 @@ class T5Backbone(Backbone):
 
     def _decode(self, encoding: Encoding, fed: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states), attention_mask=encoding.mask,
-            decoder_input_ids=fed, decoder_attention_mask=mask, use_cache=False,
-        ).logits  # fmt: skip
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
+            attention_mask=encoding.mask,
+            decoder_input_ids=fed,
+            decoder_attention_mask=mask,
+            use_cache=False,
+        ).logits

@@ -26,9 +26,13 @@ class Source(list[int]):
 
 
 def encode_sources(
-    examples: list[Example], task: Task, protocol: str, tokenizer: PreTrainedTokenizerBase, text_budget: int,
+    examples: list[Example],
+    task: Task,
+    protocol: str,
+    tokenizer: PreTrainedTokenizerBase,
+    text_budget: int,
     cache: Path | None = None,
-) -> list[Source]:  # fmt: skip
+) -> list[Source]:
     """Token ids of the sources, each at most `text_budget` long with one end marker; cached where a folder is given.
 
     What is too long loses the end of its longest field (a passage), never the question or the answer.

@@ -137,11 +137,13 @@ def _read_config(record: RunFolder) -> dict[str, Any] | None:
 def _fill(cls: type, values: dict[str, Any]) -> Any:
     """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
     groups: dict[str, Any] = {f.name: f.default_factory for f in dataclasses.fields(cls)}
-    return cls(**{
-        name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
-        for name, value in values.items()
-        if name in groups
-    })  # fmt: skip
+    return cls(
+        **{
+            name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
+            for name, value in values.items()
+            if name in groups
+        }
+    )
 
 
 def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -73,9 +73,14 @@ def _markdown() -> Environment:
 def _latex() -> Environment:
     """Braces and per cent signs belong to LaTeX, so its templates have << >> and <% %>."""
     return _environment(
-        escape_latex, block_start_string="<%", block_end_string="%>", variable_start_string="<<",
-        variable_end_string=">>", comment_start_string="<#", comment_end_string="#>",
-    )  # fmt: skip
+        escape_latex,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
 
 
 def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment:
@@ -83,9 +88,13 @@ def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment
         return value if isinstance(value, Markup) else escape(str(value))
 
     return Environment(
-        loader=_loader(), finalize=finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=_loader(),
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         **delimiters,
-    )  # fmt: skip
+    )
 
 
 def _loader() -> PackageLoader:

@@ -66,9 +66,15 @@ def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:
     means = rng.multinomial(n, counts / n, size=REPEATS) @ values / n
     low, high = sorted(sign * np.percentile(means, [2.5, 97.5]))
     return Comparison(
-        first=100 * float(first.mean()), second=100 * float(second.mean()), difference=100 * float(total / n),
-        low=100 * float(low), high=100 * float(high), p=float(p), examples=n, seeds=len(first),
-    )  # fmt: skip
+        first=100 * float(first.mean()),
+        second=100 * float(second.mean()),
+        difference=100 * float(total / n),
+        low=100 * float(low),
+        high=100 * float(high),
+        p=float(p),
+        examples=n,
+        seeds=len(first),
+    )
 
 
 def holm(p_values: list[float]) -> list[float]:

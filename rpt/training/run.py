@@ -44,9 +44,16 @@ class TrainingRun:
     """
 
     def __init__(
-        self, config: Config, record: RunFolder, soft_prompt: SoftPrompt | None, head: nn.Module | None,
-        weights: dict[str, nn.Parameter], rows: list[Row], select: Encoded, report: Encoded,
-    ):  # fmt: skip
+        self,
+        config: Config,
+        record: RunFolder,
+        soft_prompt: SoftPrompt | None,
+        head: nn.Module | None,
+        weights: dict[str, nn.Parameter],
+        rows: list[Row],
+        select: Encoded,
+        report: Encoded,
+    ):
         self.config, self.record, self.soft_prompt, self.head = config, record, soft_prompt, head
         self.weights = weights
         self.rows, self.select, self.report = rows, select, report

@@ -71,9 +71,11 @@ class Step:
         prompts = [stack.compute_prompts() for stack in self.stacks]
         buffers = self.make_buffers(prompts)
         losses = limit.fit(
-            lambda max_tokens: self.run_passes(buffers, max_tokens), buffers.forget,
-            rows=sum(map(len, self.rows)), longest_row=self.config.backbone.max_tokens,
-        )  # fmt: skip
+            lambda max_tokens: self.run_passes(buffers, max_tokens),
+            buffers.forget,
+            rows=sum(map(len, self.rows)),
+            longest_row=self.config.backbone.max_tokens,
+        )
         self.send_back(buffers, prompts)
         self.update()
         return losses

@@ -172,7 +172,12 @@ def report_score(prepared: PreparedRun, result: dict[str, Any]) -> float:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        prepared.name, result["scores"]["score"], result["majority"]["score"], result["data"]["report"],
-        result["protocol"], ", miniature" if result["data"]["miniature"] else "", prepared.record.folder,
-    )  # fmt: skip
+        prepared.name,
+        result["scores"]["score"],
+        result["majority"]["score"],
+        result["data"]["report"],
+        result["protocol"],
+        ", miniature" if result["data"]["miniature"] else "",
+        prepared.record.folder,
+    )
     return result["scores"]["score"]

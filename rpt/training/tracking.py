@@ -42,8 +42,14 @@ def _start_wandb(run: TrainingRun) -> Any:
     run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
     Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
     return wandb.init(
-        project=config.tracking.project, entity=config.tracking.entity, dir=config.tracking.dir, name=run.name,
-        id=run.progress.wandb_id, resume="allow" if has_key else None, reinit="create_new",
-        mode="online" if has_key else "offline", config=as_dict(config),
+        project=config.tracking.project,
+        entity=config.tracking.entity,
+        dir=config.tracking.dir,
+        name=run.name,
+        id=run.progress.wandb_id,
+        resume="allow" if has_key else None,
+        reinit="create_new",
+        mode="online" if has_key else "offline",
+        config=as_dict(config),
         settings=wandb.Settings(silent=True),
-    )  # fmt: skip
+    )

@@ -66,17 +66,27 @@ class Peft:
         self.trainer = transformers.Seq2SeqTrainer(
             model,
             transformers.Seq2SeqTrainingArguments(
-                output_dir=tempfile.mkdtemp(), per_device_train_batch_size=config.trainer.batch_size,
+                output_dir=tempfile.mkdtemp(),
+                per_device_train_batch_size=config.trainer.batch_size,
                 per_device_eval_batch_size=config.trainer.eval_batch_size,
-                learning_rate=config.lr, weight_decay=config.trainer.weight_decay, lr_scheduler_type="constant",
-                max_grad_norm=0.0, bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(),
-                train_sampling_strategy="sequential", predict_with_generate=True, generation_max_length=longest + 1,
-                save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
+                learning_rate=config.lr,
+                weight_decay=config.trainer.weight_decay,
+                lr_scheduler_type="constant",
+                max_grad_norm=0.0,
+                bf16=precision == "bf16",
+                use_cpu=not torch.cuda.is_available(),
+                train_sampling_strategy="sequential",
+                predict_with_generate=True,
+                generation_max_length=longest + 1,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
             ),
             train_dataset=self.trained,
             data_collator=DataCollatorForSeq2Seq(backbone.tokenizer, model),
             callbacks=[self.seconds],
-        )  # fmt: skip
+        )
 
     def train(self, batches: int) -> float:
         """Its own seconds: of the steps, without what the Trainer does before the first."""

@@ -114,9 +114,13 @@ def draw(record: dict[str, Any]) -> Figure:
         list(dict.fromkeys(result[key] for result in record["results"])) for key in ("backbone", "task")
     )
     shown, axes = plt.subplots(
-        len(backbones), len(tasks), figsize=(2.7 * len(tasks) + 1.4, 2.5 * len(backbones) + 0.4), sharey=True,
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+        len(backbones),
+        len(tasks),
+        figsize=(2.7 * len(tasks) + 1.4, 2.5 * len(backbones) + 0.4),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for result in record["results"]:
         panel = axes[backbones.index(result["backbone"])][tasks.index(result["task"])]
         rates = [summarise([8 / s for s in of["train"]]) for of in result["contestants"].values()]

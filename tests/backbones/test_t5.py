@@ -110,8 +110,10 @@ def test_argmax_rule_is_generation(tiny_backbone, seed):
     length = 4
     generated = tiny_backbone.model.generate(
         inputs_embeds=torch.cat([table * 3, tiny_backbone.model.shared(pad(rows, 0))], dim=1),
-        attention_mask=encoding.mask, max_new_tokens=length, do_sample=False,
-    )[:, 1:]  # fmt: skip
+        attention_mask=encoding.mask,
+        max_new_tokens=length,
+        do_sample=False,
+    )[:, 1:]
     written = [row[: row.index(1) + 1] if 1 in row else row for row in generated.tolist()]
     decoys = [[7, 1], [9, 9, 1], [*written[0][:-1], 5]]
     candidates = [list(c) for c in dict.fromkeys(map(tuple, [*written, *decoys]))]

@@ -64,8 +64,11 @@ def test_peft_alone_gives_the_same_answers_to_real_rows(record, shared, tmp_path
     words = [tmp_path / "card.py", rows, room, tmp_path / "theirs.json"]
     done = subprocess.run(
         [sys.executable, "-I", "-c", script, *map(str, words)],
-        cwd=tmp_path / "adapter", env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path / "adapter",
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     ours = predicted(record, rows, tmp_path / "answers.jsonl")
     theirs = json.loads((tmp_path / "theirs.json").read_text())

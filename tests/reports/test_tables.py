@@ -65,8 +65,10 @@ def test_paper_yaml_keeps_every_number_of_the_transcription(shared):
         numbers = sorted(np.ravel([list(_leaves(ours["figures"][name]["panels"]))]))
         expected = sorted(
             value * (100 if name == "figure3" else 1)
-            for key, part in theirs[name].items() if key not in ("caption", "columns") for value in _leaves(part)
-        )  # fmt: skip
+            for key, part in theirs[name].items()
+            if key not in ("caption", "columns")
+            for value in _leaves(part)
+        )
         assert numbers == pytest.approx(expected)
     assert len(ours["errata"]) >= len(theirs["errata"]) and ours["related"].keys() == theirs["related"].keys()
 

@@ -30,9 +30,13 @@ def installed(config):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_method_trains_its_own_weights_and_nothing_else(configure, tmp_path, backbone, method):
     config = configure(
-        f"backbone={backbone}", f"method={method}", "task=cb", "data.shots=4", "trainer.max_steps=2",
+        f"backbone={backbone}",
+        f"method={method}",
+        "task=cb",
+        "data.shots=4",
+        "trainer.max_steps=2",
         "trainer.eval_batch_size=128",
-    )  # fmt: skip
+    )
     model = installed(config)
     before = {name: weight.detach().clone() for name, weight in model.model.state_dict().items()}
     run = prepared(config, model, tmp_path, evaluated=8)

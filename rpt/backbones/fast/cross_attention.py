@@ -19,9 +19,14 @@ class AbsorbedAttention(T5Attention):
     """T5's, the same up to rounding, where that has fewer operations."""
 
     def forward(
-        self, hidden_states: Tensor, mask: Tensor | None = None, key_value_states: Tensor | None = None,
-        position_bias: Tensor | None = None, past_key_values: Any = None, **words: Any,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+        self,
+        hidden_states: Tensor,
+        mask: Tensor | None = None,
+        key_value_states: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        past_key_values: Any = None,
+        **words: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """[B, L, d] from hidden_states [B, L, d] and key_value_states [B, S, d]; then a position bias for the next
         layer and the probabilities, which this way does not hand out.
 

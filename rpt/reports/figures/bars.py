@@ -55,8 +55,18 @@ def _draw_prompt(ax: Axes, scores: pd.DataFrame, k: int, prompts: tuple[str, ...
     xs, means, sds = places[scores.columns], scores.mean(), scores.std().dropna()
     color, _, _ = style_of(prompts[k], prompts)
     hatch = ("", "///", "...", "")[k % 4]
-    ax.bar(xs, means, width * 0.92, color=color, alpha=0.75, hatch=hatch, edgecolor="white", linewidth=0,
-           label=label("prompt", prompts[k]), zorder=2)  # fmt: skip
+    ax.bar(
+        xs,
+        means,
+        width * 0.92,
+        color=color,
+        alpha=0.75,
+        hatch=hatch,
+        edgecolor="white",
+        linewidth=0,
+        label=label("prompt", prompts[k]),
+        zorder=2,
+    )
     ax.errorbar(xs[sds.index], means[sds.index], sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)
     for column in scores:
         draw_dots(ax, xs[column], scores[column].dropna(), s=8, color="#222222", alpha=0.35, zorder=3)
@@ -70,6 +80,14 @@ def _draw_majority(ax: Axes, scores: pd.Series) -> None:
     name: str | None = "majority class"
     for i, score in enumerate(scores):
         if pd.notna(score):
-            ax.hlines(score, i - 0.44, i + 0.44, color="#000000", linewidth=1.4, linestyles=(0, (3, 1.5)), zorder=5,
-                      label=name)  # fmt: skip
+            ax.hlines(
+                score,
+                i - 0.44,
+                i + 0.44,
+                color="#000000",
+                linewidth=1.4,
+                linestyles=(0, (3, 1.5)),
+                zorder=5,
+                label=name,
+            )
             name = None

@@ -26,9 +26,14 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
     panels = (*tasks, "average") if curves.with_average else tasks
     xs = [float(x) for x in axes[curves.axis]]
     figure, grid = plt.subplots(
-        len(backbones), len(panels), figsize=(2.45 * len(panels) + 0.3, 2.75 * len(backbones) + 0.45),
-        sharex=True, squeeze=False, layout="constrained", gridspec_kw={"wspace": 0.08},
-    )  # fmt: skip
+        len(backbones),
+        len(panels),
+        figsize=(2.45 * len(panels) + 0.3, 2.75 * len(backbones) + 0.45),
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+        gridspec_kw={"wspace": 0.08},
+    )
     theirs = False
     for row, backbone in zip(grid, backbones, strict=True):
         for ax, panel in zip(row, panels, strict=True):

@@ -52,8 +52,15 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, prompt: str, prompts: Sequence[st
         return
     color, marker, line = style_of(prompt, prompts)
     cells = [Cell.of(of_seeds) for _, of_seeds in scores.iterrows()]
-    ax.plot(scores.index, [cell.mean for cell in cells], color=color, marker=marker, linestyle=line,
-            label=label("prompt", prompt), zorder=3)  # fmt: skip
+    ax.plot(
+        scores.index,
+        [cell.mean for cell in cells],
+        color=color,
+        marker=marker,
+        linestyle=line,
+        label=label("prompt", prompt),
+        zorder=3,
+    )
     low, high = ([cell.mean + way * (cell.sd or 0.0) for cell in cells] for way in (-1, 1))
     ax.fill_between(scores.index, low, high, color=color, alpha=0.15, linewidth=0)
     for x, of_seeds in scores.iterrows():
@@ -70,8 +77,17 @@ def draw_paper(
     """The paper's curve in grey; whether there is one."""
     _, marker, _ = style_of(prompt, prompts)
     line: dict[str, Any] = {"linestyle": (0, (2, 2)) if joined else "none", "linewidth": 1.0}
-    ax.plot(xs, ys, color=PAPER_GREY, marker=marker, markersize=4, markerfacecolor="white", zorder=1,
-            label="paper (approx.)" if xs else None, **line)  # fmt: skip
+    ax.plot(
+        xs,
+        ys,
+        color=PAPER_GREY,
+        marker=marker,
+        markersize=4,
+        markerfacecolor="white",
+        zorder=1,
+        label="paper (approx.)" if xs else None,
+        **line,
+    )
     return bool(xs)
 
 

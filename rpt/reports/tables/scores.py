@@ -144,9 +144,16 @@ class ScoreTable:
             yield block
 
     def _record(
-        self, at: dict[str, str], column: str, cell: Cell, printed: Number, gap: float | None, bold: bool,
-        counted: bool = True, asked: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        at: dict[str, str],
+        column: str,
+        cell: Cell,
+        printed: Number,
+        gap: float | None,
+        bold: bool,
+        counted: bool = True,
+        asked: int | None = None,
+    ) -> None:
         """One line of the CSV."""
         asked = self.asked if asked is None else asked
         self.records.append(

@@ -107,10 +107,14 @@ def test_a_frozen_backbone_keeps_its_weights_and_their_names(precision: str) -> 
     assert precision != "fp32" or fingerprint(backbone.model) == before
 
 
-@pytest.mark.parametrize("method", [
-    MethodConfig(weights="layer_norm"), MethodConfig(weights="bias", biases=True),
-    MethodConfig(peft={"peft_type": "LORA", "r": 2, "target_modules": ["k", "v"]}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "method",
+    [
+        MethodConfig(weights="layer_norm"),
+        MethodConfig(weights="bias", biases=True),
+        MethodConfig(peft={"peft_type": "LORA", "r": 2, "target_modules": ["k", "v"]}),
+    ],
+)
 def test_a_backbone_with_something_trained_attends_as_t5_does(method: MethodConfig) -> None:
     backbone = tiny_t5(1.0)
     make_trainable(backbone, method, seed=0)
