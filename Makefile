@@ -25,7 +25,7 @@ demo: $(READY)  ## residual prompt tuning on the miniature BoolQ, no network, un
 		results=outputs/demo
 
 test: $(READY)  ## the whole suite
-	$(BIN)/pytest -m '' $(PYTEST)
+	$(BIN)/pytest -m ''
 
 test-fast: $(READY)  ## without the slow tests
 	$(BIN)/pytest
