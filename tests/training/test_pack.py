@@ -22,7 +22,7 @@ from rpt.training.run import NonFiniteLoss
 from rpt.training.step import Step
 from rpt.training.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
-from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
+from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 STEPS = 6
 TOLERANCE = 1e-4  # relative, of fp32 losses
@@ -171,17 +171,8 @@ def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch):
         return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]
 
     train_all(configs("unbroken"), 4)
-    steps, step = count(), Pack.step
-
-    def crashing(pack):
-        if next(steps) == 4:
-            raise KeyboardInterrupt
-        return step(pack)
-
-    monkeypatch.setattr(Pack, "step", crashing)
-    with pytest.raises(KeyboardInterrupt):
+    with crash_at(monkeypatch, 4):
         train_all(configs("broken")[:3], 3)
-    monkeypatch.undo()
     assert len(list(tmp_path.glob("broken/**/checkpoint.safetensors"))) == 3
     assert not list(tmp_path.rglob(".lock"))
     train_all(configs("broken"), 4)

@@ -12,6 +12,7 @@ from rpt.train import train
 from rpt.training import pack as pack_module
 from rpt.training.pack import Pack
 from tests import processes
+from tests.training.runs import crash_at
 
 WORDS = [
     "task=cb",
@@ -46,20 +47,13 @@ def unbroken(configure, tmp_path):
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt):
     """Also with the LSTM's own dropout and the backbone's."""
     words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
-    expected, step = unbroken(*words), Pack.step
+    expected = unbroken(*words)
     for at in (1, 4, 5):
-        config, folder, steps = configure(*words), tmp_path / str(at), iter(range(100))
+        config, folder = configure(*words), tmp_path / str(at)
         config.results = str(folder)
 
-        def crashing(self, at=at, steps=steps):
-            if next(steps) == at:
-                raise KeyboardInterrupt  # leaves at once, as a kill would: no record, no further checkpoint
-            return step(self)
-
-        monkeypatch.setattr(Pack, "step", crashing)
-        with pytest.raises(KeyboardInterrupt):
+        with crash_at(monkeypatch, at):
             train(config)
-        monkeypatch.undo()
         assert not list(folder.rglob("result.json"))
         train(config)
         assert outcome(folder) == expected, at
