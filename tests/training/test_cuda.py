@@ -60,12 +60,12 @@ def ready(configure, tmp_path):
 @pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
 @pytest.mark.parametrize("together", [1, 2, 16])
 def test_a_pack_gives_every_run_the_losses_it_has_on_the_processor(ready, words, together):
-    """Each of them alone there, so this holds packs to single runs as well."""
+    """Some of them, each alone there: this holds packs to single runs as well."""
     gpu, cpu = backbone_for(words, CUDA), backbone_for(words, CPU)
     runs = PACK[:together]
     packed = traced(Pack(gpu, together), ready(gpu, words, runs))
-    alone = [traced(Pack(cpu), [run])[0] for run in ready(cpu, words, runs)]
-    for one, other in zip(packed, alone, strict=True):
+    alone = [traced(Pack(cpu), [run])[0] for run in ready(cpu, words, runs[::5])]
+    for one, other in zip(packed[::5], alone, strict=True):
         assert [rows for rows, _ in one] == [rows for rows, _ in other]
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], rel=10 * TOLERANCE)
 
@@ -97,9 +97,9 @@ def test_fp16_leaves_out_the_steps_that_overflow(ready):
     backbone = backbone_for(T5, CUDA, "fp16")
     (run,) = ready(backbone, T5, PACK[:1], [*SIX_STEPS, "trainer.precision=fp16"])
     pack = Pack(backbone)
-    pack.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**40)
+    pack.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**40, backoff_factor=2.0**-12)
     list(pack.fit(iter([run])))
-    assert run.failure is None and run.progress.step == 6 and run.progress.updates < 6
+    assert run.failure is None and run.progress.step == 6 and 0 < run.progress.updates < 6
     assert pack.scaler.get_scale() < 2.0**40 and torch.isfinite(run.fold_prompt()).all()
 
 
@@ -112,10 +112,10 @@ def test_the_same_run_twice(ready):
 
 @pytest.mark.parametrize("words", [["backbone=nano", *T5], BERT], ids=["t5", "bert"])
 def test_a_run_that_is_killed_goes_on(configure, tmp_path, monkeypatch, words):
-    words = [*words, SMOOTH, "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "prompt=residual"]
+    words = [*words, SMOOTH, "data.shots=8", "trainer.epochs=2", "trainer.eval_every=2", "trainer.checkpoint_every=2"]
 
     def config(name):
-        of = configure(*words, "backbone.max_tokens=96")
+        of = configure(*words, "prompt=residual", "backbone.max_tokens=96")
         of.results = str(tmp_path / name)
         return of
 
@@ -129,13 +129,9 @@ def test_a_run_that_is_killed_goes_on(configure, tmp_path, monkeypatch, words):
         train(config("broken"))
     assert list(tmp_path.glob("broken/**/checkpoint.safetensors"))
     train(config("broken"))
-    losses, prompt = outcome("broken")
-    expected_losses, expected = outcome("unbroken")
+    (losses, prompt), (expected_losses, expected) = outcome("broken"), outcome("unbroken")
     assert losses == pytest.approx(expected_losses, rel=1e-3)
-    if json.loads(next((tmp_path / "broken").rglob("result.json")).read_text())["best"] == json.loads(
-        next((tmp_path / "unbroken").rglob("result.json")).read_text()
-    )["best"]:
-        torch.testing.assert_close(prompt, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(prompt, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("words", [T5, BERT], ids=["t5", "bert"])
