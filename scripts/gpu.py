@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = [sys.executable, "-m", "pytest", "tests/training/test_cuda.py", "-m", "cuda", "-q", "-rfEs", "--durations=5"]
-TESTS += ["-o", "addopts=", "-p", "no:cacheprovider", "--tb=short"]  # pytest alone, with none of its plugins
+TESTS = [sys.executable, "-m", "pytest", "tests/training/test_cuda.py", "tests/test_benchmark.py", "-m", "cuda"]
+TESTS += ["-q", "-rfEs", "--durations=5", "--tb=short", "-p", "no:cacheprovider"]
+TESTS += ["-o", "addopts="]  # for what it names may not be installed
 TESTS_SHARE = 0.4  # of the time, at most
 ENDING = 15.0  # seconds kept for the figure and the end of the process
 LONGEST = 40.0  # seconds of a backbone and task

@@ -9,6 +9,7 @@ import gpu
 import pytest
 import torch
 from benchmarking import settings
+from benchmarking.measuring import profile_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import tiny_t5
@@ -27,6 +28,25 @@ def test_the_floor_is_forward_and_backward_of_activations():
     linear = 2 * rows * tokens * (4 * d * d + 2 * d * ff)
     products = 2 * 2 * rows * tokens * tokens * d
     assert counted.get_total_flops() == layers * (2 * linear + 3 * products)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
+def test_a_gpus_kernels_and_waits_are_counted():
+    class Reading:
+        """Two kernels and a wait in each step, and a wait after them all."""
+
+        together = 2
+
+        def train(self, batches):
+            for _ in range(batches // self.together):
+                values = torch.rand(1024, 1024, device="cuda")
+                last = values.sum().item()
+            return last + values.max().item()
+
+    found = profile_step(Reading(), with_shares=True)
+    assert found["waits"] == 1 and found["peak_bytes"] >= 4 * 2**20
+    assert 2 <= found["kernels"] <= 6 and sum(found["shares"].values()) == pytest.approx(1)
 
 
 SMALLEST = benchmark.Sizes(packs=(8,), batches=8, evaluated=4, generated=2)

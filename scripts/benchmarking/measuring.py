@@ -19,7 +19,7 @@ from rpt.backbones.device import DTYPES
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax", "aten::_efficient_attention", "aten::_flash_attention")
-NO_KERNELS = ("Memcpy", "Memset")  # what a GPU does beside them
+NO_KERNELS = ("Memcpy", "Memset", "Optimizer.")  # what a profile lists of a GPU beside them
 WAIT = "synchronizing CUDA operation"  # in torch's warning
 COUNTED = 4  # steps between which waits are counted
 
@@ -65,13 +65,20 @@ def _profile_on_gpu(contestant: Contestant, with_shares: bool) -> dict[str, Any]
     # What surrounds the steps, such as the reading of the losses, is in both and cancels out.
     few, many = (count_waits(lambda n=n: contestant.train(n * contestant.together)) for n in (1, 1 + COUNTED))
     found["waits"] = (many - few) / COUNTED
+    try:
+        return found | _profile_kernels(contestant, with_shares)
+    except Exception as error:  # not every machine lets a GPU be profiled
+        return found | {"unprofiled": f"{type(error).__name__}: {error}"}
+
+
+def _profile_kernels(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
     activities = [ProfilerActivity.CUDA, *([ProfilerActivity.CPU] if with_shares else [])]
     with profile(activities=activities) as seen:
         contestant.train(contestant.together)
         torch.cuda.synchronize()
     events = seen.profiler.kineto_results.events()
-    found["kernels"] = sum(e.device_type() == DeviceType.CUDA and not e.name().startswith(NO_KERNELS) for e in events)
-    return found | ({"shares": _share_time(seen, "self_device_time_total")} if with_shares else {})
+    kernels = sum(e.device_type() == DeviceType.CUDA and not e.name().startswith(NO_KERNELS) for e in events)
+    return {"kernels": kernels} | ({"shares": _share_time(seen, "self_device_time_total")} if with_shares else {})
 
 
 def _share_time(seen: profile, spent: str) -> dict[str, float]:

@@ -60,7 +60,7 @@ def write_summary(record: dict[str, Any]) -> str:
 
 def _contestants(result: dict[str, Any]) -> list[str]:
     found, floor = result["contestants"], result["floor"]
-    gpu = any("kernels" in of for of in found.values())
+    gpu = any("waits" in of for of in found.values())
     head = ["", "training, rows/s", "share of the floor", "evaluation, rows/s", "epoch with validation"]
     head += ["peak memory of a step", *(("kernels a step", "waits a step") if gpu else ())]
     lines = [_row(head), "|--|" + "--:|" * (len(head) - 1)]
