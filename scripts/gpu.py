@@ -42,6 +42,9 @@ def main(words: Sequence[str] | None = None) -> int:
     import benchmark  # slow, so meanwhile
     from benchmarking.showing import write_summary
 
+    if not has_gpu():
+        tests.kill()
+        sys.exit("torch finds no GPU here; `make bench` measures a processor.")
     said = wait(tests, 60 * chosen.minutes * TESTS_SHARE)
     left = 60 * chosen.minutes - (time.monotonic() - began) - ENDING
     seconds = min(LONGEST, 0.85 * left / (len(chosen.backbones) * len(chosen.tasks)))
@@ -71,6 +74,4 @@ def has_gpu() -> bool:
 
 
 if __name__ == "__main__":
-    if not has_gpu():
-        sys.exit("torch finds no GPU here; `make bench` measures a processor.")
     sys.exit(main())
