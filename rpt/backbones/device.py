@@ -7,6 +7,7 @@ import resource
 import sys
 
 import torch
+from torch import Tensor
 
 from rpt.config import Config
 
@@ -35,6 +36,12 @@ def precision_of(config: Config) -> str:
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device. A GPU fetches it from pinned memory by itself; from other memory the processor would wait for all
+    that the GPU has still to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def forget_peak_memory() -> None:
     """Let `read_peak_memory` start anew, where the device can."""
     if torch.cuda.is_available():
@@ -51,6 +58,11 @@ def read_peak_memory() -> int:
 def cap_pass(device: torch.device) -> float:
     """Tokens, padding included, beyond which a pass is slower on the device, even if memory holds it."""
     return math.inf if device.type == "cuda" else CACHE_TOKENS
+
+
+def width_multiple(device: torch.device) -> int:
+    """What the width of a pass is padded to a multiple of: a GPU's fused attention copies any other mask once more."""
+    return 8 if device.type == "cuda" else 1
 
 
 def price_pass(device: torch.device) -> float:

@@ -95,6 +95,7 @@ class PackConfig:
     max_runs: int = 16  # trained together by hydra/launcher=packed
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
     processes: int | None = None  # share the sweep; null is one, without a GPU one for each core
+    graphs: bool = True  # record passes of a frozen backbone as CUDA graphs, where there is a GPU
 
 
 @dataclass

@@ -25,6 +25,7 @@ from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
 from rpt.training.prepare import prepare_run
 from rpt.training.progress import plan_steps
+from rpt.training.run import read_losses
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -132,7 +133,7 @@ def measure(config: Config, together: int, loader: Loader) -> Rates:
         runs = [each.start() for each in prepared]
         backbone = prepared[0].backbone
         start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, together, choose_max_tokens(config, backbone))
+        pack = Pack(backbone, together, choose_max_tokens(config, backbone), config.pack.graphs)
         pack.join(runs)
         run = runs[0]
         warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
@@ -141,7 +142,7 @@ def measure(config: Config, together: int, loader: Loader) -> Rates:
         began, before = time.perf_counter(), run.progress.trained_rows
         for _ in range(min(measured, run.total_steps - run.progress.step)):
             pack.step()
-        run.read_losses()  # waits for the device
+        read_losses([run])  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
         # Short and long rows alike.
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))

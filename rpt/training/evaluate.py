@@ -45,11 +45,14 @@ def evaluate(backbone: Backbone, prompt: Tensor | None, head: Heads, encoded: En
     prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
     head = {name: value.to(backbone.device) for name, value in head.items()}
     text_width = config.backbone.max_tokens - len(prompt) if trainer.pad_to_max else None
-    predictions: list[Prediction] = [None] * len(encoded.examples)
+    pending = []
     for batch in batch_examples(encoded.rows, trainer.eval_batch_size, len(prompt), cap_pass(backbone.device)):
         with backbone.autocast():
             found = backbone.predict(prompt, head, encoded.pick(batch), task, protocol, trainer.decode, text_width)
-        for i, prediction in zip(batch, found, strict=True):
+        pending.append((batch, found))
+    predictions: list[Prediction] = [None] * len(encoded.examples)
+    for batch, found in pending:  # read when all is asked: nothing is asked while the device waits for us
+        for i, prediction in zip(batch, found(), strict=True):
             predictions[i] = prediction
     scores = task.score(encoded.examples, predictions, protocol)
     credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]

@@ -78,6 +78,6 @@ def measure_kept_bytes(backbone: Backbone, width: int) -> int:
     row, head = backbone.make_trial(width - 1)
     mask = torch.ones(1, 1, dtype=torch.long, device=backbone.device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), backbone.autocast():
-        loss = backbone.losses(prompt, mask, [row], head)
+        loss = backbone.losses(prompt, mask, backbone.collate([row], 1), head)
     del loss
     return sum(kept.values())

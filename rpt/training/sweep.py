@@ -88,7 +88,7 @@ class Sweep:
 
     def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun]) -> None:
         backbone = self.under_way[first][1].backbone
-        pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone))
+        pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone), first.config.pack.graphs)
         try:
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)

@@ -18,7 +18,7 @@ from rpt.tasks import TASKS
 from rpt.training.evaluate import evaluate
 from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun
+from rpt.training.run import TrainingRun, read_losses
 
 
 class Ours:
@@ -40,8 +40,7 @@ class Ours:
             part = self.batches[i : i + len(self.runs)]
             self.pack.active = {run: iter([batch]) for run, batch in zip(self.runs, part, strict=True)}
             self.pack.step()
-        for run in self.runs:
-            run.read_losses()  # waits for the device
+        read_losses(self.runs)  # waits for the device
 
     def evaluate(self, rows: int) -> None:
         run = self.runs[0]
