@@ -141,7 +141,8 @@ class BertBackbone(Backbone):
         mask = at < torch.tensor([[len(sequence)] for sequence in sequences])
         types = at >= torch.tensor([[sequence.second] for sequence in sequences])
         types &= self.model.config.type_vocab_size > 1  # RoBERTa has one
-        marks = torch.tensor([sequence.marks for sequence in sequences])
+        most = max(len(sequence.marks) for sequence in sequences)  # served together, tasks differ in them
+        marks = torch.tensor([[*s.marks, *[(0, 0)] * (most - len(s.marks))] for s in sequences])
         batch = {"ids": ids, "mask": mask.long(), "types": (mask & types).long(), "marks": marks}
         return {name: send(part, self.device) for name, part in batch.items()}
 
@@ -192,8 +193,8 @@ class BertBackbone(Backbone):
         """
         states = states.float()
         features = [states[:, 0]]
-        if heads["weight"].shape[-1] > states.shape[-1]:
-            features += self._marked(states, marks + prompt).unbind(dim=1)
+        if marked := heads["weight"].shape[-1] // states.shape[-1] - 1:
+            features += self._marked(states, marks[:, :marked] + prompt).unbind(dim=1)
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
             return torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
 
