@@ -4,9 +4,9 @@
         ...
     gpu.waits, gpu.kernels
 
-Which tensors lie on cuda:0 is kept beside them, by their storages; torch itself only ever sees a processor's tensors, so
-that autograd, vmap and safetensors work as they are. `_Asked` answers what Python asks of a tensor or a function and does
-CUDA's autocast; `_Done` (pretended_kernels.py) sees every operation that is done, those of the backward pass too.
+Which tensors lie on cuda:0 is kept beside them, by their storages. torch itself only ever sees a processor's tensors,
+so that autograd, vmap and safetensors work as they are. `_Asked` answers what Python asks of a tensor or a function and
+does CUDA's autocast. `Done` (pretended_kernels.py) sees every operation that is done, those of the backward pass too.
 
 It cannot see CUDA's own numbers, order of sums, memory, time, what streams do side by side, or which of several kernels
 is chosen. It lies beside the scripts, which count with it, because tests may import scripts and scripts no tests.
@@ -21,10 +21,11 @@ from unittest import mock
 
 import torch
 import torch._dynamo  # it looks through torch.cuda when it is imported, which the first mode would do
-from benchmarking.pretended_kernels import CUDA, Done, Gpu, attend
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
+
+from benchmarking.pretended_kernels import CUDA, Done, Gpu, attend
 
 # CUDA's lists of autocast (torch's docs/source/amp.md), by the names under which Python calls them.
 HALF = set(
@@ -147,7 +148,7 @@ class _Asked(TorchFunctionMode):
         if on_gpu and func in (Tensor.numpy, Tensor.__array__):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor")
         if on_gpu and name in READ_BY_PYTHON:
-            return func(gpu.copy_to_host(args[0], why=name), *args[1:], **words)
+            return func(gpu.copy_to_host(args[0], why=f"read by {name}"), *args[1:], **words)
         if func is Tensor.backward:
             with self:  # for the backward passes of functions that are written in Python
                 return torch.autograd.backward(args[0], words.pop("gradient", None), **words)

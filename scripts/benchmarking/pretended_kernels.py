@@ -151,11 +151,12 @@ class Gpu:
 
 
 def find_place() -> str:
-    """file:function of the innermost frame of the repository's that is none of ours."""
+    """file:function of the repository's innermost one that is none of ours; a comprehension or lambda is not named."""
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(ROOT) and not code.co_filename.startswith(OURS):
+        ours = code.co_filename.startswith(OURS) or code.co_name.startswith("<")
+        if code.co_filename.startswith(ROOT) and not ours:
             return f"{code.co_filename.removeprefix(ROOT)}:{code.co_name}"
         frame = frame.f_back
     return "?"
