@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 import torch
@@ -154,12 +156,24 @@ def find_place() -> str:
     """file:function of the repository's innermost one that is none of ours; a comprehension or lambda is not named."""
     frame = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        ours = code.co_filename.startswith(OURS) or code.co_name.startswith("<")
-        if code.co_filename.startswith(ROOT) and not ours:
-            return f"{code.co_filename.removeprefix(ROOT)}:{code.co_name}"
+        if (place := name_place(frame.f_code)) is not None:
+            return place
         frame = frame.f_back
     return "?"
+
+
+@functools.cache
+def name_place(code: CodeType) -> str | None:
+    file, function = code.co_filename, code.co_name
+    if not file.startswith(ROOT) or file.startswith(OURS) or function.startswith("<"):
+        return None
+    return f"{file.removeprefix(ROOT)}:{function}"
+
+
+@functools.cache
+def comes_whole(func: Any) -> bool:
+    """Whether the operation is made of others, which are seen one by one, but in inference mode is not."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
 class Done(TorchDispatchMode):
@@ -177,8 +191,8 @@ class Done(TorchDispatchMode):
         gpu, name = self.gpu, func.overloadpacket.__name__
         if gpu.is_silent:
             return func(*args, **words)
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-            with self:  # in inference mode they come whole
+        if comes_whole(func):
+            with self:
                 done = func.decompose(*args, **words)
             if done is not NotImplemented:
                 return done
