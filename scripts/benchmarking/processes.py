@@ -50,7 +50,7 @@ def _train_parts(
     pipe: Connection, words: Words, batches: list[np.ndarray], sizes: tuple[int, ...], number: int
 ) -> None:
     """What a process does: for every pack, the part of its runs and batches that this number's process gets."""
-    setting, parts = make_setting(*words), {}
+    setting, parts = make_setting(words), {}
     backbone = setting.backbone()
     run = prepare(setting.config, backbone)
     for size in sizes:
@@ -72,7 +72,7 @@ class PackApart:
     """One of the packs of `Apart`."""
 
     def __init__(self, apart: Apart, size: int):
-        self.apart, self.size = apart, size
+        self.apart, self.size, self.together = apart, size, size
 
     def train(self, _batches: int) -> None:
         """On all of them."""
