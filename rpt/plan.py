@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpt.cli import asked_for_help, one_line_errors
-from rpt.config import Config, as_dict, backbone_source, settings
+from rpt.config import Config, as_dict, needs_hub, settings
 from rpt.config.grids import Experiment, Grids, names
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
 
     for config in needed.values():
         check(config)
-    if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in needed.values()):
+    if any(map(needs_hub, needed.values())):
         offline_unless_reachable()
     together, at_once, threads = 1, 1, torch.get_num_threads()
     if packed and needed:

@@ -107,12 +107,12 @@ class Backbone(ABC):
 
     @abstractmethod
     def rows(
-        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
     ) -> list[list[Row]]:
         """What of each example is computed to predict it.
 
         Args:
-            room: tokens that the prompt leaves to each sequence.
+            text_budget: tokens that the prompt leaves to each sequence.
             cache: folder of tokenised rows; None keeps none.
         """
 

@@ -42,10 +42,10 @@ class BertBackbone(Backbone):
     # Given examples
 
     def rows(
-        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
     ) -> list[list[Row]]:
         """A row for each of an example's decisions; they do not depend on the protocol."""
-        sequences = encode_decisions(examples, task, self.tokenizer, room, cache)
+        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache)
         return [
             [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
             for of_example, example in zip(sequences, examples, strict=True)

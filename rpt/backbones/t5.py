@@ -57,9 +57,9 @@ class T5Backbone(Backbone):
     # Given examples
 
     def rows(
-        self, examples: list[Example], task: Task, protocol: str, room: int, cache: Path | None
+        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
     ) -> list[list[Row]]:
-        sources = encode_sources(examples, task, protocol, self.tokenizer, room, cache)
+        sources = encode_sources(examples, task, protocol, self.tokenizer, text_budget, cache)
         return [[Row((source,))] for source in sources]
 
     def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:

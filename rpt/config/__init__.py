@@ -4,7 +4,7 @@ Nothing here needs torch, a task or a device; rpt.training.preflight checks what
 """
 
 from rpt.config.compose import compose, config_folder, register, to_config
-from rpt.config.identity import as_dict, run_id, settings
+from rpt.config.identity import as_dict, drop_keys, run_id, settings
 from rpt.config.schema import (
     GROUPS,
     PROMPT_TUNING,
@@ -19,7 +19,7 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, validate
+from rpt.config.validate import backbone_source, needs_hub, validate
 
 __all__ = [
     "GROUPS",
@@ -38,6 +38,8 @@ __all__ = [
     "backbone_source",
     "compose",
     "config_folder",
+    "drop_keys",
+    "needs_hub",
     "register",
     "run_id",
     "settings",

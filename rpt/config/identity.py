@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from rpt.config.compose import default_options
@@ -41,13 +42,18 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         left_out += OF_ENCODERS
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
-    for key in left_out:
+    drop_keys(kept, left_out)
+    return kept
+
+
+def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
+    """Take keys, as one types them, out of a configuration as `as_dict` gives it."""
+    for key in keys:
         *parents, last = key.split(".")
-        inner = kept
+        inner = values
         for parent in parents:
             inner = inner[parent]
         inner.pop(last)
-    return kept
 
 
 def _filled(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,11 @@ def backbone_source(backbone: BackboneConfig) -> str:
     raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
 
 
+def needs_hub(config: Config) -> bool:
+    """Whether rows or backbone come from the hub."""
+    return "hub" in (config.data.name, backbone_source(config.backbone))
+
+
 def _value(config: Config, key: str) -> Any:
     found = config
     for part in key.split("."):

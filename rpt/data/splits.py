@@ -11,7 +11,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from rpt.config import DataConfig, ProtocolConfig
-from rpt.data.form import compare_forms
 from rpt.errors import UsageError
 from rpt.tasks import Example, Task
 
@@ -23,7 +22,7 @@ class TaskData:
     train: what the prompt is trained on; select: what chooses the best checkpoint; report: what the record's
     scores are on. Under selection=reported (the paper's way) the last two are the same list.
     fingerprint: SHA-256 of all of them in order, so that two records can be told to rest on the same rows.
-    form: how training and validation rows oddly differ in form; None if they do not.
+    form: how the source's training and validation rows oddly differ in form; None if they do not.
     """
 
     train: list[Example]
@@ -50,8 +49,7 @@ def split_examples(
         train, select = _hold_out(train, protocol.held_out)
     if data.shots is not None:
         train = _few(train, data.shots, data.shots_seed)
-    form = compare_forms(task, examples["train"], examples["val"])
-    return TaskData(train, select, report, fingerprint([*train, *select, *report]), form)
+    return TaskData(train, select, report, fingerprint([*train, *select, *report]))
 
 
 def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[Example]]:

@@ -36,7 +36,7 @@ model = AutoModelForSeq2SeqLM.from_pretrained(base{revision}, dtype=torch.float3
 model = PeftModel.from_pretrained(model, ".").eval()
 
 texts = [{text}]
-batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length={room})
+batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length={budget})
 ids = model.generate(**batch, max_new_tokens={longest}, do_sample=False, num_beams=1)
 print(tokenizer.batch_decode(ids, skip_special_tokens=True))
 ```
@@ -44,7 +44,7 @@ print(tokenizer.batch_decode(ids, skip_special_tokens=True))
 Write your texts exactly as this one, field by field (it is a made-up row). {answers}
 
 In training, prompt and text had {max_tokens} tokens together. The code above cuts the end off a text of more than
-{room}; rpt shortens the longest field instead, so that the others stay whole. For equal answers to long texts do the
+{budget}; rpt shortens the longest field instead, so that the others stay whole. For equal answers to long texts do the
 same.
 
 ## Scores
@@ -105,7 +105,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         base=json.dumps(base),
         revision=f", revision={json.dumps(config.backbone.revision)}" if config.backbone.revision else "",
         text=json.dumps(_show_text(task, run.protocol), ensure_ascii=False),
-        room=run.room,
+        budget=run.text_budget,
         max_tokens=config.backbone.max_tokens,
         longest=longest,
         folder="\n`base` is a folder on the machine where this was written: put in where yours is.\n" if local else "",

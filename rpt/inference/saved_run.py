@@ -19,6 +19,7 @@ from rpt.data import task_for
 from rpt.errors import RecordError, UsageError
 from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
+from rpt.records.schema import flatten
 from rpt.tasks import PROTOCOLS, TASKS, Task
 
 
@@ -50,7 +51,7 @@ class SavedRun:
         return self.result["backbone_fingerprint"]
 
     @property
-    def room(self) -> int:
+    def text_budget(self) -> int:
         """How many tokens of text stand behind the prompt at most."""
         return self.config.backbone.max_tokens - len(self.prompt)
 
@@ -107,10 +108,10 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
         container: Any = OmegaConf.to_container(compose("train", words), resolve=True)
-        composed = _flatten(container)
+        composed = flatten(container)
     except HydraException:  # a group's choice of one's own that is no longer there
         return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
-    flat = _flatten(stored)
+    flat = flatten(stored)
     if record.folder.parts[-5:-4] == ("runs",):
         flat["results"] = str(record.folder.parents[4])  # where the record is now
     flat["force"] = force
@@ -144,13 +145,6 @@ def _fill(cls: type, values: dict[str, Any]) -> Any:
             if name in groups
         }
     )
-
-
-def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _write_override(key: str, value: Any) -> str:

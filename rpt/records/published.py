@@ -80,9 +80,8 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
                     raise read
                 old[read.result["prompt"], read.result["id"]] = read
         flat = [_flatten_record(record) for _, record in sorted({**old, **new}.items())]
-        common = (
-            _common(flat) if common is None else common
-        )  # a first line that stays keeps the other lines as they are
+        if common is None:  # a first line that stays keeps the other lines as they are
+            common = _common(flat)
         lines = [{"format": FORMAT, "common": common}, *(_difference(one, common) for one in flat)]
         contents[path] = "".join(_dump(line) + "\n" for line in lines).encode()
     for path, content in contents.items():

@@ -48,14 +48,7 @@ class GridResults:
         missing = [key for key, of in axes.items() if key not in values and key != "seed" and len(of) > 1]
         if missing:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
-        if self.runs.empty:
-            return self.runs
-        index = self.runs.index
-        there = pd.Series(True, index=index)
-        for key, value in values.items():
-            there &= index.get_level_values(key) == value
-        found = self.runs[there]
-        return found.set_axis(found.index.get_level_values("seed"), axis=0)
+        return pick_cell(self.runs, values)
 
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
@@ -89,3 +82,18 @@ class GridResults:
                 if there.nunique() > 1:
                     prints = ", ".join(sorted(set(there)))
                     yield f"{self.experiment.name}: records differ in the {name} ({prints}); repeat the older runs"
+
+
+def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
+    """The lines at these values of the axes, indexed by seed; none where nothing is recorded.
+
+    Args:
+        frame: the index has a level for each axis, "seed" among them.
+    """
+    if frame.empty:
+        return frame
+    there = pd.Series(True, index=frame.index)
+    for key, value in values.items():
+        there &= frame.index.get_level_values(key) == value
+    found = frame[there]
+    return found.set_axis(found.index.get_level_values("seed"), axis=0)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.layouts import METRICS
 from rpt.reports.paper import Paper
-from rpt.reports.scores import scores_at, task_scores
+from rpt.reports.scores import task_scores
 from rpt.reports.tables.remarks import covers
 
 At = dict[str, str]  # values of axes
@@ -21,7 +21,7 @@ Theirs = Callable[[Paper, GridResults, str], tuple[float, ...] | None]  # of a b
 def average(results: GridResults, at: At) -> pd.Series:
     """The mean over the grid's tasks, for the seeds that have a run of each."""
     results.at({**at, "task": results.experiment.axes["task"][0]})  # a value or an axis that is not there is an error
-    return scores_at(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
+    return pick_cell(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
 
 
 def of_prompts(first: str, second: str, shortest: str | None = None) -> Ours:

@@ -68,17 +68,6 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
     return wide
 
 
-def scores_at(scores: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
-    """The lines of `task_scores` at these values of the axes, indexed by seed; none where nothing is recorded."""
-    if scores.empty:
-        return scores
-    there = pd.Series(True, index=scores.index)
-    for key, value in values.items():
-        there &= scores.index.get_level_values(key) == value
-    found = scores[there]
-    return found.set_axis(found.index.get_level_values("seed"), axis=0)
-
-
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
     """The score of always giving the training rows' most frequent answer: backbones by tasks.
 

@@ -9,6 +9,7 @@ from rpt.backbones import Backbone, load_backbone
 from rpt.backbones.device import find_device, precision_of
 from rpt.config import Config
 from rpt.data import task_for
+from rpt.data.form import compare_forms
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, split_examples
 from rpt.tasks import Example
@@ -22,6 +23,7 @@ class Loader:
         self._backbone_key: Hashable = None
         self._examples: dict[str, list[Example]] = {}
         self._source: Hashable = None
+        self._form: str | None = None
         self._rows: dict[Hashable, TaskData] = {}
 
     def backbone(self, config: Config) -> Backbone:
@@ -61,8 +63,10 @@ class Loader:
         if source != self._source:
             self._source, self._examples, self._rows = None, {}, {}
             self._examples = read_examples(config.data, task)
+            self._form = compare_forms(task, self._examples["train"], self._examples["val"])
             self._source = source
         split = dataclasses.astuple(config.data), dataclasses.astuple(config.protocol)
         if split not in self._rows:
-            self._rows[split] = split_examples(self._examples, task, config.data, config.protocol)
+            data = split_examples(self._examples, task, config.data, config.protocol)
+            self._rows[split] = dataclasses.replace(data, form=self._form)
         return self._rows[split]

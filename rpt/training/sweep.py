@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
-from rpt.config import Config, as_dict, backbone_source
+from rpt.config import Config, as_dict, drop_keys, needs_hub
 from rpt.errors import RecordError, UsageError
 from rpt.hub import offline_unless_reachable
 from rpt.training.loader import Loader
@@ -41,7 +41,7 @@ def train_all(configs: list[Config], max_runs: int = 1) -> list[Outcome]:
             groups[identify_group(config)][number] = config
         except UsageError as error:
             sweep.outcomes[number] = error
-    if any("hub" in (config.data.name, backbone_source(config.backbone)) for config in configs):
+    if any(map(needs_hub, configs)):
         offline_unless_reachable()
     for group in groups.values():
         sweep.train_group(group)
@@ -51,12 +51,7 @@ def train_all(configs: list[Config], max_runs: int = 1) -> list[Outcome]:
 def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
-    for key in OWN:
-        *parents, last = key.split(".")
-        inner = shared
-        for parent in parents:
-            inner = inner[parent]
-        inner.pop(last)
+    drop_keys(shared, OWN)
     # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
     # would not be what it is alone. Another method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
@@ -93,8 +88,8 @@ class Sweep:
 
     def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun]) -> None:
         backbone = self.under_way[first][1].backbone
-        pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone))
         try:
+            pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone))
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)
         except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack

@@ -59,7 +59,7 @@ def test_peft_alone_gives_the_same_answers_to_real_rows(record, shared, tmp_path
     (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.S)
     (tmp_path / "card.py").write_text(code)
     (longest,) = re.findall(r"max_new_tokens=(\d+)", code)
-    room = open_saved_run(record).room
+    room = open_saved_run(record).text_budget
     script = STRANGER.replace("ids_longest", longest)
     words = [tmp_path / "card.py", rows, room, tmp_path / "theirs.json"]
     done = subprocess.run(

@@ -1,7 +1,10 @@
 """Runs prepared for a pack, and what a pack makes of them."""
 
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+import pytest
 import torch
 
 from rpt.backbones import Encoded
@@ -50,3 +53,19 @@ def assert_gradients_close(ones, others):
         torch.testing.assert_close(
             gradient, others[name], rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=lambda m, n=name: f"{n}: {m}"
         )
+
+
+@contextmanager
+def crash_at(monkeypatch, step):
+    """Inside, the pack's step of that number, from 0, leaves at once, as a kill would: no record, no further
+    checkpoint."""
+    numbers, take = count(), Pack.step
+
+    def take_or_crash(pack):
+        if next(numbers) == step:
+            raise KeyboardInterrupt
+        return take(pack)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Pack, "step", take_or_crash)
+        yield

@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from rpt.records.prompt_file import load_prompt
 from rpt.train import train
 from rpt.training.evaluate import evaluate
-from rpt.training.pack import Pack
-from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
+from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 ENCODER = ["backbone=nano_bert", "trainer.eval_batch_size=256"]
 
@@ -85,16 +84,7 @@ def test_a_crash_changes_nothing(configure, tmp_path, monkeypatch):
         return (path.parent / "metrics.jsonl").read_text(), json.loads(path.read_text())["scores"], tensors
 
     train(configure(*words, f"results={tmp_path / 'unbroken'}"))
-    steps, step = iter(range(100)), Pack.step
-
-    def crashing(pack):
-        if next(steps) == 3:
-            raise KeyboardInterrupt
-        return step(pack)
-
-    monkeypatch.setattr(Pack, "step", crashing)
-    with pytest.raises(KeyboardInterrupt):
+    with crash_at(monkeypatch, 3):
         train(configure(*words, f"results={tmp_path / 'broken'}"))
-    monkeypatch.undo()
     train(configure(*words, f"results={tmp_path / 'broken'}"))
     assert outcome("broken") == outcome("unbroken")

@@ -13,8 +13,7 @@ from rpt.tasks import TASKS
 from rpt.train import train
 from rpt.training.evaluate import evaluate
 from rpt.training.methods import make_trainable
-from rpt.training.pack import Pack
-from tests.training.runs import assert_gradients_close, first_gradients, fitted, prepared
+from tests.training.runs import assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 METHODS = ["finetune", "bitfit", "adapter", "lora", "ia3"]
 BACKBONES = ["nano", "nano_bert"]
@@ -94,17 +93,8 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
     config = configure(*words)
     config.results = str(tmp_path / "unbroken")
     score = train(config)
-    steps, step = iter(range(100)), Pack.step
-
-    def crashing(pack):
-        if next(steps) == 4:
-            raise KeyboardInterrupt
-        return step(pack)
-
-    monkeypatch.setattr(Pack, "step", crashing)
-    with pytest.raises(KeyboardInterrupt):
+    with crash_at(monkeypatch, 4):
         train(configure(*words))
-    monkeypatch.undo()
     assert train(configure(*words)) == score
     unbroken, broken = (next((tmp_path / name).rglob("result.json")).parent for name in ("unbroken", "results"))
     assert (unbroken / "metrics.jsonl").read_text() == (broken / "metrics.jsonl").read_text()

@@ -22,7 +22,7 @@ from rpt.training.run import NonFiniteLoss
 from rpt.training.step import Step
 from rpt.training.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
-from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
+from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 STEPS = 6
 TOLERANCE = 1e-4  # relative, of fp32 losses
@@ -171,17 +171,8 @@ def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch):
         return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]
 
     train_all(configs("unbroken"), 4)
-    steps, step = count(), Pack.step
-
-    def crashing(pack):
-        if next(steps) == 4:
-            raise KeyboardInterrupt
-        return step(pack)
-
-    monkeypatch.setattr(Pack, "step", crashing)
-    with pytest.raises(KeyboardInterrupt):
+    with crash_at(monkeypatch, 4):
         train_all(configs("broken")[:3], 3)
-    monkeypatch.undo()
     assert len(list(tmp_path.glob("broken/**/checkpoint.safetensors"))) == 3
     assert not list(tmp_path.rglob(".lock"))
     train_all(configs("broken"), 4)
@@ -252,12 +243,12 @@ def test_clipping_is_torchs_own_for_every_run(configure, nano, tmp_path):
 
 
 class TestMemory:
-    def limited(self, monkeypatch, backbone, rows):
+    def limited(self, monkeypatch, backbone, rows, training=True):
         encode = backbone.encode
 
         def encoding(prompts, mask, ids):
-            if torch.is_grad_enabled() and len(ids) > rows:
-                raise torch.OutOfMemoryError("out of memory")
+            if torch.is_grad_enabled() == training and len(ids) > rows:
+                raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
             return encode(prompts, mask, ids)
 
         monkeypatch.setattr(backbone, "encode", encoding)
@@ -276,6 +267,17 @@ class TestMemory:
         pack = Pack(smooth_backbone, 4)
         assert_equal_traces(traced(pack, runs), expected)
         assert pack.limit.max_tokens <= 5 * 64
+
+    def test_evaluations_are_halved_too(self, configure, smooth_backbone, tmp_path, monkeypatch, caplog):
+        def histories(folder):
+            runs = self.runs(configure, smooth_backbone, tmp_path / folder)
+            ended = list(Pack(smooth_backbone, 4).fit(iter(runs)))
+            return [run.progress.history for run in sorted(ended, key=runs.index)]
+
+        expected = histories("a")
+        self.limited(monkeypatch, smooth_backbone, 3, training=False)
+        assert histories("b") == expected
+        assert 0 < caplog.text.count("Out of memory") < 8  # not at every evaluation again
 
     def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch):
         monkeypatch.setattr(Step, "run_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))

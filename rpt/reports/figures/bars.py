@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rpt.reports.figures.style import HIGHEST, SPREAD, draw_dots, style_of
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.paper import Paper
-from rpt.reports.scores import floors, scores_at, task_scores
+from rpt.reports.scores import floors, task_scores
 
 
 def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, str]:
@@ -25,7 +25,7 @@ def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, str]:
     for backbone, ax in zip(backbones, grid[:, 0], strict=True):
         tops = [HIGHEST]
         for k, prompt in enumerate(prompts):
-            tops += _draw_prompt(ax, scores_at(scores, {"backbone": backbone, "prompt": prompt}), k, prompts)
+            tops += _draw_prompt(ax, pick_cell(scores, {"backbone": backbone, "prompt": prompt}), k, prompts)
         _draw_majority(ax, majority.loc[backbone])
         ax.axvline(len(tasks) - 0.5, color="#AAAAAA", linewidth=0.8)
         names = [label("task", task) for task in tasks]

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from rpt.reports.figures.style import SPREAD, draw_curve, draw_legend, draw_paper, family_of, score_label, widen
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.layouts import Curves
 from rpt.reports.paper import Paper
-from rpt.reports.scores import scores_at, task_scores
+from rpt.reports.scores import task_scores
 
 
 def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple[Figure, str]:
@@ -39,7 +39,7 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
         for ax, panel in zip(row, panels, strict=True):
             for prompt in prompts:
                 at = [{"backbone": backbone, "prompt": prompt, curves.axis: x} for x in axes[curves.axis]]
-                lines = {x: scores_at(scores, values)[panel] for x, values in zip(xs, at, strict=True)}
+                lines = {x: pick_cell(scores, values)[panel] for x, values in zip(xs, at, strict=True)}
                 draw_curve(ax, pd.DataFrame(lines).T, prompt, prompts)
                 # The paper's average is over tasks that it does not name, so no curve stands beside ours there.
                 if results.experiment.scale == "paper" and panel != "average":
