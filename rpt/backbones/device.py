@@ -48,6 +48,14 @@ def read_peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def measure_room(sharers: int) -> int:
+    """Bytes that this process may still take of a GPU that so many share. They may have started at the same moment, so
+    what is free says nothing of what the others will want: each has its part of the whole."""
+    torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
+    free, total = torch.cuda.mem_get_info()
+    return min(free, total // sharers - torch.cuda.memory_reserved())
+
+
 def cap_pass(device: torch.device) -> float:
     """Tokens, padding included, beyond which a pass is slower on the device, even if memory holds it."""
     return math.inf if device.type == "cuda" else CACHE_TOKENS

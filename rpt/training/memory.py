@@ -6,22 +6,25 @@ import torch
 from torch import Tensor
 
 from rpt.backbones import Backbone
-from rpt.backbones.device import cap_pass
+from rpt.backbones.device import cap_pass, measure_room
 from rpt.config import Config
 
-SHARE = 0.8  # of the free memory
+SHARE = 0.8  # of the room that there is
 TEMPORARY = 2.0  # what a pass needs at its peak, as a multiple of what it keeps for its backward half
 
 
-def choose_max_tokens(config: Config, backbone: Backbone) -> float:
-    """Tokens, padding included, that a pass may hold: what the user says, or what this device has memory for."""
+def choose_max_tokens(config: Config, backbone: Backbone, sharers: int = 1) -> float:
+    """Tokens, padding included, that a pass may hold: what the user says, or what this device has memory for.
+
+    Args:
+        sharers: processes that compute on the same GPU, this one included.
+    """
     if config.pack.max_tokens is not None:
         return config.pack.max_tokens
     if backbone.device.type != "cuda":
         return cap_pass(backbone.device)
-    torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
-    width, (free, _) = config.backbone.max_tokens, torch.cuda.mem_get_info()
-    return max(1, int(SHARE * free / (TEMPORARY * measure_kept_bytes(backbone, width)))) * width
+    width, room = config.backbone.max_tokens, measure_room(sharers)
+    return max(1, int(SHARE * room / (TEMPORARY * measure_kept_bytes(backbone, width)))) * width
 
 
 def measure_kept_bytes(backbone: Backbone, width: int) -> int:
