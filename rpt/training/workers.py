@@ -45,7 +45,7 @@ def count_processes(asked: int | None, runs: int) -> int:
 
 
 def count_devices(n_processes: int) -> int:
-    """How many devices so many processes compute on: they are dealt out to the GPUs; without one, each has its cores."""
+    """How many devices so many processes compute on: dealt out to the GPUs; without one, each its cores."""
     return min(n_processes, len(list_gpus()) or n_processes)
 
 
