@@ -35,6 +35,17 @@ def precision_of(config: Config) -> str:
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 
+def keep_float32() -> None:
+    """Compute products of float32 in float32, also on GPUs that could round their factors to TF32's ten bits.
+
+    What is float32 here is so by choice: prompts, networks and heads, whose products are few, and a whole backbone with
+    trainer.precision=fp32, which is there to be compared with. Speed is bf16's part. Of the two switches, torch's
+    default for cuDNN, which computes the LSTM, is TF32.
+    """
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def forget_peak_memory() -> None:
     """Let `read_peak_memory` start anew, where the device can."""
     if torch.cuda.is_available():
