@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
-from rpt.backbones.device import DTYPES, width_multiple
+from rpt.backbones.device import DTYPES, keep_float32, width_multiple
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
@@ -81,6 +81,7 @@ class Backbone(ABC):
 
         An output layer keeps float32: it may be the embedding table itself, which prompts start from.
         """
+        keep_float32()
         self.model.to(device)
         self.precision, dtype = precision, DTYPES.get(precision)
         output = self.model.get_output_embeddings()

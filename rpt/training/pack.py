@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from rpt.backbones import Backbone
+from rpt.backbones.device import cap_pass
+from rpt.backbones.pass_limit import PassLimit
 from rpt.training.checkpoint import save_checkpoint
 from rpt.training.evaluate import evaluate
 from rpt.training.graphs import GraphedLosses
-from rpt.training.memory import PassLimit
 from rpt.training.progress_bar import ProgressBar, open_progress_bar
 from rpt.training.run import TrainingRun, read_losses
 from rpt.training.signals import Interrupted, catch_signals
@@ -40,6 +41,7 @@ class Pack:
 
     def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf, graphs: bool = True):
         self.backbone, self.max_runs, self.limit = backbone, max_runs, PassLimit(max_tokens)
+        self.evaluation_limit = PassLimit(cap_pass(backbone.device))  # without a backward half a token needs far less
         self.losses = GraphedLosses(backbone, graphs)
         # fp16's gradients would vanish without it; in any other precision it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")
@@ -88,6 +90,9 @@ class Pack:
         self.active |= {run: run.steps() for run in runs}
         for run in self.active:
             run.progress.together = max(run.progress.together, len(self.active))
+        for run in runs:  # a single one where there is a scale: it cannot be shared
+            if run.progress.loss_scale:
+                self.scaler.load_state_dict(run.progress.loss_scale)
         self.restack()
 
     def leave(self, runs: list[TrainingRun]) -> None:
@@ -149,17 +154,22 @@ class Pack:
         """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
-        run.note_evaluation(prompt, head, evaluate(self.backbone, prompt, head, run.select, run.config))
+        found = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
+        run.note_evaluation(prompt, head, found)
         run.progress.seconds += time.perf_counter() - began
 
     def maybe_checkpoint(self, run: TrainingRun) -> None:
         due = run.progress.step % run.config.trainer.checkpoint_every == 0 or run.is_evaluation_due()
         if run.failure is None and due:
-            save_checkpoint(run)
+            self.save(run)
+
+    def save(self, run: TrainingRun) -> None:
+        run.progress.loss_scale = self.scaler.state_dict()
+        save_checkpoint(run)
 
     def interrupt(self, signal_number: int) -> NoReturn:
         for run in self.active:
-            save_checkpoint(run)
+            self.save(run)
         log.warning("Stopped by signal %d; every run is saved. The same command goes on from here.", signal_number)
         raise Interrupted(128 + signal_number)
 

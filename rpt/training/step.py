@@ -16,9 +16,9 @@ from torch.nn.functional import pad as pad_tensor
 
 from rpt.backbones import Heads, Row
 from rpt.backbones.device import price_pass, send
+from rpt.backbones.pass_limit import PassLimit
 from rpt.data.batches import plan_passes
 from rpt.training.graphs import GraphedLosses
-from rpt.training.memory import PassLimit
 from rpt.training.rows_of_runs import RowsOfRuns
 from rpt.training.stacked_runs import StackedRuns
 
@@ -76,11 +76,12 @@ class Step:
             self.runs[0].seed_dropout()
         prompts = [stack.compute_prompts() for stack in self.stacks]
         buffers = self.make_buffers(prompts)
+        longest_row = self.config.backbone.max_tokens
         losses = limit.fit(
             lambda max_tokens: self.run_passes(buffers, max_tokens),
             buffers.forget,
-            rows=sum(map(len, self.rows)),
-            longest_row=self.config.backbone.max_tokens,
+            most=sum(map(len, self.rows)) * longest_row,
+            least=longest_row,
         )
         self.send_back(buffers, prompts)
         self.update()
