@@ -94,7 +94,8 @@ class TrainerConfig:
 class PackConfig:
     max_runs: int = 16  # trained together by hydra/launcher=packed
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
-    processes: int | None = None  # share the sweep; null is one, without a GPU one for each core
+    processes: int | None = None  # share the sweep; null is one for each GPU, without one for each core
+    graphs: bool = True  # record passes of a frozen backbone as CUDA graphs, where there is a GPU
 
 
 @dataclass

@@ -25,6 +25,7 @@ from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
 from rpt.training.prepare import prepare_run
 from rpt.training.progress import plan_steps
+from rpt.training.run import read_losses
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -49,10 +50,11 @@ class Estimator:
     Args:
         records: what config.yaml and result.json of finished runs hold.
         together: runs of a pack; 1 is one after another.
+        sharers: processes that would compute on one GPU.
     """
 
-    def __init__(self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int):
-        self._together = together
+    def __init__(self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int, sharers: int = 1):
+        self._together, self._sharers = together, sharers
         self._results = defaultdict(list)
         for config, result in records:
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
@@ -76,7 +78,7 @@ class Estimator:
         if which not in self._rates:
             known = self._results.get(which)
             together = self._together if config.tunes_prompt else 1
-            self._rates[which] = rates_of(known) if known else measure(config, together, self._loader)
+            self._rates[which] = rates_of(known) if known else measure(config, together, self._loader, self._sharers)
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
             self._data[rows] = self._loader.rows(config)
@@ -115,11 +117,12 @@ def rates_of(results: list[dict[str, Any]]) -> Rates:
     )
 
 
-def measure(config: Config, together: int, loader: Loader) -> Rates:
+def measure(config: Config, together: int, loader: Loader, sharers: int = 1) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
         together: runs of a pack; the rates are one run's share.
+        sharers: processes that would compute on one GPU.
 
     Raises:
         UsageError: rows or backbone cannot be had.
@@ -132,7 +135,7 @@ def measure(config: Config, together: int, loader: Loader) -> Rates:
         runs = [each.start() for each in prepared]
         backbone = prepared[0].backbone
         start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, together, choose_max_tokens(config, backbone))
+        pack = Pack(backbone, together, choose_max_tokens(config, backbone, sharers), config.pack.graphs)
         pack.join(runs)
         run = runs[0]
         warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
@@ -141,7 +144,7 @@ def measure(config: Config, together: int, loader: Loader) -> Rates:
         began, before = time.perf_counter(), run.progress.trained_rows
         for _ in range(min(measured, run.total_steps - run.progress.step)):
             pack.step()
-        run.read_losses()  # waits for the device
+        read_losses([run])  # waits for the device
         training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
         # Short and long rows alike.
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))

@@ -31,9 +31,13 @@ OWN = (
 )  # fmt: skip
 
 
-def train_all(configs: list[Config], max_runs: int = 1) -> list[Outcome]:
-    """Run the configurations to their records, at most so many together. A finished record is returned as it is."""
-    sweep = Sweep(max_runs)
+def train_all(configs: list[Config], max_runs: int = 1, sharers: int = 1) -> list[Outcome]:
+    """Run the configurations to their records, at most so many together. A finished record is returned as it is.
+
+    Args:
+        sharers: processes that compute on this one's GPU, itself included.
+    """
+    sweep = Sweep(max_runs, sharers)
     groups: dict[str, dict[int, Config]] = defaultdict(dict)
     for number, config in enumerate(configs):
         try:
@@ -65,10 +69,11 @@ class Sweep:
 
     Args:
         max_runs: of a pack.
+        sharers: processes that compute on this one's GPU, itself included.
     """
 
-    def __init__(self, max_runs: int):
-        self.max_runs = max_runs
+    def __init__(self, max_runs: int, sharers: int):
+        self.max_runs, self.sharers = max_runs, sharers
         self.loader = Loader()
         self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
         self.outcomes: dict[int, Outcome] = {}
@@ -88,8 +93,9 @@ class Sweep:
 
     def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun]) -> None:
         backbone = self.under_way[first][1].backbone
-        pack = Pack(backbone, self.max_runs, choose_max_tokens(first.config, backbone))
         try:
+            max_tokens = choose_max_tokens(first.config, backbone, self.sharers)
+            pack = Pack(backbone, self.max_runs, max_tokens, first.config.pack.graphs)
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)
         except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack

@@ -11,7 +11,7 @@ from rpt.backbones.device import find_device, precision_of
 from rpt.training.evaluate import evaluate
 from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun
+from rpt.training.run import TrainingRun, read_losses
 
 
 class Ours:
@@ -33,8 +33,7 @@ class Ours:
             part = [self.batches[i % len(self.batches)] for i in range(start, start + self.together)]
             self.pack.active = {run: iter([batch]) for run, batch in zip(self.runs, part, strict=True)}
             self.pack.step()
-        for run in self.runs:
-            run.read_losses()  # waits for the device
+        read_losses(self.runs)  # waits for the device
 
     def evaluate(self, rows: int) -> None:
         run = self.runs[0]

@@ -12,7 +12,7 @@ import torch
 from benchmarking.contestants import Ours
 from benchmarking.measuring import profile_step
 from benchmarking.settings import Words, make_setting, prepare
-from rpt.training.workers import count_processes, share_threads
+from rpt.training.workers import count_processes, environment_of, share_threads
 
 
 class Apart:
@@ -29,7 +29,8 @@ class Apart:
         for number in range(count_processes(None, max(sizes))):
             pipe, end = context.Pipe()
             child = context.Process(target=_train_parts, args=(end, words, batches, sizes, number), daemon=True)
-            child.start()
+            with environment_of(number):
+                child.start()
             end.close()  # the child has the only one left: when it dies, nothing more can come
             self.children.append((child, pipe))
 

@@ -1,0 +1,327 @@
+"""On a GPU, as far as one that is pretended can tell (scripts/benchmarking/pretended_gpu.py): no tensor is left on the
+other device, the numbers are the processor's, and a step waits for the device no more than it must."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from benchmarking.pretended_gpu import pretend_gpu
+
+from rpt.backbones import BertBackbone, T5Backbone, load_backbone
+from rpt.backbones.device import find_device, precision_of
+from rpt.inference.server import open_server
+from rpt.training import loader as loader_module
+from rpt.training.evaluate import evaluate
+from rpt.training.pack import Pack
+from rpt.training.step import Step
+from rpt.training.sweep import train_all
+from tests.conftest import ROOT
+from tests.training.runs import crash_at, prepared
+
+TESTED = [line.split("==")[1].strip() for line in (ROOT / "constraints.txt").open() if line.startswith("torch==")]
+pytestmark = pytest.mark.skipif(
+    torch.__version__.partition("+")[0] not in TESTED,
+    reason=f"the pretended GPU knows torch {', '.join(TESTED)}, this is {torch.__version__}",
+)
+SHORT = ["data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=96", "prompt.length=4"]
+EVALUATED = 8  # examples; their scores are not the point
+BERT = "backbone=nano_bert"
+RESIDUAL = ["prompt=residual", "prompt.length=3", "lr=0.01"]
+VANILLA = ["prompt=vanilla", "prompt.length=12", "lr=0.05", "seed=1"]
+LONGER = ["prompt=residual", "prompt.length=5", "lr=0.01", "seed=2"]
+
+
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch):
+    split = loader_module.split_examples
+
+    def split_few(*args):
+        data = split(*args)
+        report = data.report[:EVALUATED]
+        select = report if data.select is data.report else data.select[:EVALUATED]
+        return dataclasses.replace(data, report=report, select=select)
+
+    monkeypatch.setattr(loader_module, "split_examples", split_few)
+
+
+# Steps
+
+
+def make_pack(configure, folder, words, runs):
+    configs = [configure(*SHORT, *words, *own) for own in runs]
+    backbone = load_backbone(configs[0].backbone, configs[0].trainer.dropout)
+    backbone.place(find_device(), precision_of(configs[0]))
+    pack = Pack(backbone, len(runs))
+    pack.join([prepared(config, backbone, folder / str(i), EVALUATED) for i, config in enumerate(configs)])
+    return pack
+
+
+def train_steps(configure, folder, words, runs):
+    """Every run's losses in two steps, and its predictions after them."""
+    pack = make_pack(configure, folder, words, runs)
+    pack.step()
+    pack.step()
+    losses = [[loss.item() for loss in run.unread_losses] for run in pack.active]
+    found = [evaluate(pack.backbone, run.fold_prompt(), run.copy_head(), run.select, run.config) for run in pack.active]
+    return losses, [each.predictions for each in found]
+
+
+TASKS = ["boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"]  # T5 generates ReCoRD's and WSC's answers
+QUICK = ["record nano", "wsc nano", "copa nano_bert"]  # generation, its other protocol, choices
+MIXED = [RESIDUAL, VANILLA, LONGER, ["prompt=lstm", "prompt.dropout=0"], ["prompt=mlp", "prompt.shared=false"]]
+
+
+@pytest.mark.parametrize(
+    "task, backbone",
+    [
+        pytest.param(task, backbone, marks=() if f"{task} {backbone}" in QUICK else pytest.mark.slow)
+        for task in TASKS
+        for backbone in ("nano", "nano_bert")
+    ],
+)
+def test_every_task(configure, tmp_path, task, backbone):
+    check_steps(configure, tmp_path, [f"task={task}", f"backbone={backbone}"], [RESIDUAL])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=boolq"],
+        ["task=wic", BERT, "backbone.head=spans"],
+        pytest.param(["task=copa", BERT], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_a_mixed_pack(configure, tmp_path, words):
+    check_steps(configure, tmp_path, words, MIXED)
+
+
+def check_steps(configure, tmp_path, words, runs):
+    with pretend_gpu():
+        losses, predictions = train_steps(configure, tmp_path, words, runs)
+    expected, told = train_steps(configure, tmp_path, words, runs)
+    torch.testing.assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    assert predictions == told
+
+
+INPUTS = "copy to the device from pageable memory"
+OF_STEP = [("rpt/training/step.py:__init__", INPUTS)] * 2 + [("rpt/training/step.py:run_pass", INPUTS)]
+OF_SHAPE = [("rpt/training/optimizer.py:step", INPUTS)] * 2
+OF_T5 = [
+    ("rpt/backbones/t5.py:losses", INPUTS),
+    ("rpt/backbones/t5.py:_pad_sources", INPUTS),
+    ("rpt/backbones/t5.py:encode", "read by __bool__"),  # transformers: does the mask hide anything?
+    ("rpt/backbones/t5.py:_decode", "read by __bool__"),
+]
+OF_BERT = [
+    ("rpt/backbones/bert.py:losses", INPUTS),
+    *[("rpt/backbones/bert.py:encode", INPUTS)] * 3,
+    ("rpt/backbones/bert.py:encode", "read by __bool__"),
+]
+
+
+@pytest.mark.parametrize(
+    "words, runs, waits",
+    [
+        ([], [RESIDUAL], OF_STEP + OF_T5 + OF_SHAPE),
+        ([], [RESIDUAL, VANILLA, [*RESIDUAL, "seed=2"]], OF_STEP + OF_T5 + OF_SHAPE * 2),
+        ([BERT], [RESIDUAL], OF_STEP + OF_BERT + OF_SHAPE),
+    ],
+    ids=["t5", "t5 pack of two shapes", "bert"],
+)
+def test_a_step_waits_here_alone(configure, tmp_path, words, runs, waits):
+    """The exact list: what is added to it, every step of every run pays for."""
+    with pretend_gpu() as gpu:
+        pack = make_pack(configure, tmp_path, ["task=boolq", *words], runs)
+        pack.step()  # the first one may wait for more
+        gpu.forget()
+        pack.step()
+    assert gpu.waits == waits
+
+
+class TestItFindsMistakes:
+    def test_a_tensor_on_the_wrong_device_raises(self, configure, tmp_path, monkeypatch):
+        losses = T5Backbone.losses
+
+        def compute_losses(backbone, prompts, *rest):
+            return losses(backbone, prompts + torch.zeros(prompts.shape[-1]), *rest)
+
+        monkeypatch.setattr(T5Backbone, "losses", compute_losses)
+        with pretend_gpu(), pytest.raises(RuntimeError, match=r"same device.*test_gpu\.py:compute_losses"):
+            make_pack(configure, tmp_path, ["task=boolq"], [RESIDUAL]).step()
+
+    def test_a_number_that_is_read_shows(self, configure, tmp_path, monkeypatch):
+        losses = BertBackbone.losses
+
+        def compute_losses(*args):
+            found = losses(*args)
+            found.sum().item()
+            return found
+
+        monkeypatch.setattr(BertBackbone, "losses", compute_losses)
+        with pretend_gpu() as gpu:
+            make_pack(configure, tmp_path, ["task=boolq", BERT], [RESIDUAL]).step()
+        assert ("tests/training/test_gpu.py:compute_losses", "read by item") in gpu.waits
+
+    def test_what_waits_and_what_does_not(self):
+        with pretend_gpu() as gpu:
+            here, there = torch.ones(3), torch.ones(3, device="cuda")
+            stream, event = torch.cuda.Stream(), torch.cuda.Event()
+            with torch.cuda.stream(stream):
+                there.copy_(here.pin_memory(), non_blocking=True)
+                torch.tensor([1, 2], pin_memory=True).to("cuda", non_blocking=True)
+                event.record(stream)
+            torch.cuda.current_stream().wait_event(event)
+            there.record_stream(stream)
+            there.masked_fill_(there > 0, 2.0)[1:].sum()
+            assert gpu.waits == []
+            waiting = [
+                lambda: here.to("cuda", non_blocking=True),
+                lambda: here.pin_memory().to("cuda"),
+                lambda: torch.tensor([1.0], device="cuda"),
+                lambda: there.cpu(),
+                lambda: there[torch.tensor([0])],
+                lambda: there[there > 0],
+                lambda: there.nonzero(),
+                lambda: bool(there[0]),
+                torch.cuda.synchronize,
+            ]
+            for number, wait in enumerate(waiting, start=1):
+                wait()
+                assert len(gpu.waits) == number, gpu.waits
+            with pytest.raises(RuntimeError, match="same device"):
+                here + there
+            with pytest.raises(TypeError, match="to numpy"):
+                there.numpy()
+
+
+# Whole runs
+
+QUICK_METHODS = [("finetune", "nano"), ("lora", "nano_bert")]
+
+
+def read_records(folder):
+    """Of each record, the losses and scores on its way and at its end."""
+    found = {}
+    for path in folder.rglob("result.json"):
+        result = json.loads(path.read_text())
+        assert result["status"] == "finished", result
+        history = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
+        numbers = [line[name] for line in history for name in ("loss", "score")]
+        found[result["id"]] = [*filter(None, numbers), *result["scores"].values()]
+    return found
+
+
+def train_records(configure, folder, words, runs=([],)):
+    outcomes = train_all([configure(*SHORT, *words, *own, f"results={folder}") for own in runs], len(runs))
+    assert all(isinstance(outcome, float) for outcome in outcomes), outcomes
+    return read_records(folder)
+
+
+def check_records(configure, folder, words, runs=([],), tolerance=1e-4):
+    with pretend_gpu():
+        found = train_records(configure, folder / "gpu", words, runs)
+    expected = train_records(configure, folder / "processor", words, runs)
+    assert len(found) == len(runs) and found.keys() == expected.keys()
+    for name, numbers in found.items():
+        assert numbers == pytest.approx(expected[name], rel=tolerance)
+
+
+def test_a_sweep(configure, tmp_path):
+    check_records(configure, tmp_path, ["task=cb"], [RESIDUAL, VANILLA])
+
+
+@pytest.mark.parametrize(
+    "method, backbone",
+    [
+        pytest.param(method, backbone, marks=() if (method, backbone) in QUICK_METHODS else pytest.mark.slow)
+        for method in ("finetune", "bitfit", "adapter", "lora", "ia3")
+        for backbone in ("nano", "nano_bert")
+    ],
+)
+def test_other_methods(configure, tmp_path, method, backbone):
+    check_records(configure, tmp_path, ["task=cb", f"method={method}", f"backbone={backbone}"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.precision=bf16"],
+        ["trainer.precision=fp16", "trainer.clip=1"],
+        pytest.param(["trainer.precision=bf16", BERT], marks=pytest.mark.slow),
+        pytest.param(["trainer.precision=bf16", "method=lora"], marks=pytest.mark.slow),
+        pytest.param(["trainer.precision=fp16", "method=finetune", "trainer.clip=1"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_half_precision(configure, tmp_path, words):
+    with pretend_gpu():
+        (numbers,) = train_records(configure, tmp_path, ["task=cb", *words]).values()
+    assert torch.tensor(numbers).isfinite().all()
+
+
+def test_a_broken_pack_goes_on_from_its_checkpoints(configure, tmp_path, monkeypatch):
+    words, runs = ["task=cb", "trainer.max_steps=3", "trainer.checkpoint_every=1"], [RESIDUAL, VANILLA]
+    with pretend_gpu():
+        unbroken = train_records(configure, tmp_path / "unbroken", words, runs)
+        with crash_at(monkeypatch, 2):
+            train_records(configure, tmp_path / "broken", words, runs)
+        assert train_records(configure, tmp_path / "broken", words, runs) == unbroken
+
+
+def test_passes_are_halved_when_memory_runs_out(configure, tmp_path, monkeypatch):
+    words, runs, sizes = ["task=cb"], [RESIDUAL, VANILLA], []
+    expected = train_records(configure, tmp_path / "processor", words, runs)
+    run_pass = Step.run_pass
+
+    def run_small_pass(step, pieces, *rest):
+        if len(pieces) > 5:
+            raise torch.OutOfMemoryError("no room")
+        sizes.append(len(pieces))
+        return run_pass(step, pieces, *rest)
+
+    monkeypatch.setattr(Step, "run_pass", run_small_pass)
+    with pretend_gpu():
+        found = train_records(configure, tmp_path / "gpu", words, runs)
+    assert 0 < max(sizes) <= 5
+    for name, numbers in found.items():
+        assert numbers == pytest.approx(expected[name], rel=1e-4)
+
+
+ROWS = {
+    "boolq": {"passage": "The cat sat.", "question": "did the cat sit"},
+    "copa": {"premise": "It rained.", "choice1": "I got wet.", "choice2": "I ate.", "question": "effect"},
+    "record": {
+        "passage": "Anna met Bob in Rome.\n@highlight\nBob smiled",
+        "query": "@placeholder met Bob",
+        "entities": ["Anna", "Bob", "Rome"],
+        "answers": ["Anna"],
+        "idx": {"passage": 0, "query": 0},
+    },
+}
+
+
+def read_probabilities(answer):
+    return {**(answer.probabilities or {}), "of the text": answer.probability or 0.0}
+
+
+@pytest.mark.parametrize(
+    "backbone, tasks",
+    [("nano", ["boolq", "record"]), pytest.param("nano_bert", ["copa", "record"], marks=pytest.mark.slow)],
+)
+def test_a_server_gives_the_answers_of_the_processor(configure, tmp_path, backbone, tasks):
+    for length, task in enumerate(tasks, start=2):
+        words = [f"task={task}", f"backbone={backbone}", f"prompt.length={length}", "trainer.max_steps=1"]
+        train_records(configure, tmp_path, words)
+    runs = {path.parents[3].name: path.parent for path in tmp_path.rglob("result.json")}
+
+    def answer():
+        server = open_server(runs, precision="fp32")
+        return server.answer([(name, example) for name in tasks for example in server.parse(name, ROWS[name])])
+
+    with pretend_gpu():
+        found = answer()
+    for one, other in zip(found, answer(), strict=True):
+        assert (one.text, one.label, one.answered) == (other.text, other.label, other.answered)
+        assert read_probabilities(one) == pytest.approx(read_probabilities(other), rel=1e-3)
