@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -77,8 +78,11 @@ def _profile_kernels(contestant: Contestant, with_shares: bool) -> dict[str, Any
         contestant.train(contestant.together)
         torch.cuda.synchronize()
     events = seen.profiler.kineto_results.events()
-    kernels = sum(e.device_type() == DeviceType.CUDA and not e.name().startswith(NO_KERNELS) for e in events)
-    return {"kernels": kernels} | ({"shares": _share_time(seen, "self_device_time_total")} if with_shares else {})
+    kernels = Counter(
+        e.name()[:60] for e in events if e.device_type() == DeviceType.CUDA and not e.name().startswith(NO_KERNELS)
+    )
+    found: dict[str, Any] = {"kernels": kernels.total(), "most_kernels": dict(kernels.most_common(25))}
+    return found | ({"shares": _share_time(seen, "self_device_time_total")} if with_shares else {})
 
 
 def _share_time(seen: profile, spent: str) -> dict[str, float]:
