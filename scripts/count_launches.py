@@ -115,8 +115,8 @@ def write_markdown(results: list[dict[str, Any]]) -> str:
         "",
         "Kernels that a GPU is told to run, and how often the processor waits until it has: with T5-Base's and",
         "BERT-Base's shapes, bf16, batches of 8 rows, residual prompts. Counted on a pretended GPU by",
-        "`python scripts/count_launches.py`; copies to and from the device are no kernels here, and how long the kernels",
-        "take it cannot tell. The runs of a pack have one shape of prompt.",
+        "`python scripts/count_launches.py`; copies to and from the device are not counted as kernels, and how long",
+        "kernels take is not known. The runs of a pack have one shape of prompt.",
         "",
         "| backbone | | forward | backward | optimizer | kernels | waits |",
         "|--|--|--:|--:|--:|--:|--:|",
@@ -137,7 +137,7 @@ def write_markdown(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark"), help="a folder")
     chosen = parser.parse_args()
     results = [result for name in ("t5_base", "bert_base") for result in count(name)]
     record = {"results": results, **environment()}

@@ -6,12 +6,14 @@ import sys
 import count_launches
 import pytest
 
-from tests.training.test_gpu import pytestmark  # noqa: F401 (the pretended GPU knows some versions of torch alone)
+from tests.training.test_gpu import on_known_torch
 
 
+@on_known_torch
 @pytest.mark.slow
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(count_launches, "PACKS", (1, 3))
+    monkeypatch.setitem(count_launches.T5_BASE, "num_layers", 2)
     monkeypatch.setattr(sys, "argv", ["count_launches.py", "--out", str(tmp_path)])
     count_launches.main()
     results = json.loads((tmp_path / "launches.json").read_text())["results"]

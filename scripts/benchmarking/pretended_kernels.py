@@ -193,9 +193,7 @@ class Done(TorchDispatchMode):
         if gpu.is_silent:
             return func(*args, **words)
         if comes_whole(func):
-            with (
-                self
-            ):  # not func.decompose, which prefers decompositions for compilers: they copy where nothing drops out
+            with self:  # func.decompose would prefer compilers' ways, where a dropout that is off copies
                 return func._op_dk(WHOLE, *args, **words)
         tensors = [t for t in tree_iter((args, words)) if isinstance(t, Tensor)]
         on_gpu = [gpu.holds(t) for t in tensors]
@@ -206,7 +204,7 @@ class Done(TorchDispatchMode):
         here = [t for t, there in zip(tensors, on_gpu, strict=True) if not there]
         if name in INDEXING:
             here = self.check_indices(args)
-        if any(t.dim() for t in here):  # a number is given to a kernel as such
+        if any(t.dim() for t in here) and not gpu.is_creating:  # a single number is given to a kernel as such
             raise RuntimeError(
                 "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                 f"({func} in {find_place()})"
