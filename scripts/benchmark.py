@@ -3,9 +3,10 @@
     python scripts/benchmark.py
 
 Writes results/benchmark/<device>.json, .md and .png, after each backbone and task. Every contestant trains on the same
-rows (a sample of one epoch's batches of 8) and evaluates the same rows; they take turns, so that a machine that slows
-down slows all of them. An epoch's time is computed from these rates and the task's full numbers of rows. Packs have the
-processes that hydra/launcher=packed would give them. A contestant that fails leaves a line that says why.
+rows (a sample of one epoch's batches of 8) and evaluates the same rows. On a processor they take turns, so that a
+machine that slows down slows all of them; on a GPU each has the memory to itself. An epoch's time is computed from
+these rates and the task's full numbers of rows. Packs have the processes that hydra/launcher=packed would give them. A
+contestant that fails leaves a line that says why.
 
 Real BoolQ, RTE and WSC rows where `--rows` holds them, else the miniature's. The T5 is the hub's, or a folder's
 (`--t5`); a folder with a tokenizer and a config.json alone gives it random weights, which are as fast, and so does
@@ -25,6 +26,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from benchmarking.contestants import Ours
@@ -52,6 +54,7 @@ from rpt.backbones import T5Backbone
 from rpt.backbones.device import name_device, precision_of
 from rpt.files import write_atomically
 from rpt.records.environment import environment
+from rpt.training import graphs
 from rpt.training.run import TrainingRun
 from rpt.training.workers import count_processes
 
@@ -70,27 +73,34 @@ def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) 
     probe = prepare(setting.config, backbone)
     batches = choose_batches(probe, sizes.batches)
     apart = Apart(words, batches, sizes.packs) if count_processes(None, max(sizes.packs)) > 1 else None
-    field = Field()
-    for name, make in list_contestants(setting, probe, batches, backbone, sizes, apart).items():
-        field.enter(name, make)
-    # Before the profiles: a process's first steps are not like the others.
-    floor = count_operations(field, sizes)
-    for name, contestant in field:
-        with field.attempt(name):
-            warm_up(name, contestant, sizes)
-            profile(contestant, field.found[name], name in SHOWN)
-    rates: list[float] = []
-    while len(rates) < rounds:
-        began = time.monotonic()
-        rates.append(measure_matmul_rate(backbone, precision))
-        for name, contestant in field:
-            bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
+    floor = count_operations(lambda: Ours(probe, batches, backbone, graphs=False), sizes)
+    free_memory()
+    rates = [measure_matmul_rate(backbone, precision)]
+    makers, field = list_contestants(setting, probe, batches, backbone, sizes, apart), Field()
+    groups = [list(makers)] if sizes.by_turns else [[name] for name in makers]
+    for number, names in enumerate(groups):
+        for name in names:
+            field.enter(name, makers[name])
+        for name, contestant in field:  # a process's first steps are not like the others
             with field.attempt(name):
-                take_turn(name, contestant, field.found[name], sizes)
-            bar.update()
+                warm_up(name, contestant, sizes)
+                profile(contestant, field.found[name], name in SHOWN)
         now = time.monotonic()
-        if len(rates) >= LEAST_ROUNDS and now + (now - began) > ends:
-            break
+        group_ends = now + (ends - now) / (len(groups) - number)
+        for done in range(1, rounds + 1):
+            began = time.monotonic()
+            for name, contestant in field:
+                bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
+                with field.attempt(name):
+                    take_turn(name, contestant, field.found[name], sizes)
+                bar.update()
+            if sizes.by_turns or done == 1:
+                rates.append(measure_matmul_rate(backbone, precision))
+            now = time.monotonic()
+            if done >= LEAST_ROUNDS and now + (now - began) > group_ends:
+                break
+        contestant = None  # for the loop holds on to it
+        field.leave()
     if apart:
         apart.end()
     train_rows, validation_rows = setting.count_rows()
@@ -107,7 +117,7 @@ def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) 
         "validation_rows": validation_rows,
         "precision": precision,
         "mean_tokens": statistics.mean(row.length for row in probe.rows) + setting.config.prompt.length,
-        "rounds": len(rates),
+        "rounds": min((len(of["train"]) for of in field.found.values() if "failed" not in of), default=0),
         "contestants": field.found,
         "floor": floor,
     }
@@ -177,7 +187,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
                 result = {"failed": f"left out, for the {chosen.minutes:g} minutes are over"}
             else:
                 try:
-                    result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
+                    with mock.patch.object(graphs, "WORTH", 1):  # it would take four times as long to be at its speed
+                        result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
                 except Exception as error:
                     result = {"failed": describe_failure(error)}
             free_memory()

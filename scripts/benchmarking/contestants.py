@@ -15,16 +15,27 @@ from rpt.training.run import TrainingRun, read_losses
 
 
 class Ours:
-    """Our trainer: `together` runs like the given one at once, each on its own part of the batches."""
+    """Our trainer: `together` runs like the given one at once, each on its own part of the batches.
 
-    def __init__(self, run: TrainingRun, batches: list[np.ndarray], backbone: T5Backbone, together: int = 1):
+    Args:
+        graphs: whether passes may be recorded as CUDA graphs.
+    """
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        batches: list[np.ndarray],
+        backbone: T5Backbone,
+        together: int = 1,
+        graphs: bool = True,
+    ):
         config = run.config
         self.config, self.batches, self.backbone, self.together = config, batches, backbone, together
         self.backbone.place(find_device(), precision_of(config))
         given = run.weights, run.rows, run.select, run.report  # the same for all: making them takes longer than a turn
         prompts = [deepcopy(run.soft_prompt).to(backbone.device) for _ in range(together)]
         self.runs = [TrainingRun(config, run.record, prompt, None, *given) for prompt in prompts]
-        self.pack = Pack(backbone, together, choose_max_tokens(config, backbone))
+        self.pack = Pack(backbone, together, choose_max_tokens(config, backbone), graphs)
         self.pack.join(self.runs)
 
     def train(self, batches: int) -> None:

@@ -26,6 +26,11 @@ class Field:
         with self.attempt(name):
             self.contestants[name] = make()
 
+    def leave(self) -> None:
+        """All of them; what was found stays."""
+        self.contestants.clear()
+        free_memory()
+
     def __iter__(self) -> Iterator[tuple[str, Contestant]]:
         return iter(list(self.contestants.items()))
 

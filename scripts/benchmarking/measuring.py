@@ -20,7 +20,10 @@ from rpt.backbones.device import DTYPES
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax", "aten::_efficient_attention", "aten::_flash_attention")
-NO_KERNELS = ("Memcpy", "Memset", "Optimizer.")  # what a profile lists of a GPU beside them
+GEMMS = ("gemm", "nvjet", "cutlass", "xmma", "splitk")  # in the names of a GPU's kernels
+FUSED = ("fmha", "flash", "softmax", "attention")  # too, and looked for first
+LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
+NO_KERNELS = ("memcpy", "memset", "optimizer.")  # what a profile lists of a GPU beside them
 WAIT = "synchronizing CUDA operation"  # in torch's warning
 COUNTED = 4  # steps between which waits are counted
 
@@ -45,55 +48,61 @@ def measure_seconds(call: Callable[[], Any]) -> float:
 
 
 def profile_step(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
-    """A step on the longest batch: peak bytes and, as it takes long, only where asked for each kind of operator's share
-    of the time; on a GPU its kernels and its waits too."""
-    return (_profile_on_gpu if torch.cuda.is_available() else _profile_on_processor)(contestant, with_shares)
+    """A step on the longest batch: peak bytes and, as it takes long on a processor, only where asked for each kind of
+    operator's share of the time; on a GPU its kernels, launches and waits too."""
+    return _profile_on_gpu(contestant) if torch.cuda.is_available() else _profile_on_processor(contestant, with_shares)
 
 
 def _profile_on_processor(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         contestant.train(contestant.together)
     changes = [e.nbytes() for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
-    peak = {"peak_bytes": int(np.cumsum(changes).max(initial=0))}
-    return peak | ({"shares": _share_time(seen, "self_cpu_time_total")} if with_shares else {})
+    found: dict[str, Any] = {"peak_bytes": int(np.cumsum(changes).max(initial=0))}
+    if with_shares:
+        times = {e.key: e.self_cpu_time_total for e in seen.key_averages()}
+        found["shares"] = _share_time(
+            sum(times.values()),
+            sum(t for key, t in times.items() if key in MATMULS),
+            sum(t for key, t in times.items() if key.startswith(ATTENTION)),
+        )
+    return found
 
 
-def _profile_on_gpu(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
+def _profile_on_gpu(contestant: Contestant) -> dict[str, Any]:
     torch.cuda.reset_peak_memory_stats()
-    held = torch.cuda.memory_allocated()  # by the weights of all contestants
+    held = torch.cuda.memory_allocated()  # by weights, and by graphs
     contestant.train(contestant.together)
     found: dict[str, Any] = {"peak_bytes": torch.cuda.max_memory_allocated() - held}
     # What surrounds the steps, such as the reading of the losses, is in both and cancels out.
     few, many = (count_waits(lambda n=n: contestant.train(n * contestant.together)) for n in (1, 1 + COUNTED))
     found["waits"] = (many - few) / COUNTED
     try:
-        return found | _profile_kernels(contestant, with_shares)
+        return found | _profile_kernels(contestant)
     except Exception as error:  # not every machine lets a GPU be profiled
         return found | {"unprofiled": f"{type(error).__name__}: {error}"}
 
 
-def _profile_kernels(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
-    activities = [ProfilerActivity.CUDA, *([ProfilerActivity.CPU] if with_shares else [])]
-    with profile(activities=activities) as seen:
+def _profile_kernels(contestant: Contestant) -> dict[str, Any]:
+    """By the kernels' names: those of a graph belong to no operator."""
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
         contestant.train(contestant.together)
         torch.cuda.synchronize()
-    events = seen.profiler.kineto_results.events()
-    kernels = Counter(
-        e.name()[:60] for e in events if e.device_type() == DeviceType.CUDA and not e.name().startswith(NO_KERNELS)
-    )
-    found: dict[str, Any] = {"kernels": kernels.total(), "most_kernels": dict(kernels.most_common(25))}
-    return found | ({"shares": _share_time(seen, "self_device_time_total")} if with_shares else {})
-
-
-def _share_time(seen: profile, spent: str) -> dict[str, float]:
-    # Kernels stand under the operators that started them, and once more by themselves, which are no CPU events.
-    operators = [e for e in seen.key_averages() if e.device_type == DeviceType.CPU]
-    times = {e.key: getattr(e, spent) for e in operators}
-    total = sum(times.values())
-    shares = {
-        "matrix products": sum(t for key, t in times.items() if key in MATMULS) / total,
-        "attention and softmax": sum(t for key, t in times.items() if key.startswith(ATTENTION)) / total,
+    events = [(e.name(), e.device_type(), e.duration_ns()) for e in seen.profiler.kineto_results.events()]
+    on_gpu = [(name.lower(), time) for name, device, time in events if device == DeviceType.CUDA]
+    fused = [time for name, time in on_gpu if any(part in name for part in FUSED)]
+    products = [
+        time for name, time in on_gpu if any(part in name for part in GEMMS) and not any(part in name for part in FUSED)
+    ]
+    return {
+        "kernels": sum(not name.startswith(NO_KERNELS) for name, _ in on_gpu),
+        "most_kernels": dict(Counter(name[:80] for name, _ in on_gpu).most_common(30)),
+        "launches": sum(name.startswith(LAUNCHES) for name, device, _ in events if device == DeviceType.CPU),
+        "shares": _share_time(sum(time for _, time in on_gpu), sum(products), sum(fused)),
     }
+
+
+def _share_time(total: float, products: float, attention: float) -> dict[str, float]:
+    shares = {"matrix products": products / total, "attention and softmax": attention / total}
     return shares | {"everything else": 1 - sum(shares.values())}
 
 

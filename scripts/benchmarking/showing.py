@@ -62,7 +62,7 @@ def _contestants(result: dict[str, Any]) -> list[str]:
     found, floor = result["contestants"], result["floor"]
     gpu = any("waits" in of for of in found.values())
     head = ["", "training, rows/s", "share of the floor", "evaluation, rows/s", "epoch with validation"]
-    head += ["peak memory of a step", *(("kernels a step", "waits a step") if gpu else ())]
+    head += ["peak memory of a step", *(("kernels a step", "launches", "waits") if gpu else ())]
     lines = [_row(head), "|--|" + "--:|" * (len(head) - 1)]
     for name, of in found.items():
         if "failed" in of:
@@ -71,7 +71,7 @@ def _contestants(result: dict[str, Any]) -> list[str]:
         share = f"{floor['seconds'] / statistics.median(of['train']):.0%}" if "seconds" in floor else ""
         cells = [name, show([8 / s for s in of["train"]]), share, show(of["evaluate"]), show(of["epoch"], " s")]
         cells.append(f"{of['peak_bytes'] / 2**20:,.0f} MiB" if "peak_bytes" in of else of["unprofiled"])
-        cells += [f"{of[key]:,g}" if key in of else "" for key in ("kernels", "waits")] if gpu else []
+        cells += [f"{of[key]:,g}" if key in of else "" for key in ("kernels", "launches", "waits")] if gpu else []
         lines.append(_row(cells))
     if "failed" in floor:
         told = [f"arithmetic floor failed: {floor['failed']}", ""]
@@ -109,15 +109,16 @@ def _split(result: dict[str, Any]) -> list[str]:
 
 
 NOTES = """\
-Measured by `scripts/benchmark.py` in one run, in which the contestants took turns; medians, quartiles in brackets.
+Measured by `scripts/benchmark.py` in one run, on a processor by turns; medians, quartiles in brackets.
 Training: {batches} batches of 8 from one epoch, the same for all (trainer=paper: {paper_batches} of them,
 for all its rows are padded to 512 tokens). A pack's runs are shared among {processes} process(es), as by
 hydra/launcher=packed. Epochs are computed from the rates and the full numbers of rows;
 trainer=paper's also holds the greedy generation for the first 250 training batches, as the published code has it. The
 floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
-runs, beyond the weights. On a GPU, where a step of a pack is one step of all its runs, kernels are those of a step on
-the longest rows, and waits are the processor's for the device in a step that reads no loss."""
+runs, beyond the weights and what CUDA graphs keep. On a GPU the contestants are measured one after another, for graphs
+keep their memory, and every shape is recorded when it is first met. Kernels, launches and waits (of the processor, for
+the device) are those of a step of all runs on the longest rows, in which no loss is read."""
 
 BOUND = """\
 A pack computes what its runs compute alone, so at best it is as fast as the floor: {most:.2f} times as fast as one run

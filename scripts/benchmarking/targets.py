@@ -12,10 +12,10 @@ PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 
 
 def compare_with_targets(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ratios that are asked for, each round against the same round, with what they should be on this device.
-    `ratio` is None where one of the two failed."""
+    """The ratios that are asked for, each round against the same round as far as both had it, with what they should be
+    on this device. `ratio` is None where one of the two failed."""
     cuda, task = torch.cuda.is_available(), result["task"]
-    rounds = result["rounds"]
+    rounds = max((len(found.get("train", [])) for found in result["contestants"].values()), default=0)
     of = {name: found for name, found in result["contestants"].items() if "failed" not in found}
     floor = {"train": [result["floor"]["seconds"]] * rounds} if "seconds" in result["floor"] else None
     single, pack = of.get("ours"), of.get("ours, pack of 8")
@@ -36,7 +36,7 @@ def compare_with_targets(result: dict[str, Any]) -> list[dict[str, Any]]:
 def _compare(slow: dict | None, fast: dict | None, key: str, target: float | None, kind: str) -> dict[str, Any]:
     if slow is None or fast is None:
         return {"ratio": None, "met": None}
-    ratios = [a / b for a, b in zip(slow[key], fast[key], strict=True)]
+    ratios = [a / b for a, b in zip(slow[key], fast[key], strict=False)]
     met = None if target is None else (statistics.median(ratios) >= target) == (kind == "at least")
     return {"ratio": summarise(ratios), "met": met}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from benchmarking.field import Field, describe_failure
+from benchmarking.field import describe_failure
 from benchmarking.measuring import Contestant, count_flops, measure_seconds, profile_step
 from benchmarking.processes import PackApart
 from benchmarking.targets import PAPER, PEFT
@@ -24,7 +25,7 @@ class Sizes:
 
     packs: runs of each. batches: of 8 rows, the sample that all train on. steps: a turn has at least so many.
     paper_batches: of trainer=paper, whose rows are all padded to 512. evaluated, generated: rows, by our argmax rule
-    and by those who generate the answers.
+    and by those who generate the answers. by_turns: or one contestant after another, so that each has all the memory.
     """
 
     packs: tuple[int, ...] = (2, 4, 8, 16)
@@ -33,24 +34,27 @@ class Sizes:
     paper_batches: int = 1
     evaluated: int = 32
     generated: int = 12
+    by_turns: bool = True
 
 
 def choose_sizes() -> Sizes:
     """A GPU is fast, and wants full batches and several steps to keep it busy."""
-    return Sizes(steps=4, paper_batches=4, evaluated=64, generated=64) if torch.cuda.is_available() else Sizes()
+    if not torch.cuda.is_available():
+        return Sizes()
+    return Sizes(steps=4, paper_batches=4, evaluated=64, generated=64, by_turns=False)
 
 
-def count_operations(field: Field, sizes: Sizes) -> dict[str, Any]:
+def count_operations(make: Callable[[], Contestant], sizes: Sizes) -> dict[str, Any]:
     """Of a batch on average, by our trainer's own."""
     try:
-        return {"flops": count_flops(field.contestants["ours"], sizes.batches) / sizes.batches}
+        return {"flops": count_flops(make(), sizes.batches) / sizes.batches}
     except Exception as error:
         return {"failed": describe_failure(error)}
 
 
 def warm_up(name: str, contestant: Contestant, sizes: Sizes) -> None:
-    """On a GPU a whole turn: each shape has its product to be chosen and its memory to be reserved. On a processor the
-    profiled step is enough."""
+    """On a GPU a whole turn: each shape has its products to be chosen, its memory to be reserved and its graph to be
+    recorded. On a processor the profiled step is enough."""
     if torch.cuda.is_available():
         take_turn(name, contestant, {"train": [], "evaluate": []}, sizes)
 

@@ -2,19 +2,21 @@
 
 import copy
 import json
+import math
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from rpt.train import train
+from rpt.training import graphs
 from rpt.training.evaluate import evaluate
 from rpt.training.methods import make_trainable
 from rpt.training.pack import Pack
 from rpt.training.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, crash_at, prepared
-from tests.training.test_pack import SMOOTH, assert_equal_traces, traced
+from tests.training.test_pack import SMOOTH, TOLERANCE, assert_equal_traces, traced
 
 pytestmark = [
     pytest.mark.cuda,
@@ -162,14 +164,36 @@ def test_evaluation_is_the_processors(configure, ready, nano, nano_bert, words):
     assert different <= len(on_cpu) // 50  # rounding may decide a tie
 
 
+ONE_SHAPE = [SMOOTH, "data.shots=8", "trainer.batch_size=24", "trainer.max_steps=6", "trainer.eval_every=99"]
+
+
+@pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("limit", [math.inf, 1500], ids=["one pass", "several passes"])
+def test_graphs_have_the_losses_of_single_kernels(ready, monkeypatch, words, precision, limit):
+    """Recorded at once, replayed in every step and, where a pass is small, several times in a step."""
+    monkeypatch.setattr(graphs, "WORTH", 1)
+    backbone = backbone_for(words, CUDA, precision)
+    steps = [*ONE_SHAPE, f"trainer.precision={precision}"]
+    found = {}
+    for graphed in (True, False):
+        pack = Pack(backbone, 4, limit, graphs=graphed)
+        found[graphed] = traced(pack, ready(backbone, words, PACK[:4], steps))
+        assert pack.losses.enabled == graphed and bool(pack.losses._recorded) == graphed
+    tolerance = {"rel": TOLERANCE} if precision == "fp32" else {"rel": 0.05, "abs": 0.02}
+    for one, other in zip(found[True], found[False], strict=True):
+        assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], **tolerance)
+
+
 @pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
 @pytest.mark.parametrize("together", [1, 4])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_step_that_reads_no_loss_never_waits(ready, words, together, precision):
+@pytest.mark.parametrize("graphed", [True, False], ids=["graphs", "kernels"])
+def test_a_step_that_reads_no_loss_never_waits(ready, monkeypatch, words, together, graphed):
     """For the device: torch raises where the processor would."""
-    backbone = backbone_for(words, CUDA, precision)
-    runs = ready(backbone, words, PACK[:together], [*SIX_STEPS, f"trainer.precision={precision}"])
-    pack = Pack(backbone, together)
+    monkeypatch.setattr(graphs, "WORTH", 1)
+    backbone = backbone_for(words, CUDA, "bf16")
+    runs = ready(backbone, words, PACK[:together], [*ONE_SHAPE, "trainer.precision=bf16"])
+    pack = Pack(backbone, together, graphs=graphed)
     pack.join(runs)
     pack.step()
     torch.cuda.set_sync_debug_mode("error")
