@@ -21,11 +21,12 @@ from rpt.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
 SIZES = (1, 2, 4, 8, 16)  # runs
-UNTRIED = 4  # runs of a pack where a trial is not worth its time; fewer than these are not worth one
+USUAL = 4  # runs: good on all processors that were measured; what no trial is worth, and what is not clearly beaten
 PAYS = 10  # a trial is worth its time if all runs have so many times as many steps
 SECONDS = 6.0  # that a trial may take, about
 BATCHES = (16, 8, 4)  # that each size is tried on, the most that there is time for
-NEARLY = 0.97  # of the best rate is as good, and the smaller pack is taken
+FEWEST = 3  # sizes: to try fewer tells nothing
+CLEARLY = 1.05  # times the usual size's rate: less is as well the noise of so short a trial
 SLOWER = 0.9  # of the best rate is so much less that still larger packs are not tried
 
 
@@ -37,20 +38,21 @@ def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_toke
         max_tokens: of a pass.
     """
     sizes = [size for size in SIZES if size <= waiting]
-    if waiting < UNTRIED or waiting * run.total_steps < PAYS * len(sizes) * BATCHES[0]:
-        return UNTRIED
+    if waiting < USUAL or waiting * run.total_steps < PAYS * len(sizes) * BATCHES[0]:
+        return USUAL
     began = time.perf_counter()
     generators = [backbone.device] if backbone.device.type == "cuda" else []
     with torch.random.fork_rng(devices=generators):
         rates = try_sizes(sizes, run, backbone, max_tokens)
     forget_peak_memory()  # the trial's is no run's
-    good = [size for size, rate in rates.items() if rate >= NEARLY * max(rates.values())]
-    chosen = min(good, default=UNTRIED)
+    best = max(rates, key=lambda size: rates[size], default=USUAL)
+    chosen = best if USUAL in rates and rates[best] > CLEARLY * rates[USUAL] else USUAL
     log.info(
         "Packs of %d, by a trial of %.1f s: %s; pack.max_runs=N sets it.",
         chosen,
         time.perf_counter() - began,
-        ", ".join(f"{size} at once {rate:.0f} rows/s" for size, rate in rates.items()) or "one step is too long for it",
+        ", ".join(f"{size} at once {rate:.0f} rows/s" for size, rate in rates.items())
+        or "a step takes too long to try more",
     )
     return chosen
 
@@ -65,18 +67,21 @@ def try_sizes(sizes: list[int], run: TrainingRun, backbone: Backbone, max_tokens
         seconds = time_steps([make_copy(run) for _ in range(size)], backbone, max_tokens, dealt)
         return seconds, sum(map(len, dealt))
 
-    time_batches(1, 1)  # the first is not like the others
     of_one, _ = time_batches(1, 1)
+    if of_one < SECONDS / 4:  # else there is no time to lose
+        of_one, _ = time_batches(1, 1)  # the first is not like the others
     number = next((n for n in BATCHES if n * of_one < SECONDS / len(sizes)), BATCHES[-1])
     rounds = min(3, max(1, int(SECONDS / len(sizes) / (number * of_one))))
     rates: dict[int, float] = {}
+    if FEWEST * number * of_one > SECONDS:
+        return rates
     for size in sizes:
         number = max(size, number)
         if time.perf_counter() + number * of_one > ends:
             break
         seconds, rows = min(time_batches(size, number) for _ in range(rounds))
         rates[size] = rows / seconds
-        if rates[size] < SLOWER * max(rates.values()):
+        if size >= USUAL and rates[size] < SLOWER * max(rates.values()):
             break
     return rates
 
