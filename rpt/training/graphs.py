@@ -14,7 +14,7 @@ from rpt.backbones import Backbone, Batch, Heads
 
 log = logging.getLogger(__name__)
 MULTIPLE = 32  # widths are padded to, so that few shapes are met
-MAX_TOKENS = 16_384  # of a pass, padding included; a larger one keeps the device busy by itself
+MAX_TOKENS = 32_768  # of a pass, padding included; a larger one keeps the device busy by itself
 WORTH = 2  # times that a shape is met before it is recorded, which takes as long as some passes
 MOST = 48  # shapes
 

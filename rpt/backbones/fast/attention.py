@@ -131,7 +131,9 @@ def _add_up(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Ten
         return None if either is None else either.to(dtype)
     kept = getattr(bias, "_rpt_sum", None)
     if kept is None or kept[0] is not mask:
-        kept = bias._rpt_sum = mask, (bias + mask).to(dtype)  # type: ignore[attr-defined]  # a note on torch's own
+        # T5's bias comes with its heads innermost, and torch's fused kernels take no such mask: it would fall back to
+        # the plain attention, in float32, without a word.
+        kept = bias._rpt_sum = mask, (bias + mask).to(dtype).contiguous()  # type: ignore[attr-defined]
     return kept[1]
 
 
