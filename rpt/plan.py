@@ -54,7 +54,7 @@ def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, pac
     records = RunRecords(results)
     missing = {experiment.name: _missing(experiment, records) for experiment in experiments}
     needed = {key: config for jobs in missing.values() for key, config in jobs.items()}
-    costs, at_once = _estimate(needed, records, packed)
+    costs, processes, devices = _estimate(needed, records, packed)
     lines = [Line(each.name, len(each.jobs), list(missing[each.name])) for each in experiments]
     if len(experiments) > 1:
         every = {_identity(config) for experiment in experiments for config in experiment.jobs.values()}
@@ -63,7 +63,7 @@ def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, pac
     if results != DEFAULT_RESULTS:
         words.append(f"results={results}")
     commands = [command for each in experiments if missing[each.name] for command in each.commands]
-    return "\n".join([*_table(lines, costs, at_once), *_to_run(commands, words)])
+    return "\n".join([*_table(lines, costs, processes, devices), *_to_run(commands, words)])
 
 
 def _missing(experiment: Experiment, records: RunRecords) -> Jobs:
@@ -81,26 +81,27 @@ def _identity(config: Config) -> str:
     return json.dumps(settings(as_dict(config)), sort_keys=True)
 
 
-def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, int]:
-    """What each run costs, and how many processes train at once."""
+def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, int, int]:
+    """What each run costs, how many processes train at once, and on how many devices."""
     import torch
     from tqdm import tqdm
 
     from rpt.hub import offline_unless_reachable
     from rpt.training.estimate import Estimator
     from rpt.training.preflight import check
-    from rpt.training.workers import count_processes, share_threads
+    from rpt.training.workers import count_devices, count_processes, count_sharers, largest_pack, share_threads
 
     for config in needed.values():
         check(config)
     if any(map(needs_hub, needed.values())):
         offline_unless_reachable()
-    together, at_once, threads = 1, 1, torch.get_num_threads()
+    together: int | None = 1  # None is what a trial finds
+    processes, threads = 1, torch.get_num_threads()
     if packed and needed:
-        together = max(config.pack.max_runs for config in needed.values())
-        at_once = count_processes(next(iter(needed.values())).pack.processes, len(needed))
-        torch.set_num_threads(share_threads(at_once))  # measured as each of the processes will train
-    estimator = Estimator(((record.config, record.result) for record in records), together)
+        together = largest_pack(list(needed.values()))
+        processes = count_processes(next(iter(needed.values())).pack.processes, len(needed))
+        torch.set_num_threads(share_threads(processes))  # measured as each of the processes will train
+    estimator = Estimator(((record.config, record.result) for record in records), together, count_sharers(processes))
     what = f"{estimator.count_unknown_kinds(list(needed.values()))} kinds of run to measure"
     try:
         costs = {
@@ -108,15 +109,16 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
         }
     finally:
         torch.set_num_threads(threads)
-    return costs, at_once
+    return costs, processes, count_devices(processes)
 
 
-def _table(lines: list[Line], costs: Costs, at_once: int) -> list[str]:
+def _table(lines: list[Line], costs: Costs, processes: int, devices: int) -> list[str]:
+    """The processes on one GPU are counted as fast as one alone: what several gain has not been measured."""
     rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
     for line in lines:
         own = [costs[key] for key in line.missing]
-        time = _clock(sum(seconds for seconds, _ in own) / at_once)
-        memory = f"{at_once * max(peak for _, peak in own) / GIB:.1f} GiB" if own else ""
+        time = _clock(sum(seconds for seconds, _ in own) / devices)
+        memory = f"{processes * max(peak for _, peak in own) / GIB:.1f} GiB" if own else ""
         recorded = line.n_runs - len(own)
         rows.append(f"{line.name:<12}{line.n_runs:>6}{recorded:>10}{len(own):>8}{time:>12}{memory:>11}")
     return rows

@@ -1,11 +1,16 @@
 """The benchmark: its floor counts what is computed, and its record holds what its table says."""
 
+import dataclasses
 import json
+import os
 import sys
 
 import benchmark
+import gpu
 import pytest
 import torch
+from benchmarking import settings
+from benchmarking.measuring import profile_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import tiny_t5
@@ -26,23 +31,41 @@ def test_the_floor_is_forward_and_backward_of_activations():
     assert counted.get_total_flops() == layers * (2 * linear + 3 * products)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")
+def test_a_gpus_kernels_and_waits_are_counted():
+    class Reading:
+        """A product, a few other kernels and a wait in each step, and a wait after them all."""
+
+        together = 2
+
+        def train(self, batches):
+            for _ in range(batches // self.together):
+                values = torch.rand(1024, 1024, device="cuda")
+                last = (values @ values).sum().item()
+            return last + values.max().item()
+
+    found = profile_step(Reading(), with_shares=True)
+    assert found["waits"] == 1 and found["peak_bytes"] >= 4 * 2**20
+    assert 3 <= found["launches"] <= found["kernels"] <= 9 and sum(found["shares"].values()) == pytest.approx(1)
+    assert found["shares"]["matrix products"] > 0
+
+
+SMALLEST = benchmark.Sizes(packs=(8,), batches=8, evaluated=4, generated=2)
+NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
 def test_it_writes_its_record(tmp_path, monkeypatch):
-    for name, value in {"PACKS": (8,), "BATCHES": 8, "PAPER_BATCHES": 1, "EVALUATED": 4, "GENERATED": 2}.items():
-        monkeypatch.setattr(benchmark, name, value)
+    monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
     words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])
     benchmark.main()
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     (result,) = record["results"]
-    assert result["rows"] == "miniature" and set(result["contestants"]) == {
-        "ours",
-        "ours, pack of 8",
-        "trainer=paper",
-        "peft + Seq2SeqTrainer",
-    }
+    assert result["rows"] == "miniature" and set(result["contestants"]) == NAMES
     for of in result["contestants"].values():
         assert len(of["train"]) == len(of["epoch"]) == 2 and min(of["train"]) > 0 and of["peak_bytes"] > 2**20
     for name in benchmark.SHOWN:
@@ -50,3 +73,57 @@ def test_it_writes_its_record(tmp_path, monkeypatch):
     assert result["floor"]["seconds"] > 0 and len(result["targets"]) == 5
     shown = path.with_suffix(".md").read_text()
     assert all(name in shown for name in result["contestants"]) and path.with_suffix(".png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The command for a GPU at a size that a processor trains in seconds; its tests fail."""
+    monkeypatch.setattr(benchmark, "choose_sizes", lambda: dataclasses.replace(SMALLEST, by_turns=False))
+    shape = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_heads": 4, "num_layers": 1}
+    monkeypatch.setitem(settings.SHAPES, "t5_base", shape)
+    monkeypatch.setattr(gpu, "has_gpu", lambda: True)
+    monkeypatch.setattr(gpu, "LONGEST", 0)  # the fewest rounds
+    monkeypatch.setattr(gpu, "TESTS", [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
+    return ["--backbones", "t5_base", "--tasks", "wsc", "--rows", "nowhere"]
+
+
+def test_on_a_gpu_what_fails_is_told_and_the_rest_is_measured(tiny, tmp_path, monkeypatch, capsys):
+    """A test that fails, a contestant that is not installed, one that runs out of memory in the middle."""
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.delitem(sys.modules, "benchmarking.peft_trainer", raising=False)
+    turn = benchmark.take_turn
+
+    def run_out(name, *given):
+        if name == "ours, pack of 8":
+            raise torch.OutOfMemoryError("no room")
+        turn(name, *given)
+
+    monkeypatch.setattr(benchmark, "take_turn", run_out)
+    assert gpu.main([*tiny, "--minutes", "3", "--out", str(tmp_path)]) == 1
+    (path,) = tmp_path.glob("*.json")
+    (result,) = json.loads(path.read_text())["results"]
+    of = result["contestants"]
+    assert set(of) == NAMES and {name for name in of if "failed" in of[name]} == {
+        "ours, pack of 8",
+        "peft + Seq2SeqTrainer",
+    }
+    assert "no room" in of["ours, pack of 8"]["failed"] and "peft" in of["peft + Seq2SeqTrainer"]["failed"]
+    assert result["rounds"] == 2 and len(of["ours"]["train"]) == len(of["trainer=paper"]["epoch"]) == result["rounds"]
+    assert [target["met"] is None for target in result["targets"]] == [False, True, True, False, True]
+    assert "failed: OutOfMemoryError: no room" in path.with_suffix(".md").read_text()
+    assert path.with_suffix(".png").is_file()
+    told = capsys.readouterr().out
+    assert "tests FAILED" in told and "t5_base wsc, rows/s" in told
+
+
+def test_a_backbone_that_fails_or_has_no_time_is_told(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure", lambda *_: 1 / 0)
+    words = benchmark.parse([*tiny, "--random", "--out", str(tmp_path)])
+    (result,) = benchmark.run(words)["results"]
+    assert result["failed"] == "ZeroDivisionError: division by zero"
+    words.minutes = -1.0
+    (result,) = benchmark.run(words)["results"]
+    assert result["failed"].startswith("left out")
+    (path,) = tmp_path.glob("*.md")
+    assert "failed: left out" in path.read_text()

@@ -8,7 +8,7 @@ import torch
 from rpt import plan
 from rpt.records.run_records import RunRecords
 from rpt.train import train
-from rpt.training import estimate
+from rpt.training import estimate, workers
 from rpt.training.loader import Loader
 
 WORDS = [
@@ -59,6 +59,25 @@ def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, togeth
     rates = estimate.measure(configure("task=rte", "prompt=residual", "data.shots=32"), together, Loader())
     assert rates.training > 0 and rates.evaluation > 0 and rates.memory > 2**20
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize(
+    "gpus, processes, devices, sharers", [(1, "null", 1, 1), (2, "null", 2, 1), (2, "4", 2, 2), (1, "3", 1, 3)]
+)
+def test_gpus_share_the_time_and_processes_the_memory(miniature, monkeypatch, gpus, processes, devices, sharers):
+    measured = []
+
+    def measure(config, together, loader, shared):
+        measured.append(shared)
+        return estimate.Rates(training=0.1, evaluation=1000.0, start=0.0, memory=2**30)
+
+    monkeypatch.setattr(estimate, "measure", measure)
+    monkeypatch.setattr(workers, "list_gpus", lambda: [str(i) for i in range(gpus)])
+    alone = planned(miniature).splitlines()[1].split()
+    packed = planned(miniature, f"pack.processes={processes}", packed=True).splitlines()[1].split()
+    assert alone[5] == packed[5] == "min"
+    assert int(packed[4]) == pytest.approx(int(alone[4]) / devices, abs=1)
+    assert float(packed[6]) == devices * sharers and set(measured) == {1, sharers}
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from rpt.backbones.answers import Answer, Question
 from rpt.backbones.base import Backbone
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.loading import FAMILIES, load_backbone
-from rpt.backbones.rows import Encoded, Heads, Prediction, Row, batch_examples
+from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.backbones.t5 import T5Backbone
 
 __all__ = [
     "FAMILIES",
     "Answer",
     "Backbone",
+    "Batch",
     "BertBackbone",
     "Encoded",
     "Heads",
@@ -18,6 +19,5 @@ __all__ = [
     "Question",
     "Row",
     "T5Backbone",
-    "batch_examples",
     "load_backbone",
 ]

@@ -6,6 +6,7 @@ Shapes: B rows, N prompt tokens (of the longest prompt), V vocabulary, d model w
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
-from rpt.backbones.device import DTYPES
-from rpt.backbones.rows import Encoded, Heads, Prediction, Row
+from rpt.backbones.device import DTYPES, keep_float32, width_multiple
+from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
@@ -80,6 +81,7 @@ class Backbone(ABC):
 
         An output layer keeps float32: it may be the embedding table itself, which prompts start from.
         """
+        keep_float32()
         self.model.to(device)
         self.precision, dtype = precision, DTYPES.get(precision)
         output = self.model.get_output_embeddings()
@@ -97,7 +99,8 @@ class Backbone(ABC):
     def autocast(self) -> torch.autocast:
         """The context in which losses, predictions and answers are computed in the backbone's precision."""
         dtype = DTYPES.get(self.precision)
-        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+        # Its cache holds casts of trained weights alone, and CUDA graphs cannot be recorded with it.
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None, cache_enabled=not self.frozen)
 
     def train(self, mode: bool = True) -> None:
         """Dropout on only where it was asked for."""
@@ -132,17 +135,31 @@ class Backbone(ABC):
     # Trained with
 
     @abstractmethod
-    def losses(
-        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
-    ) -> Tensor:
-        """The loss of each row, summed over its terms: [B], float32.
+    def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
+        """The rows as tensors on the device, which nobody waits for.
+
+        Args:
+            prompt_length: N.
+            width: texts are padded to so many tokens; to the longest if None.
+            multiple: then N and the text together to a multiple of this, or of what the device likes.
+        """
+
+    @abstractmethod
+    def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
+        """The loss of each row, summed over its terms: [B], float32. It takes and makes tensors on the device alone and
+        reads nothing from there, so that it can be recorded as a CUDA graph.
 
         Args:
             prompts: [B, N, d].
             prompt_mask: [B, N], 1 where the row's own prompt stands, which is at the right end.
+            batch: of `collate`.
             heads: of each row, its parameters [B, ...].
-            width: sequences are padded to so many tokens; to the longest if None.
         """
+
+    def choose_width(self, longest: int, prompt_length: int, width: int | None, multiple: int) -> int:
+        """How many tokens texts are padded to, as `collate` describes it."""
+        multiple = math.lcm(multiple, width_multiple(self.device))
+        return width or longest + -(prompt_length + longest) % multiple
 
     @abstractmethod
     def make_trial(self, width: int) -> tuple[Row, Heads]:
@@ -160,8 +177,9 @@ class Backbone(ABC):
         protocol: str,
         decode: str = "argmax",
         width: int | None = None,
-    ) -> list[Prediction]:
-        """What one prompt predicts for some examples of one task, in one pass.
+    ) -> Callable[[], list[Prediction]]:
+        """What one prompt predicts for some examples of one task, in one pass. The predictions are read, which waits
+        for the device, when the result is called.
 
         Args:
             prompt: folded, [N, d].
@@ -173,6 +191,14 @@ class Backbone(ABC):
     def answer(self, questions: list[Question]) -> list[Answer]:
         """The answers, with probabilities, to questions of any tasks behind any prompts, after one pass of the encoder;
         each is the one that its question gets alone."""
+
+
+def hide(mask: Tensor) -> Tensor:
+    """What to add to attention scores, [B, 1, 1 or Q, S] float32, from a mask [B, S] or [B, Q, S], 1 where something
+    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it hides
+    anything at all."""
+    mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(mask == 0, torch.finfo(torch.float32).min)
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ Shapes: B rows, S sequences of all rows, N prompt tokens, T text tokens, M marke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone
-from rpt.backbones.rows import Encoded, Heads, Prediction, Row
+from rpt.backbones.base import Backbone, hide
+from rpt.backbones.device import send
+from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
@@ -67,11 +68,13 @@ class BertBackbone(Backbone):
 
     # Trained with
 
-    def losses(
-        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
-    ) -> Tensor:
-        labels = torch.tensor([row.target for row in rows], device=self.device)
-        return cross_entropy(self.logits(prompts, prompt_mask, rows, heads, width), labels, reduction="none")
+    def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
+        labels = send(torch.tensor([-1 if row.target is None else row.target for row in rows]), self.device)
+        sequences = [sequence for row in rows for sequence in row.sequences]
+        return {"labels": labels} | self._pad_sequences(sequences, prompt_length, width, multiple)
+
+    def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
+        return cross_entropy(self.logits(prompts, prompt_mask, batch, heads), batch["labels"], reduction="none")
 
     def make_trial(self, width: int) -> tuple[Row, Heads]:
         d = self.embeddings.shape[1]
@@ -89,16 +92,22 @@ class BertBackbone(Backbone):
         protocol: str,
         decode: str = "argmax",
         width: int | None = None,
-    ) -> list[Prediction]:
+    ) -> Callable[[], list[Prediction]]:
         """What the head decides for; nothing is decoded."""
         rows = [row for of_example in encoded.rows for row in of_example]
         mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
         own = {name: value.expand(len(rows), *value.shape) for name, value in head.items()}
-        logits = iter(self.logits(prompt.expand(len(rows), -1, -1), mask, rows, own, width).tolist())
-        return [
-            task.decide(example, [next(logits) for _ in of_example])
-            for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
-        ]
+        batch = self.collate(rows, len(prompt), width)
+        logits = self.logits(prompt.expand(len(rows), -1, -1), mask, batch, own)
+
+        def decide() -> list[Prediction]:
+            each = iter(logits.tolist())
+            return [
+                task.decide(example, [next(each) for _ in of_example])
+                for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
+            ]
+
+        return decide
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What the head of each question decides for, and how probable each choice is."""
@@ -106,12 +115,13 @@ class BertBackbone(Backbone):
         sequences = [sequence for question in questions for row in question.rows for sequence in row.sequences]
         # Whose sequence each is.
         of = [i for i, question in enumerate(questions) for row in question.rows for _ in row.sequences]
-        states = self.encode(prompts[of], mask[of], sequences)
+        batch = self._pad_sequences(sequences, prompts.shape[1])
+        states = self.encode(prompts[of], mask[of], batch)
         outputs: dict[int, list[float]] = {}
         for group in group_alike([questions[i] for i in of], lambda question: tuple(question.head["weight"].shape)):
             heads = [questions[of[s]].head for s in group]
             stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
-            read = self.outputs(states[group], [sequences[s] for s in group], prompts.shape[1], stacked)
+            read = self.outputs(states[group], batch["marks"][group], prompts.shape[1], stacked)
             outputs |= zip(group, read.tolist(), strict=True)
         each = (outputs[s] for s in range(len(sequences)))
         return [
@@ -121,70 +131,76 @@ class BertBackbone(Backbone):
 
     # The model itself
 
-    def logits(
-        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
-    ) -> Tensor:
+    def _pad_sequences(
+        self, sequences: Sequence[TokenSequence], prompt_length: int, width: int | None = None, multiple: int = 1
+    ) -> Batch:
+        """ids, mask and types (0 or 1: first or second text) [S, T], and the marked words' ends [S, M, 2]."""
+        width = self.choose_width(max(map(len, sequences)), prompt_length, width, multiple)
+        ids = pad([sequence.ids.tolist() for sequence in sequences], self.tokenizer.pad_token_id, width)
+        at = torch.arange(width)
+        mask = at < torch.tensor([[len(sequence)] for sequence in sequences])
+        types = at >= torch.tensor([[sequence.second] for sequence in sequences])
+        types &= self.model.config.type_vocab_size > 1  # RoBERTa has one
+        most = max(len(sequence.marks) for sequence in sequences)  # served together, tasks differ in them
+        marks = torch.tensor([[*s.marks, *[(0, 0)] * (most - len(s.marks))] for s in sequences])
+        batch = {"ids": ids, "mask": mask.long(), "types": (mask & types).long(), "marks": marks}
+        return {name: send(part, self.device) for name, part in batch.items()}
+
+    def logits(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
         """What the heads make of each row: the outputs for its sequences side by side, float32.
 
         Args:
             heads: of each row, as `outputs` takes them of each sequence.
         """
-        sequences = [sequence for row in rows for sequence in row.sequences]
-        each = len(sequences) // len(rows)  # a task's rows have equally many
-        prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
-        heads = {name: value.repeat_interleave(each, dim=0) for name, value in heads.items()}
-        states = self.encode(prompts, prompt_mask, sequences, width)
-        return self.outputs(states, sequences, prompts.shape[1], heads).reshape(len(rows), -1)
+        rows = len(prompts)
+        each = len(batch["ids"]) // rows  # a task's rows have equally many sequences
+        if each > 1:
+            prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
+            heads = {name: value.repeat_interleave(each, dim=0) for name, value in heads.items()}
+        states = self.encode(prompts, prompt_mask, batch)
+        return self.outputs(states, batch["marks"], prompts.shape[1], heads).reshape(rows, -1)
 
-    def encode(
-        self, prompts: Tensor, prompt_mask: Tensor, sequences: Sequence[TokenSequence], width: int | None = None
-    ) -> Tensor:
+    def encode(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
         """States [S, N + T, d] of [CLS], prompt [S, N, d], text.
 
         Args:
             prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
         """
-        ids = pad([sequence.ids.tolist() for sequence in sequences], self.tokenizer.pad_token_id, width)
-        at = torch.arange(ids.shape[1])
-        mask = at < torch.tensor([[len(sequence)] for sequence in sequences])
-        types = at >= torch.tensor([[sequence.second] for sequence in sequences])
-        types &= self.model.config.type_vocab_size > 1  # RoBERTa has one
-        ids, mask, types = (part.long().to(self.device) for part in (ids, mask, mask & types))
-        texts = self.model.get_input_embeddings()(ids)
+        texts = self.model.get_input_embeddings()(batch["ids"])
 
         def joined(text: Tensor, prompt: Tensor) -> Tensor:
             return torch.cat([text[:, :1], prompt.to(text.dtype), text[:, 1:]], dim=1)
 
-        mask = joined(mask, prompt_mask)
+        mask = joined(batch["mask"], prompt_mask)
         # Positions count what is there, so that neither a shorter prompt nor padding moves a row's text.
         positions = mask.cumsum(dim=1) - 1 + self._first_position
         return self.model(
             inputs_embeds=joined(texts, prompts),
-            attention_mask=mask,
+            attention_mask=hide(mask),
             position_ids=positions,
-            token_type_ids=joined(types, torch.zeros_like(prompt_mask)),
+            token_type_ids=joined(batch["types"], torch.zeros_like(prompt_mask)),
         ).last_hidden_state
 
-    def outputs(self, states: Tensor, sequences: Sequence[TokenSequence], prompt: int, heads: Heads) -> Tensor:
+    def outputs(self, states: Tensor, marks: Tensor, prompt: int, heads: Heads) -> Tensor:
         """What the heads make of each sequence: [S, C], float32.
 
         Args:
             states: [S, N + T, d], as `encode` gives them.
+            marks: ends of the marked words in the text [S, M, 2].
             prompt: N.
             heads: weight [S, C, d] (or [S, C, (1 + M) d], which reads the marked words too) and, with C > 1, bias
                 [S, C].
         """
         states = states.float()
         features = [states[:, 0]]
-        if heads["weight"].shape[-1] > states.shape[-1]:
-            features += self._marked(states, sequences, prompt).unbind(dim=1)
+        if marked := heads["weight"].shape[-1] // states.shape[-1] - 1:
+            features += self._marked(states, marks[:, :marked] + prompt).unbind(dim=1)
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
             return torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
 
     @staticmethod
-    def _marked(states: Tensor, sequences: Sequence[TokenSequence], prompt: int) -> Tensor:
-        """The mean state of each marked word [S, M, d]; `prompt` tokens stand before the text."""
-        marks = torch.tensor([sequence.marks for sequence in sequences], device=states.device) + prompt
+    def _marked(states: Tensor, marks: Tensor) -> Tensor:
+        """The mean state of each marked word [S, M, d] from their ends [S, M, 2]."""
         at = torch.arange(states.shape[1], device=states.device)
         inside = ((at >= marks[..., :1]) & (at < marks[..., 1:])).to(states.dtype)
         return inside @ states / inside.sum(dim=-1, keepdim=True)

@@ -7,6 +7,7 @@ import resource
 import sys
 
 import torch
+from torch import Tensor
 
 from rpt.config import Config
 
@@ -35,6 +36,23 @@ def precision_of(config: Config) -> str:
     return "bf16" if units.get("amx_bf16") or units.get("avx512_bf16") else "fp32"
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device. A GPU fetches it from pinned memory by itself; from other memory the processor would wait for all
+    that the GPU has still to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def keep_float32() -> None:
+    """Compute products of float32 in float32, also on GPUs that could round their factors to TF32's ten bits.
+
+    What is float32 here is so by choice: prompts, networks and heads, whose products are few, and a whole backbone with
+    trainer.precision=fp32, which is there to be compared with. Speed is bf16's part. Of the two switches, torch's
+    default for cuDNN, which computes the LSTM, is TF32.
+    """
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def forget_peak_memory() -> None:
     """Let `read_peak_memory` start anew, where the device can."""
     if torch.cuda.is_available():
@@ -48,9 +66,22 @@ def read_peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def measure_room(sharers: int) -> int:
+    """Bytes that this process may still take of a GPU that so many share. They may have started at the same moment, so
+    what is free says nothing of what the others will want: each has its part of the whole."""
+    torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
+    free, total = torch.cuda.mem_get_info()
+    return min(free, total // sharers - torch.cuda.memory_reserved())
+
+
 def cap_pass(device: torch.device) -> float:
     """Tokens, padding included, beyond which a pass is slower on the device, even if memory holds it."""
     return math.inf if device.type == "cuda" else CACHE_TOKENS
+
+
+def width_multiple(device: torch.device) -> int:
+    """What the width of a pass is padded to a multiple of: a GPU's fused attention copies any other mask once more."""
+    return 8 if device.type == "cuda" else 1
 
 
 def price_pass(device: torch.device) -> float:

@@ -5,7 +5,7 @@ Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from transformers import T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone
-from rpt.backbones.rows import Encoded, Heads, Prediction, Row
+from rpt.backbones.base import Backbone, hide
+from rpt.backbones.device import send
+from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.tokens import encode_answers, encode_sources
 from rpt.tasks import Example, Task, clean
 
 NO_LABEL = -100  # fills labels to equal length and carries no loss
+ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,15 @@ class T5Backbone(Backbone):
 
     # Trained with
 
-    def losses(
-        self, prompts: Tensor, prompt_mask: Tensor, rows: Sequence[Row], heads: Heads, width: int | None = None
-    ) -> Tensor:
-        labels = pad([row.target for row in rows], NO_LABEL).to(self.device)
-        return self.answer_losses(self.encode(prompts, prompt_mask, self._pad_sources(rows, width)), labels)
+    def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
+        answers = [row.target for row in rows]
+        longest = max(map(len, answers))
+        labels = pad(answers, NO_LABEL, longest if multiple == 1 else longest + -longest % ANSWER_MULTIPLE)
+        ids = self._pad_sources(rows, prompt_length, width, multiple)
+        return {"ids": ids, "labels": send(labels, self.device)}
+
+    def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
+        return self.answer_losses(self.encode(prompts, prompt_mask, batch["ids"]), batch["labels"])
 
     def make_trial(self, width: int) -> tuple[Row, Heads]:
         return Row(([1] * width,), [1]), {}
@@ -99,17 +105,19 @@ class T5Backbone(Backbone):
         protocol: str,
         decode: str = "argmax",
         width: int | None = None,
-    ) -> list[Prediction]:
+    ) -> Callable[[], list[Prediction]]:
         """By the argmax rule where answers are labels, and by generation where asked for or needed."""
-        ids = self._pad_sources([row for (row,) in encoded.rows], width)
+        ids = self._pad_sources([row for (row,) in encoded.rows], len(prompt), width)
         mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
         if decode == "argmax" and task.verbalizers(protocol):
             return self._match_labels(encoding, task, protocol)
         texts = self.generate(encoding, self.longest_answer(task, protocol))
-        return [task.interpret(text, example, protocol) for text, example in zip(texts, encoded.examples, strict=True)]
+        return lambda: [
+            task.interpret(t, example, protocol) for t, example in zip(texts, encoded.examples, strict=True)
+        ]
 
-    def _match_labels(self, encoding: Encoding, task: Task, protocol: str) -> list[Prediction]:
+    def _match_labels(self, encoding: Encoding, task: Task, protocol: str) -> Callable[[], list[Prediction]]:
         """The labels whose words are the greedy answers, without generating."""
         # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
         spellings = [
@@ -119,8 +127,8 @@ class T5Backbone(Backbone):
         ]
         candidates = encode_answers([spelling for spelling, _ in spellings], self.tokenizer)
         hits = self.argmax_is(encoding, candidates)
-        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1).tolist()
-        return [None if i == -1 else spellings[i][1] for i in found]
+        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
+        return lambda: [None if i == -1 else spellings[i][1] for i in found.tolist()]
 
     def longest_answer(self, task: Task, protocol: str) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
@@ -130,7 +138,9 @@ class T5Backbone(Backbone):
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What T5 writes, and how probable it is."""
-        encoding = self.encode(*stack_prompts(questions), self._pad_sources([row for q in questions for row in q.rows]))
+        prompts, mask = stack_prompts(questions)
+        ids = self._pad_sources([row for question in questions for row in question.rows], prompts.shape[1])
+        encoding = self.encode(prompts, mask, ids)
         answers: dict[int, Answer] = {}
         for group in group_alike(questions, lambda question: (question.task.name, question.protocol)):
             task, protocol = questions[group[0]].task, questions[group[0]].protocol
@@ -172,9 +182,12 @@ class T5Backbone(Backbone):
 
     # The model itself
 
-    def _pad_sources(self, rows: Sequence[Row], width: int | None = None) -> Tensor:
+    def _pad_sources(
+        self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1
+    ) -> Tensor:
         sources = [source for row in rows for source in row.sequences]
-        return pad(sources, self.tokenizer.pad_token_id, width).to(self.device)
+        width = self.choose_width(max(map(len, sources)), prompt_length, width, multiple)
+        return send(pad(sources, self.tokenizer.pad_token_id, width), self.device)
 
     def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Encoding:
         """Run the encoder on prompts [B, N, d] followed by texts.
@@ -187,7 +200,7 @@ class T5Backbone(Backbone):
         texts = self.model.get_input_embeddings()(ids)
         mask = torch.cat([prompt_mask, ids.ne(self.tokenizer.pad_token_id).to(prompt_mask.dtype)], dim=1)
         embeds = torch.cat([prompts.to(texts.dtype), texts], dim=1)
-        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
+        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=hide(mask)).last_hidden_state
         return Encoding(states, mask)
 
     def answer_losses(self, encoding: Encoding, labels: Tensor) -> Tensor:
@@ -211,18 +224,17 @@ class T5Backbone(Backbone):
         apart. T5's decoder knows only relative positions, so each candidate sees what it would see alone; the encoder's
         keys and values are computed once.
         """
-        lengths = torch.tensor([len(candidate) for candidate in candidates])
-        flat = torch.tensor([token for candidate in candidates for token in candidate], device=self.device)
-        fed = torch.tensor([t for c in candidates for t in (self._start, *c[:-1])], device=self.device)
-        block = torch.repeat_interleave(torch.arange(len(candidates)), lengths).to(self.device)
+        lengths = [len(candidate) for candidate in candidates]
+        flat = [token for candidate in candidates for token in candidate]
+        fed = [token for candidate in candidates for token in (self._start, *candidate[:-1])]
+        block = torch.arange(len(candidates)).repeat_interleave(torch.tensor(lengths))
         allowed = (block[:, None] == block[None, :]).tril()
         rows = encoding.states.shape[0]
-        # Additive, as T5's attention adds it to its position bias.
-        mask = torch.zeros(allowed.shape, dtype=encoding.states.dtype, device=self.device)
-        mask = mask.masked_fill(~allowed, torch.finfo(mask.dtype).min).expand(rows, 1, -1, -1)
-        logits = self._decode(encoding, fed.expand(rows, -1), mask)
-        hits = logits.argmax(dim=-1) == flat
-        return torch.stack([part.all(dim=1) for part in hits.split(lengths.tolist(), dim=1)], dim=1)
+        logits = self._decode(
+            encoding, send(torch.tensor(fed), self.device).expand(rows, -1), send(allowed, self.device)
+        )
+        hits = logits.argmax(dim=-1) == send(torch.tensor(flat), self.device)
+        return torch.stack([part.all(dim=1) for part in hits.split(lengths, dim=1)], dim=1)
 
     def generate(self, encoding: Encoding, longest: int) -> list[str]:
         """Greedy answers of at most `longest` tokens, as text."""
@@ -239,11 +251,18 @@ class T5Backbone(Backbone):
     def _start(self) -> int:
         return self.model.config.decoder_start_token_id
 
-    def _decode(self, encoding: Encoding, fed: Tensor, mask: Tensor | None = None) -> Tensor:
+    def _decode(self, encoding: Encoding, fed: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Logits [B, L, V] for the tokens fed [B, L].
+
+        Args:
+            allowed: bool [L, L], which tokens each one sees; itself and those before it if None.
+        """
+        if allowed is None:
+            allowed = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()
         return self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
-            attention_mask=encoding.mask,
+            attention_mask=hide(encoding.mask),
             decoder_input_ids=fed,
-            decoder_attention_mask=mask,
+            decoder_attention_mask=hide(allowed[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from rpt.backbones import Answer, Backbone, Question, batch_examples, load_backbone
+from rpt.backbones import Answer, Backbone, Question, load_backbone
 from rpt.backbones.device import cap_pass, find_device, precision_of
+from rpt.backbones.pass_limit import PassLimit
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
@@ -35,7 +36,7 @@ class PromptServer:
     """
 
     def __init__(self, backbone: Backbone, prompts: Mapping[str, SavedRun]):
-        self.backbone = backbone
+        self.backbone, self.limit = backbone, PassLimit(cap_pass(backbone.device))
         self.prompts = {name: run.to(backbone.device) for name, run in prompts.items()}
 
     def parse(self, name: str, row: Row) -> list[Example]:
@@ -66,15 +67,16 @@ class PromptServer:
         """
         self.backbone.train(False)
         questions = self._ask(requests)
-        answers: dict[int, Answer] = {}
+        longest = max((len(question.prompt) for question in questions), default=0)
         with tqdm(total=len(questions), unit="row", disable=None if progress else True) as bar:
-            longest = max((len(question.prompt) for question in questions), default=0)
-            rows, most = [question.rows for question in questions], cap_pass(self.backbone.device)
-            for batch in batch_examples(rows, batch_size, longest, most):
+
+            def answer(batch: list[int]) -> list[Answer]:
                 with self.backbone.autocast():
-                    answers |= zip(batch, self.backbone.answer([questions[i] for i in batch]), strict=True)
+                    answers = self.backbone.answer([questions[i] for i in batch])
                 bar.update(len(batch))
-        return [answers[i] for i in range(len(questions))]
+                return answers
+
+            return self.limit.batch(answer, [question.rows for question in questions], batch_size, longest)
 
     def _ask(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
         of_prompt = defaultdict(list)

@@ -23,13 +23,12 @@ from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.records.prompt_file import HEAD
 from rpt.training.progress import Progress
-from rpt.training.run import WEIGHTS, TrainingRun
+from rpt.training.run import WEIGHTS, TrainingRun, read_losses
 
 
 def save_checkpoint(run: TrainingRun) -> None:
     """Write the run's whole state, atomically."""
-    if run.unread_losses:
-        run.read_losses()
+    read_losses([run])
     tensors: dict[str, Tensor] = {f"parameter.{name}": value for name, value in run.parameters.items()}
     tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
     if run.best_prompt is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from rpt.backbones import Backbone, Encoded, Heads, Prediction, batch_examples
+from rpt.backbones import Backbone, Encoded, Heads, Prediction
 from rpt.backbones.device import cap_pass
+from rpt.backbones.pass_limit import PassLimit
 from rpt.config import Config
 from rpt.data import task_for
 
@@ -31,12 +34,23 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(backbone: Backbone, prompt: Tensor | None, head: Heads, encoded: Encoded, config: Config) -> Evaluation:
+def evaluate(
+    backbone: Backbone,
+    prompt: Tensor | None,
+    head: Heads,
+    encoded: Encoded,
+    config: Config,
+    limit: PassLimit | None = None,
+) -> Evaluation:
     """Predict every example and score the predictions.
 
     Args:
         prompt: folded, [N, d]; None evaluates the backbone without a prompt.
         head: what was trained beside the prompt, by name; empty where the backbone needs none.
+        limit: of the passes, kept from one evaluation to the next; None starts with what the device likes.
+
+    Raises:
+        RuntimeError: memory runs out over a single example.
     """
     began = time.perf_counter()
     task, protocol, trainer = task_for(config), config.protocol.name, config.trainer
@@ -45,12 +59,16 @@ def evaluate(backbone: Backbone, prompt: Tensor | None, head: Heads, encoded: En
     prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
     head = {name: value.to(backbone.device) for name, value in head.items()}
     text_width = config.backbone.max_tokens - len(prompt) if trainer.pad_to_max else None
-    predictions: list[Prediction] = [None] * len(encoded.examples)
-    for batch in batch_examples(encoded.rows, trainer.eval_batch_size, len(prompt), cap_pass(backbone.device)):
+
+    def ask(batch: list[int]) -> list[tuple[Callable[[], list[Prediction]], int]]:
         with backbone.autocast():
             found = backbone.predict(prompt, head, encoded.pick(batch), task, protocol, trainer.decode, text_width)
-        for i, prediction in zip(batch, found, strict=True):
-            predictions[i] = prediction
+        found = cache(found)
+        return [(found, place) for place in range(len(batch))]
+
+    limit = limit or PassLimit(cap_pass(backbone.device))
+    pending = limit.batch(ask, encoded.rows, trainer.eval_batch_size, len(prompt))
+    predictions = [found()[place] for found, place in pending]  # read when all is asked: reading waits for the device
     scores = task.score(encoded.examples, predictions, protocol)
     credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]
     elapsed = time.perf_counter() - began

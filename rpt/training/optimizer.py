@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from rpt.backbones.device import send
+
 if TYPE_CHECKING:
     from rpt.training.run import TrainingRun
 
@@ -43,17 +45,30 @@ class StackedAdamW(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever given
         for run in self._runs:
             run.progress.updates += 1
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        gradients = [parameter.grad for parameter in parameters]
+        first, second = ([self.state[parameter][moment] for parameter in parameters] for moment in MOMENTS)
         # As Python floats: float32 is too coarse for them.
         corrections = [[1 - beta**run.progress.updates for run in self._runs] for beta in BETAS]
-        per_run = [self.param_groups[0]["params"][0].new_tensor(correction) for correction in corrections]
-        for group in self.param_groups:
-            (parameter,) = group["params"]
-            lr, *correction = (align_runs(each, parameter) for each in (group["lr"], *per_run))
-            first, second = (self.state[parameter][moment] for moment in MOMENTS)
-            parameter.mul_(1 - lr * group["weight_decay"])
-            first.lerp_(parameter.grad, 1 - BETAS[0])
-            second.mul_(BETAS[1]).addcmul_(parameter.grad, parameter.grad, value=1 - BETAS[1])
-            parameter.sub_(lr / correction[0] * first / (second / correction[1]).sqrt_().add_(group["eps"]))
+        correct_first, correct_second = send(torch.tensor(corrections), parameters[0].device)
+
+        def each(tensors: list[Tensor], per_run: list[Tensor]) -> list[Tensor]:
+            return [tensor * align_runs(own, tensor) for tensor, own in zip(tensors, per_run, strict=True)]
+
+        # All parameters in one kernel, but for what differs between runs.
+        torch._foreach_lerp_(first, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(second, BETAS[1])
+        torch._foreach_addcmul_(second, gradients, gradients, value=1 - BETAS[1])
+        rates = [group["lr"] for group in self.param_groups]
+        updates = each(first, [lr / correct_first for lr in rates])
+        scales = [moment / align_runs(correct_second, moment) for moment in second]
+        torch._foreach_sqrt_(scales)
+        torch._foreach_add_(scales, self.defaults["eps"])
+        torch._foreach_div_(updates, scales)
+        if self.defaults["weight_decay"]:
+            decayed = each(parameters, [1 - lr * self.defaults["weight_decay"] for lr in rates])
+            torch._foreach_copy_(parameters, decayed)
+        torch._foreach_sub_(parameters, updates)
 
 
 def align_runs(per_run: Tensor, like: Tensor) -> Tensor:

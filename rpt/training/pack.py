@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from rpt.backbones import Backbone
+from rpt.backbones.device import cap_pass
+from rpt.backbones.pass_limit import PassLimit
 from rpt.training.checkpoint import save_checkpoint
 from rpt.training.evaluate import evaluate
-from rpt.training.memory import PassLimit
+from rpt.training.graphs import GraphedLosses
 from rpt.training.progress_bar import ProgressBar, open_progress_bar
-from rpt.training.run import TrainingRun
+from rpt.training.run import TrainingRun, read_losses
 from rpt.training.signals import Interrupted, catch_signals
 from rpt.training.stacked_runs import StackedRuns, stack_runs
 from rpt.training.step import Step
@@ -34,10 +36,13 @@ class Pack:
         backbone: frozen, or that of a single run whose method trains it.
         max_runs: at most so many at once.
         max_tokens: at most so many in one forward pass, padding included; a step takes as many passes as it needs.
+        graphs: whether passes may be recorded as CUDA graphs.
     """
 
-    def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf):
+    def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf, graphs: bool = True):
         self.backbone, self.max_runs, self.limit = backbone, max_runs, PassLimit(max_tokens)
+        self.evaluation_limit = PassLimit(cap_pass(backbone.device))  # without a backward half a token needs far less
+        self.losses = GraphedLosses(backbone, graphs)
         # fp16's gradients would vanish without it; in any other precision it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")
         self.active: dict[TrainingRun, Iterator[np.ndarray]] = {}  # the rows of its next steps
@@ -85,6 +90,9 @@ class Pack:
         self.active |= {run: run.steps() for run in runs}
         for run in self.active:
             run.progress.together = max(run.progress.together, len(self.active))
+        for run in runs:  # a single one where there is a scale: it cannot be shared
+            if run.progress.loss_scale:
+                self.scaler.load_state_dict(run.progress.loss_scale)
         self.restack()
 
     def leave(self, runs: list[TrainingRun]) -> None:
@@ -106,8 +114,7 @@ class Pack:
         """One step of every run, timed; each has its share of the time."""
         began = time.perf_counter()
         runs = self.step()
-        for run in runs:
-            self.maybe_read_losses(run, bar)  # waits for the device, so its time belongs to training
+        self.maybe_read_losses(runs, bar)  # waits for the device, so its time belongs to training
         share = (time.perf_counter() - began) / len(runs)
         bar.advance(len(runs))
         for run in runs:
@@ -119,14 +126,14 @@ class Pack:
         """One optimizer step of every run; returns them."""
         runs = [run for stack in self.stacks for run in stack.runs]
         rows = [next(self.active[run]) for run in runs]
-        losses = Step(self.backbone, self.stacks, rows, self.scaler).take(self.limit)
+        losses = Step(self.losses, self.stacks, rows, self.scaler).take(self.limit)
         for run, of_run, loss in zip(runs, rows, losses, strict=True):
             run.note_step(loss, len(of_run))
         return runs
 
-    def maybe_read_losses(self, run: TrainingRun, bar: ProgressBar) -> None:
-        if run.progress.step % READ_EVERY == 0 or run.is_evaluation_due():
-            loss = run.read_losses()
+    def maybe_read_losses(self, runs: list[TrainingRun], bar: ProgressBar) -> None:
+        due = [run for run in runs if run.progress.step % READ_EVERY == 0 or run.is_evaluation_due()]
+        for run, loss in zip(due, read_losses(due), strict=True):
             if math.isfinite(loss):
                 run.track_loss(loss)
                 bar.show_loss(run, loss)
@@ -147,17 +154,22 @@ class Pack:
         """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
-        run.note_evaluation(prompt, head, evaluate(self.backbone, prompt, head, run.select, run.config))
+        found = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
+        run.note_evaluation(prompt, head, found)
         run.progress.seconds += time.perf_counter() - began
 
     def maybe_checkpoint(self, run: TrainingRun) -> None:
         due = run.progress.step % run.config.trainer.checkpoint_every == 0 or run.is_evaluation_due()
         if run.failure is None and due:
-            save_checkpoint(run)
+            self.save(run)
+
+    def save(self, run: TrainingRun) -> None:
+        run.progress.loss_scale = self.scaler.state_dict()
+        save_checkpoint(run)
 
     def interrupt(self, signal_number: int) -> NoReturn:
         for run in self.active:
-            save_checkpoint(run)
+            self.save(run)
         log.warning("Stopped by signal %d; every run is saved. The same command goes on from here.", signal_number)
         raise Interrupted(128 + signal_number)
 

@@ -28,6 +28,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
     stopped: str | None = None  # why it is over
     wandb_id: str | None = None
+    loss_scale: dict[str, float] = field(default_factory=dict)  # the state of fp16's scaler; empty in other precisions
 
     def add_loss(self, loss: float) -> None:
         self.loss_sum += loss

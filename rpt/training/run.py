@@ -30,6 +30,20 @@ class NonFiniteLoss(RuntimeError):
     """A run's loss is infinite or not a number."""
 
 
+def read_losses(runs: list[TrainingRun]) -> list[float]:
+    """Move the losses of the runs from the device into their progress; the latest of each. Waits once for all."""
+    unread = [loss for run in runs for loss in run.unread_losses]
+    values = iter(torch.stack(unread).tolist() if unread else [])
+    latest = []
+    for run in runs:
+        value = math.nan
+        for _, value in zip(run.unread_losses, values, strict=False):
+            run.progress.add_loss(value)  # one by one, so that the sum does not depend on when it is read
+        run.unread_losses.clear()
+        latest.append(value)
+    return latest
+
+
 class TrainingRun:
     """A prompt being trained within a pack, with the head that an encoder needs beside it.
 
@@ -128,14 +142,6 @@ class TrainingRun:
         self.unread_losses.append(loss)
         self.progress.step += 1
         self.progress.trained_rows += rows
-
-    def read_losses(self) -> float:
-        """Move the losses from the device into the progress; the latest one."""
-        values = torch.stack(self.unread_losses).tolist() if self.unread_losses else [math.nan]
-        self.unread_losses.clear()
-        for value in values:  # one by one, so that the sum does not depend on when it is read
-            self.progress.add_loss(value)
-        return values[-1]
 
     def track_loss(self, loss: float) -> None:
         line = {"loss": loss, "lr": self.config.lr, "network_lr": self.config.trainer.network_lr or self.config.lr}

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad as pad_tensor
 
-from rpt.backbones import Backbone, Heads, Row
-from rpt.backbones.device import price_pass
+from rpt.backbones import Heads, Row
+from rpt.backbones.device import price_pass, send
+from rpt.backbones.pass_limit import PassLimit
 from rpt.data.batches import plan_passes
-from rpt.training.memory import PassLimit
+from rpt.training.graphs import GraphedLosses
+from rpt.training.rows_of_runs import RowsOfRuns
 from rpt.training.stacked_runs import StackedRuns
 
 
@@ -48,20 +50,24 @@ class Step:
     collect their gradients in detached buffers, and one backward then takes them through phi.
 
     Args:
+        losses: the backbone's.
         stacks: the runs' parameters.
         rows: the indices of each run's rows, in the order of the stacks.
         scaler: of the loss, where fp16 needs it; its steps leave out gradients that overflow.
     """
 
     def __init__(
-        self, backbone: Backbone, stacks: list[StackedRuns], rows: list[np.ndarray], scaler: torch.amp.GradScaler
+        self,
+        losses: GraphedLosses,
+        stacks: list[StackedRuns],
+        rows: list[np.ndarray],
+        scaler: torch.amp.GradScaler,
     ):
-        self.backbone, self.stacks, self.rows, self.scaler = backbone, stacks, rows, scaler
+        self.losses, self.stacks, self.rows, self.scaler = losses, stacks, rows, scaler
+        self.backbone = losses.backbone
         self.runs = [run for stack in stacks for run in stack.runs]
         self.config = self.runs[0].config  # what is read of it, the runs share
-        terms = [sum(run.rows[i].terms for i in own) for run, own in zip(self.runs, rows, strict=True)]
-        self.terms = torch.tensor(terms, device=backbone.device)
-        self.lengths = torch.tensor([run.config.prompt.length for run in self.runs], device=backbone.device)
+        self.terms = [sum(run.rows[i].terms for i in own) for run, own in zip(self.runs, rows, strict=True)]
 
     def take(self, limit: PassLimit) -> Tensor:
         """Every run's mean loss over the terms of its rows: [R], detached."""
@@ -70,11 +76,12 @@ class Step:
             self.runs[0].seed_dropout()
         prompts = [stack.compute_prompts() for stack in self.stacks]
         buffers = self.make_buffers(prompts)
+        longest_row = self.config.backbone.max_tokens
         losses = limit.fit(
             lambda max_tokens: self.run_passes(buffers, max_tokens),
             buffers.forget,
-            rows=sum(map(len, self.rows)),
-            longest_row=self.config.backbone.max_tokens,
+            most=sum(map(len, self.rows)) * longest_row,
+            least=longest_row,
         )
         self.send_back(buffers, prompts)
         self.update()
@@ -121,17 +128,21 @@ class Step:
         table, device = buffers.prompts, self.backbone.device
         longest = max(piece.prompt_length for piece in pieces)
         width = self.config.backbone.max_tokens - longest if self.config.trainer.pad_to_max else None
-        of_run = torch.tensor([piece.run for piece in pieces], device=device)
-        # index_select, because the backward pass of table[of_run] adds up in no fixed order on several threads.
-        prompts = table[:, table.shape[1] - longest :].index_select(0, of_run)
-        mask = torch.arange(longest, device=device) >= longest - self.lengths[of_run, None]
-        heads = {name: head.index_select(0, of_run) for name, head in buffers.heads.items()}
-        with self.backbone.autocast():
-            row_losses = self.backbone.losses(prompts, mask.long(), [piece.row for piece in pieces], heads, width)
+        rows = [piece.row for piece in pieces]
+        multiple = self.losses.choose_multiple(
+            sum(len(row.sequences) for row in rows), longest + max(row.length for row in rows)
+        )
+        batch = self.backbone.collate(rows, longest, width, multiple)
+        whose = RowsOfRuns([piece.run for piece in pieces], len(table), device)
+        mask = torch.arange(longest) >= longest - torch.tensor([[piece.prompt_length] for piece in pieces])
         # Over the terms of the whole step, so that several passes give what one large batch gives.
-        losses = torch.zeros(len(table), device=device).index_add(0, of_run, row_losses) / self.terms
-        self.scaler.scale(losses.sum()).backward()
-        return losses.detach()
+        shares = send(torch.tensor([1 / self.terms[piece.run] for piece in pieces]), device)
+        prompts = whose.spread(table[:, table.shape[1] - longest :])
+        heads = {name: whose.spread(head) for name, head in buffers.heads.items()}
+        with self.backbone.autocast():
+            losses = self.losses(prompts, send(mask.long(), device), batch, heads)
+        torch.autograd.backward(losses, self.scaler.scale(shares))
+        return whose.add_up(losses.detach() * shares)
 
     def send_back(self, buffers: GradientBuffers, prompts: list[Tensor]) -> None:
         """The collected gradients to the stacks: those of prompts through phi."""

@@ -1,7 +1,7 @@
-"""The runs of a sweep in several processes at once: on a processor, one for each of its cores.
+"""The runs of a sweep in several processes at once: one for each GPU, or for each core of a processor.
 
 Cores that share the small operations of one backbone wait for each other at the end of every one; a process on each
-of them, with its own part of the runs, never waits. A GPU is one device: its packs stay in one process.
+of them, with its own part of the runs, never waits. Several processes on one GPU are on request (pack.processes).
 """
 
 from __future__ import annotations
@@ -30,11 +30,34 @@ if TYPE_CHECKING:
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 
 
+def list_gpus() -> list[str]:
+    """The GPUs that this process sees, by what CUDA_VISIBLE_DEVICES calls them; none where the processor computes."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (visible.split(",") if visible else [str(i) for i in range(count)])[:count]
+
+
+def largest_pack(configs: list[Config]) -> int | None:
+    """How many runs of the sweep may train together; None is left to a trial."""
+    given = [config.pack.max_runs for config in configs]
+    return None if None in given else max(given)
+
+
 def count_processes(asked: int | None, runs: int) -> int:
-    """How many for so many runs, if `asked` is not given: as many as this device has cores, and memory for."""
-    if asked is None and torch.cuda.is_available():
-        return 1
-    return max(1, min(runs, asked or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)))
+    """How many for so many runs, if `asked` is not given: one for each GPU; without one as many as there are cores, and
+    memory for."""
+    fitting = len(list_gpus()) or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)
+    return max(1, min(runs, asked or fitting))
+
+
+def count_devices(n_processes: int) -> int:
+    """How many devices so many processes compute on: dealt out to the GPUs; without one, each its cores."""
+    return min(n_processes, len(list_gpus()) or n_processes)
+
+
+def count_sharers(n_processes: int, number: int = 0) -> int:
+    """How many of them compute where the one of this number does, itself included; the first has the most."""
+    return len(range(number % count_devices(n_processes), n_processes, count_devices(n_processes)))
 
 
 def share_threads(n_processes: int) -> int:
@@ -43,12 +66,12 @@ def share_threads(n_processes: int) -> int:
 
 
 def train_in_processes(
-    configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]
+    configs: list[Config], max_runs: int | None, n_processes: int, prepare: Callable[[], None]
 ) -> list[Outcome]:
     """`train_all`, each process with its part of the runs and of the cores.
 
     Args:
-        max_runs: of one pack; a process trains one pack at a time.
+        max_runs: of one pack; a process trains one pack at a time. None is what a trial in each of them finds.
         prepare: is called first in each process; it has to be picklable.
 
     Raises:
@@ -67,9 +90,10 @@ def train_in_processes(
     for number in range(n_processes):
         part = order[number::n_processes]
         receiver, sender = context.Pipe(duplex=False)
-        given = sender, [configs[i] for i in part], max_runs, threads, prepare, lock
+        sharers = count_sharers(n_processes, number)
+        given = sender, [configs[i] for i in part], max_runs, sharers, threads, prepare, lock
         child = context.Process(target=_train_part, args=given)
-        with _own_bar_line(number):
+        with environment_of(number):
             child.start()
         sender.close()  # the child has the only one left: when it dies, nothing more can come
         children.append((child, receiver, part))
@@ -90,28 +114,44 @@ def train_in_processes(
 
 
 @contextmanager
-def _own_bar_line(number: int) -> Iterator[None]:
-    """A process started here shows its progress bars on a line of its own: tqdm asks the environment when imported."""
-    os.environ["TQDM_POSITION"] = str(number)
+def environment_of(number: int) -> Iterator[None]:
+    """A process started in here sees its own GPU alone, the processes being dealt out to them, and shows its progress
+    bars on a line of its own. Both are asked of the environment when torch and tqdm are imported."""
+    own, gpus = {"TQDM_POSITION": str(number)}, list_gpus()
+    if gpus:
+        own["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
     try:
         yield
     finally:
-        del os.environ["TQDM_POSITION"]
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _train_part(
-    sender: Connection, configs: list[Config], max_runs: int, threads: int, prepare: Callable[[], None], lock: Any
+    sender: Connection,
+    configs: list[Config],
+    max_runs: int | None,
+    sharers: int,
+    threads: int,
+    prepare: Callable[[], None],
+    lock: Any,
 ) -> None:
     """What a child does."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C goes to the parent, which passes it on: twice would mean at once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    if sharers > 1:
+        torch.cuda.set_per_process_memory_fraction(1 / sharers)
     tqdm.set_lock(lock)
     prepare()
     from rpt.training.sweep import train_all
 
-    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs)])
+    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs, sharers)])
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ import torch
 from benchmarking.contestants import Ours
 from benchmarking.measuring import profile_step
 from benchmarking.settings import Words, make_setting, prepare
-from rpt.training.workers import count_processes, share_threads
+from rpt.training.workers import count_processes, environment_of, share_threads
 
 
 class Apart:
@@ -29,7 +29,8 @@ class Apart:
         for number in range(count_processes(None, max(sizes))):
             pipe, end = context.Pipe()
             child = context.Process(target=_train_parts, args=(end, words, batches, sizes, number), daemon=True)
-            child.start()
+            with environment_of(number):
+                child.start()
             end.close()  # the child has the only one left: when it dies, nothing more can come
             self.children.append((child, pipe))
 
@@ -50,7 +51,7 @@ def _train_parts(
     pipe: Connection, words: Words, batches: list[np.ndarray], sizes: tuple[int, ...], number: int
 ) -> None:
     """What a process does: for every pack, the part of its runs and batches that this number's process gets."""
-    setting, parts = make_setting(*words), {}
+    setting, parts = make_setting(words), {}
     backbone = setting.backbone()
     run = prepare(setting.config, backbone)
     for size in sizes:
@@ -72,7 +73,7 @@ class PackApart:
     """One of the packs of `Apart`."""
 
     def __init__(self, apart: Apart, size: int):
-        self.apart, self.size = apart, size
+        self.apart, self.size, self.together = apart, size, size
 
     def train(self, _batches: int) -> None:
         """On all of them."""

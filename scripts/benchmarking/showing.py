@@ -5,114 +5,137 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-import numpy as np
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
+from benchmarking.targets import summarise
+
 SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
-
-
-def compare_with_targets(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ratios that are asked for, each round against the same round, with what they should be on this device."""
-    cuda, of, task = torch.cuda.is_available(), result["contestants"], result["task"]
-    single = of["ours"]
-
-    pack = of["ours, pack of 8"]
-
-    def ratio(slow: list[float], fast: list[float]) -> list[float]:
-        return [a / b for a, b in zip(slow, fast, strict=True)]
-
-    floor = [result["floor"]["seconds"]] * len(single["train"])
-    wanted = {"boolq": 8, "wsc": 15} if cuda else {"boolq": 5, "rte": 8, "wsc": 15}
-    asked = [
-        ("epoch, trainer=paper / ours", ratio(of[PAPER]["epoch"], single["epoch"]), wanted.get(task), "at least"),
-        ("training, peft / ours", ratio(of[PEFT]["train"], single["train"]), 2 if cuda else 1.3, "at least"),
-        ("training, 8 alone / pack of 8", ratio(single["train"], pack["train"]), 4 if cuda else 1.3, "at least"),
-        ("training, ours / floor", ratio(single["train"], floor), None if cuda else 2, "at most"),
-        ("training, pack of 8 / floor", ratio(pack["train"], floor), 3 if cuda else None, "at most"),
-    ]  # fmt: skip
-    return [
-        {"what": what, "ratio": summarise(values), "target": target, "kind": kind}
-        | {"met": None if target is None else (statistics.median(values) >= target) == (kind == "at least")}
-        for what, values, target, kind in asked
-    ]
-
-
-def summarise(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, high = np.percentile(values, [25, 75])
-    return {"median": statistics.median(values), "low": float(low), "high": float(high)}
 
 
 def write_markdown(record: dict[str, Any]) -> str:
     """The record for reading."""
     lines = [f"# How fast, on {record['device']}", "", NOTES.format(**record)]
     for result in record["results"]:
+        if "failed" in result:
+            lines += ["", f"## {result['backbone']}, {result['task']}", "", f"failed: {result['failed']}"]
+            continue
         lines += [
             "",
             f"## {result['backbone']} ({result['weights']}), {result['task']} ({result['rows']} rows), "
-            f"{result['precision']}, {result['mean_tokens']:.0f} tokens a row on average",
+            f"{result['precision']}, {result['mean_tokens']:.0f} tokens a row on average, {result['rounds']} rounds",
             "",
-            "| | training, rows/s | evaluation, rows/s | epoch with validation | peak memory of a step |",
-            "|--|--:|--:|--:|--:|",
+            *_contestants(result),
+            "",
+            "| ratio | measured (quartiles) | target | met |",
+            "|--|--:|--:|--|",
+            *map(_target, result["targets"]),
+            *_split(result),
         ]
-        for name, of in result["contestants"].items():
-            training, evaluation = ([per / s for s in of["train"]] if per else of["evaluate"] for per in (8, 0))
-            lines.append(
-                f"| {name} | {show(training)} | {show(evaluation)} | {show(of['epoch'], ' s')} "
-                f"| {of['peak_bytes'] / 2**20:,.0f} MiB |"
-            )
-        floor = result["floor"]
-        lines.append(
-            f"| arithmetic floor ({floor['flops'] / 1e9:.1f} GFLOP a step at "
-            f"{floor['matmul_flops_per_second'] / 1e9:,.0f} GFLOP/s) | {8 / floor['seconds']:.1f} | | | |"
-        )
-        lines += ["", "| ratio | measured (quartiles) | target | met |", "|--|--:|--:|--|"]
-        for target in result["targets"]:
-            of, met = target["ratio"], target["met"]
-            asked = "" if target["target"] is None else f"{target['kind']} {target['target']}"
-            lines.append(
-                f"| {target['what']} | {of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f}) "
-                f"| {asked} | {'' if met is None else 'yes' if met else 'no'} |"
-            )
-        split = "; ".join(
-            f"{how} "
-            + ", ".join(f"{what} {share:.0%}" for what, share in result["contestants"][name]["shares"].items())
-            for name, how in SHOWN.items()
-        )
-        most = statistics.median(result["contestants"]["ours"]["train"]) / floor["seconds"]
-        lines += ["", BOUND.format(split=split, most=most)]
     return "\n".join(lines) + "\n"
 
 
+def write_summary(record: dict[str, Any]) -> str:
+    """A line for each setting and a line for each of its targets, for a terminal."""
+    lines = []
+    for result in record["results"]:
+        name = f"{result['backbone']} {result['task']}"
+        if "failed" in result:
+            lines.append(f"{name}: failed: {result['failed']}")
+            continue
+        rates = []
+        for contestant, of in result["contestants"].items():
+            rate = f"{8 / statistics.median(of['train']):,.0f}" if "failed" not in of else "failed"
+            rates.append(f"{contestant.replace('ours, ', '')} {rate}")
+        floor = result["floor"]
+        rates.append(f"floor {8 / floor['seconds']:,.0f}" if "seconds" in floor else "floor failed")
+        lines.append(f"{name}, rows/s: {'; '.join(rates)}")
+        for target in result["targets"]:
+            if target["ratio"] and target["target"]:
+                said = "met" if target["met"] else "NOT met"
+                at = f"{target['ratio']['median']:.2f} ({target['kind']} {target['target']})"
+                lines.append(f"    {target['what']}: {at} {said}")
+    return "\n".join(lines)
+
+
+def _contestants(result: dict[str, Any]) -> list[str]:
+    found, floor = result["contestants"], result["floor"]
+    gpu = any("waits" in of for of in found.values())
+    head = ["", "training, rows/s", "share of the floor", "evaluation, rows/s", "epoch with validation"]
+    head += ["peak memory of a step", *(("kernels a step", "launches", "waits") if gpu else ())]
+    lines = [_row(head), "|--|" + "--:|" * (len(head) - 1)]
+    for name, of in found.items():
+        if "failed" in of:
+            lines.append(_row([name, f"failed: {of['failed']}", *[""] * (len(head) - 2)]))
+            continue
+        share = f"{floor['seconds'] / statistics.median(of['train']):.0%}" if "seconds" in floor else ""
+        cells = [name, show([8 / s for s in of["train"]]), share, show(of["evaluate"]), show(of["epoch"], " s")]
+        cells.append(f"{of['peak_bytes'] / 2**20:,.0f} MiB" if "peak_bytes" in of else of["unprofiled"])
+        cells += [f"{of[key]:,g}" if key in of else "" for key in ("kernels", "launches", "waits")] if gpu else []
+        lines.append(_row(cells))
+    if "failed" in floor:
+        told = [f"arithmetic floor failed: {floor['failed']}", ""]
+    else:
+        at = f"{floor['flops'] / 1e9:,.1f} GFLOP a step at {floor['matmul_flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        told = [f"arithmetic floor ({at})", f"{8 / floor['seconds']:,.1f}"]
+    lines.append(_row([*told, *[""] * (len(head) - 2)]))
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _target(target: dict[str, Any]) -> str:
+    of, met = target["ratio"], target["met"]
+    measured = f"{of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f})" if of else "not measured"
+    asked = "" if target["target"] is None else f"{target['kind']} {target['target']}"
+    return _row([target["what"], measured, asked, "" if met is None else "yes" if met else "no"])
+
+
+def _split(result: dict[str, Any]) -> list[str]:
+    found = result["contestants"]
+    split = "; ".join(
+        f"{how} " + ", ".join(f"{what} {share:.0%}" for what, share in found[name]["shares"].items())
+        for name, how in SHOWN.items()
+        if "shares" in found[name]
+    )
+    lines = ["", f"Where a step spends its time, in processor or device time: {split}."] if split else []
+    if "failed" not in found["ours"] and "seconds" in result["floor"]:
+        most = statistics.median(found["ours"]["train"]) / result["floor"]["seconds"]
+        lines += [] if lines else [""]
+        lines += [BOUND.format(most=most)]
+    return lines
+
+
 NOTES = """\
-Measured by `scripts/benchmark.py` in one run, {rounds} rounds in which the contestants took turns; medians, quartiles
-in brackets. Training: {batches} batches of 8 from one epoch, the same for all (trainer=paper: {paper_batches} of them,
+Measured by `scripts/benchmark.py` in one run, on a processor by turns; medians, quartiles in brackets.
+Training: {batches} batches of 8 from one epoch, the same for all (trainer=paper: {paper_batches} of them,
 for all its rows are padded to 512 tokens). A pack's runs are shared among {processes} process(es), as by
 hydra/launcher=packed. Epochs are computed from the rates and the full numbers of rows;
 trainer=paper's also holds the greedy generation for the first 250 training batches, as the published code has it. The
 floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
-runs."""
+runs, beyond the weights and what CUDA graphs keep. On a GPU the contestants are measured one after another, for graphs
+keep their memory, and every shape is recorded when it is first met. Kernels, launches and waits (of the processor, for
+the device) are those of a step of all runs on the longest rows, in which no loss is read."""
 
 BOUND = """\
-Where a step spends its time, in processor or device time: {split}.
 A pack computes what its runs compute alone, so at best it is as fast as the floor: {most:.2f} times as fast as one run
 alone."""
 
 
 def show(values: list[float], unit: str = "") -> str:
+    if not values:
+        return ""
     of = summarise(values)
     return f"{of['median']:,.1f}{unit} ({of['low']:,.1f}–{of['high']:,.1f})"
 
 
 def draw(record: dict[str, Any]) -> Figure:
     """Training rates of all contestants: a row of panels for each backbone, a panel for each task."""
-    backbones, tasks = (
-        list(dict.fromkeys(result[key] for result in record["results"])) for key in ("backbone", "task")
-    )
+    results = [result for result in record["results"] if "failed" not in result]
+    backbones, tasks = (list(dict.fromkeys(result[key] for result in results)) or [""] for key in ("backbone", "task"))
     shown, axes = plt.subplots(
         len(backbones),
         len(tasks),
@@ -121,14 +144,16 @@ def draw(record: dict[str, Any]) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    for result in record["results"]:
+    for result in results:
         panel = axes[backbones.index(result["backbone"])][tasks.index(result["task"])]
-        rates = [summarise([8 / s for s in of["train"]]) for of in result["contestants"].values()]
+        found = result["contestants"]  # what failed keeps its line, without a bar
+        rates = [summarise([8 / s for s in of.get("train", [float("inf")])]) for of in found.values()]
         medians = [of["median"] for of in rates]
         errors = [[of["median"] - of["low"] for of in rates], [of["high"] - of["median"] for of in rates]]
-        colors = ["#D55E00" if name.startswith("ours") else "#0072B2" for name in result["contestants"]]
-        panel.barh(list(result["contestants"]), medians, xerr=errors, color=colors, ecolor="#404040", capsize=2)
-        panel.axvline(8 / result["floor"]["seconds"], color="#404040", linestyle="--", linewidth=1)
+        colors = ["#D55E00" if name.startswith("ours") else "#0072B2" for name in found]
+        panel.barh(list(found), medians, xerr=errors, color=colors, ecolor="#404040", capsize=2)
+        if "seconds" in result["floor"]:
+            panel.axvline(8 / result["floor"]["seconds"], color="#404040", linestyle="--", linewidth=1)
         panel.set_title(f"{result['backbone']}, {result['task']}", fontsize=9)
         panel.set_xlabel("training (rows/s)", fontsize=8)
         panel.tick_params(labelsize=8)

@@ -54,9 +54,8 @@ def test_token_embeddings_as_prompt_are_those_words(backbone):
     """Against the library's own positions and token types, of the plain model that is fed these tokens."""
     tokenizer, (first, second) = backbone.tokenizer, ("the dog bought a coat", "did ada")
     words = tokenizer("red garden", add_special_tokens=False)["input_ids"]
-    soft = backbone.encode(
-        backbone.embeddings[words][None], torch.ones(1, 2, dtype=torch.long), sequences(backbone, (first, second))
-    )
+    batch = backbone.collate([Row((sequence,)) for sequence in sequences(backbone, (first, second))], 2)
+    soft = backbone.encode(backbone.embeddings[words][None], torch.ones(1, 2, dtype=torch.long), batch)
     hard = tokenizer(f"red garden {first}", second, return_tensors="pt")
     if backbone.model.config.model_type == "roberta":  # it has no token types
         hard.pop("token_type_ids")
@@ -72,10 +71,13 @@ def test_padding_of_texts_and_prompts_changes_no_logits(backbone, texts, extra, 
     table, mask = prompts(backbone, len(rows))
     mask[0, :shorter] = 0
     own = heads(backbone, len(rows))
-    together = backbone.logits(table, mask, rows, own, width=max(row.length for row in rows) + extra)
+    batch = backbone.collate(rows, 4, width=max(row.length for row in rows) + extra)
+    together = backbone.logits(table, mask, batch, own)
     for i, row in enumerate(rows):
         first = shorter if i == 0 else 0
-        alone = backbone.logits(table[i : i + 1, first:], mask[i : i + 1, first:], [row], of(own, [i]))
+        alone = backbone.logits(
+            table[i : i + 1, first:], mask[i : i + 1, first:], backbone.collate([row], 4 - first), of(own, [i])
+        )
         assert_close(alone[0], together[i])
 
 
@@ -84,7 +86,7 @@ def test_masked_prompt_rows_get_no_gradient(backbone):
     table, mask = prompts(backbone, 2, n=5)
     mask[0, :3] = 0
     table.requires_grad_()
-    backbone.losses(table, mask, rows, heads(backbone, 2)).sum().backward()
+    backbone.losses(table, mask, backbone.collate(rows, 5), heads(backbone, 2)).sum().backward()
     assert torch.equal(table.grad[0, :3], torch.zeros_like(table.grad[0, :3]))
     assert (table.grad[0, 3:].abs().sum(-1) > 0).all() and (table.grad[1].abs().sum(-1) > 0).all()
     assert all(p.grad is None and not p.requires_grad for p in backbone.model.parameters())
@@ -96,20 +98,22 @@ def test_the_loss_is_the_cross_entropy_of_the_row_s_own_head_on_cls(backbone):
     ]
     table, mask = prompts(backbone, 2)
     own = heads(backbone, 2)
-    states = backbone.encode(table, mask, [row.sequences[0] for row in rows])
+    batch = backbone.collate(rows, 4)
+    states = backbone.encode(table, mask, batch)
     logits = [own["weight"][i] @ states[i, 0] + own["bias"][i] for i in range(2)]
     expected = [torch.nn.functional.cross_entropy(logits[i][None], torch.tensor([rows[i].target])) for i in range(2)]
-    assert_close(backbone.losses(table, mask, rows, own), torch.stack(expected))
+    assert_close(backbone.losses(table, mask, batch, own), torch.stack(expected))
 
 
 def test_the_choices_of_a_row_stand_side_by_side(backbone):
     first, second, third, fourth = sequences(backbone, ("red", "dog"), ("red", "coat"), ("ada", "dog"), ("ada", "coat"))
     table, mask = prompts(backbone, 2)
     own = heads(backbone, 2, outputs=1)
-    logits = backbone.logits(table, mask, [Row((first, second)), Row((third, fourth))], own)
+    batch = backbone.collate([Row((first, second)), Row((third, fourth))], 4)
+    logits = backbone.logits(table, mask, batch, own)
     for i, pair in enumerate([(first, second), (third, fourth)]):
         for j, sequence in enumerate(pair):
-            alone = backbone.logits(table[:1], mask[:1], [Row((sequence,))], of(own, [i]))
+            alone = backbone.logits(table[:1], mask[:1], backbone.collate([Row((sequence,))], 4), of(own, [i]))
             assert_close(alone[0, 0], logits[i, j])
 
 
@@ -117,11 +121,12 @@ def test_a_wider_head_reads_the_marked_words(backbone):
     reading = starred(["the red dog bought a coat"], [(0, 4, 11), (0, 21, 25)])
     (sequence,) = encode_readings([reading], backbone.tokenizer, 512)
     table, mask = prompts(backbone, 1, n=3)
-    (states,) = backbone.encode(table, mask, [sequence])
+    batch = backbone.collate([Row((sequence,))], 3)
+    (states,) = backbone.encode(table, mask, batch)
     # [CLS], 3 of the prompt, the * red dog * bought a * coat * .
     features = torch.cat([states[0], states[6:8].mean(dim=0), states[states.shape[0] - 3]])
     own = heads(backbone, 1, marks=2)
-    assert_close(backbone.logits(table, mask, [Row((sequence,))], own)[0], own["weight"][0] @ features + own["bias"][0])
+    assert_close(backbone.logits(table, mask, batch, own)[0], own["weight"][0] @ features + own["bias"][0])
 
 
 def test_heads_fit_their_tasks(backbone):
@@ -139,11 +144,12 @@ def test_bf16_lowers_the_layers_and_nothing_that_a_prompt_starts_from():
     rows = [Row((sequence,), 1) for sequence in sequences(backbone, ("red dog", "coat"), ("the garden", "ada"))]
     table, mask = prompts(backbone, 2)
     own = heads(backbone, 2)
-    exact = backbone.losses(table, mask, rows, own)
+    batch = backbone.collate(rows, 4)
+    exact = backbone.losses(table, mask, batch, own)
     backbone.place(torch.device("cpu"), "bf16")
     assert backbone.model.encoder.layer[0].output.dense.weight.dtype == torch.bfloat16
     assert backbone.model.get_input_embeddings().weight.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
-        lowered = backbone.losses(table, mask, rows, own)
+        lowered = backbone.losses(table, mask, batch, own)
     assert lowered.dtype == torch.float32
     torch.testing.assert_close(lowered, exact, rtol=0.1, atol=0.1)

@@ -36,7 +36,7 @@ def test_t5():
         for text, answer in [("the dog", "true"), ("ada bought a red coat", "not_entailment"), ("a", "false")]
     ]
     ours = table.clone().requires_grad_()
-    losses = backbone.losses(ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), rows, {})
+    losses = backbone.losses(ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), backbone.collate(rows, N), {})
     loss = losses.sum() / sum(len(row.target) for row in rows)
     loss.backward()
 
@@ -64,7 +64,9 @@ def test_bert():
     rows = [Row((sequence,), label) for sequence, label in zip(sequences, labels, strict=True)]
     ours = table.clone().requires_grad_()
     heads = {"weight": head[0].expand(3, -1, -1), "bias": head[1].expand(3, -1)}
-    loss = backbone.losses(ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), rows, heads).mean()
+    loss = backbone.losses(
+        ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), backbone.collate(rows, N), heads
+    ).mean()
     loss.backward()
 
     other = tiny_bert("bert", initializer_range=0.1).model

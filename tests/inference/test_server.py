@@ -106,7 +106,7 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
     encoded = Encoded(rows, encoder.rows(rows, one.task, one.protocol, one.text_budget, None))
-    predictions = encoder.predict(one.prompt, one.head, encoded, one.task, one.protocol)
+    predictions = encoder.predict(one.prompt, one.head, encoded, one.task, one.protocol)()
     for example, answer, prediction in zip(rows, answers, predictions, strict=True):
         if task == "record":
             chosen, candidates = (prediction, None), example.fields["entities"]
@@ -143,7 +143,10 @@ def test_probabilities_are_of_what_an_encoder_chooses_from(encoder, task):
     head = {name: value[None] for name, value in one.head.items()}
     readings = [reading for decision in one.task.decisions(example) for reading in decision.readings]
     sequences = encode_readings(readings, encoder.tokenizer, one.text_budget)
-    outputs = [encoder.logits(prompt, mask, [Row((sequence,))], head)[0] for sequence in sequences]
+    outputs = [
+        encoder.logits(prompt, mask, encoder.collate([Row((sequence,))], len(one.prompt)), head)[0]
+        for sequence in sequences
+    ]
     if task == "record":
         odds = torch.stack([(yes - no).exp() for no, yes in outputs])
         expected = odds / odds.sum()

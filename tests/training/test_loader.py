@@ -1,12 +1,13 @@
 """What runs of a sweep share is loaded once, and let go before the next is loaded."""
 
 import gc
-import weakref
 
 import pytest
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from rpt.errors import UsageError
 from rpt.training import loader as loader_module
+from rpt.training.estimate import measure
 from rpt.training.loader import Loader
 from rpt.training.sweep import train_all
 
@@ -15,18 +16,21 @@ SHORT = ["task=cb", "data.shots=4", "trainer.max_steps=1", "trainer.eval_batch_s
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """Weak references to the models that are loaded; at every loading no other may be left."""
-    models, load = [], loader_module.load_backbone
+    """Of each backbone that is loaded, what tells how many of its weights are still in memory; at every loading there
+    may be none, nor any that wait for a collection of garbage: a device has room for one backbone."""
+    backbones, load = [], loader_module.load_backbone
 
     def loading(*given):
-        gc.collect()  # a model has cycles of its own
-        assert all(model() is None for model in models)
+        assert [count() for count in backbones] == [0] * len(backbones)
         backbone = load(*given)
-        models.append(weakref.ref(backbone.model))
+        weights = [StorageWeakRef(weight.untyped_storage()) for weight in backbone.model.parameters()]
+        backbones.append(lambda: sum(not weight.expired() for weight in weights))
         return backbone
 
     monkeypatch.setattr(loader_module, "load_backbone", loading)
-    return models
+    gc.disable()
+    yield backbones
+    gc.enable()
 
 
 def test_runs_in_a_row_share_a_backbone(configure, loaded):
@@ -78,5 +82,11 @@ def test_a_sweep_never_holds_two_backbones(configure, loaded, words):
     failing = [*words[0], "lr=1e30", "trainer.max_steps=12"]
     outcomes = train_all([configure(*SHORT, *own) for own in [failing, *words]])
     assert [isinstance(outcome, float) for outcome in outcomes] == [False, *[True] * len(words)], outcomes
-    gc.collect()
-    assert all(model() is None for model in loaded)  # nor anything once it is over
+    assert [count() for count in loaded] == [0] * len(loaded)  # nor anything once it is over
+
+
+def test_nor_does_an_estimate(configure, loaded):
+    loader = Loader()
+    for words in (["method=adapter"], ["prompt=vanilla"], ["backbone=nano_bert", "method=lora"]):
+        measure(configure(*SHORT, *words), 1, loader)
+    assert len(loaded) == 3

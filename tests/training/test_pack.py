@@ -243,12 +243,12 @@ def test_clipping_is_torchs_own_for_every_run(configure, nano, tmp_path):
 
 
 class TestMemory:
-    def limited(self, monkeypatch, backbone, rows):
+    def limited(self, monkeypatch, backbone, rows, training=True):
         encode = backbone.encode
 
         def encoding(prompts, mask, ids):
-            if torch.is_grad_enabled() and len(ids) > rows:
-                raise torch.OutOfMemoryError("out of memory")
+            if torch.is_grad_enabled() == training and len(ids) > rows:
+                raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
             return encode(prompts, mask, ids)
 
         monkeypatch.setattr(backbone, "encode", encoding)
@@ -267,6 +267,17 @@ class TestMemory:
         pack = Pack(smooth_backbone, 4)
         assert_equal_traces(traced(pack, runs), expected)
         assert pack.limit.max_tokens <= 5 * 64
+
+    def test_evaluations_are_halved_too(self, configure, smooth_backbone, tmp_path, monkeypatch, caplog):
+        def histories(folder):
+            runs = self.runs(configure, smooth_backbone, tmp_path / folder)
+            ended = list(Pack(smooth_backbone, 4).fit(iter(runs)))
+            return [run.progress.history for run in sorted(ended, key=runs.index)]
+
+        expected = histories("a")
+        self.limited(monkeypatch, smooth_backbone, 3, training=False)
+        assert histories("b") == expected
+        assert 0 < caplog.text.count("Out of memory") < 8  # not at every evaluation again
 
     def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch):
         monkeypatch.setattr(Step, "run_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))

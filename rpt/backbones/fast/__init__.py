@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.t5.modeling_t5 import T5LayerCrossAttention, T5LayerNorm
 
 from rpt.backbones.fast import attention
 from rpt.backbones.fast.cross_attention import AbsorbedAttention
 from rpt.backbones.fast.norm import FrozenNorm
+from rpt.backbones.fast.output import round_output
 
 
 def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> None:
@@ -18,17 +20,28 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
         dtype: half precision that the model computes in; None is float32.
         frozen: whether nothing in the model is trained, nor drops out.
     """
-    if dtype and model.device.type == "cpu":
+    on_gpu = model.device.type == "cuda"
+    if on_gpu:
+        # cuDNN's attention makes a plan for every new shape, and under a mask its gradients may be NaN on Hopper
+        # (pytorch 196678).
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        model.set_attn_implementation(attention.FUSED)
+    elif dtype:
         # torch's fused attention is slower than the plain one on a processor in half precision, backward fourfold.
         # Ours, which keeps the scores in the caches, has no gradient for what may be trained in it.
-        model.set_attn_implementation(attention.NAME if frozen else "eager")
+        model.set_attn_implementation(attention.BLOCKS if frozen else "eager")
+    output = model.get_output_embeddings()
+    if dtype and isinstance(output, nn.Linear) and not output.weight.requires_grad:
+        round_output(output, dtype)
     for module in model.modules():
-        if frozen and isinstance(module, T5LayerCrossAttention):
-            # A decoder's few queries are cheaper to project than the encoder's many states. The layers' weights are
-            # used directly, so nothing may be trained in them or put into them.
+        if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention):
+            # A decoder's few queries are cheaper to project than the encoder's many states; a GPU has operations to
+            # spare, and these are more kernels. The layers' weights are used directly, so nothing may be trained in
+            # them or put into them.
             module.EncDecAttention.__class__ = AbsorbedAttention
         if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
             # Autograd passes over memory three times as often where the weight needs no gradient.
             module.__class__ = FrozenNorm
-            if dtype:  # T5's norms give their weight's precision, so that the products behind them need no casts
-                module.weight.data = module.weight.data.to(dtype)
+            module.precision = dtype or module.weight.dtype
+            if not on_gpu:  # where a norm gives its weight's precision
+                module.weight.data = module.weight.data.to(module.precision)

@@ -1,7 +1,9 @@
-"""Attention of a frozen backbone in half precision on a processor: the scores stay in its caches.
+"""Attention as each kind of device likes it. Shapes: B rows, H heads, S queries, T keys, k width of a head.
 
-Shapes: B rows, H heads, S queries, T keys, k width of a head.
+On a GPU torch's fused kernel, which wants mask and bias of positions as one tensor of all scores' shape. T5's layers
+share both, so the sum is made once for all of them, not once for each.
 
+On a processor in half precision the scores stay in its caches:
 transformers' plain attention writes several tensors of all scores [B, H, S, T] to main memory, in float32; torch's
 fused one wants mask and bias added up for every row first, and its backward pass in bf16 is slower still. So the scores
 are made and used block by block. The bias of a frozen backbone's positions and the mask need no gradient.
@@ -14,14 +16,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-NAME = "rpt_blocks"  # as transformers' models are told to use it
+BLOCKS, FUSED = "rpt_blocks", "rpt_fused"  # as transformers' models are told to use them
 BLOCK = 2**19  # scores at once: as float32 about a core's second-level cache
 
 
-def attend(
+def attend_in_blocks(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -41,7 +44,7 @@ def attend(
         NotImplementedError: the attention drops out, or its position bias is trained.
     """
     if dropout or (position_bias is not None and position_bias.requires_grad):
-        raise NotImplementedError(f"attention {NAME!r} is for frozen backbones without dropout.")
+        raise NotImplementedError(f"attention {BLOCKS!r} is for frozen backbones without dropout.")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     added = [part for part in (position_bias, attention_mask) if part is not None]
     return _Blocks.apply(query, key, value, scaling, *added), None
@@ -103,5 +106,35 @@ def _of(added: Tensor, block: tuple[slice, slice]) -> Tensor:
     return added[rows if len(added) > 1 else slice(None), heads if added.shape[1] > 1 else slice(None)]
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, eager_mask)
+def attend_fused(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    position_bias: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """As `attend_in_blocks`, with dropout and gradients for everything."""
+    added = _add_up(position_bias, attention_mask, query.dtype)
+    out = scaled_dot_product_attention(query, key, value, attn_mask=added, dropout_p=dropout, scale=scaling)
+    return out.transpose(1, 2), None
+
+
+def _add_up(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Bias of positions and mask as one. The sum is kept at the bias, which lives as long as a pass through a stack of
+    layers; each layer hands it on to the next."""
+    if bias is None or mask is None:
+        either = mask if bias is None else bias
+        return None if either is None else either.to(dtype)
+    kept = getattr(bias, "_rpt_sum", None)
+    if kept is None or kept[0] is not mask:
+        kept = bias._rpt_sum = mask, (bias + mask).to(dtype)  # type: ignore[attr-defined]  # a note on torch's own
+    return kept[1]
+
+
+for name, function in ((BLOCKS, attend_in_blocks), (FUSED, attend_fused)):
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, eager_mask)

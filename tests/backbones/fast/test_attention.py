@@ -38,9 +38,9 @@ def test_states_and_gradients_are_those_of_plain_attention(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "BLOCK", block)
-        ours = states_and_gradients(attention.attend)
+        ours = states_and_gradients(attention.attend_in_blocks)
         with torch.no_grad():
-            without_gradient, _ = attention.attend(MODULE, *inputs, mask, scaling=scaling, position_bias=bias)
+            without_gradient, _ = attention.attend_in_blocks(MODULE, *inputs, mask, scaling=scaling, position_bias=bias)
     for own, plain in zip(ours, states_and_gradients(eager_attention_forward), strict=True):
         torch.testing.assert_close(own, plain)
     torch.testing.assert_close(without_gradient, ours[0])
@@ -57,7 +57,7 @@ def test_it_errs_no_more_than_plain_attention_in_half_precision() -> None:
 
     wanted = gradients(eager_attention_forward, exact)
     for want, own, plain in zip(
-        wanted, gradients(attention.attend, rounded), gradients(eager_attention_forward, rounded), strict=True
+        wanted, gradients(attention.attend_in_blocks, rounded), gradients(eager_attention_forward, rounded), strict=True
     ):
         assert (own - want).norm() < 1.2 * (plain - want).norm()
 
@@ -66,4 +66,4 @@ def test_it_errs_no_more_than_plain_attention_in_half_precision() -> None:
 def test_what_it_is_not_made_for_is_refused(words: dict) -> None:
     part = torch.zeros(1, 1, 2, 4)
     with pytest.raises(NotImplementedError, match="frozen"):
-        attention.attend(MODULE, part, part, part, None, **words)
+        attention.attend_in_blocks(MODULE, part, part, part, None, **words)

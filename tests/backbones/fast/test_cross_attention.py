@@ -57,7 +57,8 @@ def test_losses_gradients_and_answers_are_those_of_the_plain_model(backbones, ro
     for backbone in backbones:
         backbone.model.set_attn_implementation(mask)
         prompts = table.clone().requires_grad_()
-        losses = backbone.losses(prompts, prompt_mask, [Row((text,), answer) for text, answer, _ in rows], {})
+        batch = backbone.collate([Row((text,), answer) for text, answer, _ in rows], N)
+        losses = backbone.losses(prompts, prompt_mask, batch, {})
         (gradient,) = torch.autograd.grad(losses.sum(), prompts)
         with torch.no_grad():
             encoding = backbone.encode(prompts, prompt_mask, pad([text for text, *_ in rows], 0))

@@ -1,0 +1,75 @@
+"""Losses as CUDA graphs: a pass through a frozen backbone is some thousand kernels, most of them shorter than it takes
+to launch one; a graph launches them all at once. Shapes: B rows, N prompt tokens, d model width."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor
+
+from rpt.backbones import Backbone, Batch, Heads
+
+log = logging.getLogger(__name__)
+MULTIPLE = 32  # widths are padded to, so that few shapes are met
+MAX_TOKENS = 16_384  # of a pass, padding included; a larger one keeps the device busy by itself
+WORTH = 2  # times that a shape is met before it is recorded, which takes as long as some passes
+MOST = 48  # shapes
+
+
+class GraphedLosses:
+    """`backbone.losses`, recorded for each shape that is met again and again. A graph has no other numbers than the
+    kernels that it launches.
+
+    Args:
+        enabled: as asked for; without a GPU, or if the backbone is trained or drops out, nothing is recorded.
+    """
+
+    def __init__(self, backbone: Backbone, enabled: bool = True):
+        self.backbone = backbone
+        self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen
+        self._met: Counter[Hashable] = Counter()
+        self._recorded: dict[Hashable, Callable[..., Tensor]] = {}
+        self._pool: tuple[int, int] | None = None
+
+    def choose_multiple(self, rows: int, longest: int) -> int:
+        """What widths are padded to a multiple of.
+
+        Args:
+            longest: tokens of the longest row, the prompt's included.
+        """
+        return MULTIPLE if self.enabled and rows * (longest + MULTIPLE) <= MAX_TOKENS else 1
+
+    def __call__(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
+        """The losses [B] of rows behind prompts [B, N, d]; arguments as those of `Backbone.losses`."""
+        inputs = (prompts, prompt_mask, *batch.values(), *heads.values())
+        tokens = len(prompts) * (prompts.shape[1] + batch["ids"].shape[1])
+        if not self.enabled or tokens > MAX_TOKENS:
+            return self.backbone.losses(prompts, prompt_mask, batch, heads)
+        shape = tuple((tuple(each.shape), each.requires_grad) for each in inputs)
+        if shape not in self._recorded:
+            self._met[shape] += 1
+            if self._met[shape] < WORTH or len(self._recorded) >= MOST or not self._record(shape, inputs, batch, heads):
+                return self.backbone.losses(prompts, prompt_mask, batch, heads)
+        return self._recorded[shape](*inputs)
+
+    def _record(self, shape: Hashable, inputs: tuple[Tensor, ...], batch: Batch, heads: Heads) -> bool:
+        """Whether it could be."""
+        names = len(batch)
+
+        def losses(prompts: Tensor, prompt_mask: Tensor, *rest: Tensor) -> Tensor:
+            own = dict(zip(batch, rest[:names], strict=True)), dict(zip(heads, rest[names:], strict=True))
+            return self.backbone.losses(prompts, prompt_mask, *own)
+
+        samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
+        try:
+            self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
+            self._recorded[shape] = torch.cuda.make_graphed_callables(
+                losses, samples, num_warmup_iters=1, pool=self._pool
+            )
+        except Exception as error:
+            self.enabled = False
+            log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])
+        return self.enabled

@@ -1,0 +1,89 @@
+"""Who trains beside us: peft's prompt tuning under transformers' trainer. Imported only where it is asked for, for it
+may not be installed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from peft import PromptTuningConfig, TaskType, get_peft_model
+from transformers import DataCollatorForSeq2Seq
+
+from rpt.backbones import T5Backbone
+from rpt.backbones.device import precision_of
+from rpt.tasks import TASKS
+from rpt.training.run import TrainingRun
+
+
+class Peft:
+    """peft's prompt tuning under transformers' Seq2SeqTrainer: rows padded to the longest of their batch."""
+
+    together = 1
+
+    def __init__(self, run: TrainingRun, batches: list[np.ndarray], backbone: T5Backbone):
+        config, precision = run.config, precision_of(run.config)
+        longest = backbone.longest_answer(TASKS[config.task.name], config.protocol.name)
+        prompt = PromptTuningConfig(task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=config.prompt.length)
+        model = get_peft_model(backbone.model, prompt)
+        rows = [i for batch in batches for i in batch]
+        self.trained = [{"input_ids": run.rows[i].sequences[0], "labels": run.rows[i].target} for i in rows]
+        self.report = [{"input_ids": row.sequences[0], "labels": run.rows[0].target} for (row,) in run.report.rows]
+        self.seconds = Stopwatch()
+        self.trainer = transformers.Seq2SeqTrainer(
+            model,
+            transformers.Seq2SeqTrainingArguments(
+                output_dir=tempfile.mkdtemp(),
+                per_device_train_batch_size=config.trainer.batch_size,
+                per_device_eval_batch_size=config.trainer.eval_batch_size,
+                learning_rate=config.lr,
+                weight_decay=config.trainer.weight_decay,
+                lr_scheduler_type="constant",
+                max_grad_norm=0.0,
+                bf16=precision == "bf16",
+                use_cpu=not torch.cuda.is_available(),
+                train_sampling_strategy="sequential",
+                predict_with_generate=True,
+                generation_max_length=longest + 1,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+            ),
+            train_dataset=self.trained,
+            data_collator=DataCollatorForSeq2Seq(backbone.tokenizer, model),
+            callbacks=[self.seconds],
+        )
+        self.trainer.remove_callback(transformers.PrinterCallback)  # its lines would drown ours
+
+    def train(self, batches: int) -> float:
+        """Its own seconds: of the steps, without what the Trainer does before the first."""
+        self.trainer.args.max_steps = batches
+        self.trainer.train()
+        return self.seconds.total
+
+    def evaluate(self, rows: int) -> None:
+        some = np.linspace(0, len(self.report) - 1, rows).astype(int)
+        self.trainer.predict([self.report[i] for i in some])
+
+
+class Stopwatch(transformers.TrainerCallback):
+    """From the begin of the first step to the end of the last, on the device too."""
+
+    def on_step_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        if state.global_step == 0:
+            _await_device()
+            self.began = time.perf_counter()
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        if state.global_step == state.max_steps:
+            _await_device()
+            self.total = time.perf_counter() - self.began
+
+
+def _await_device() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
