@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from benchmarking.pretended_graphs import GraphedCallable
 from benchmarking.pretended_kernels import CUDA, Done, Gpu, attend
 
 # CUDA's lists of autocast (torch's docs/source/amp.md), by the names under which Python calls them.
@@ -73,6 +74,8 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
         "Event": _stand_in("Event", wait),
         "stream": lambda _: contextlib.nullcontext(),
         "synchronize": wait("torch.cuda.synchronize"),
+        "graph_pool_handle": lambda: (0, 0),
+        "make_graphed_callables": lambda function, samples, **_: GraphedCallable(gpu, function, samples),
     }
     told["current_stream"] = told["default_stream"] = lambda *_, **__: told["Stream"]()
     told |= dict.fromkeys(IGNORED, lambda *_, **__: None)

@@ -21,6 +21,7 @@ CUDA = torch.device("cuda", 0)
 WHOLE = torch._C.DispatchKey.CompositeImplicitAutograd
 OURS = str(Path(__file__).parent / "pretended_")
 ROOT = str(Path(__file__).resolve().parents[2]) + "/"
+IN_GRAPH = ", in a graph"  # behind the phase's name
 # Operations without a kernel: they change how memory is read, or only reserve it.
 FREE = set(
     """view _unsafe_view expand transpose t permute slice select squeeze unsqueeze detach alias as_strided split
@@ -47,7 +48,7 @@ class Wait(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What is counted. phase: forward | backward; where: as of Wait."""
+    """What is counted. phase: forward | backward, and whether in a graph; where: as of Wait."""
 
     phase: str
     where: str
@@ -94,7 +95,7 @@ class Gpu:
         self.pinned, self._memory = Memory(), Memory()
         self.autocast: torch.dtype | None = None
         self.phase = "forward"
-        self.is_creating = self.is_silent = False
+        self.is_creating = self.is_silent = self.is_uncounted = False
 
     def forget(self) -> None:
         """Start to note and to count anew."""
@@ -108,10 +109,20 @@ class Gpu:
         return self._memory.take(tensor) if self.compute else tensor
 
     def note_wait(self, why: str) -> None:
+        self.refuse_in_graph(why)
         if not self.is_silent:
             self.waits.append(Wait(find_place(), why))
 
+    def count(self, operation: str, times: int = 1) -> None:
+        if not self.is_uncounted:
+            self.kernels[Kernel(self.phase, find_place(), operation)] += times
+
+    def refuse_in_graph(self, what: str) -> None:
+        if self.phase.endswith(IN_GRAPH):
+            raise RuntimeError(f"operation not permitted when stream is capturing: {what} in {find_place()}")
+
     def copy_to_device(self, tensor: Tensor, non_blocking: bool) -> Tensor:
+        self.refuse_in_graph("copy to the device")
         pinned = tensor in self.pinned
         if not (pinned and non_blocking):
             self.note_wait(f"copy to the device from {'pinned' if pinned else 'pageable'} memory")
@@ -142,6 +153,14 @@ class Gpu:
             yield
         finally:
             self.is_creating = before
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        before, self.is_uncounted = self.is_uncounted, True
+        try:
+            yield
+        finally:
+            self.is_uncounted = before
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
@@ -213,7 +232,7 @@ class Done(TorchDispatchMode):
         if name in READING or sizes_unknown:
             gpu.note_wait(f"read by {name}")
         if name not in FREE:
-            gpu.kernels[Kernel(gpu.phase, find_place(), name)] += KERNELS.get(name, 1)
+            gpu.count(name, KERNELS.get(name, 1))
         if not gpu.compute:
             if name == "_local_scalar_dense":
                 return torch.zeros((), dtype=args[0].dtype).item()
@@ -222,6 +241,7 @@ class Done(TorchDispatchMode):
 
     def copy(self, func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         gpu, to_device = self.gpu, self.gpu.holds(target)
+        gpu.refuse_in_graph("copy between devices")
         pinned = (source if to_device else target) in gpu.pinned
         if not (pinned and non_blocking):
             direction = "to the device from" if to_device else "to the host's"

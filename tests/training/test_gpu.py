@@ -118,12 +118,32 @@ def check_steps(configure, tmp_path, words, runs):
     ids=["t5", "t5 pack of two shapes", "bert"],
 )
 def test_a_step_never_waits(configure, tmp_path, words, runs):
-    """Whatever is in this list, every step of every run pays for. Losses are read elsewhere, and not after each step."""
+    """For what is in the list, every step of every run would pay. Losses are read elsewhere, and not at every step."""
     with pretend_gpu() as gpu:
         pack = make_pack(configure, tmp_path, ["task=boolq", *words], runs)
+        pack.step()
         gpu.forget()
         pack.step()
         assert gpu.waits == []
+
+
+@pytest.mark.parametrize("words", [[], [BERT]], ids=["t5", "bert"])
+def test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, words):
+    """Four steps on one shape of batch: plain, recorded, replayed twice, all of them with other rows."""
+    words = ["task=boolq", "trainer.max_steps=4", "trainer.pad_to_max=true", "data.shots=16", *words]
+
+    def train_four(folder):
+        pack = make_pack(configure, folder, words, [RESIDUAL, [*RESIDUAL, "seed=1"]])
+        for _ in range(4):
+            pack.step()
+        return pack.losses, [[loss.item() for loss in run.unread_losses] for run in pack.active]
+
+    with pretend_gpu() as gpu:
+        graphs, losses = train_four(tmp_path / "gpu")
+    assert graphs.enabled
+    assert sum(times for kernel, times in gpu.kernels.items() if kernel.operation == "graph") >= 2 * 3
+    _, expected = train_four(tmp_path / "processor")
+    torch.testing.assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-4, atol=1e-5)
 
 
 class TestItFindsMistakes:
