@@ -35,9 +35,9 @@ class _Replay(torch.autograd.Function):
     def forward(ctx: Any, graph: GraphedCallable, *inputs: Tensor) -> Tensor:
         graph.gpu.count("graph")
         ctx.graph, ctx.inputs = graph, [each.detach().requires_grad_(each.requires_grad) for each in inputs]
-        with graph.gpu.during(f"forward{IN_GRAPH}"), torch.enable_grad():
+        with graph.gpu.having(phase=f"forward{IN_GRAPH}"), torch.enable_grad():
             ctx.output = graph.function(*ctx.inputs)
-        with graph.gpu.uncounted():
+        with graph.gpu.having(is_uncounted=True):
             graph.output = ctx.output.detach().clone() if graph.output is None else graph.output.copy_(ctx.output)
         return graph.output.detach()
 
@@ -46,9 +46,9 @@ class _Replay(torch.autograd.Function):
         graph = ctx.graph
         graph.gpu.count("graph")
         trained = [each for each in ctx.inputs if each.requires_grad]
-        with graph.gpu.during(f"backward{IN_GRAPH}"):
+        with graph.gpu.having(phase=f"backward{IN_GRAPH}"):
             found = torch.autograd.grad(ctx.output, trained, gradient)
-        with graph.gpu.uncounted():
+        with graph.gpu.having(is_uncounted=True):
             graph.gradients = graph.gradients or [each.clone() for each in found]
             for kept, each in zip(graph.gradients, found, strict=True):
                 kept.copy_(each)
