@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarking.pretended_gpu import Gpu, pretend_gpu
+from benchmarking.pretended_kernels import IN_GRAPH
 from benchmarking.settings import compose_config
 from transformers import AutoTokenizer, BertConfig, BertModel, T5Config, T5ForConditionalGeneration
 
@@ -83,7 +84,7 @@ def count(name: str) -> list[dict[str, Any]]:
             pack = Pack(backbone, size)
             runs = [make_run(config, backbone) for config in configs]
             pack.join(runs)
-            for _ in range(2):  # the first step makes what the others have
+            for _ in range(3):  # the second records the graph that the third replays
                 pack.active = {run: iter([np.arange(len(run.rows))]) for run in runs}
                 gpu.forget()
                 pack.step()
@@ -98,11 +99,14 @@ def count(name: str) -> list[dict[str, Any]]:
 
 
 def describe(gpu: Gpu) -> dict[str, Any]:
-    parts: Counter[str] = Counter()
+    parts, kinds, launches = Counter(), Counter(), 0
     for kernel, times in gpu.kernels.items():
-        parts["optimizer" if kernel.where.startswith(OPTIMIZER) else kernel.phase] += times
-    kinds = Counter(kernel.operation for kernel in gpu.kernels.elements())
+        launches += 0 if kernel.phase.endswith(IN_GRAPH) else times
+        if kernel.operation != "graph":
+            parts["optimizer" if kernel.where.startswith(OPTIMIZER) else kernel.phase.removesuffix(IN_GRAPH)] += times
+            kinds[kernel.operation] += times
     return {
+        "launches": launches,
         "kernels": {part: parts[part] for part in PARTS} | {"all": parts.total()},
         "most": dict(kinds.most_common(12)),
         "waits": [wait._asdict() for wait in gpu.waits],
@@ -113,18 +117,20 @@ def write_markdown(results: list[dict[str, Any]]) -> str:
     lines = [
         "# Kernels and waits",
         "",
-        "Kernels that a GPU is told to run, and how often the processor waits until it has: with T5-Base's and",
-        "BERT-Base's shapes, bf16, batches of 8 rows, residual prompts. Counted on a pretended GPU by",
-        "`python scripts/count_launches.py`; copies to and from the device are not counted as kernels, and how long",
-        "kernels take is not known. The runs of a pack have one shape of prompt.",
+        "Kernels that a GPU runs, launches that start them (a CUDA graph starts many), and how often the processor",
+        "waits: with T5-Base's and BERT-Base's shapes, bf16, batches of 8 rows, residual prompts. Counted on a pretended",
+        "GPU by `python scripts/count_launches.py`; copies to and from the device are not counted as kernels, and how",
+        "long kernels take is not known. The runs of a pack have one shape of prompt.",
         "",
-        "| backbone | | forward | backward | optimizer | kernels | waits |",
-        "|--|--|--:|--:|--:|--:|--:|",
+        "| backbone | | forward | backward | optimizer | kernels | launches | waits |",
+        "|--|--|--:|--:|--:|--:|--:|--:|",
     ]
     for result in results:
         kernels = result["kernels"]
         numbers = " | ".join(f"{kernels[part]:,}" for part in (*PARTS, "all"))
-        lines.append(f"| {result['backbone']} | {result['what']} | {numbers} | {len(result['waits'])} |")
+        lines.append(
+            f"| {result['backbone']} | {result['what']} | {numbers} | {result['launches']:,} | {len(result['waits'])} |"
+        )
     for result in results:
         if result["what"].startswith(("a step of 1 ", "an evaluation")):
             lines += ["", f"**{result['backbone']}, {result['what']}**", ""]

@@ -25,7 +25,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from benchmarking.pretended_kernels import CUDA, Done, Gpu, attend
+from benchmarking.pretended_fusions import FUSED
+from benchmarking.pretended_graphs import GraphedCallable
+from benchmarking.pretended_kernels import CUDA, Done, Gpu
 
 # CUDA's lists of autocast (torch's docs/source/amp.md), by the names under which Python calls them.
 HALF = set(
@@ -53,7 +55,7 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
     backward = torch.autograd.backward
 
     def watched_backward(*args: Any, **words: Any) -> None:
-        with gpu.during("backward"):
+        with gpu.having(phase="backward"):
             backward(*args, **words)
 
     def wait(why: str) -> Any:
@@ -73,6 +75,8 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
         "Event": _stand_in("Event", wait),
         "stream": lambda _: contextlib.nullcontext(),
         "synchronize": wait("torch.cuda.synchronize"),
+        "graph_pool_handle": lambda: (0, 0),
+        "make_graphed_callables": lambda function, samples, **_: GraphedCallable(gpu, function, samples),
     }
     told["current_stream"] = told["default_stream"] = lambda *_, **__: told["Stream"]()
     told |= dict.fromkeys(IGNORED, lambda *_, **__: None)
@@ -154,8 +158,8 @@ class _Asked(TorchFunctionMode):
             return self.make(func, args, words)
         if gpu.autocast is not None and name in HALF | SINGLE:
             args, words = self.cast(gpu.autocast if name in HALF else torch.float32, args, words)
-        if name == "scaled_dot_product_attention" and on_gpu and not gpu.compute:
-            return attend(*args, **words)
+        if name in FUSED and on_gpu and not gpu.compute:
+            return FUSED[name](*args, **words)
         return func(*args, **words)
 
     def get_property(self, func: Any, tensor: Tensor) -> Any:
@@ -216,7 +220,7 @@ class _Asked(TorchFunctionMode):
         gpu, pin, device = self.gpu, words.pop("pin_memory", False), words.pop("device", None)
         device = torch.device("cpu" if device is None else device)
         if device.type == "cuda":
-            with gpu.creating():
+            with gpu.having(is_creating=True):
                 return tree_map_only(Tensor, gpu.take, func(*args, **words, device=gpu.real_device))
         if device.type == "cpu" and any(isinstance(a, Tensor) and gpu.holds(a) for a in args):
             raise NotImplementedError(f"{func} from a tensor of the device to one of the processor")

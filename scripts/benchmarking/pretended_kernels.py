@@ -21,6 +21,7 @@ CUDA = torch.device("cuda", 0)
 WHOLE = torch._C.DispatchKey.CompositeImplicitAutograd
 OURS = str(Path(__file__).parent / "pretended_")
 ROOT = str(Path(__file__).resolve().parents[2]) + "/"
+IN_GRAPH = ", in a graph"  # behind the phase's name
 # Operations without a kernel: they change how memory is read, or only reserve it.
 FREE = set(
     """view _unsafe_view expand transpose t permute slice select squeeze unsqueeze detach alias as_strided split
@@ -47,7 +48,7 @@ class Wait(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What is counted. phase: forward | backward; where: as of Wait."""
+    """What is counted. phase: forward | backward, and whether in a graph; where: as of Wait."""
 
     phase: str
     where: str
@@ -94,7 +95,7 @@ class Gpu:
         self.pinned, self._memory = Memory(), Memory()
         self.autocast: torch.dtype | None = None
         self.phase = "forward"
-        self.is_creating = self.is_silent = False
+        self.is_creating = self.is_silent = self.is_uncounted = False
 
     def forget(self) -> None:
         """Start to note and to count anew."""
@@ -108,49 +109,44 @@ class Gpu:
         return self._memory.take(tensor) if self.compute else tensor
 
     def note_wait(self, why: str) -> None:
+        self.refuse_in_graph(why)
         if not self.is_silent:
             self.waits.append(Wait(find_place(), why))
 
+    def count(self, operation: str, times: int = 1) -> None:
+        if not self.is_uncounted:
+            self.kernels[Kernel(self.phase, find_place(), operation)] += times
+
+    def refuse_in_graph(self, what: str) -> None:
+        if self.phase.endswith(IN_GRAPH):
+            raise RuntimeError(f"operation not permitted when stream is capturing: {what} in {find_place()}")
+
     def copy_to_device(self, tensor: Tensor, non_blocking: bool) -> Tensor:
+        self.refuse_in_graph("copy to the device")
         pinned = tensor in self.pinned
         if not (pinned and non_blocking):
             self.note_wait(f"copy to the device from {'pinned' if pinned else 'pageable'} memory")
-        with self.silent():
+        with self.having(is_silent=True):
             return self.take(tensor.clone() if self.compute else tensor.to("meta"))
 
     def copy_to_host(self, tensor: Tensor, non_blocking: bool = False, why: str = "") -> Tensor:
         """A non-blocking copy lands in pinned memory."""
         if not non_blocking:
             self.note_wait(why)
-        with self.silent():
+        with self.having(is_silent=True):
             copy = tensor.clone() if self.compute else torch.zeros(tensor.shape, dtype=tensor.dtype)
         return self.pinned.take(copy) if non_blocking else copy
 
     @contextlib.contextmanager
-    def during(self, phase: str) -> Iterator[None]:
-        before, self.phase = self.phase, phase
+    def having(self, **attributes: Any) -> Iterator[None]:
+        """With other attributes in here: the phase; is_creating: what is made is the device's; is_silent: what is done is
+        how we pretend; is_uncounted: it launches no kernels."""
+        before = {name: getattr(self, name) for name in attributes}
+        vars(self).update(attributes)
         try:
             yield
         finally:
-            self.phase = before
-
-    @contextlib.contextmanager
-    def creating(self) -> Iterator[None]:
-        """Tensors that are made in here are the device's."""
-        before, self.is_creating = self.is_creating, True
-        try:
-            yield
-        finally:
-            self.is_creating = before
-
-    @contextlib.contextmanager
-    def silent(self) -> Iterator[None]:
-        """What is done in here is how we pretend."""
-        before, self.is_silent = self.is_silent, True
-        try:
-            yield
-        finally:
-            self.is_silent = before
+            vars(self).update(before)
 
 
 def find_place() -> str:
@@ -213,7 +209,7 @@ class Done(TorchDispatchMode):
         if name in READING or sizes_unknown:
             gpu.note_wait(f"read by {name}")
         if name not in FREE:
-            gpu.kernels[Kernel(gpu.phase, find_place(), name)] += KERNELS.get(name, 1)
+            gpu.count(name, KERNELS.get(name, 1))
         if not gpu.compute:
             if name == "_local_scalar_dense":
                 return torch.zeros((), dtype=args[0].dtype).item()
@@ -222,6 +218,7 @@ class Done(TorchDispatchMode):
 
     def copy(self, func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         gpu, to_device = self.gpu, self.gpu.holds(target)
+        gpu.refuse_in_graph("copy between devices")
         pinned = (source if to_device else target) in gpu.pinned
         if not (pinned and non_blocking):
             direction = "to the device from" if to_device else "to the host's"
@@ -243,21 +240,3 @@ class Done(TorchDispatchMode):
             if index.dtype in (torch.bool, torch.uint8) and not fills:  # one number into a mask is masked_fill
                 gpu.note_wait("read of a mask as index")
         return [value for value in values if not gpu.holds(value)]
-
-
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
-) -> Tensor:  # fmt: skip
-    """scaled_dot_product_attention of meta tensors, as CUDA's memory-efficient kernel, which takes a mask."""
-    if attn_mask is not None:
-        if attn_mask.dtype == torch.bool:
-            attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(~attn_mask, -torch.inf)
-        missing = -attn_mask.shape[-1] % 8
-        if missing:  # its rows have to begin at multiples of 16 bytes
-            attn_mask = torch.nn.functional.pad(attn_mask, (0, missing))[..., : attn_mask.shape[-1]]
-        attn_mask = attn_mask.expand(*query.shape[:-1], key.shape[-2])
-    for_backward = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
-    return torch.ops.aten._scaled_dot_product_efficient_attention(
-        query, key, value, attn_mask, for_backward, dropout_p, is_causal, scale=scale
-    )[0]

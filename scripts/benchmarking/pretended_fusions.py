@@ -1,0 +1,35 @@
+"""Functions that are one kernel on CUDA and several operations elsewhere, for the pretended GPU's meta tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import rms_norm
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Tensor:  # fmt: skip
+    """scaled_dot_product_attention by the memory-efficient kernel, which takes a mask."""
+    if attn_mask is not None:
+        if attn_mask.dtype == torch.bool:
+            attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(~attn_mask, -torch.inf)
+        missing = -attn_mask.shape[-1] % 8
+        if missing:  # its rows have to begin at multiples of 16 bytes
+            attn_mask = torch.nn.functional.pad(attn_mask, (0, missing))[..., : attn_mask.shape[-1]]
+        attn_mask = attn_mask.expand(*query.shape[:-1], key.shape[-2])
+    for_backward = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
+    return torch.ops.aten._scaled_dot_product_efficient_attention(
+        query, key, value, attn_mask, for_backward, dropout_p, is_causal, scale=scale
+    )[0]
+
+
+def normalize(input: Tensor, normalized_shape: list[int], weight: Tensor, eps: float) -> Tensor:
+    """rms_norm, which is fused where input and weight are of one precision."""
+    if input.dtype != weight.dtype:
+        return rms_norm(input, normalized_shape, weight, eps)
+    return torch.ops.aten._fused_rms_norm(input, normalized_shape, weight, eps)[0]
+
+
+FUSED = {"scaled_dot_product_attention": attend, "rms_norm": normalize}
