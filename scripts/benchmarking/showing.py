@@ -121,7 +121,7 @@ floor is the forward pass and the backward pass of the activations at the speed 
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
 runs. On a GPU the contestants are measured one after another, for CUDA graphs keep their memory, and every shape is
 recorded when it is first met; the peak is of training and evaluation, with weights and graphs. Kernels, launches and
-waits (of the processor, for the device) are those of a step of all runs on the longest rows, in which no loss is read."""
+waits (of the processor, for the device) are those of a step of all runs on the longest rows that reads no loss."""
 
 BOUND = """\
 A pack computes what its runs compute alone, so at best it is as fast as the floor: {most:.2f} times as fast as one run
