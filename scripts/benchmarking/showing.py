@@ -101,7 +101,7 @@ def _split(result: dict[str, Any]) -> list[str]:
     split = "; ".join(
         f"{how} " + ", ".join(f"{what} {share:.0%}" for what, share in found[name]["shares"].items())
         for name, how in SHOWN.items()
-        if "shares" in found[name]
+        if "shares" in found.get(name, {})
     )
     lines = ["", f"Where a step spends its time, in processor or device time: {split}."] if split else []
     if "failed" not in found["ours"] and "seconds" in result["floor"]:
