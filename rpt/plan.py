@@ -89,15 +89,16 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
     from rpt.hub import offline_unless_reachable
     from rpt.training.estimate import Estimator
     from rpt.training.preflight import check
-    from rpt.training.workers import count_devices, count_processes, count_sharers, share_threads
+    from rpt.training.workers import count_devices, count_processes, count_sharers, largest_pack, share_threads
 
     for config in needed.values():
         check(config)
     if any(map(needs_hub, needed.values())):
         offline_unless_reachable()
-    together, processes, threads = 1, 1, torch.get_num_threads()
+    together: int | None = 1  # None is what a trial finds
+    processes, threads = 1, torch.get_num_threads()
     if packed and needed:
-        together = max(config.pack.max_runs for config in needed.values())
+        together = largest_pack(list(needed.values()))
         processes = count_processes(next(iter(needed.values())).pack.processes, len(needed))
         torch.set_num_threads(share_threads(processes))  # measured as each of the processes will train
     estimator = Estimator(((record.config, record.result) for record in records), together, count_sharers(processes))

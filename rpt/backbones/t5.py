@@ -25,6 +25,7 @@ from rpt.data.tokens import encode_answers, encode_sources
 from rpt.tasks import Example, Task, clean
 
 NO_LABEL = -100  # fills labels to equal length and carries no loss
+ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,11 @@ class T5Backbone(Backbone):
     # Trained with
 
     def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
-        labels = send(pad([row.target for row in rows], NO_LABEL), self.device)
-        return {"ids": self._pad_sources(rows, prompt_length, width, multiple), "labels": labels}
+        answers = [row.target for row in rows]
+        longest = max(map(len, answers))
+        labels = pad(answers, NO_LABEL, longest if multiple == 1 else longest + -longest % ANSWER_MULTIPLE)
+        ids = self._pad_sources(rows, prompt_length, width, multiple)
+        return {"ids": ids, "labels": send(labels, self.device)}
 
     def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
         return self.answer_losses(self.encode(prompts, prompt_mask, batch["ids"]), batch["labels"])

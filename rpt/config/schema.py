@@ -92,7 +92,7 @@ class TrainerConfig:
 
 @dataclass
 class PackConfig:
-    max_runs: int = 16  # trained together by hydra/launcher=packed
+    max_runs: int | None = None  # trained together by hydra/launcher=packed; null is what a short trial finds fastest
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
     processes: int | None = None  # share the sweep; null is one for each GPU, without one for each core
     graphs: bool = True  # record passes of a frozen backbone as CUDA graphs, where there is a GPU

@@ -53,16 +53,21 @@ def split_examples(
 
 
 def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Split off a share of the examples, the same for every run; questions on one text stay on one side."""
+    """Split off a share of the examples, the same for every run: the same share of every label, as far as a label has
+    texts of its own. Questions on one text stay on one side."""
 
     def text_of(i: int) -> Hashable:
         group = train[i].group
         return group[0] if isinstance(group, tuple) else i
 
-    texts = sorted({text_of(i) for i in range(len(train))}, key=str)
-    held = set(random.Random(0).sample(texts, max(1, round(share * len(texts)))))
-    if len(held) == len(texts):
+    labels = {text_of(i): str(example.label) for i, example in enumerate(train)}
+    texts = sorted(labels, key=str)
+    random.Random(0).shuffle(texts)
+    texts.sort(key=labels.__getitem__)  # then one text out of every so many
+    n_held = max(1, round(share * len(texts)))
+    if n_held == len(texts):
         raise UsageError("Too few training rows to hold some out; use protocol.selection=reported.")
+    held = {texts[int((i + 0.5) * len(texts) / n_held)] for i in range(n_held)}
     kept = [example for i, example in enumerate(train) if text_of(i) not in held]
     return kept, [example for i, example in enumerate(train) if text_of(i) in held]
 

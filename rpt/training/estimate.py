@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rpt.backbones import FAMILIES
+from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.data import task_for
@@ -23,9 +23,10 @@ from rpt.training.evaluate import evaluate
 from rpt.training.loader import Loader
 from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
+from rpt.training.pack_size import SIZES, choose_max_runs
 from rpt.training.prepare import prepare_run
 from rpt.training.progress import plan_steps
-from rpt.training.run import read_losses
+from rpt.training.run import TrainingRun, read_losses
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -49,16 +50,18 @@ class Estimator:
 
     Args:
         records: what config.yaml and result.json of finished runs hold.
-        together: runs of a pack; 1 is one after another.
+        together: runs of a pack; 1 is one after another, None as many as a short trial finds fastest.
         sharers: processes that would compute on one GPU.
     """
 
-    def __init__(self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int, sharers: int = 1):
+    def __init__(
+        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, sharers: int = 1
+    ):
         self._together, self._sharers = together, sharers
         self._results = defaultdict(list)
         for config, result in records:
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
-            if packed == (together > 1) and result["device"] == name_device() and result["rows_per_second"]["train"]:
+            if packed == (together != 1) and result["device"] == name_device() and result["rows_per_second"]["train"]:
                 self._results[kind(config, result["precision"])].append(result)
         self._rates: dict[str, Rates] = {}
         self._data: dict[str, TaskData] = {}
@@ -117,11 +120,11 @@ def rates_of(results: list[dict[str, Any]]) -> Rates:
     )
 
 
-def measure(config: Config, together: int, loader: Loader, sharers: int = 1) -> Rates:
+def measure(config: Config, together: int | None, loader: Loader, sharers: int = 1) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
-        together: runs of a pack; the rates are one run's share.
+        together: runs of a pack, as above; the rates are one run's share.
         sharers: processes that would compute on one GPU.
 
     Raises:
@@ -130,14 +133,13 @@ def measure(config: Config, together: int, loader: Loader, sharers: int = 1) -> 
     forget_peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
-        prepared = [prepare_run(dataclasses.replace(config, seed=seed), loader) for seed in range(together)]
-        began = time.perf_counter()
-        runs = [each.start() for each in prepared]
-        backbone = prepared[0].backbone
-        start = (time.perf_counter() - began) / together
-        pack = Pack(backbone, together, choose_max_tokens(config, backbone, sharers), config.pack.graphs)
-        pack.join(runs)
-        run = runs[0]
+        run, backbone, starting = _start(config, 0, loader)
+        max_tokens = choose_max_tokens(config, backbone, sharers)
+        together = together or choose_max_runs(run, backbone, SIZES[-1], max_tokens)
+        others = [_start(config, seed, loader) for seed in range(1, together)]
+        start = (starting + sum(seconds for *_, seconds in others)) / together
+        pack = Pack(backbone, together, max_tokens, config.pack.graphs)
+        pack.join([run, *(other for other, *_ in others)])
         warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
         for _ in range(min(warm_up, run.total_steps - 1)):
             pack.step()
@@ -150,6 +152,14 @@ def measure(config: Config, together: int, loader: Loader, sharers: int = 1) -> 
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))
         evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread.tolist()), config)
     return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
+
+
+def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Backbone, float]:
+    """A run, the backbone that it has then, and the seconds that its start took."""
+    prepared = prepare_run(dataclasses.replace(config, seed=seed), loader)
+    began = time.perf_counter()
+    run = prepared.start()
+    return run, prepared.backbone, time.perf_counter() - began
 
 
 def duration(config: Config, rates: Rates, data: TaskData) -> float:

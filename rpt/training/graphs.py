@@ -15,7 +15,7 @@ from rpt.backbones import Backbone, Batch, Heads
 log = logging.getLogger(__name__)
 MULTIPLE = 32  # widths are padded to, so that few shapes are met
 MAX_TOKENS = 16_384  # of a pass, padding included; a larger one keeps the device busy by itself
-WORTH = 4  # times that a shape is met before it is recorded, which takes as long as some passes
+WORTH = 2  # times that a shape is met before it is recorded, which takes as long as some passes
 MOST = 48  # shapes
 
 
@@ -66,7 +66,9 @@ class GraphedLosses:
         samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
-            self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, pool=self._pool)
+            self._recorded[shape] = torch.cuda.make_graphed_callables(
+                losses, samples, num_warmup_iters=1, pool=self._pool
+            )
         except Exception as error:
             self.enabled = False
             log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])

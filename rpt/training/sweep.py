@@ -18,6 +18,7 @@ from rpt.hub import offline_unless_reachable
 from rpt.training.loader import Loader
 from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
+from rpt.training.pack_size import choose_max_runs
 from rpt.training.preflight import check
 from rpt.training.prepare import PreparedRun, prepare_run
 from rpt.training.run import NonFiniteLoss, TrainingRun
@@ -31,10 +32,11 @@ OWN = (
 )  # fmt: skip
 
 
-def train_all(configs: list[Config], max_runs: int = 1, sharers: int = 1) -> list[Outcome]:
-    """Run the configurations to their records, at most so many together. A finished record is returned as it is.
+def train_all(configs: list[Config], max_runs: int | None = 1, sharers: int = 1) -> list[Outcome]:
+    """Run the configurations to their records. A finished record is returned as it is.
 
     Args:
+        max_runs: so many at most together; None is as many as a short trial finds fastest.
         sharers: processes that compute on this one's GPU, itself included.
     """
     sweep = Sweep(max_runs, sharers)
@@ -68,11 +70,11 @@ class Sweep:
     which go when it goes.
 
     Args:
-        max_runs: of a pack.
+        max_runs: of a pack; None is as many as a short trial finds fastest.
         sharers: processes that compute on this one's GPU, itself included.
     """
 
-    def __init__(self, max_runs: int, sharers: int):
+    def __init__(self, max_runs: int | None, sharers: int):
         self.max_runs, self.sharers = max_runs, sharers
         self.loader = Loader()
         self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
@@ -84,18 +86,20 @@ class Sweep:
         waiting = self.prepare_runs(configs)
         try:
             while (first := next(waiting, None)) is not None:  # once, or again after what ended a whole pack
-                self.train_pack(first, waiting)
+                over = sum(number in self.outcomes for number in configs)
+                self.train_pack(first, waiting, len(configs) - over)
         finally:  # on a signal, the runs that are saved and not over
             for run, (_, prepared) in self.under_way.items():
                 run.tracker.finish(failed=True)
                 prepared.record.release()
             self.under_way.clear()
 
-    def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun]) -> None:
+    def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun], n_runs: int) -> None:
         backbone = self.under_way[first][1].backbone
         try:
             max_tokens = choose_max_tokens(first.config, backbone, self.sharers)
-            pack = Pack(backbone, self.max_runs, max_tokens, first.config.pack.graphs)
+            max_runs = self.max_runs or choose_max_runs(first, backbone, n_runs, max_tokens)
+            pack = Pack(backbone, max_runs, max_tokens, first.config.pack.graphs)
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)
         except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack

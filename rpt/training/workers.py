@@ -37,6 +37,12 @@ def list_gpus() -> list[str]:
     return (visible.split(",") if visible else [str(i) for i in range(count)])[:count]
 
 
+def largest_pack(configs: list[Config]) -> int | None:
+    """How many runs of the sweep may train together; None is left to a trial."""
+    given = [config.pack.max_runs for config in configs]
+    return None if None in given else max(given)
+
+
 def count_processes(asked: int | None, runs: int) -> int:
     """How many for so many runs, if `asked` is not given: one for each GPU; without one as many as there are cores, and
     memory for."""
@@ -60,12 +66,12 @@ def share_threads(n_processes: int) -> int:
 
 
 def train_in_processes(
-    configs: list[Config], max_runs: int, n_processes: int, prepare: Callable[[], None]
+    configs: list[Config], max_runs: int | None, n_processes: int, prepare: Callable[[], None]
 ) -> list[Outcome]:
     """`train_all`, each process with its part of the runs and of the cores.
 
     Args:
-        max_runs: of one pack; a process trains one pack at a time.
+        max_runs: of one pack; a process trains one pack at a time. None is what a trial in each of them finds.
         prepare: is called first in each process; it has to be picklable.
 
     Raises:
@@ -128,7 +134,7 @@ def environment_of(number: int) -> Iterator[None]:
 def _train_part(
     sender: Connection,
     configs: list[Config],
-    max_runs: int,
+    max_runs: int | None,
     sharers: int,
     threads: int,
     prepare: Callable[[], None],

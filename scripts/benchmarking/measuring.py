@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -90,6 +91,7 @@ def _profile_kernels(contestant: Contestant) -> dict[str, Any]:
     ]
     return {
         "kernels": sum(not name.startswith(NO_KERNELS) for name, _ in on_gpu),
+        "most_kernels": dict(Counter(name[:80] for name, _ in on_gpu).most_common(30)),
         "launches": sum(name.startswith(LAUNCHES) for name, device, _ in events if device == DeviceType.CPU),
         "shares": _share_time(sum(time for _, time in on_gpu), sum(products), sum(fused)),
     }

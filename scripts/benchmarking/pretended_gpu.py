@@ -37,6 +37,7 @@ SINGLE = set(
     __pow__ __rpow__ exp log log1p log2 log10 expm1 sum prod cumsum cumprod norm vector_norm rsqrt reciprocal softplus
     cosine_similarity kl_div""".split()
 )
+IGNORED = "_lazy_init set_device set_stream empty_cache reset_peak_memory_stats manual_seed manual_seed_all".split()
 READ_BY_PYTHON = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__"}
 
 
@@ -73,11 +74,8 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
         "stream": lambda _: contextlib.nullcontext(),
         "synchronize": wait("torch.cuda.synchronize"),
     }
-    told["current_stream"] = told["default_stream"] = lambda *_: told["Stream"]()
-    told |= dict.fromkeys(
-        ("_lazy_init", "set_device", "empty_cache", "reset_peak_memory_stats", "manual_seed", "manual_seed_all"),
-        lambda *_, **__: None,
-    )
+    told["current_stream"] = told["default_stream"] = lambda *_, **__: told["Stream"]()
+    told |= dict.fromkeys(IGNORED, lambda *_, **__: None)
     with contextlib.ExitStack() as stack:
         for name, value in told.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
@@ -92,7 +90,7 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
 
 def _stand_in(name: str, wait: Any) -> type:
     """torch.cuda.Stream or Event: all is done at once and in order, so that only `synchronize` has a meaning."""
-    names = "wait_stream wait_event record_event record wait __init__".split()
+    names = "__init__ __enter__ __exit__ wait_stream wait_event record wait".split()
     methods = dict.fromkeys(names, lambda *_, **__: None)
     methods |= {"query": lambda _: True, "elapsed_time": lambda *_: 0.0, "synchronize": wait(f"{name}.synchronize")}
     methods["record_event"] = lambda _, event=None: event or torch.cuda.Event()

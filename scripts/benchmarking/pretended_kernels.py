@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map_only
 
 CUDA = torch.device("cuda", 0)
+WHOLE = torch._C.DispatchKey.CompositeImplicitAutograd
 OURS = str(Path(__file__).parent / "pretended_")
 ROOT = str(Path(__file__).resolve().parents[2]) + "/"
 # Operations without a kernel: they change how memory is read, or only reserve it.
@@ -173,7 +174,7 @@ def name_place(code: CodeType) -> str | None:
 @functools.cache
 def comes_whole(func: Any) -> bool:
     """Whether the operation is made of others, which are seen one by one, but in inference mode is not."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), WHOLE)
 
 
 class Done(TorchDispatchMode):
@@ -192,10 +193,8 @@ class Done(TorchDispatchMode):
         if gpu.is_silent:
             return func(*args, **words)
         if comes_whole(func):
-            with self:
-                done = func.decompose(*args, **words)
-            if done is not NotImplemented:
-                return done
+            with self:  # func.decompose would prefer compilers' ways, where a dropout that is off copies
+                return func._op_dk(WHOLE, *args, **words)
         tensors = [t for t in tree_iter((args, words)) if isinstance(t, Tensor)]
         on_gpu = [gpu.holds(t) for t in tensors]
         if not any(on_gpu) and not gpu.is_creating:
@@ -205,7 +204,7 @@ class Done(TorchDispatchMode):
         here = [t for t, there in zip(tensors, on_gpu, strict=True) if not there]
         if name in INDEXING:
             here = self.check_indices(args)
-        if any(t.dim() for t in here):  # a number is given to a kernel as such
+        if any(t.dim() for t in here) and not gpu.is_creating:  # a single number is given to a kernel as such
             raise RuntimeError(
                 "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                 f"({func} in {find_place()})"

@@ -20,16 +20,23 @@ from tests.conftest import ROOT
 from tests.training.runs import crash_at, prepared
 
 TESTED = [line.split("==")[1].strip() for line in (ROOT / "constraints.txt").open() if line.startswith("torch==")]
-pytestmark = pytest.mark.skipif(
+on_known_torch = pytest.mark.skipif(
     torch.__version__.partition("+")[0] not in TESTED,
     reason=f"the pretended GPU knows torch {', '.join(TESTED)}, this is {torch.__version__}",
 )
+pytestmark = on_known_torch
 SHORT = ["data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=96", "prompt.length=4"]
 EVALUATED = 8  # examples; their scores are not the point
 BERT = "backbone=nano_bert"
 RESIDUAL = ["prompt=residual", "prompt.length=3", "lr=0.01"]
 VANILLA = ["prompt=vanilla", "prompt.length=12", "lr=0.05", "seed=1"]
 LONGER = ["prompt=residual", "prompt.length=5", "lr=0.01", "seed=2"]
+
+
+@pytest.fixture(autouse=True)
+def processor(monkeypatch):
+    """What is not on the pretended GPU is on the processor, also beside a real one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture(autouse=True)
@@ -168,13 +175,15 @@ class TestItFindsMistakes:
         with pretend_gpu() as gpu:
             here, there = torch.ones(3), torch.ones(3, device="cuda")
             stream, event = torch.cuda.Stream(), torch.cuda.Event()
-            with torch.cuda.stream(stream):
+            with stream, torch.cuda.stream(stream):
                 there.copy_(here.pin_memory(), non_blocking=True)
                 torch.tensor([1, 2], pin_memory=True).to("cuda", non_blocking=True)
                 event.record(stream)
             torch.cuda.current_stream().wait_event(event)
             there.record_stream(stream)
-            there.masked_fill_(there > 0, 2.0)[1:].sum()
+            there[there > 0] = 2.0
+            there.masked_fill(there > 0, 3.0)[1:].sum()
+            torch.zeros_like(here, device="cuda").add_(there)
             assert gpu.waits == []
             waiting = [
                 lambda: here.to("cuda", non_blocking=True),
@@ -257,7 +266,7 @@ def test_other_methods(configure, tmp_path, method, backbone):
 )
 def test_half_precision(configure, tmp_path, words):
     with pretend_gpu():
-        (numbers,) = train_records(configure, tmp_path, ["task=cb", *words]).values()
+        (numbers,) = train_records(configure, tmp_path, ["task=cb", "trainer.max_steps=1", *words]).values()
     assert torch.tensor(numbers).isfinite().all()
 
 

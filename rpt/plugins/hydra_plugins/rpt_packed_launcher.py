@@ -26,7 +26,7 @@ class PackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         # Slow, and Hydra imports this module for any command.
-        from rpt.training.workers import count_processes, train_in_processes
+        from rpt.training.workers import count_processes, largest_pack, train_in_processes
 
         setup_globals()
         jobs = []
@@ -41,7 +41,7 @@ class PackedLauncher(Launcher):
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         set_up_log()
         configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
-        max_runs = max(config.pack.max_runs for config in configs)
+        max_runs = largest_pack(configs)
         n_processes = count_processes(configs[0].pack.processes, len(configs))
         for job, outcome in zip(jobs, train_in_processes(configs, max_runs, n_processes, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED

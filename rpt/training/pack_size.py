@@ -1,0 +1,104 @@
+"""How many runs train together: as many as a short trial on this device finds fastest.
+
+More rows in a pass save launches, and waiting where a device has room for them; where caches are the limit they cost.
+Which it is depends on device, backbone and rows, and no rule was found that tells it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from copy import deepcopy
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+
+from rpt.backbones import Backbone
+from rpt.backbones.device import forget_peak_memory
+from rpt.training.pack import Pack
+from rpt.training.run import TrainingRun
+
+log = logging.getLogger(__name__)
+SIZES = (1, 2, 4, 8, 16)  # runs
+USUAL = 4  # runs: good on all processors that were measured; what no trial is worth, and what is not clearly beaten
+PAYS = 10  # a trial is worth its time if all runs have so many times as many steps
+SECONDS = 6.0  # that a trial may take, about
+BATCHES = (16, 8, 4)  # that each size is tried on, the most that there is time for
+FEWEST = 3  # sizes: to try fewer tells nothing
+CLEARLY = 1.05  # times the usual size's rate: less is as well the noise of so short a trial
+SLOWER = 0.9  # of the best rate is so much less that still larger packs are not tried
+
+
+def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_tokens: float) -> int:
+    """How many runs like this one a pack should have at most. Neither the run nor a random generator is touched.
+
+    Args:
+        waiting: how many runs there are.
+        max_tokens: of a pass.
+    """
+    sizes = [size for size in SIZES if size <= waiting]
+    if waiting < USUAL or waiting * run.total_steps < PAYS * len(sizes) * BATCHES[0]:
+        return USUAL
+    began = time.perf_counter()
+    generators = [backbone.device] if backbone.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=generators):
+        rates = try_sizes(sizes, run, backbone, max_tokens)
+    forget_peak_memory()  # the trial's is no run's
+    best = max(rates, key=lambda size: rates[size], default=USUAL)
+    chosen = best if USUAL in rates and rates[best] > CLEARLY * rates[USUAL] else USUAL
+    log.info(
+        "Packs of %d, by a trial of %.1f s: %s; pack.max_runs=N sets it.",
+        chosen,
+        time.perf_counter() - began,
+        ", ".join(f"{size} at once {rate:.0f} rows/s" for size, rate in rates.items())
+        or "a step takes too long to try more",
+    )
+    return chosen
+
+
+def try_sizes(sizes: list[int], run: TrainingRun, backbone: Backbone, max_tokens: float) -> dict[int, float]:
+    """Rows per second of each size, from the smallest on, as far as there is time and they do not get slower."""
+    ends = time.perf_counter() + SECONDS
+    batches = list(islice(run.steps(), BATCHES[0]))
+
+    def time_batches(size: int, number: int) -> tuple[float, int]:
+        dealt = list(islice(cycle(batches), number))
+        seconds = time_steps([make_copy(run) for _ in range(size)], backbone, max_tokens, dealt)
+        return seconds, sum(map(len, dealt))
+
+    of_one, _ = time_batches(1, 1)
+    if of_one < SECONDS / 4:  # else there is no time to lose
+        of_one, _ = time_batches(1, 1)  # the first is not like the others
+    number = next((n for n in BATCHES if n * of_one < SECONDS / len(sizes)), BATCHES[-1])
+    rounds = min(3, max(1, int(SECONDS / len(sizes) / (number * of_one))))
+    rates: dict[int, float] = {}
+    if FEWEST * number * of_one > SECONDS:
+        return rates
+    for size in sizes:
+        number = max(size, number)
+        if time.perf_counter() + number * of_one > ends:
+            break
+        seconds, rows = min(time_batches(size, number) for _ in range(rounds))
+        rates[size] = rows / seconds
+        if size >= USUAL and rates[size] < SLOWER * max(rates.values()):
+            break
+    return rates
+
+
+def time_steps(runs: list[TrainingRun], backbone: Backbone, max_tokens: float, batches: list[np.ndarray]) -> float:
+    """Seconds that a pack of these runs takes for the batches, dealt out to them."""
+    pack = Pack(backbone, len(runs), max_tokens, graphs=False)  # to record them takes longer than the trial
+    pack.join(runs)
+    pack.active = {run: iter(batches[r :: len(runs)]) for r, run in enumerate(runs)}
+    began = time.perf_counter()
+    for _ in range(len(batches) // len(runs)):
+        pack.step()
+    torch.stack([run.unread_losses[-1] for run in runs]).tolist()  # waits for the device
+    return time.perf_counter() - began
+
+
+def make_copy(run: TrainingRun) -> TrainingRun:
+    """A run with the same rows whose parameters are its own."""
+    prompt, head = deepcopy(run.soft_prompt), deepcopy(run.head)
+    return TrainingRun(run.config, run.record, prompt, head, run.weights, run.rows, run.select, run.report)

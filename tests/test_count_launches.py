@@ -1,0 +1,27 @@
+"""What is told of kernels and waits."""
+
+import json
+import sys
+
+import count_launches
+import pytest
+
+from tests.training.test_gpu import on_known_torch
+
+
+@on_known_torch
+@pytest.mark.slow
+def test_it_writes_its_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(count_launches, "PACKS", (1, 3))
+    monkeypatch.setitem(count_launches.T5_BASE, "num_layers", 2)
+    monkeypatch.setattr(sys, "argv", ["count_launches.py", "--out", str(tmp_path)])
+    count_launches.main()
+    results = json.loads((tmp_path / "launches.json").read_text())["results"]
+    kernels = {(result["backbone"], result["what"]): result["kernels"] for result in results}
+    assert len(kernels) == 6
+    for (_, what), of in kernels.items():
+        assert (of["backward"] > 0) == (of["optimizer"] > 0) == what.startswith("a step")
+        assert of["forward"] > 0 and of["all"] == of["forward"] + of["backward"] + of["optimizer"]
+    for backbone in ("t5_base", "bert_base"):  # as many for a pack
+        assert kernels[backbone, "a step of 3 runs"] == kernels[backbone, "a step of 1 run"]
+    assert "| t5_base | a step of 3 runs |" in (tmp_path / "launches.md").read_text()
