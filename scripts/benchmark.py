@@ -29,9 +29,10 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
 from benchmarking.contestants import Ours
 from benchmarking.field import Field, describe_failure, free_memory
-from benchmarking.measuring import Contestant, measure_matmul_rate
+from benchmarking.measuring import Contestant, hold_memory, measure_matmul_rate
 from benchmarking.processes import Apart, PackApart
 from benchmarking.settings import Setting, Words, make_setting, prepare
 from benchmarking.showing import SHOWN, draw, write_markdown
@@ -45,6 +46,7 @@ from benchmarking.turns import (
     choose_sizes,
     count_operations,
     profile,
+    read_peak,
     take_turn,
     warm_up,
 )
@@ -79,12 +81,15 @@ def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) 
     makers, field = list_contestants(setting, probe, batches, backbone, sizes, apart), Field()
     groups = [list(makers)] if sizes.by_turns else [[name] for name in makers]
     for number, names in enumerate(groups):
+        held = hold_memory()
         for name in names:
             field.enter(name, makers[name])
         for name, contestant in field:  # a process's first steps are not like the others
             with field.attempt(name):
                 warm_up(name, contestant, sizes)
                 profile(contestant, field.found[name], name in SHOWN)
+                if torch.cuda.is_available():
+                    field.found[name]["peak_bytes"] = read_peak(contestant, backbone, held)
         now = time.monotonic()
         group_ends = now + (ends - now) / (len(groups) - number)
         for done in range(1, rounds + 1):
@@ -187,7 +192,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
                 result = {"failed": f"left out, for the {chosen.minutes:g} minutes are over"}
             else:
                 try:
-                    with mock.patch.object(graphs, "WORTH", 1):  # it would take four times as long to be at its speed
+                    with mock.patch.object(graphs, "WORTH", 1):  # else it is later at its speed
                         result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
                 except Exception as error:
                     result = {"failed": describe_failure(error)}

@@ -46,7 +46,7 @@ def test_a_gpus_kernels_and_waits_are_counted():
             return last + values.max().item()
 
     found = profile_step(Reading(), with_shares=True)
-    assert found["waits"] == 1 and found["peak_bytes"] >= 4 * 2**20
+    assert found["waits"] == 1
     assert 3 <= found["launches"] <= found["kernels"] <= 9 and sum(found["shares"].values()) == pytest.approx(1)
     assert found["shares"]["matrix products"] > 0
 

@@ -48,8 +48,8 @@ def measure_seconds(call: Callable[[], Any]) -> float:
 
 
 def profile_step(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
-    """A step on the longest batch: peak bytes and, as it takes long on a processor, only where asked for each kind of
-    operator's share of the time; on a GPU its kernels, launches and waits too."""
+    """A step on the longest batch: on a processor peak bytes and, as it takes long, only where asked for each kind of
+    operator's share of the time; on a GPU these shares, kernels, launches and waits."""
     return _profile_on_gpu(contestant) if torch.cuda.is_available() else _profile_on_processor(contestant, with_shares)
 
 
@@ -69,13 +69,9 @@ def _profile_on_processor(contestant: Contestant, with_shares: bool) -> dict[str
 
 
 def _profile_on_gpu(contestant: Contestant) -> dict[str, Any]:
-    torch.cuda.reset_peak_memory_stats()
-    held = torch.cuda.memory_allocated()  # by weights, and by graphs
-    contestant.train(contestant.together)
-    found: dict[str, Any] = {"peak_bytes": torch.cuda.max_memory_allocated() - held}
     # What surrounds the steps, such as the reading of the losses, is in both and cancels out.
     few, many = (count_waits(lambda n=n: contestant.train(n * contestant.together)) for n in (1, 1 + COUNTED))
-    found["waits"] = (many - few) / COUNTED
+    found = {"waits": (many - few) / COUNTED}
     try:
         return found | _profile_kernels(contestant)
     except Exception as error:  # not every machine lets a GPU be profiled
@@ -99,6 +95,14 @@ def _profile_kernels(contestant: Contestant) -> dict[str, Any]:
         "launches": sum(name.startswith(LAUNCHES) for name, device, _ in events if device == DeviceType.CPU),
         "shares": _share_time(sum(time for _, time in on_gpu), sum(products), sum(fused)),
     }
+
+
+def hold_memory() -> int:
+    """Bytes of a GPU that are taken now; its peak is counted anew."""
+    if not torch.cuda.is_available():
+        return 0
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
 
 
 def _share_time(total: float, products: float, attention: float) -> dict[str, float]:

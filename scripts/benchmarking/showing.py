@@ -62,7 +62,10 @@ def _contestants(result: dict[str, Any]) -> list[str]:
     found, floor = result["contestants"], result["floor"]
     gpu = any("waits" in of for of in found.values())
     head = ["", "training, rows/s", "share of the floor", "evaluation, rows/s", "epoch with validation"]
-    head += ["peak memory of a step", *(("kernels a step", "launches", "waits") if gpu else ())]
+    head += [
+        "peak memory" if gpu else "peak memory of a step",
+        *(("kernels a step", "launches", "waits") if gpu else ()),
+    ]
     lines = [_row(head), "|--|" + "--:|" * (len(head) - 1)]
     for name, of in found.items():
         if "failed" in of:
@@ -98,7 +101,7 @@ def _split(result: dict[str, Any]) -> list[str]:
     split = "; ".join(
         f"{how} " + ", ".join(f"{what} {share:.0%}" for what, share in found[name]["shares"].items())
         for name, how in SHOWN.items()
-        if "shares" in found[name]
+        if "shares" in found.get(name, {})
     )
     lines = ["", f"Where a step spends its time, in processor or device time: {split}."] if split else []
     if "failed" not in found["ours"] and "seconds" in result["floor"]:
@@ -116,9 +119,9 @@ hydra/launcher=packed. Epochs are computed from the rates and the full numbers o
 trainer=paper's also holds the greedy generation for the first 250 training batches, as the published code has it. The
 floor is the forward pass and the backward pass of the activations at the speed of this machine's matrix products, in
 the same precision; norms, softmax, casts and the optimizer are beyond it. A pack's peak is of one step of all its
-runs, beyond the weights and what CUDA graphs keep. On a GPU the contestants are measured one after another, for graphs
-keep their memory, and every shape is recorded when it is first met. Kernels, launches and waits (of the processor, for
-the device) are those of a step of all runs on the longest rows, in which no loss is read."""
+runs. On a GPU the contestants are measured one after another, for CUDA graphs keep their memory, and every shape is
+recorded when it is first met; the peak is of training and evaluation, with weights and graphs. Kernels, launches and
+waits (of the processor, for the device) are those of a step of all runs on the longest rows that reads no loss."""
 
 BOUND = """\
 A pack computes what its runs compute alone, so at best it is as fast as the floor: {most:.2f} times as fast as one run

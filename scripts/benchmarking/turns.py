@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from benchmarking.contestants import Ours
 from benchmarking.field import describe_failure
 from benchmarking.measuring import Contestant, count_flops, measure_seconds, profile_step
 from benchmarking.processes import PackApart
 from benchmarking.targets import PAPER, PEFT
+from rpt.backbones import T5Backbone
 
 PACK = "ours, pack of"
 PAPER_GENERATED = 250  # training batches of every epoch that the published code generates for, besides validation
@@ -66,6 +68,17 @@ def profile(contestant: Contestant, found: dict[str, Any], with_shares: bool) ->
         found |= of(with_shares)
     except Exception as error:
         found["unprofiled"] = describe_failure(error)
+
+
+def read_peak(contestant: Contestant, backbone: T5Backbone, held: int) -> int:
+    """Bytes of a GPU that it has taken at most, with all its weights.
+
+    Args:
+        held: before it was made; if it shares the backbone, with that.
+    """
+    shares = isinstance(contestant, Ours) and contestant.backbone is backbone
+    weights = sum(parameter.nbytes for parameter in backbone.model.parameters()) if shares else 0
+    return torch.cuda.max_memory_allocated() - held + weights
 
 
 def take_turn(name: str, contestant: Contestant, found: dict[str, Any], sizes: Sizes) -> None:
