@@ -1,4 +1,4 @@
-"""The attention of frozen backbones on processors, beside transformers' own."""
+"""The attention of frozen backbones, beside transformers' own."""
 
 from __future__ import annotations
 
@@ -67,3 +67,27 @@ def test_what_it_is_not_made_for_is_refused(words: dict) -> None:
     part = torch.zeros(1, 1, 2, 4)
     with pytest.raises(NotImplementedError, match="frozen"):
         attention.attend_in_blocks(MODULE, part, part, part, None, **words)
+
+
+def test_the_mask_of_fused_attention_is_made_once_and_as_its_kernels_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask whose last dimension is not laid out densely makes torch fall back to plain attention in float32."""
+    bias = torch.randn(6, 9, 2).permute(2, 0, 1)[None]  # T5's: heads innermost
+    mask = torch.zeros(3, 1, 1, 9).masked_fill(torch.arange(9) > 6, torch.finfo(torch.float32).min)
+    query, key, value = (torch.randn(3, n, 2, 8).transpose(1, 2).bfloat16() for n in (6, 9, 9))
+    seen = []
+
+    def attend(*parts: Tensor, attn_mask: Tensor, dropout_p: float, scale: float) -> Tensor:
+        seen.append(attn_mask)
+        return torch.nn.functional.scaled_dot_product_attention(
+            *parts, attn_mask=attn_mask, dropout_p=dropout_p, scale=scale
+        )
+
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", attend)
+    words = {"scaling": 1.0, "position_bias": bias}
+    states, _ = attention.attend_fused(MODULE, query, key, value, mask, **words)
+    attention.attend_fused(MODULE, query, key, value, mask, **words)
+    assert seen[0] is seen[1] and seen[0].stride(-1) == 1 and seen[0].dtype == torch.bfloat16
+    plain, _ = attention.attend_in_blocks(MODULE, query, key, value, mask, **words)
+    torch.testing.assert_close(states, plain, rtol=0.05, atol=0.05)
+    attention.attend_fused(MODULE, query, key, value, mask.clone(), **words)
+    assert seen[2] is not seen[0]
