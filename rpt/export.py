@@ -14,6 +14,7 @@ backbone.path  where the backbone lies now, if not where the run had it from
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def export(words: dict[str, str | None]) -> None:
             raise UsageError(f"Give {key}={what}.")
     if words["format"] != "peft":
         raise UsageError(f"format={words['format']} is not known; there is peft.")
-    run, folder = open_saved_run(words["run"]), Path(words["to"]).expanduser()
+    run, folder = open_saved_run(words["run"]), Path(os.path.expanduser(words["to"]))
     if run.config.backbone.family == "bert":
         raise UsageError(
             f"The run of {words['run']} has an encoder, {run.config.backbone.name}: its prompt stands behind "

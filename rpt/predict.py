@@ -28,6 +28,7 @@ probabilities are those of the labels or of the entities.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def predict(words: dict[str, str | None]) -> None:
         raise UsageError(f"batch_size={size} must be 1 or more.")
     if words["precision"] not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
-    path = None if words["output"] is None else Path(words["output"]).expanduser()
+    path = None if words["output"] is None else Path(os.path.expanduser(words["output"]))
     if submission and (path is None or path.is_file()):
         raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
     if not submission and path is not None and path.is_dir():
@@ -97,7 +98,7 @@ def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
     """
     name = "standard input" if source == "-" else source
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
+        content = sys.stdin.buffer.read() if source == "-" else Path(os.path.expanduser(source)).read_bytes()
     except OSError as error:
         raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
     rows = list(read_json_lines(content, name))

@@ -11,6 +11,7 @@ Run folders stay as they are. Trained prompts and weights are never published.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rpt.cli import command_line
@@ -28,7 +29,7 @@ def publish_folders(given: dict[str, str]) -> None:
         UsageError: there is no run.
         RecordError: a record is damaged; nothing is published then.
     """
-    source, records = Path(given["runs"]).expanduser(), []
+    source, records = Path(os.path.expanduser(given["runs"])), []
     for path in sorted(source.glob("runs/*/*/*/*/result.json")):
         try:
             records.append(RunFolder(path.parent).read())
@@ -38,7 +39,7 @@ def publish_folders(given: dict[str, str]) -> None:
         raise UsageError(
             f"There is no finished run below runs={source}; give the folder that results= was in training."
         )
-    files = publish(records, Path(given["to"]).expanduser())
+    files = publish(records, Path(os.path.expanduser(given["to"])))
     print(f"published {len(records)} runs:", *files, sep="\n")
 
 

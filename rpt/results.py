@@ -8,6 +8,7 @@ other file, and the figures as SVG beside PNG. Never trains.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def make_tables(words: dict[str, str]) -> None:
         UsageError: there is no such folder.
     """
     folder, html = Path(words["results"]), truth("html", words["html"])
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
     from rpt.reports.report import write  # slow to import
 

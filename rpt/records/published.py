@@ -14,6 +14,7 @@ what differs from it. Nothing is rounded and nothing is left out but the trained
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_published(folder: Path) -> RunRecord | None:
     """
     backbone = folder.absolute().parents[1]
     path = backbone.with_name(f"{backbone.name}.jsonl")
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     for number, line, common in _lines(path):
         if line.startswith(f'{{"id":{json.dumps(folder.name)},'):

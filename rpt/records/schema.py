@@ -4,6 +4,7 @@ Records are JSON, so they stay dicts: the classes below name their fields and ty
 later than the first records, or belongs to some runs only. Fields that are not named here are kept and not checked.
 """
 
+import dataclasses
 import json
 import math
 import types
@@ -12,7 +13,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from rpt.config import Config, as_dict, settings
+from omegaconf import MISSING
+
+from rpt.config import Config, as_dict, is_name, settings
 from rpt.errors import RecordError
 from rpt.tasks import TASKS, get_task
 
@@ -73,6 +76,7 @@ class Result(TypedDict):
     device: str
     precision: str
     versions: dict[str, str]
+    digests: NotRequired[dict[str, str]]  # SHA-256 of the files beside it, by name
     commit: NotRequired[str | None]  # with "+changes" where tracked files differed from it
 
 
@@ -148,6 +152,12 @@ def check_result(result: Any, path: Path) -> dict[str, Any]:
     if kind is None:
         raise RecordError(f"Record {path} has status {result.get('status')!r}; {REMEDY}.")
     _check(result, kind, "", path)
+    if kind is Result:
+        for field in ("id", "task", "backbone", "prompt"):
+            if not is_name(result[field].replace("+", "")):  # an id has one in lr1e+06
+                raise RecordError(
+                    f"Record {path}: field {field} should be a part of a path, is {result[field]!r:.80}; {REMEDY}."
+                )
     return result
 
 
@@ -160,6 +170,7 @@ def check_record(record: RunRecord) -> None:
     """
     path, result = record.folder, record.result
     check_result(result, path)
+    check_config(record.config, path)
     for metric in _metrics_of(result["task"], record.config["backbone"].get("family", "t5"), result["protocol"]):
         _check(result["scores"].get(metric), float, f"scores.{metric}", path)
     for number, line in enumerate(record.history, start=1):
@@ -168,7 +179,50 @@ def check_record(record: RunRecord) -> None:
         _check(record.predictions, list[int | str | None], "predictions", path)
     if record.credits is not None:
         _check(record.credits, list[float], "credits", path)
+    _check_ranges(record)
     _ = record.identity
+
+
+def _check_ranges(record: RunRecord) -> None:
+    """Refuse numbers that no run can have."""
+    result = record.result
+    counts = {f"data.{key}": result["data"][key] for key in ("train", "select", "report")}
+    counts |= {key: result[key] for key in ("seconds", "trained_rows", "evaluations", "peak_memory_bytes")}
+    per_cent = {f"{of}.{metric}": score for of in ("scores", "majority") for metric, score in result[of].items()}
+    for number, line in enumerate(record.history, start=1):
+        counts |= {f"metrics.jsonl line {number}, {key}": line.get(key, 0) for key in ("step", "epoch")}
+        per_cent[f"metrics.jsonl line {number}, score"] = line["score"]
+    wrong = [(name, value, "0 or more") for name, value in counts.items() if value < 0]
+    wrong += [(name, value, "from 0 to 100") for name, value in per_cent.items() if not 0 <= value <= 100]
+    wrong += [] if record.history else [("metrics.jsonl", "empty", "a line an evaluation")]
+    for name, values in (("predictions", record.predictions), ("credits", record.credits)):
+        if values is not None and len(values) != result["data"]["report"]:
+            wrong.append((name, f"{len(values)} long", f"{result['data']['report']} long, one an example"))
+    wrong += [("credits", credit, "from 0 to 1") for credit in record.credits or () if not 0 <= credit <= 1]
+    for name, value, wanted in wrong[:1]:
+        raise RecordError(f"Record {record.folder}: field {name} should be {wanted}, is {value}; {REMEDY}.")
+
+
+def check_config(config: Any, path: Path) -> None:
+    """Refuse a configuration whose groups are no mappings, or that lacks a key or has a value of the wrong type. One
+    that came later than the record may be missing.
+
+    Raises:
+        RecordError: naming the key.
+    """
+    _check(config, dict, "of the configuration", path)
+    _check_settings(config, Config, "", path)
+
+
+def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -> None:
+    for field in dataclasses.fields(cls):
+        key, kind = before + field.name, _fields(cls)[field.name]
+        if dataclasses.is_dataclass(kind):
+            group = values.get(field.name, {})
+            _check(group, dict, key, path)
+            _check_settings(group, kind, f"{key}.", path)
+        elif field.name in values or field.default == MISSING:
+            _check(values.get(field.name), kind, key, path)
 
 
 @cache
