@@ -39,7 +39,7 @@ from rpt.config import backbone_source
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
-from rpt.files import write_atomically
+from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
@@ -68,15 +68,18 @@ def predict(words: dict[str, str | None]) -> None:
     if words["precision"] not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
     path = None if words["output"] is None else Path(os.path.expanduser(words["output"]))
-    if submission and (path is None or path.is_file()):
+    if submission and (path is None or os.path.isfile(path)):
         raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-    if not submission and path is not None and path.is_dir():
+    if not submission and path is not None and os.path.isdir(path):
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
     run = open_saved_run(words["run"])
     examples = read_examples(words["input"], run.task, numbered=not submission)
-    answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
     if submission:
         path = path / file_name(run.task)
+    if path is not None:
+        check_writable(path, "output")
+    answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
+    if submission:
         written = write_submission(run.task, examples, answers)
     else:
         written = [json.dumps(answer.as_line(), ensure_ascii=False) for answer in answers]
@@ -99,7 +102,7 @@ def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
     name = "standard input" if source == "-" else source
     try:
         content = sys.stdin.buffer.read() if source == "-" else Path(os.path.expanduser(source)).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
     rows = list(read_json_lines(content, name))
     if numbered and not task.group_by:

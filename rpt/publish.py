@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rpt.cli import command_line
 from rpt.errors import UsageError
+from rpt.files import check_folder
 from rpt.records.published import publish
 from rpt.records.run_folder import FailedRun, RunFolder
 
@@ -39,6 +40,7 @@ def publish_folders(given: dict[str, str]) -> None:
         raise UsageError(
             f"There is no finished run below runs={source}; give the folder that results= was in training."
         )
+    check_folder(Path(os.path.expanduser(given["to"])), "to")
     files = publish(records, Path(os.path.expanduser(given["to"])))
     print(f"published {len(records)} runs:", *files, sep="\n")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rpt.cli import asked_for_help, given, one_line_errors, truth
 from rpt.errors import UsageError
+from rpt.files import check_folder
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def make_tables(words: dict[str, str]) -> None:
     folder, html = Path(words["results"]), truth("html", words["html"])
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
+    check_folder(folder, "results")
     from rpt.reports.report import write  # slow to import
 
     written, stale, problems = write(folder, html)

@@ -20,7 +20,10 @@ from rpt.errors import RecordError
 from rpt.tasks import TASKS, get_task
 
 SCHEMA = 1  # of result.json; raise it when a field changes its meaning
-KINDS = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", types.NoneType: "null"}
+KINDS = {
+    float: "a number", int: "a whole number", str: "a text", bool: "true or false", types.NoneType: "null",
+    dict: "a mapping",
+}  # fmt: skip
 REMEDY = "delete its folder and run its command again, or restore it"
 
 
@@ -215,14 +218,22 @@ def check_config(config: Any, path: Path) -> None:
 
 
 def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -> None:
-    for field in dataclasses.fields(cls):
-        key, kind = before + field.name, _fields(cls)[field.name]
-        if dataclasses.is_dataclass(kind):
-            group = values.get(field.name, {})
-            _check(group, dict, key, path)
-            _check_settings(group, kind, f"{key}.", path)
-        elif field.name in values or field.default == MISSING:
-            _check(values.get(field.name), kind, key, path)
+    for name, kind, is_group, is_needed in _settings_of(cls):
+        if is_group:
+            group = values.get(name, {})
+            _check(group, dict, before + name, path)
+            _check_settings(group, kind, f"{name}.", path)
+        elif name in values or is_needed:
+            _check(values.get(name), kind, before + name, path)
+
+
+@cache
+def _settings_of(cls: Any) -> list[tuple[str, Any, bool, bool]]:
+    """Of each field of a configuration's class: name, type, whether it is a group, whether it must be there."""
+    return [
+        (field.name, kind, dataclasses.is_dataclass(kind), field.default == MISSING)
+        for field, kind in zip(dataclasses.fields(cls), _fields(cls).values(), strict=True)
+    ]
 
 
 @cache
@@ -238,6 +249,8 @@ def _metrics_of(task: str, family: str, protocol: str) -> tuple[str, ...]:
 
 def _check(value: Any, kind: Any, name: str, path: Path) -> None:
     """Raise RecordError if a value of JSON is not of the kind; its parts are checked likewise."""
+    if _is_plain(type(value), kind) and (type(value) is not float or math.isfinite(value)):
+        return
     if is_typeddict(kind) and isinstance(value, dict):
         before = name if name.endswith(" ") or not name else f"{name}."
         for key, of in _fields(kind).items():
@@ -254,6 +267,12 @@ def _check(value: Any, kind: Any, name: str, path: Path) -> None:
     elif not (_is_of(type(value), kind) and _finite([value], {type(value)})):
         wanted = " or ".join(KINDS.get(one, getattr(one, "__name__", "")) for one in _plain_types(kind))
         raise RecordError(f"Record {path}: field {name} should be {wanted}, is {value!r:.80}; {REMEDY}.")
+
+
+@cache
+def _is_plain(there: type, kind: Any) -> bool:
+    """Whether a value of that type is of the kind and has no parts: most are, and thousands are asked."""
+    return there not in (dict, list) and _is_of(there, kind)
 
 
 def _is_of(there: type, kind: Any) -> bool:
