@@ -66,7 +66,16 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
     for path in (*paths[3:5], *paths[6:]):
         reseal(path.parent)
     files, problems = build(folder)
-    wrong = ("schema", "accuracy", "created", "line 1, score", "credits[1]", "cannot be read", "backbone.name", "of the configuration")
+    wrong = (
+        "schema",
+        "accuracy",
+        "created",
+        "line 1, score",
+        "credits[1]",
+        "cannot be read",
+        "backbone.name",
+        "of the configuration",
+    )
     for path, what in zip(paths, wrong, strict=True):
         (line,) = [line for line in problems if path.parent.name in line]
         assert what in line and str(folder) not in line and f"* {escape_markdown(line)}" in files["REPORT.md"].decode()
