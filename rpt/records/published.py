@@ -22,7 +22,8 @@ from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
-from rpt.records.schema import RunRecord, check_record, flatten
+from rpt.records.checks import check_record
+from rpt.records.schema import RunRecord, flatten
 
 FORMAT = 1  # of the store's files
 AS_IN_HISTORY = "as in history"  # instead of result.last where it is the last line of metrics.jsonl

@@ -24,8 +24,9 @@ from filelock import FileLock, Timeout
 
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
+from rpt.records.checks import REMEDY, check_record, check_result
 from rpt.records.published import find_published
-from rpt.records.schema import REMEDY, SCHEMA, RunRecord, check_record, check_result
+from rpt.records.schema import SCHEMA, RunRecord
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 

@@ -11,9 +11,10 @@ import yaml
 from rpt.config import Config, as_dict
 from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
+from rpt.records.checks import check_record
 from rpt.records.run_folder import RunFolder, check_beside, read_result
 from rpt.records.run_records import RunRecords
-from rpt.records.schema import SCHEMA, Result, RunRecord, check_record
+from rpt.records.schema import SCHEMA, Result, RunRecord
 from rpt.tasks import TASKS, get_task
 
 FINISHED = {
