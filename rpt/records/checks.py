@@ -107,7 +107,7 @@ def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -
 
 
 @cache
-def _settings_of(cls: Any) -> list[tuple[str, Any, bool, bool]]:
+def _settings_of(cls: type) -> list[tuple[str, Any, bool, bool]]:
     """Of each field of a configuration's class: name, type, whether it is a group, whether it must be there."""
     return [
         (field.name, kind, dataclasses.is_dataclass(kind), field.default == MISSING)
