@@ -107,7 +107,7 @@ class RunFolder:
         if self.config_path.exists():
             try:
                 return yaml.load(self.config_path.read_text(encoding="utf-8"), LOADER)
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
                 raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
         published = find_published(self.folder)
         return published.config if published else None
@@ -131,7 +131,7 @@ class RunFolder:
                 self.folder, self.config(), result, history, answers.get("predictions"), answers.get("credits")
             )
             check_record(record)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, RecordError):
                 raise
             raise RecordError(f"Record {self.folder}: {type(error).__name__}: {error}; {REMEDY}.") from error
@@ -179,7 +179,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"Record {path} cannot be read ({error}); {REMEDY}.") from error
     return check_result(result, path)
 
