@@ -109,7 +109,7 @@ def finished(tmp_path_factory):
     return whole(tmp_path_factory.mktemp("whole")).folder
 
 
-@fuzzed(250)
+@fuzzed(150)
 @given(st.data())
 def test_records(finished, tmp_path, data):
     folder = tmp_path / "runs" / "cb" / "nano" / "vanilla" / "x"

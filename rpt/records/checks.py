@@ -29,10 +29,10 @@ def check_result(result: Any, path: Path) -> dict[str, Any]:
     """
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         found = result.get("schema") if isinstance(result, dict) else None
-        raise RecordError(f"Record {path} has schema {found}, this version reads {SCHEMA}; {REMEDY}.")
+        raise RecordError(f"Record {path} has schema {found!r:.80}, this version reads {SCHEMA}; {REMEDY}.")
     kind = {"finished": Result, "failed": Failure}.get(str(result.get("status")))
     if kind is None:
-        raise RecordError(f"Record {path} has status {result.get('status')!r}; {REMEDY}.")
+        raise RecordError(f"Record {path} has status {result.get('status')!r:.80}; {REMEDY}.")
     _check(result, kind, "", path)
     if kind is Result:
         for field in ("id", "task", "backbone", "prompt"):
@@ -107,7 +107,7 @@ def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -
 
 
 @cache
-def _settings_of(cls: type) -> list[tuple[str, Any, bool, bool]]:
+def _settings_of(cls: Any) -> list[tuple[str, Any, bool, bool]]:
     """Of each field of a configuration's class: name, type, whether it is a group, whether it must be there."""
     return [
         (field.name, kind, dataclasses.is_dataclass(kind), field.default == MISSING)
