@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from safetensors.numpy import load
 
 COMMON = ["data=mini", "tracking=none", "trainer.precision=fp32", "data.shots=8", "trainer.checkpoint_every=2"]
 COMMON += [
@@ -84,6 +85,8 @@ class Trial:
 
 def _read(folder: Path) -> Record:
     read: Record = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    for name in (name for name in read if name.endswith(".safetensors")):  # whose header has its keys in any order
+        read[name] = {key: (value.shape, value.tobytes()) for key, value in load(read[name]).items()}
     result = json.loads(read["result.json"]) if "result.json" in read else {}
     read["result.json"] = {key: value for key, value in result.items() if key not in OF_THE_MACHINE}
     return read
