@@ -14,13 +14,14 @@ backbone.path  where the backbone lies now, if not where the run had it from
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 from rpt.cli import command_line
 from rpt.config import backbone_source
 from rpt.errors import UsageError
-from rpt.files import write_atomically
+from rpt.files import check_folder, write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.inference.model_card import write_model_card
 from rpt.inference.saved_run import SavedRun, open_saved_run
@@ -42,14 +43,15 @@ def export(words: dict[str, str | None]) -> None:
             raise UsageError(f"Give {key}={what}.")
     if words["format"] != "peft":
         raise UsageError(f"format={words['format']} is not known; there is peft.")
-    run, folder = open_saved_run(words["run"]), Path(words["to"]).expanduser()
+    run, folder = open_saved_run(words["run"]), Path(os.path.expanduser(words["to"]))
     if run.config.backbone.family == "bert":
         raise UsageError(
             f"The run of {words['run']} has an encoder, {run.config.backbone.name}: its prompt stands behind "
             "[CLS], as in the paper, and peft puts prompts before it, so no peft adapter gives the same answers; use "
             "rpt.predict or rpt.inference.server."
         )
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
+    check_folder(folder, "to")
+    if folder.exists() and {path.name for path in folder.iterdir()} - set(FILES):
         raise UsageError(f"to={folder} holds other things; give a new folder.")
     if words["backbone.path"] is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()

@@ -3,20 +3,83 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
+
+from rpt.errors import UsageError
+
+TEMPORARY = ".*.tmp"  # what a kill may leave
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file in the same folder, then rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    """Write to a temporary file in the same folder, then rename it over `path`.
+
+    Raises:
+        UsageError: it cannot be written: no room, no permission, or something else is in its place.
+    """
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_place_of_file(path)
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be written ({reason_of(error)}); make room there or name another.") from error
+
+
+def check_writable(path: Path, key: str) -> None:
+    """Refuse a file that could not be written in the end, before the work for it. Nothing is left behind.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    try:
+        _check_place_of_file(path)
+    except (OSError, ValueError) as error:
+        raise _refusal(path, key, error) from error
+    check_folder(path.parent, key)
+
+
+def check_folder(path: Path, key: str) -> None:
+    """Refuse what is no folder in which files can be made, and could not become one. Nothing is left behind.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    try:
+        for place in (path, *path.absolute().parents):
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(place.stat().st_mode):
+                    raise NotADirectoryError(0, f"{place} is no folder")
+                break
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except (OSError, ValueError) as error:
+        raise _refusal(path, key, error) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, without the path, which may be that of a temporary file."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _check_place_of_file(path: Path) -> None:
+    """Renaming over a device would take it away."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(0, "it is a folder or a device")
+
+
+def _refusal(path: Path, key: str, error: Exception) -> UsageError:
+    return UsageError(f"{key}={path} cannot be used ({reason_of(error)}); give another.")

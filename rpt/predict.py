@@ -7,7 +7,8 @@ input          rows of the run's task, one JSON object a line, in the schema of 
                are not needed; left out: standard input
 output         a file for the answers; left out: standard output
 submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
-               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in
+               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in. A run of
+               RTE answers the official rows of AX-b and AX-g too, each in a file of its own
 batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
@@ -28,21 +29,22 @@ probabilities are those of the labels or of the entities.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rpt.cli import command_line, truth
 from rpt.config import backbone_source
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
-from rpt.files import write_atomically
+from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
-from rpt.tasks.submission import file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, file_name, lines, validate
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
@@ -51,6 +53,9 @@ KEYS = {
     "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
     "backbone.path": None,
 }  # fmt: skip
+
+
+LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
 def predict(words: dict[str, str | None]) -> None:
@@ -66,17 +71,24 @@ def predict(words: dict[str, str | None]) -> None:
         raise UsageError(f"batch_size={size} must be 1 or more.")
     if words["precision"] not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
-    path = None if words["output"] is None else Path(words["output"]).expanduser()
-    if submission and (path is None or path.is_file()):
+    path = None if words["output"] is None else Path(os.path.expanduser(words["output"]))
+    if submission and (path is None or os.path.isfile(path)):
         raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-    if not submission and path is not None and path.is_dir():
+    if not submission and path is not None and os.path.isdir(path):
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
     run = open_saved_run(words["run"])
-    examples = read_examples(words["input"], run.task, numbered=not submission)
+    rows = read_rows(words["input"])
+    examples = parse_examples(rows, words["input"], run.task, numbered=not submission)
+    if submission:
+        try:
+            path = path / file_name(run.task, (row for _, row in rows))
+        except SubmissionError as error:
+            raise UsageError(f"input={words['input']}: {error}") from error
+    if path is not None:
+        check_writable(path, "output")
     answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
     if submission:
-        path = path / file_name(run.task)
-        written = write_submission(run.task, examples, answers)
+        written = write_submission(run.task, examples, answers, path.name)
     else:
         written = [json.dumps(answer.as_line(), ensure_ascii=False) for answer in answers]
     if path is None:
@@ -86,24 +98,35 @@ def predict(words: dict[str, str | None]) -> None:
     print(f"{len(answers)} answers: {path}", file=sys.stderr)
 
 
-def read_examples(source: str, task: Task, numbered: bool) -> list[Example]:
-    """The examples in a file of JSON lines, or in standard input for "-".
+def read_rows(source: str) -> list[LocatedRow]:
+    """The rows in a file of JSON lines, or in standard input for "-".
+
+    Raises:
+        UsageError: the file cannot be read, or a line of it is no row.
+    """
+    try:
+        content = sys.stdin.buffer.read() if source == "-" else Path(os.path.expanduser(source)).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
+    return list(read_json_lines(content, name_of(source)))
+
+
+def parse_examples(rows: list[LocatedRow], source: str, task: Task, numbered: bool) -> list[Example]:
+    """The examples in the rows.
 
     Args:
         numbered: whether a row without `idx` has its number in the input as one.
 
     Raises:
-        UsageError: the file cannot be read, or a row is not of the task's schema.
+        UsageError: a row is not of the task's schema.
     """
-    name = "standard input" if source == "-" else source
-    try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
-    except OSError as error:
-        raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
-    rows = list(read_json_lines(content, name))
     if numbered and not task.group_by:
         rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
-    return parse_rows(task, name, rows)
+    return parse_rows(task, name_of(source), rows)
+
+
+def name_of(source: str) -> str:
+    return "standard input" if source == "-" else source
 
 
 def answer_examples(
@@ -122,10 +145,15 @@ def answer_examples(
     return server.answer([("run", example) for example in examples], batch_size, progress=True)
 
 
-def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
+def write_submission(
+    task: Task, examples: Sequence[Example], answers: Sequence[Answer], name: str | None = None
+) -> list[str]:
     """The lines of the server's file, checked.
 
     A row that the backbone gave no label has the most probable one: the server takes no gaps.
+
+    Args:
+        name: of the file, for messages.
 
     Raises:
         UsageError: the input has an example twice.
@@ -133,7 +161,7 @@ def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[
     predictions = [a.text if a.label is None else task.labels.index(a.label) for a in answers]
     written = lines(task, examples, predictions)
     try:
-        validate(task, written, examples)
+        validate(task, written, examples, name)
     except ValueError as error:
         raise UsageError(f"The input is not the task's test rows, each once. {error}") from error
     return written

@@ -11,10 +11,12 @@ Run folders stay as they are. Trained prompts and weights are never published.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rpt.cli import command_line
 from rpt.errors import UsageError
+from rpt.files import check_folder
 from rpt.records.published import publish
 from rpt.records.run_folder import FailedRun, RunFolder
 
@@ -28,7 +30,7 @@ def publish_folders(given: dict[str, str]) -> None:
         UsageError: there is no run.
         RecordError: a record is damaged; nothing is published then.
     """
-    source, records = Path(given["runs"]).expanduser(), []
+    source, records = Path(os.path.expanduser(given["runs"])), []
     for path in sorted(source.glob("runs/*/*/*/*/result.json")):
         try:
             records.append(RunFolder(path.parent).read())
@@ -38,7 +40,8 @@ def publish_folders(given: dict[str, str]) -> None:
         raise UsageError(
             f"There is no finished run below runs={source}; give the folder that results= was in training."
         )
-    files = publish(records, Path(given["to"]).expanduser())
+    check_folder(Path(os.path.expanduser(given["to"])), "to")
+    files = publish(records, Path(os.path.expanduser(given["to"])))
     print(f"published {len(records)} runs:", *files, sep="\n")
 
 

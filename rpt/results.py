@@ -8,11 +8,13 @@ other file, and the figures as SVG beside PNG. Never trains.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from rpt.cli import asked_for_help, given, one_line_errors, truth
 from rpt.errors import UsageError
+from rpt.files import check_folder
 
 
 def main() -> None:
@@ -30,8 +32,9 @@ def make_tables(words: dict[str, str]) -> None:
         UsageError: there is no such folder.
     """
     folder, html = Path(words["results"]), truth("html", words["html"])
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
+    check_folder(folder, "results")
     from rpt.reports.report import write  # slow to import
 
     written, stale, problems = write(folder, html)

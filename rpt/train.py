@@ -12,8 +12,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from string import Template
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -59,11 +61,28 @@ def main() -> None:
     """The command line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
+        check_flags()
         flags = {word for word in sys.argv[1:] if word.startswith("-")}
         if flags in ({"-h"}, {"--help"}):
             print(help_text([word for word in sys.argv[1:] if word not in flags]))
         else:
             _job()
+
+
+def check_flags() -> None:
+    """Refuse what Hydra would end with the whole of its usage, and the flag that would unpickle a file.
+
+    Raises:
+        UsageError: naming the word.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"{message}; --help shows what there is.")
+
+    parser.error = refuse  # type: ignore[method-assign]  # what argparse offers beside leaving the process
+    if parser.parse_args().experimental_rerun is not None:
+        raise UsageError("--experimental-rerun reads a pickle, which may run any code; give the words again instead.")
 
 
 def help_text(words: list[str]) -> str:

@@ -8,11 +8,11 @@ from tests.conftest import ROOT
 
 ROOMS = {  # each with the rooms that its modules may import
     "errors": (),
-    "files": (),
+    "files": ("errors",),
     "prompts": (),
     "tasks": (),
     "metrics": ("tasks",),
-    "config": ("errors",),
+    "config": ("errors", "files"),
     "hub": ("errors",),
     "cli": ("errors",),
     "data": ("config", "errors", "files", "hub", "tasks"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         UsageError: it cannot be had, or is not of its family.
     """
     place = {
-        "path": lambda: str(Path(config.path).expanduser()),
+        "path": lambda: str(Path(os.path.expanduser(config.path))),
         "embedded": lambda: str(Path(__file__).parent / config.embedded),
         "package": lambda: str(_find_package_folder(config)),
         "hub": lambda: config.hub,

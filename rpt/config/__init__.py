@@ -19,7 +19,7 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, needs_hub, validate
+from rpt.config.validate import backbone_source, is_name, needs_hub, validate, validate_settings
 
 __all__ = [
     "GROUPS",
@@ -39,10 +39,12 @@ __all__ = [
     "compose",
     "config_folder",
     "drop_keys",
+    "is_name",
     "needs_hub",
     "register",
     "run_id",
     "settings",
     "to_config",
     "validate",
+    "validate_settings",
 ]

@@ -76,6 +76,9 @@ def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
     """
     composed: Any = OmegaConf.to_object(cfg)
     values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
+    for group in GROUPS:
+        if not isinstance(values[group], dict if group == "prompt" else GROUPS[group]):  # by an interpolation
+            raise UsageError(f"{group}={values[group]!r:.80} is no group; choose one of: {', '.join(choices(group))}.")
     config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,20 +13,34 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from rpt.config.compose import known_keys
-from rpt.errors import UsageError
+from rpt.errors import ONE_LINE, UsageError
 
 
 @contextmanager
 def explained_mistakes() -> Iterator[None]:
-    """What Hydra refuses inside becomes a UsageError.
+    """What Hydra refuses inside becomes a UsageError, also where Hydra raises no error of its own kind.
 
     Raises:
-        UsageError: Hydra could not compose the configuration.
+        UsageError: Hydra could not compose the configuration, or not make its folders.
     """
     try:
         yield
+    except ONE_LINE:
+        raise
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(explain(error)) from error
+    except (ValueError, TypeError, OSError) as error:
+        if _raised_by_hydra(error):
+            raise UsageError(explain(error)) from error
+        raise
+
+
+def _raised_by_hydra(error: Exception) -> bool:
+    """Whether the innermost code that is no standard library's is Hydra's, and not what it called."""
+    frames = traceback.walk_tb(error.__traceback__)
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+    packages = [package for package in packages if package not in sys.stdlib_module_names]
+    return bool(packages) and packages[-1] in ("hydra", "omegaconf")
 
 
 def explain(error: Exception) -> str:
@@ -39,7 +55,7 @@ def explain(error: Exception) -> str:
     text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
     if not wrong:
-        return f"{text}. --help lists all keys."
+        return f"{text.rstrip('.!')}. --help lists all keys."
     keys = known_keys()
     if wrong[1] in keys:
         group, _, _ = wrong[1].partition(".")

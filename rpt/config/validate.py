@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rpt.config.schema import PROMPT_TUNING, BackboneConfig, Config
+from rpt.config.schema import GROUPS, PROMPT_TUNING, BackboneConfig, Config
 from rpt.errors import UsageError
+from rpt.files import check_folder
 
 CHOICES = {
     "prompt.init": ("vocabulary", "uniform", "text", "labels", "saved"),
@@ -26,7 +31,12 @@ AT_LEAST_ONE = (
     "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter",
 )  # fmt: skip
 POSITIVE = ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
-NOT_NEGATIVE = ("trainer.weight_decay", "seed", "data.shots_seed", "data.mini_seed")
+NOT_NEGATIVE = ("seed", "data.shots_seed", "data.mini_seed")
+NAMES = (*(f"{group}.name" for group in GROUPS if group != "pack"), "backbone.embedded")
+LARGEST = 1e30  # of a number of training, with room to be multiplied: float32 ends at 3e38
+SMALLEST = 1e-30  # and is 0 below 1e-45
+LARGEST_COUNT = 2**31 - 1
+WIDEST = 2**16  # of a layer, an adapter, a text in tokens: T5-11B's widest layer
 MIN_TEXT_TOKENS = 32  # that a prompt has to leave for the text
 
 
@@ -36,12 +46,28 @@ def validate(config: Config) -> None:
     Raises:
         UsageError: naming the key, its value and the remedy.
     """
+    validate_settings(config)
+    _check_places(config)
+
+
+def validate_settings(config: Config) -> None:
+    """The same but for files and folders, which those who use a finished run need not have.
+
+    Raises:
+        UsageError: naming the key, its value and the remedy.
+    """
+    _check_texts(config)
+    _check_names(config)
     _check_choices(config)
     _check_numbers(config)
     _check_method(config)
     _check_prompt(config)
-    _check_data(config)
     _check_backbone(config)
+
+
+def is_name(text: str) -> bool:
+    """Whether it can stand in a path as one folder, on any system."""
+    return re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text) is not None and text.strip(".") != ""
 
 
 def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
@@ -78,6 +104,31 @@ def _value(config: Config, key: str) -> Any:
     return found
 
 
+def _check_texts(config: Config) -> None:
+    """None can be written that holds half a character, as a word of the command line that is not UTF-8 does."""
+
+    def texts_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from texts_in(inner, f"{key}.{name}")
+        elif isinstance(value, str):
+            yield key.removeprefix("."), value
+
+    for key, text in texts_in(dataclasses.asdict(config), ""):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{key}={text!r:.80} is not UTF-8 text; give it anew.") from error
+
+
+def _check_names(config: Config) -> None:
+    for key in NAMES:
+        if (name := _value(config, key)) is not None and not is_name(name):
+            raise UsageError(
+                f"{key}={name:.120} becomes a part of a path; give up to 100 letters, digits, '.', '_' and '-'."
+            )
+
+
 def _check_choices(config: Config) -> None:
     for key, allowed in CHOICES.items():
         check_choice(config, key, allowed)
@@ -85,14 +136,17 @@ def _check_choices(config: Config) -> None:
 
 def _check_numbers(config: Config) -> None:
     for key in AT_LEAST_ONE:
-        if (number := _value(config, key)) is not None and number < 1:
-            raise UsageError(f"{key}={number} must be 1 or more.")
+        most = WIDEST if key in ("method.adapter", "backbone.max_tokens") else LARGEST_COUNT
+        if (number := _value(config, key)) is not None and not 1 <= number <= most:
+            raise UsageError(f"{key}={number} must be 1 or more, and {most} at most.")
     for key in POSITIVE:
-        if (number := _value(config, key)) is not None and not 0 < number < float("inf"):
-            raise UsageError(f"{key}={number} must be a positive number.")
+        if (number := _value(config, key)) is not None and not SMALLEST <= number <= LARGEST:
+            raise UsageError(f"{key}={number} must be a positive number from {SMALLEST:g} to {LARGEST:g}.")
     for key in NOT_NEGATIVE:
-        if (number := _value(config, key)) < 0:
-            raise UsageError(f"{key}={number} must not be negative.")
+        if not 0 <= (number := _value(config, key)) <= LARGEST_COUNT:
+            raise UsageError(f"{key}={number} must not be negative, and {LARGEST_COUNT} at most.")
+    if not 0 <= (number := config.trainer.weight_decay) <= LARGEST:
+        raise UsageError(f"trainer.weight_decay={number} must not be negative, and {LARGEST:g} at most.")
     if not 0 < config.protocol.held_out < 1:
         raise UsageError(f"protocol.held_out={config.protocol.held_out} must lie between 0 and 1.")
 
@@ -104,6 +158,13 @@ def _check_method(config: Config) -> None:
             f"method={config.method.name} has {' and '.join(given) or 'nothing'} to train; give one of method.weights, "
             f"method.adapter and method.peft, or none with method={PROMPT_TUNING}."
         )
+    try:
+        re.compile(config.method.weights or "")
+    except re.error as error:
+        raise UsageError(f"method.weights={config.method.weights} is no regular expression: {error}.") from error
+    for option, value in config.method.peft.items():
+        if isinstance(value, int | float) and not abs(value) <= WIDEST:
+            raise UsageError(f"method.peft.{option}={value} must be {WIDEST} at most.")
 
 
 def _check_prompt(config: Config) -> None:
@@ -121,22 +182,26 @@ def _check_prompt(config: Config) -> None:
         )
     if prompt.init == "text" and not prompt.init_text:
         raise UsageError('prompt.init=text needs the text: prompt.init_text="..."')
-    if prompt.init == "saved":
-        _check_path(prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")
 
 
-def _check_data(config: Config) -> None:
-    data = config.data
+def _check_places(config: Config) -> None:
+    data, backbone = config.data, config.backbone
+    if backbone_source(backbone) == "path":
+        _check_path(backbone.path, "backbone.path", "a folder as save_pretrained writes it")
+    if config.prompt.init == "saved":
+        _check_path(config.prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")
     if data.name == "folder":
         _check_path(data.dir, "data.dir", "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on")
     if data.name == "mini" and data.dir is not None:
         raise UsageError("data=mini makes its own rows; leave out either data=mini or data.dir.")
+    if not os.path.isdir(config.results):  # one on a disk that cannot be written may hold the finished run
+        check_folder(Path(config.results), "results")
+    if config.tracking.name == "wandb":
+        check_folder(Path(config.tracking.dir), "tracking.dir")
 
 
 def _check_backbone(config: Config) -> None:
     backbone = config.backbone
-    if backbone_source(backbone) == "path":
-        _check_path(backbone.path, "backbone.path", "a folder as save_pretrained writes it")
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:
         raise UsageError(
             f"prompt=none has nothing to train, and without training backbone {backbone.name} has no head to "
@@ -145,5 +210,5 @@ def _check_backbone(config: Config) -> None:
 
 
 def _check_path(path: str | None, key: str, what: str) -> None:
-    if path is None or not Path(path).expanduser().exists():
+    if path is None or not os.path.exists(os.path.expanduser(path)):
         raise UsageError(f"{key}={path} does not exist; give {what}.")

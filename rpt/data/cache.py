@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from rpt.files import write_atomically
+from rpt.errors import UsageError
+from rpt.files import reason_of, write_atomically
 
 Arrays = dict[str, np.ndarray]
 DIGEST = hashlib.sha256().digest_size  # bytes
@@ -47,8 +48,8 @@ def cached(folder: Path, made_of: list[Any], make: Callable[[], Arrays]) -> Arra
     content = save(arrays)
     try:
         write_atomically(path, _digest(name, content) + content)
-    except OSError as error:
-        _do_without(folder, error)
+    except UsageError as error:
+        _do_without(folder, error.__cause__)
     return arrays
 
 
@@ -56,8 +57,8 @@ def _digest(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + content).digest()
 
 
-def _do_without(folder: Path, error: Exception) -> None:
-    reason = getattr(error, "strerror", None) or error
+def _do_without(folder: Path, error: BaseException) -> None:
+    reason = reason_of(error)
     _warn_once(f"data.cache={folder} cannot be used ({reason}); rows are tokenised in every run. Give another folder.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ def _hub(data: DataConfig, task: Task, split: str) -> tuple[str, Rows]:
 
 
 def _folder(data: DataConfig, task: Task, split: str) -> tuple[str, Rows]:
-    path = Path(data.dir).expanduser() / task.folder / f"{split}.jsonl"
-    if not path.is_file():
+    path = Path(os.path.expanduser(data.dir)) / task.folder / f"{split}.jsonl"
+    if not os.path.isfile(path):
         raise UsageError(f"{path} does not exist; data.dir must be a folder in the official SuperGLUE layout.")
     try:
         content = path.read_bytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 
 from huggingface_hub import ModelCardData
 
@@ -85,7 +85,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         longest: how many tokens an answer may have.
     """
     task, config, result = run.task, run.config, run.result
-    miniature, local = result["data"]["miniature"], Path(base).is_dir()
+    miniature, local = result["data"]["miniature"], os.path.isdir(base)
     front = ModelCardData(
         library_name="peft",
         license="apache-2.0",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -14,13 +16,16 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import Tensor, device
 
-from rpt.config import GROUPS, Config, compose
+from rpt.config import GROUPS, Config, compose, validate_settings
 from rpt.data import task_for
 from rpt.errors import RecordError, UsageError
+from rpt.records.checks import check_config
 from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import flatten
 from rpt.tasks import PROTOCOLS, TASKS, Task
+
+log = logging.getLogger("rpt")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         UsageError: this is no record of a finished run, or it lacks its prompt or head; with what makes them.
         RecordError: its result.json cannot be read.
     """
-    record = RunFolder(Path(folder).expanduser())
+    record = RunFolder(Path(os.path.expanduser(folder)))
     stored = _read_config(record)
     if stored is None:
         raise UsageError(
@@ -78,6 +83,9 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     result = record.finished()
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
+    record.check_files(result, *(path for path in (record.config_path,) if path.exists()))
+    if "digests" not in result:
+        log.warning("%s is older than digests: whether its files are as its run left them cannot be seen.", folder)
     config = _fill(Config, stored)
     if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
         raise UsageError(
@@ -94,10 +102,15 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     again = f"this makes it again:\n  {train_command(stored, record, force=True)}"
     if not record.prompt_path.is_file():
         raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
+    record.check_files(result, record.prompt_path)
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:
         raise UsageError(f"{error}.") from error
+    if len(prompt) != config.prompt.length:
+        raise UsageError(
+            f"{record.prompt_path} has {len(prompt)} tokens, its run had prompt.length={config.prompt.length}; {again}"
+        )
     if config.backbone.family == "bert" and not head:
         raise UsageError(f"{record.prompt_path} lacks the head that an encoder answers with; {again}")
     return SavedRun(record.folder, config, result, prompt, head)
@@ -120,18 +133,14 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
 
 
 def _read_config(record: RunFolder) -> dict[str, Any] | None:
-    """The run's configuration; None where there is none."""
-    try:
-        stored = record.config()
-        if stored is None:
-            return None
-        names = [stored[group]["name"] for group in ("backbone", "prompt", "task", "data", "protocol", "trainer")]
-    except (KeyError, TypeError) as error:
-        raise RecordError(
-            f"{record.config_path} cannot be read ({error}); restore it or run its command again."
-        ) from error
-    if not all(isinstance(name, str) for name in names):
-        raise RecordError(f"{record.config_path} is damaged; restore it or run its command again.")
+    """The run's configuration, checked as train checks it; None where there is none."""
+    stored = record.config()
+    if stored is not None:
+        check_config(stored, record.config_path)
+        try:
+            validate_settings(_fill(Config, stored))
+        except UsageError as error:
+            raise RecordError(f"{record.config_path}: {error} Restore it or run its command again.") from error
     return stored
 
 

@@ -11,6 +11,7 @@ answer is the one that the row gets alone.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,7 +134,7 @@ def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
         UsageError: it cannot be had, or has other weights.
     """
     config = run.config.backbone
-    if path is not None and not Path(path).expanduser().is_dir():
+    if path is not None and not os.path.isdir(os.path.expanduser(path)):
         raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
     backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
     if backbone.fingerprint != run.backbone_fingerprint:

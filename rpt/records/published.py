@@ -14,6 +14,7 @@ what differs from it. Nothing is rounded and nothing is left out but the trained
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
-from rpt.records.schema import RunRecord, check_record, flatten
+from rpt.records.checks import check_record
+from rpt.records.schema import RunRecord, flatten
 
 FORMAT = 1  # of the store's files
 AS_IN_HISTORY = "as in history"  # instead of result.last where it is the last line of metrics.jsonl
@@ -38,10 +40,10 @@ def find_published(folder: Path) -> RunRecord | None:
     """
     backbone = folder.absolute().parents[1]
     path = backbone.with_name(f"{backbone.name}.jsonl")
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     for number, line, common in _lines(path):
-        if line.startswith(f'{{"id":{json.dumps(folder.name)},'):
+        if line.startswith(f'{{"id":{json.dumps(folder.name)},'.encode()):
             record = _read_line(path, number, line, common)
             if record.result["prompt"] == folder.parent.name:
                 return record
@@ -89,10 +91,10 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
     return list(contents)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str, Flat]]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes, Flat]]:
     """Number and text of every line that holds a run, with what is common to them."""
     common = _first_line(path)
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:  # each line is decoded by itself, so that a damaged one is named
         next(file)
         for number, line in enumerate(file, start=2):
             yield number, line, common
@@ -105,21 +107,21 @@ def _first_line(path: Path) -> Flat:
         if first["format"] != FORMAT:
             raise RecordError(f"{path} has format {first['format']}, this version reads {FORMAT}; {REMEDY}.")
         return dict(first["common"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RecordError):
             raise
         raise RecordError(f"{path}, line 1, cannot be read ({error}); {REMEDY}.") from error
 
 
-def _read_line(path: Path, number: int, line: str, common: Flat) -> RunRecord:
+def _read_line(path: Path, number: int, line: bytes, common: Flat) -> RunRecord:
     try:
-        own = json.loads(line)
+        own = json.loads(line.decode())
         absent = set(own.pop("absent", ()))
         flat = {key: value for key, value in common.items() if key not in absent} | own
         record = _rebuild_record(flat, path.parents[1])
         check_record(record)
         return record
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise RecordError(f"{path}, line {number}: {type(error).__name__}: {error} {REMEDY}.") from error
 
 

@@ -6,11 +6,13 @@ A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     prompt.safetensors  the folded prompt of the best evaluation, with the head that an encoder needs
     weights.safetensors instead, for another method than prompt tuning: what it trained
     predictions.json    that prompt's answer to each reported row, and what it earned
-    result.json         written last: status "finished" or "failed", scores, counts, times, versions
+    result.json         written last: status "finished" or "failed", scores, counts, times, versions, and the digests
+                        of the files above, by which those who read them see whether they are as the run left them
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,9 +23,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from rpt.errors import RecordError
-from rpt.files import write_atomically
+from rpt.files import TEMPORARY, write_atomically
+from rpt.records.checks import REMEDY, check_record, check_result
 from rpt.records.published import find_published
-from rpt.records.schema import REMEDY, SCHEMA, RunRecord, check_record, check_result
+from rpt.records.schema import SCHEMA, RunRecord
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 
@@ -48,21 +51,36 @@ class RunFolder:
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
+        trained = self.prompt_path, self.weights_path
+        self._kept_paths = (self.config_path, self.metrics_path, self.predictions_path, *trained)
         self._lock = FileLock(self.folder / ".lock", timeout=0)
 
     def claim(self) -> bool:
         """Hold this record against other processes that pick the same run; False if one of them holds it.
 
-        The operating system lets go of the lock when its owner dies, however it dies.
+        The operating system lets go of the lock when its owner dies, however it dies. What a kill has left beside the
+        files of the record is removed.
+
+        Raises:
+            OSError: the folder or its lock cannot be made.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with suppress(Timeout):
             self._lock.acquire()
+            self._tidy()
         return self._lock.is_locked
+
+    def _tidy(self) -> None:
+        for path in self.folder.glob(TEMPORARY):
+            path.unlink()
+        with suppress(RecordError):  # which is said where the result is wanted
+            if self.result_path.exists() and read_result(self.result_path)["status"] == "finished":
+                self.checkpoint_path.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let go of it; nothing is left of a record of which nothing came."""
-        (self.folder / ".lock").unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written there was none
+            (self.folder / ".lock").unlink(missing_ok=True)
         self._lock.release()
         with suppress(OSError):
             self.folder.rmdir()
@@ -89,13 +107,13 @@ class RunFolder:
         if self.config_path.exists():
             try:
                 return yaml.load(self.config_path.read_text(encoding="utf-8"), LOADER)
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
                 raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
         published = find_published(self.folder)
         return published.config if published else None
 
     def read(self) -> RunRecord:
-        """The whole record of a finished run, checked.
+        """The whole record of a finished run, checked; what it trained is left to those who use it.
 
         Raises:
             FailedRun: the run failed.
@@ -105,6 +123,7 @@ class RunFolder:
         if result["status"] != "finished":
             raise FailedRun(f"failed run {self.folder}: {result['error']}")
         try:
+            self.check_files(result, self.config_path, self.metrics_path, self.predictions_path)
             history = [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
             kept = self.predictions_path.exists()
             answers = json.loads(self.predictions_path.read_text(encoding="utf-8")) if kept else {}
@@ -112,11 +131,21 @@ class RunFolder:
                 self.folder, self.config(), result, history, answers.get("predictions"), answers.get("credits")
             )
             check_record(record)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, RecordError):
                 raise
             raise RecordError(f"Record {self.folder}: {type(error).__name__}: {error}; {REMEDY}.") from error
         return record
+
+    def check_files(self, result: dict[str, Any], *paths: Path) -> None:
+        """Refuse files that are not as the run left them. A record older than digests has none to compare with.
+
+        Raises:
+            RecordError: naming the file.
+        """
+        for path in paths if "digests" in result else ():
+            if result["digests"].get(path.name) != (_digest(path) if path.exists() else None):
+                raise RecordError(f"{path} is not as its run left it (its digest differs); {REMEDY}.")
 
     def write_config(self, yaml: str) -> None:
         write_atomically(self.config_path, yaml.encode())
@@ -132,12 +161,13 @@ class RunFolder:
 
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
+        if result["status"] == "finished":
+            result["digests"] = {path.name: _digest(path) for path in self._kept_paths if path.exists()}
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
         """Forget everything of an earlier run (force=true, resume=never)."""
-        trained = (self.prompt_path, self.weights_path, self.checkpoint_path)
-        for path in (*trained, self.result_path, self.metrics_path, self.predictions_path, self.config_path):
+        for path in (self.result_path, self.checkpoint_path, *self._kept_paths):
             path.unlink(missing_ok=True)
 
 
@@ -149,6 +179,23 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"Record {path} cannot be read ({error}); {REMEDY}.") from error
     return check_result(result, path)
+
+
+def check_beside(path: Path) -> None:
+    """Refuse a file of a finished run that is not as the run left it; one that lies elsewhere is taken as it is.
+
+    Raises:
+        RecordError: naming it.
+    """
+    record = RunFolder(path.parent)
+    if record.result_path.exists():
+        record.check_files(read_result(record.result_path), path)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256, as sha256sum prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

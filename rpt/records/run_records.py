@@ -17,6 +17,7 @@ class RunRecords:
     """All finished records under `<results>/runs`; a run's folder counts before its published record.
 
     problems: one line for each record that is left out, and why.
+    undigested: how many are older than digests, so that a changed digit in them would not be seen.
     """
 
     def __init__(self, results: Path):
@@ -33,6 +34,7 @@ class RunRecords:
                 found[path.parent] = RunFolder(path.parent).read()
             except RecordError as error:
                 self._leave_out(error, results)
+        self.undigested = sum("digests" not in record.result for record in found.values())
         self._by_identity: dict[str, list[RunRecord]] = defaultdict(list)
         for _, record in sorted(found.items()):
             self._by_identity[record.identity].append(record)

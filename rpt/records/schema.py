@@ -1,24 +1,18 @@
-"""What a run record holds, and the check of every record that is read.
+"""What a run record holds.
 
 Records are JSON, so they stay dicts: the classes below name their fields and types. A field that is NotRequired came
 later than the first records, or belongs to some runs only. Fields that are not named here are kept and not checked.
 """
 
 import json
-import math
-import types
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, NotRequired, TypedDict
 
 from rpt.config import Config, as_dict, settings
-from rpt.errors import RecordError
-from rpt.tasks import TASKS, get_task
 
 SCHEMA = 1  # of result.json; raise it when a field changes its meaning
-KINDS = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", types.NoneType: "null"}
-REMEDY = "delete its folder and run its command again, or restore it"
 
 
 class Data(TypedDict):
@@ -73,6 +67,7 @@ class Result(TypedDict):
     device: str
     precision: str
     versions: dict[str, str]
+    digests: NotRequired[dict[str, str]]  # SHA-256 of the files beside it, by name
     commit: NotRequired[str | None]  # with "+changes" where tracked files differed from it
 
 
@@ -133,98 +128,3 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)
         flat |= flatten(value, f"{prefix}{key}.") if deeper else {prefix + key: value}
     return flat
-
-
-def check_result(result: Any, path: Path) -> dict[str, Any]:
-    """Refuse a result.json that is of another schema, or lacks a field.
-
-    Raises:
-        RecordError: naming the field.
-    """
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        found = result.get("schema") if isinstance(result, dict) else None
-        raise RecordError(f"Record {path} has schema {found}, this version reads {SCHEMA}; {REMEDY}.")
-    kind = {"finished": Result, "failed": Failure}.get(str(result.get("status")))
-    if kind is None:
-        raise RecordError(f"Record {path} has status {result.get('status')!r}; {REMEDY}.")
-    _check(result, kind, "", path)
-    return result
-
-
-def check_record(record: RunRecord) -> None:
-    """Refuse a record in which something that tables and figures stand on is missing or of the wrong type.
-
-    Raises:
-        RecordError: naming the field.
-        KeyError: of the configuration, whose keys have no schema here.
-    """
-    path, result = record.folder, record.result
-    check_result(result, path)
-    for metric in _metrics_of(result["task"], record.config["backbone"].get("family", "t5"), result["protocol"]):
-        _check(result["scores"].get(metric), float, f"scores.{metric}", path)
-    for number, line in enumerate(record.history, start=1):
-        _check(line, Evaluation, f"metrics.jsonl line {number}, ", path)
-    if record.predictions is not None:
-        _check(record.predictions, list[int | str | None], "predictions", path)
-    if record.credits is not None:
-        _check(record.credits, list[float], "credits", path)
-    _ = record.identity
-
-
-@cache
-def _metrics_of(task: str, family: str, protocol: str) -> tuple[str, ...]:
-    """The metrics that the scores of a run must have: its task's, but for the headline of the other protocol alone."""
-    if task not in TASKS:
-        return ("score",)
-    given = get_task(task, family)
-    headlines = {"paper": set(given.paper_score), "superglue": set(given.superglue_score)}
-    own = headlines.pop(protocol, set())
-    return tuple(sorted({"score", *own, *(set(given.metrics) - set().union(*headlines.values()))}))
-
-
-def _check(value: Any, kind: Any, name: str, path: Path) -> None:
-    """Raise RecordError if a value of JSON is not of the kind; its parts are checked likewise."""
-    if is_typeddict(kind) and isinstance(value, dict):
-        before = name if name.endswith(" ") or not name else f"{name}."
-        for key, of in _fields(kind).items():
-            if key in value or key in kind.__required_keys__:
-                _check(value.get(key), of, before + key, path)
-    elif get_origin(kind) is dict and isinstance(value, dict):
-        for key, inner in value.items():
-            _check(inner, get_args(kind)[1], f"{name}.{key}", path)
-    elif get_origin(kind) is list and isinstance(value, list):
-        types_there = set(map(type, value))
-        if any(not _is_of(one, get_args(kind)[0]) for one in types_there) or not _finite(value, types_there):
-            for number, inner in enumerate(value):
-                _check(inner, get_args(kind)[0], f"{name}[{number}]", path)
-    elif not (_is_of(type(value), kind) and _finite([value], {type(value)})):
-        wanted = " or ".join(KINDS.get(one, getattr(one, "__name__", "")) for one in _plain_types(kind))
-        raise RecordError(f"Record {path}: field {name} should be {wanted}, is {value!r:.80}; {REMEDY}.")
-
-
-def _is_of(there: type, kind: Any) -> bool:
-    """Whether a value of that type can stand where the kind is wanted."""
-    wanted = _plain_types(kind)
-    if issubclass(there, bool):  # an int to Python
-        return bool in wanted or object in wanted
-    return issubclass(there, wanted) or (float in wanted and issubclass(there, int))
-
-
-def _finite(values: list[Any], types_there: set[type]) -> bool:
-    return not any(issubclass(one, float) for one in types_there) or all(
-        math.isfinite(value) for value in values if isinstance(value, float)
-    )
-
-
-@cache
-def _plain_types(kind: Any) -> tuple[type, ...]:
-    if kind is Any:
-        return (object,)
-    if get_origin(kind) in (Union, types.UnionType):
-        return tuple(of for one in get_args(kind) for of in _plain_types(one))
-    return (dict,) if is_typeddict(kind) else (get_origin(kind) or kind,)
-
-
-@cache
-def _fields(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from rpt.reports.paper import Paper
 from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 from rpt.reports.tables.table import Table
+
+log = logging.getLogger("rpt")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         html: with REPORT.html and the figures as SVG.
     """
     runs, paper = load_runs(folder), Paper()
+    if older := runs.attrs["undigested"]:
+        log.warning("%d records are older than digests: a changed digit in them would not be seen.", older)
     problems, sections = list(runs.attrs["problems"]), []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
         experiments = Grids(scale)

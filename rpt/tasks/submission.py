@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Example
+from rpt.tasks.fields import Row
 
 # What the server calls the labels, where it does not call them as the task does.
 LABELS: dict[str, tuple[Any, ...]] = {
     "boolq": ("false", "true"), "wic": ("false", "true"), "copa": (0, 1), "multirc": (0, 1),
 }  # fmt: skip
+
+DIAGNOSTICS = {"sentence1": "AX-b", "pair_id": "AX-g"}  # fields that only their official rows have
 
 Index = int | tuple[int, int, int]
 
@@ -25,9 +28,20 @@ class SubmissionError(ValueError):
     """A file that the server would not take; the message names the line and the remedy."""
 
 
-def file_name(task: Task) -> str:
-    """As the server wants it: BoolQ.jsonl."""
-    return f"{task.folder}.jsonl"
+def file_name(task: Task, rows: Iterable[Row] = ()) -> str:
+    """As the server wants it: BoolQ.jsonl.
+
+    Args:
+        rows: raw ones; an RTE prompt may be given those of AX-b or AX-g.
+
+    Raises:
+        SubmissionError: they are of several sets.
+    """
+    fields = DIAGNOSTICS.items() if task.name == "rte" else ()
+    names = {next((name for field, name in fields if field in row), task.folder) for row in rows}
+    if len(names) > 1:
+        raise SubmissionError(f"The rows are of {' and '.join(sorted(names))}; give those of one file.")
+    return f"{next(iter(names), task.folder)}.jsonl"
 
 
 def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | str | None]) -> list[str]:
@@ -69,13 +83,16 @@ def _label(task: Task, example: Example, prediction: Any) -> Any:
     return LABELS.get(task.name, task.labels)[prediction or 0]
 
 
-def validate(task: Task, written: Sequence[str], examples: Sequence[Example]) -> None:
+def validate(task: Task, written: Sequence[str], examples: Sequence[Example], name: str | None = None) -> None:
     """Check that the lines answer each example once and in the server's words.
+
+    Args:
+        name: of the file, for messages.
 
     Raises:
         SubmissionError: they do not.
     """
-    name, wanted = file_name(task), {index_of(task, example) for example in examples}
+    name, wanted = name or file_name(task), {index_of(task, example) for example in examples}
     seen: set[Index] = set()
     for number, line in enumerate(written, start=1):
         try:

@@ -61,7 +61,7 @@ class WSC(Task):
         text, phrase = example.fields["text"], example.fields[f"span{number}_text"]
         found = _occurrences(phrase, text) or _scattered(phrase, text)
         if not found:
-            raise ValueError(f"field 'span{number}_text' is not in the text, found {phrase!r}: {text!r:.80}")
+            raise ValueError(f"field 'span{number}_text' is not in the text, found {phrase!r:.80}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from rpt.data.tokens import Tokens
 from rpt.errors import UsageError
 from rpt.prompts import SoftPrompt, from_labels, from_text, from_vocabulary, uniform
 from rpt.records.prompt_file import load_prompt
+from rpt.records.run_folder import check_beside
 
 
 def make_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
@@ -53,7 +55,7 @@ def _make_table(config: Config, backbone: Backbone) -> Tensor:
         "uniform": lambda: uniform(prompt.length, embeddings.shape[1], generator),
         "text": lambda: from_text(embeddings, tokenise(prompt.init_text), prompt.length, generator),
         "labels": lambda: from_labels(embeddings, tokenise_labels(), prompt.length, generator),
-        "saved": lambda: load_table(Path(prompt.init_path).expanduser(), prompt.length, embeddings.shape[1]),
+        "saved": lambda: load_table(Path(os.path.expanduser(prompt.init_path)), prompt.length, embeddings.shape[1]),
     }[prompt.init]()
 
 
@@ -61,8 +63,9 @@ def load_table(path: str | Path, length: int, d_model: int) -> Tensor:
     """A saved prompt to start from: [N, d].
 
     Raises:
-        ValueError: the file cannot be read, or its prompt has another shape.
+        ValueError: the file cannot be read, is not as its run left it, or its prompt has another shape.
     """
+    check_beside(Path(path))
     prompt = load_prompt(path)
     if tuple(prompt.shape) != (length, d_model):
         raise ValueError(

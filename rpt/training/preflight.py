@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rpt.config import Config, PromptConfig, validate
-from rpt.config.validate import check_choice
+from rpt.config.validate import WIDEST, check_choice
 from rpt.data import task_for
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS
@@ -46,6 +46,8 @@ def _check_options(prompt: PromptConfig) -> None:
             raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
         if not _is_of(value, parameters[name].annotation):
             raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+        if not abs(value) <= WIDEST:
+            raise UsageError(f"prompt.{name}={value} must be {WIDEST} at most.")
 
 
 def _is_of(value: Any, kind: type) -> bool:

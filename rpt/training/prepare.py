@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from rpt.config import Config, as_dict, run_id
 from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
+from rpt.files import reason_of
 from rpt.records.environment import environment
 from rpt.records.prompt_file import save_prompt
 from rpt.records.run_folder import RunFolder
@@ -59,6 +62,22 @@ class PreparedRun:
     @property
     def name(self) -> str:
         return f"{self.config.task.name} {self.config.backbone.name} {self.config.variant}"
+
+    def claim(self) -> bool:
+        """Hold the record; False if another process does. A finished one needs no lock, which a disk that cannot be
+        written has no room for.
+
+        Raises:
+            UsageError: there is none, and none can be made.
+        """
+        try:
+            return self.record.claim()
+        except OSError as error:
+            if not self.config.force and self.record.finished() is not None:
+                return True
+            raise UsageError(
+                f"results={self.config.results} cannot be written ({reason_of(error)}); give results=FOLDER."
+            ) from error
 
     def start(self) -> TrainingRun:
         """The run at its first step, or where its checkpoint left it.
@@ -111,19 +130,21 @@ class PreparedRun:
         return result
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
-        """Write down what went wrong in training; not a file or setting that cannot be used, for nothing was tried."""
+        """Write down what went wrong in training, if there is room; not a file or setting that cannot be used, for
+        nothing was tried."""
         if run is not None and run.tracker is not None:
             run.tracker.finish(failed=True)
         if not isinstance(error, UsageError | RecordError):
             failure = {"status": "failed", "id": self.record.folder.name, "error": f"{type(error).__name__}: {error}"}
-            self.record.write_result(failure | environment())
+            with suppress(UsageError):
+                self.record.write_result(failure | environment())
 
 
 def make_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
     """The run with its prompt initialised and its rows tokenised."""
     task, protocol = task_for(config), config.protocol.name
     text_budget = config.backbone.max_tokens - config.prompt.length
-    cache = Path(config.data.cache).expanduser()
+    cache = Path(os.path.expanduser(config.data.cache))
 
     def encode(examples: list[Example]) -> Encoded:
         return Encoded(examples, backbone.rows(examples, task, protocol, text_budget, cache))

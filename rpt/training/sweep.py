@@ -13,7 +13,7 @@ from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
-from rpt.errors import RecordError, UsageError
+from rpt.errors import ONE_LINE, UsageError
 from rpt.hub import offline_unless_reachable
 from rpt.training.loader import Loader
 from rpt.training.memory import choose_max_tokens
@@ -21,7 +21,7 @@ from rpt.training.pack import Pack
 from rpt.training.pack_size import choose_max_runs
 from rpt.training.preflight import check
 from rpt.training.prepare import PreparedRun, prepare_run
-from rpt.training.run import NonFiniteLoss, TrainingRun
+from rpt.training.run import TrainingRun
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
@@ -118,7 +118,7 @@ class Sweep:
         """None if there is nothing to train, or it could not be prepared; why then stands in the outcomes."""
         try:
             prepared = prepare_run(config, self.loader)
-            claimed = prepared.record.claim()
+            claimed = prepared.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
             self.outcomes[number] = report_error(error, f"{config.task.name} {config.backbone.name} {config.variant}")
             return None
@@ -163,7 +163,7 @@ def report_error(error: Exception, name: str) -> Exception:
     The tracebacks go, its own and those of its causes: their frames hold on to a backbone and to what a pass has left
     in the device's memory.
     """
-    if not isinstance(error, UsageError | RecordError | NonFiniteLoss):
+    if not isinstance(error, ONE_LINE):
         log.error("%s failed", name, exc_info=error)
     cause: BaseException | None = error
     while cause is not None:

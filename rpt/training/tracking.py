@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpt.config import as_dict
+from rpt.errors import UsageError
+from rpt.files import reason_of
 
 if TYPE_CHECKING:
     from rpt.training.run import TrainingRun
@@ -40,7 +42,12 @@ def _start_wandb(run: TrainingRun) -> Any:
     if not has_key:
         log.info("W&B: no key, so this run is tracked offline (wandb login, or later wandb sync); tracking=none: off.")
     run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
-    Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"tracking.dir={config.tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
+        ) from error
     return wandb.init(
         project=config.tracking.project,
         entity=config.tracking.entity,

@@ -1,5 +1,6 @@
 """Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
 
+import copy
 import subprocess
 import sys
 from collections import defaultdict
@@ -10,7 +11,7 @@ import pytest
 import rpt
 from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
-from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config
+from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config, validate
 from rpt.config.compose import default_options
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
@@ -101,12 +102,50 @@ def test_yaml_lists_every_option_with_its_default(name):
         (["trainer.weight_decay=-1"], "weight_decay"),
         (["seed=-1"], "seed=-1 must not be negative"),
         (["resume=maybe"], "auto, never"),
+        (["lr=nan"], "lr=nan must be a positive number"),
+        (["lr=1e38"], "lr=1e[+]38 must be a positive number from 1e-30 to 1e[+]30"),
+        (["trainer.eps=1e300"], "eps=1e[+]300 must be"),
+        (["trainer.eps=1e-60"], "eps=1e-60 must be"),
+        (["trainer.clip=inf"], "clip=inf must be"),
+        (["trainer.weight_decay=nan"], "weight_decay=nan must not be negative"),
+        (["trainer.weight_decay=inf"], "weight_decay=inf must not be negative, and 1e[+]30 at most"),
+        (["seed=1000000000000"], "seed=1000000000000 must not be negative, and 2147483647 at most"),
+        (["trainer.epochs=1000000000000"], "epochs=1000000000000 must be 1 or more, and 2147483647 at most"),
+        (["method=adapter", "method.adapter=100000000"], "method.adapter=100000000 must be 1 or more, and 65536"),
+        (["method=bitfit", "method.weights='('"], "method.weights=[(] is no regular expression: missing [)]"),
+        (["method=lora", "method.peft.r=1e9"], "method.peft.r=1000000000.0 must be 65536 at most"),
+        (["prompt.bottleneck=1000000000"], "prompt.bottleneck=1000000000 must be 65536 at most"),
+        (["prompt=lstm", "prompt.dropout=nan"], "prompt.dropout=nan must be"),
+        (["results=/dev/null"], "results=/dev/null cannot be used ./dev/null is no folder.; give another"),
+        ([f"results={__file__}/runs"], "test_config.py/runs cannot be used .Not a directory"),
+        (["results=/proc/rpt"], "results=/proc/rpt cannot be used"),
+        ([f"results={'x' * 300}"], "results=x+ cannot be used .File name too long"),
+        (["tracking=wandb", "tracking.dir=/proc/rpt"], "tracking.dir=/proc/rpt cannot be used"),
+        ([f"data.dir={'x' * 300}"], "data.dir=x+ does not exist"),
     ],
 )  # fmt: skip
-def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
+def test_what_cannot_run_is_refused(overrides, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UsageError, match=message):
         check(composed(*overrides))
+
+
+def test_a_name_that_would_leave_its_folder_is_refused():
+    whole = composed("data=mini", "backbone=nano")
+    for key in ("backbone", "prompt", "method", "task", "protocol", "trainer", "data", "tracking"):
+        for name in ("", ".", "..", "a/b", "/etc", "..\\b", "x" * 101, "é", "a b", "a\n"):
+            config = copy.deepcopy(whole)
+            getattr(config, key).name = name
+            with pytest.raises(UsageError, match=rf"{key}\.name=[\s\S]*becomes a part of a path; give up to 100"):
+                validate(config)
+
+
+def test_half_a_character_is_refused():
+    config = composed("data=mini", "backbone=nano", "prompt.init=text", "prompt.init_text=a")
+    config.prompt.init_text = "a\udc80"
+    with pytest.raises(UsageError, match="prompt.init_text='a.udc80' is not UTF-8 text; give it anew"):
+        validate(config)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +158,15 @@ def test_what_cannot_run_is_refused(overrides, message, monkeypatch):
         ("prompt.hidden=3", "prompt.hidden is no key of the chosen prompt"),
         ("method=lora prompt.length=3", "method=lora trains no soft prompt; leave out prompt.length=3."),
         ("prompt.length=481", "prompt.length=481 is longer than backbone nano has room for"),
+        ("--resolve", "The --resolve flag can only be used in conjunction with --cfg or --help"),
+        ("--cfg nothing", "argument --cfg/-c: invalid choice: 'nothing'"),
+        ("--bogus", "unrecognized arguments: --bogus; --help shows what there is"),
+        ("hydra=1", "Config group override must be a string or a list. Got int. --help lists all keys."),
+        ("backbone=null", "Config group override must be a string or a list. Got NoneType"),
+        ("hydra.run.dir=/proc/x", "No such file or directory: '/proc/x'"),
+        ("--experimental-rerun", "expected one argument"),
+        ("--experimental-rerun x.pickle", "--experimental-rerun reads a pickle, which may run any code"),
+        ("results=/dev/null", "results=/dev/null cannot be used"),
     ],
 )
 def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_a_folder_that_cannot_be_used_is_done_without(tmp_path, monkeypatch, cap
         raise OSError(errno.ENOSPC, "No space left on device", "/a/name/that/differs/every/time")
 
     if kind == "full":
-        monkeypatch.setattr(cache_module, "write_atomically", full)
+        monkeypatch.setattr(os, "fsync", full)
     if kind == "entry":  # a folder stands where the entry should
         cached(tmp_path, [1], lambda: ARRAYS)
         (entry,) = tmp_path.glob("*.tokens")

@@ -116,7 +116,10 @@ def test_what_cannot_be_written_is_refused(record, tmp_path):
         ({"to": None}, "Give to=FOLDER"),
         ({"format": "onnx"}, "format=onnx is not known; there is peft"),
         ({"to": str(tmp_path / "full")}, "holds other things; give a new folder"),
-        ({"to": str(tmp_path / "full" / "notes.txt")}, "holds other things; give a new folder"),
+        ({"to": str(tmp_path / "full" / "notes.txt")}, "notes.txt is no folder.; give another"),
+        ({"to": "/proc/adapter"}, "to=/proc/adapter cannot be used"),
+        ({"to": "/dev/null"}, "to=/dev/null cannot be used ./dev/null is no folder"),
+        ({"to": "x" * 300}, "to=x+ cannot be used .File name too long"),
     ]:
         with pytest.raises(UsageError, match=message):
             export.export(export.KEYS | {"run": str(record), "to": str(tmp_path / "adapter")} | keys)

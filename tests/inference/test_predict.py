@@ -23,6 +23,7 @@ from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS
 from rpt.tasks.submission import validate
 from tests.conftest import ROOT
+from tests.reports.conftest import reseal
 
 ROWS = miniature.rows("boolq", "val", 0)
 
@@ -95,6 +96,7 @@ def test_readme_code_runs(copy, tmp_path, capsys):
     other = Path(shutil.copytree(copy, tmp_path / "rte"))
     config = yaml.safe_load((other / "config.yaml").read_text())
     (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
+    reseal(other)
     (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
     for task, folder in (("boolq", copy), ("rte", other)):
         assert f'"results/runs/{task}/..."' in code
@@ -114,6 +116,12 @@ def test_readme_code_runs(copy, tmp_path, capsys):
         ({"submission": "true"}, "give output=FOLDER"),
         ({"output": "."}, "is a folder; give a file"),
         ({"input": "nowhere.jsonl"}, "input=nowhere.jsonl cannot be read"),
+        ({"input": "a\0b"}, "cannot be read"),
+        ({"output": "/dev/null"}, "output=/dev/null cannot be used .it is a folder or a device.; give another"),
+        ({"output": "/proc/answers.jsonl"}, "output=/proc/answers.jsonl cannot be used|output=/proc cannot be used"),
+        ({"output": "x" * 300}, "output=x+ cannot be used .File name too long"),
+        ({"output": "a\0b"}, "output=a.b cannot be used"),
+        ({"output": f"{__file__}/answers.jsonl"}, "output=.*test_predict.py.* cannot be used"),
         ({"backbone.path": "nowhere"}, "backbone.path=nowhere does not exist"),
     ],
 )
@@ -157,21 +165,44 @@ def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
     stored = config.read_text()
     (copy / "prompt.safetensors").rename(tmp_path / "prompt")
     refused(r"prompt.safetensors is missing .*\n  python -m rpt.train .*prompt.length=8 .*force=true")
+    whole = (tmp_path / "prompt").read_bytes()
+    (copy / "prompt.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused("prompt.safetensors is not as its run left it .* run its command again", RecordError)
     (copy / "prompt.safetensors").write_bytes(b"half")
+    reseal(copy)
     refused("cannot be read")
     (tmp_path / "prompt").rename(copy / "prompt.safetensors")
+    reseal(copy)
+    config.write_text(stored.replace("seed: 0", "seed: 1"))
+    refused("config.yaml is not as its run left it", RecordError)
     for old, new, message in [
-        ("length: 8", "length: 0", "give one with a prompt"),
-        ("method:\n  name: prompt", "method:\n  name: lora", "had method=lora, .* give a run of method=prompt"),
+        ("length: 8", "length: 9", "has 8 tokens, its run had prompt.length=9; this makes it again"),
+        ("name: residual\n  reparameterization: residual\n  length: 8",
+         "name: none\n  reparameterization: identity\n  length: 0", "give one with a prompt"),
+        ("method:\n  name: prompt\n  lr: 0.3\n  weights: null", "method:\n  name: bitfit\n  lr: 0.3\n  weights: bias",
+         "had method=bitfit, .* give a run of method=prompt"),
         ("family: t5", "family: bert", r"lacks the head .* makes it again:\n  python -m rpt.train"),
         ("  name: paper", "  name: other", "under protocol other, which this version does not have"),
+    ]:  # fmt: skip
+        assert old in stored
+        config.write_text(stored.replace(old, new))
+        reseal(copy)
+        refused(message)
+    for old, new, message in [
+        ("length: 8", "length: 0", "config.yaml: prompt.length=0 does not fit prompt=residual"),
+        ("length: 8", "length: many", "field prompt.length should be a whole number, is 'many'"),
+        ("eps: 1.0e-08", "eps: .nan", "field trainer.eps should be a number, is nan"),
+        ("weight_decay: 1.0e-05", "weight_decay: 1.0e+300", "config.yaml: trainer.weight_decay=1e[+]300 must"),
+        ("task:\n  name: boolq", "task: boolq", "field task should be a mapping, is 'boolq'"),
+        ("task:\n  name: boolq", "task:\n  name: ../boolq", "task.name=../boolq becomes a part of a path"),
     ]:
         assert old in stored
         config.write_text(stored.replace(old, new))
-        refused(message)
+        refused(message, RecordError)
     config.write_text("a: [")
     refused("config.yaml cannot be read", RecordError)
     config.write_text(stored)
+    reseal(copy)
     (copy / "result.json").unlink()
     refused("is not finished; this finishes it:\n  python -m rpt.train")
     config.unlink()

@@ -13,7 +13,7 @@ from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.train import train
 from rpt.training.prepare import PreparedRun
-from tests.reports.conftest import grid, write_record
+from tests.reports.conftest import grid, reseal, write_record
 
 
 def run(task="cb", **where):
@@ -33,14 +33,17 @@ def published(tmp_path, to="to"):
 def test_nothing_is_lost(tmp_path):
     for config in (run(), run(prompt="vanilla", seed=1), run(task="wsc")):
         folder = write_record(tmp_path / "runs_of", config)
-    answers = RunFolder(folder)
-    answers.write_predictions(["Hilda", "", None, "é"], [1.0, 0.5, 0.0, 0.3333])
+    of_four = {"name": "mini", "miniature": True, "fingerprint": "f", "train": 1, "select": 4, "report": 4}
+    RunFolder(folder).write_predictions(["Hilda", "", None, "é"], [1.0, 0.5, 0.0, 0.3333])
+    reseal(folder, data=of_four)
     (other,) = (tmp_path / "runs_of/runs/cb/nano/vanilla").iterdir()
     RunFolder(other).write_predictions([0, 2, None, 1], [1.0, 0.0, 0.0, 1.0])
+    reseal(other, data=of_four)
     (third,) = (tmp_path / "runs_of/runs/cb/nano/residual").iterdir()
     RunFolder(third).write_metrics(
         [{"epoch": 1.0, "loss": None, "score": 3.0}, {"epoch": 2, "loss": 0.1, "score": 3.0, "x": 1}]
     )
+    reseal(third)
     folders = {r.result["id"]: r for r in RunRecords(tmp_path / "runs_of")}
     store = published(tmp_path)
     records = list(RunRecords(store))

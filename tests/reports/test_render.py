@@ -1,5 +1,8 @@
 """What comes from a record is text in every format, whatever stands in it."""
 
+import dataclasses
+import re
+
 import pytest
 from markdown import markdown
 
@@ -7,7 +10,7 @@ from rpt.reports.render import escape_latex, escape_markdown, report_html, to_la
 from rpt.reports.report import build
 from rpt.reports.tables.table import Table, Text
 
-from .conftest import grid, write_record
+from .conftest import grid, reseal, write_record
 
 EVIL = "<script>alert(1)</script> [x](javascript:1) **b** `c` a|b \\ $x^2$ &lt; #1 <!-- --> ![i](u)"
 
@@ -25,10 +28,20 @@ def test_a_record_cannot_put_markup_into_the_page(recorded):
     config = next(c for c in grid("table6").jobs.values() if c.seed == 1)
     write_record(folder, config, status="failed", error=EVIL)
     write_record(folder, next(c for c in grid("table6").jobs.values() if c.seed == 2), device=EVIL, commit=EVIL)
-    page = build(folder, html=True)[0]["REPORT.html"].decode()
+    for number, changes in enumerate(({"status": EVIL}, {"schema": EVIL}, {"id": EVIL}, {"precision": [EVIL]})):
+        other = write_record(folder, dataclasses.replace(config, seed=10 + number))
+        hostile = other.rename(other.with_name(f"<img src=x onerror=alert({number})> [a](javascript:1)"))
+        reseal(hostile, **changes)
+    files, problems = build(folder, html=True)
+    assert sum("onerror" in problem for problem in problems) == 4
+    for name, content in files.items():
+        if name.endswith((".md", ".tex", ".svg")):
+            assert not re.search(r"<script|<img|[^\\]\]\(javascript", content.decode()), name
+    page = files["REPORT.html"].decode()
+    assert not re.search(r"<img(?! alt=)|href=|<[^>]*\son\w+=", page)
     for wrong in ("<script", 'javascript:1"', "<strong>b</strong>", "<code>c</code>", "<!-- -->", 'src="u"'):
         assert wrong not in page, wrong
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
 
 
 def test_tables_escape_cells_captions_and_remarks():

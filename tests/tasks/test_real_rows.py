@@ -86,3 +86,13 @@ def test_wsc_stars_stand_at_the_index_but_for_the_one_row_that_is_off(shared):
             if row["target"]["span2_index"] not in starred:
                 moved.append((split, row["idx"], starred[0] - row["target"]["span2_index"]))
     assert moved == [("val", 42, 1)]
+
+
+@pytest.mark.parametrize(("name", "size", "entailed"), [("AX-b", 1104, 460), ("AX-g", 356, 178)])
+def test_the_diagnostic_sets_are_read_as_rte(shared, name, size, entailed):
+    path = shared / "superglue_test" / name / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"{name} is not at hand")
+    examples = [example for line in path.open(encoding="utf-8") for example in get_task("rte").parse(json.loads(line))]
+    assert len({example.idx for example in examples}) == size
+    assert sum(example.label == 0 for example in examples) == entailed

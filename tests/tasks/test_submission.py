@@ -82,3 +82,26 @@ def test_mistakes_are_named(name):
         else:
             first["label"] = label
         refused([json.dumps(first), *written[1:]], "line 1: label .* should be")
+
+
+def test_an_rte_prompt_answers_the_diagnostic_sets_in_files_of_their_own():
+    task = TASKS["rte"]
+    broad = {"idx": "7", "label": "not_entailment", "sentence1": "A cat sat.", "sentence2": "No cat sat.", "logic": "x"}
+    gender = {"idx": 7, "pair_id": 551646, "premise": "She met him.", "hypothesis": "He met her."}
+    (example,) = task.parse(broad)
+    assert dict(example.fields) == {"premise": "A cat sat.", "hypothesis": "No cat sat."} and example.label == 1
+    for row, name in ((broad, "AX-b.jsonl"), (gender, "AX-g.jsonl"), ({**gender, "pair_id": None}, "AX-g.jsonl")):
+        examples = task.parse(row)
+        written = lines(task, examples, [1])
+        assert file_name(task, [row]) == name and json.loads(written[0]) == {"idx": 7, "label": "not_entailment"}
+        with pytest.raises(SubmissionError, match=f"{name} lacks example 7"):
+            validate(task, [], examples, name)
+    with pytest.raises(SubmissionError, match="The rows are of AX-b and AX-g; give those of one file"):
+        file_name(task, [broad, gender])
+    assert file_name(TASKS["cb"], [gender]) == "CB.jsonl"
+    for wrong in ({"idx": "-1"}, {"idx": "1e3"}, {"idx": "9" * 40}, {"sentence2": None}):
+        with pytest.raises(ValueError, match="rte: field '(idx|hypothesis)' should be"):
+            task.parse(broad | wrong)
+    del broad["sentence2"]
+    with pytest.raises(ValueError, match="rte: field 'hypothesis' is missing"):
+        task.parse(broad)

@@ -1,0 +1,154 @@
+"""Kill runs at random moments, start them again, and see that they end as an unbroken run does.
+
+    python scripts/kill_runs.py [--kills 100] [--seed 0] [--sweeps t5 bert lstm packed]
+
+Each sweep is trained once unbroken. Then it is trained again and again, killed (SIGKILL, with all its processes) at a
+random moment after its first record was claimed, and started anew by the same command until it ends; the kills are
+shared out among the sweeps. Every record has to be there and equal to the unbroken one: alone to the last bit, in a
+pack, whose composition a kill changes, up to rounding. Nothing else may lie beside it. Ends with code 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from safetensors.numpy import load
+
+COMMON = ["data=mini", "tracking=none", "trainer.precision=fp32", "data.shots=8", "trainer.checkpoint_every=2"]
+COMMON += [
+    "backbone.max_tokens=64",
+    "trainer.eval_batch_size=256",
+    "trainer.eval_every=4",
+    "results=results",
+    "data.cache=../cache",
+]
+SWEEPS = {
+    "t5": ["task=cb", "backbone=nano", "prompt=residual", "trainer.epochs=8"],
+    "bert": ["task=cb", "backbone=nano_bert", "prompt=residual", "trainer.epochs=8"],
+    "lstm": ["task=cb", "backbone=nano", "prompt=lstm", "trainer.epochs=8"],
+    "packed": ["-m", "hydra/launcher=packed", "hydra.sweep.dir=sweep", "task=cb", "backbone=nano", "lr=0.1,0.3",
+               "prompt=vanilla,residual", "trainer.epochs=6"],
+}  # fmt: skip
+OF_THE_MACHINE = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests")
+ROUNDING = 1e-3  # of a loss, between packs of other compositions
+
+Record = dict[str, Any]
+
+
+class Trial:
+    """One sweep in a folder of its own, from its start to its end."""
+
+    def __init__(self, name: str, folder: Path):
+        flags = [word for word in SWEEPS[name] if word == "-m"]
+        words = [word for word in SWEEPS[name] if word not in flags]
+        self.command = [sys.executable, "-m", "rpt.train", *flags, *COMMON, *words]
+        self.folder = folder
+        folder.mkdir(parents=True)
+
+    def run(self, seconds: float = math.inf) -> float | None:
+        """Run the command, and kill it so long after it has claimed a record; how long it took from there, None if it
+        was killed.
+
+        Raises:
+            RuntimeError: it failed by itself.
+        """
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log)
+            while process.poll() is None and not list(self.folder.glob("results/runs/*/*/*/*/.lock")):
+                time.sleep(0.005)
+            began = time.perf_counter()
+            try:
+                process.wait(None if seconds == math.inf else seconds)
+            except subprocess.TimeoutExpired:
+                for one in (*psutil.Process(process.pid).children(recursive=True), process):
+                    one.kill()
+                    one.wait()
+                return None
+        if process.returncode:
+            raise RuntimeError(f"the command ended with code {process.returncode}: {self.folder / 'log'}")
+        return time.perf_counter() - began
+
+    def records(self) -> dict[str, Record]:
+        """What lies in the folder of each run, by the run's id."""
+        return {path.name: _read(path) for path in self.folder.glob("results/runs/*/*/*/*")}
+
+
+def _read(folder: Path) -> Record:
+    read: Record = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    for name in (name for name in read if name.endswith(".safetensors")):  # whose header has its keys in any order
+        read[name] = {key: (value.shape, value.tobytes()) for key, value in load(read[name]).items()}
+    result = json.loads(read["result.json"]) if "result.json" in read else {}
+    read["result.json"] = {key: value for key, value in result.items() if key not in OF_THE_MACHINE}
+    return read
+
+
+def describe_difference(record: Record | None, unbroken: Record, up_to_rounding: bool) -> str | None:
+    """How a record differs from that of the unbroken run; None if it does not."""
+    if record is None:
+        return "it is lost"
+    if set(record) != set(unbroken):
+        return f"its files differ: {' '.join(sorted(set(record) ^ set(unbroken)))}"
+    if up_to_rounding:
+        ours, theirs = ([json.loads(line) for line in of["metrics.jsonl"].splitlines()] for of in (record, unbroken))
+        if [line["step"] for line in ours] != [line["step"] for line in theirs]:
+            return "it was evaluated at other steps"
+        worst = max(abs(one["loss"] - other["loss"]) for one, other in zip(ours, theirs, strict=True))
+        return f"a loss differs by {worst:.2g}" if worst > ROUNDING else None
+    different = [name for name, content in unbroken.items() if record[name] != content]
+    if "result.json" in different:
+        ours, theirs = record["result.json"], unbroken["result.json"]
+        different += [key for key in ours | theirs if ours.get(key) != theirs.get(key)]
+    return f"other content: {' '.join(different)}" if different else None
+
+
+def kill_sweep(name: str, kills: int, folder: Path, chance: random.Random) -> list[str]:
+    """Kill a sweep so often; a line for each record that did not end as it should."""
+    unbroken = Trial(name, folder / f"{name}-unbroken")
+    whole = unbroken.run()
+    expected, faults, killed, ended, reported = unbroken.records(), [], 0, 0, 0
+    while killed < kills:
+        trial, of_trial = Trial(name, folder / f"{name}-{ended}"), 0
+        while True:
+            wait = chance.uniform(0, whole) if killed < kills else math.inf
+            if trial.run(wait) is not None:
+                break
+            killed, of_trial = killed + 1, of_trial + 1
+        ended += 1
+        found = trial.records()
+        for record in sorted(expected):
+            fault = describe_difference(found.get(record), expected[record], up_to_rounding=name == "packed")
+            if fault is not None:
+                faults.append(f"{name}, killed {of_trial} times, {record}: {fault}")
+        print(*faults[reported:], sep="\n", end="\n" * (len(faults) > reported))
+        reported = len(faults)
+        print(f"{name}: killed {killed} of {kills}, ended {ended} times, {len(faults)} faults", flush=True)
+    return faults
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sweeps", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
+    chosen = parser.parse_args()
+    chance, n = random.Random(chosen.seed), len(chosen.sweeps)
+    with tempfile.TemporaryDirectory() as folder:
+        shares = {name: (chosen.kills + i) // n for i, name in enumerate(chosen.sweeps)}
+        faults = [line for name, k in shares.items() for line in kill_sweep(name, k, Path(folder), chance)]
+    print(*faults, f"{sum(shares.values())} kills, {len(faults)} records lost or different", sep="\n")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
