@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from typing import Any
 
@@ -13,6 +12,7 @@ from rpt.config.validate import check_choice
 from rpt.data import task_for
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS
+from rpt.prompts.contract import check_prompt, find_options
 from rpt.tasks import PROTOCOLS, TASKS
 
 
@@ -26,41 +26,32 @@ def check(config: Config) -> None:
     check_choice(config, "task.name", tuple(TASKS))
     check_choice(config, "protocol.name", PROTOCOLS)
     check_choice(config, "prompt.reparameterization", tuple(REPARAMETERIZATIONS))
-    _check_options(config.prompt)
-    _check_reparameterization(config.prompt)
+    _check_prompt(config.prompt)
     _check_task(config)
     _check_device(config)
 
 
-def option_parameters(reparameterization: str) -> dict[str, inspect.Parameter]:
-    """The options that a reparameterization's class takes, by name: its keyword-only parameters."""
-    parameters = inspect.signature(REPARAMETERIZATIONS[reparameterization], eval_str=True).parameters
-    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
-
-
-def _check_options(prompt: PromptConfig) -> None:
-    parameters = option_parameters(prompt.reparameterization)
-    for name, value in prompt.options.items():
-        if name not in parameters:
-            known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
-            raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
-        if not _is_of(value, parameters[name].annotation):
-            raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+def _check_prompt(prompt: PromptConfig) -> None:
+    """Its class and its options, found out without memory for its weights."""
+    try:
+        parameters = find_options(prompt.reparameterization)
+        for name, value in prompt.options.items():
+            if name not in parameters:
+                known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
+                raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
+            if not _is_of(value, parameters[name].annotation):
+                raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+        check_prompt(prompt.reparameterization, max(1, prompt.length), prompt.options)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"prompt={prompt.name}: {error}.") from error
 
 
 def _is_of(value: Any, kind: type) -> bool:
     if isinstance(value, bool):  # an int, to Python
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
-
-
-def _check_reparameterization(prompt: PromptConfig) -> None:
-    """What its class says of its options, found out without memory for its weights."""
-    try:
-        with torch.device("meta"):
-            REPARAMETERIZATIONS[prompt.reparameterization](max(1, prompt.length), 2, **prompt.options)
-    except ValueError as error:
-        raise UsageError(f"prompt={prompt.name}: {error}.") from error
 
 
 def _check_task(config: Config) -> None:
