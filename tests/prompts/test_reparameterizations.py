@@ -160,6 +160,9 @@ def test_lstm_drops_out_in_training_only():
         ("residual", {"bottleneck": -4}, "bottleneck=-4.*1 or more"),
         ("residual", {"layers": 0}, "layers=0.*1 or 2"),
         ("mlp", {"layers": 3}, "layers=3.*1 or 2"),
+        ("decomposed", {"bottleneck": 0}, "bottleneck=0.*1 or more"),
+        ("lowrank", {"rank": 0}, "rank=0.*1 or more"),
+        ("superposition", {"words": V + 1}, "words=31 cannot be sampled from 30; give 1 to 30"),
         ("lstm", {"dropout": 1.0}, "dropout=1.0.*less than 1"),
         ("lstm", {"dropout": -0.1}, "dropout=-0.1.*0 or more"),
     ],
@@ -177,13 +180,49 @@ def test_p_tuning_is_peft_s():
     torch.testing.assert_close(ours(), theirs(torch.arange(N)))
 
 
+def test_decomposed_is_a_product_that_starts_within_a_half():
+    prompt = REPARAMETERIZATIONS["decomposed"](start(table(100, 64)), bottleneck=M)
+    assert all(0.49 < each.abs().max() <= 0.5 for each in prompt.parameters())
+    torch.testing.assert_close(prompt(), torch.einsum("nb,bd->nd", prompt.a, prompt.b))
+
+
+def test_superposition_sums_words_that_stay_frozen():
+    begun = start(table())
+    prompt = REPARAMETERIZATIONS["superposition"](begun, words=M)
+    rows = [(begun.embeddings == word).all(dim=1).nonzero().item() for word in prompt.sampled]
+    assert len(set(rows)) == M and [name for name, _ in prompt.named_parameters()] == ["weights"]
+    by_hand = [
+        sum(weight * begun.embeddings[row] for weight, row in zip(of, rows, strict=True)) for of in prompt.weights
+    ]
+    torch.testing.assert_close(prompt(), torch.stack(by_hand))
+
+
+def test_lowrank_goes_through_relu_from_a_frozen_start():
+    values = table()
+    prompt = build("lowrank", values, rank=M)
+    prompt.first.copy_(values)
+    hidden = (values @ prompt.u.weight.T).clamp(min=0)
+    torch.testing.assert_close(prompt(), hidden @ prompt.v.weight.T)
+
+
+@pytest.mark.parametrize("train_shared", [True, False])
+def test_hadamard_begins_as_the_shared_prompt(train_shared):
+    values = table()
+    prompt = REPARAMETERIZATIONS["hadamard"](start(values), train_shared=train_shared)
+    assert torch.equal(prompt(), values)
+    perturbed(prompt)
+    torch.testing.assert_close(prompt(), prompt.table * torch.outer(prompt.column[:, 0], prompt.row[0]))
+    assert torch.equal(prompt.table, values) != train_shared
+
+
 def test_odd_width_is_refused_by_the_lstm():
     with pytest.raises(ValueError, match="d_model=7 must be even; take another"):
         build("lstm", table(N, 7))
 
 
-def test_registry_holds_the_five_and_refuses_a_taken_name():
-    assert set(REPARAMETERIZATIONS) == {"identity", "mlp", "residual", "lstm", "ptuning"}
+def test_registry_holds_ours_and_refuses_a_taken_name():
+    ours = {"identity", "mlp", "residual", "lstm", "ptuning", "decomposed", "superposition", "lowrank", "hadamard"}
+    assert set(REPARAMETERIZATIONS) == ours
     with pytest.raises(ValueError, match=r"'mlp' exists already; give Another"):
 
         @register("mlp")
@@ -215,6 +254,19 @@ def test_parameter_count_is_the_formula(n, d, m, layers, shared, layer_norm, nam
     assert prompt.trained_parameters == trained(n, d, m, layers, shared, layer_norm)
     assert prompt.kept_parameters == n * d
     assert prompt().shape == (n, d)
+
+
+@FEW
+@given(n=st.integers(1, 6), d=st.integers(1, 12), r=st.integers(1, 9))
+def test_parameter_counts_of_low_rank_prompts(n, d, r):
+    counts = {
+        ("decomposed", "bottleneck", r): r * (n + d), ("superposition", "words", r): n * r,
+        ("lowrank", "rank", r): 2 * d * r, ("hadamard", "train_shared", False): n + d,
+        ("hadamard", "train_shared", True): n * d + n + d,
+    }  # fmt: skip
+    for (name, option, value), count in counts.items():
+        prompt = SoftPrompt(start(table(n, d)), name, **{option: value})
+        assert (prompt.trained_parameters, prompt.kept_parameters) == (count, n * d)
 
 
 def test_defaults_are_table_3b():

@@ -6,7 +6,7 @@ import torch
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
 
 N, D, V = 5, 8, 30
-SMALL = {"mlp": {"bottleneck": 3}, "residual": {"bottleneck": 3}}
+SMALL = {"mlp": {"bottleneck": 3}, "residual": {"bottleneck": 3}, "superposition": {"words": 7}}
 EVERY = pytest.mark.parametrize("name", sorted(REPARAMETERIZATIONS))
 
 
@@ -92,7 +92,7 @@ def test_fold_restores_the_mode_after_an_error(monkeypatch):
 @EVERY
 @pytest.mark.parametrize("shared", [True, False])
 def test_gradients_reach_everything_trained(name, shared):
-    prompt = soft_prompt(name, **({"shared": shared} if name in SMALL else {}))
+    prompt = soft_prompt(name, **({"shared": shared} if name in ("mlp", "residual") else {}))
     (prompt() * torch.randn(N, D)).sum().backward()
     for key, parameter in prompt.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, key
