@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rpt.cli import one_line_errors
-from rpt.config import Config, compose, config_folder, register, to_config, validate
+from rpt.config import Config, compose, config_folder, register, to_config, use_config_folder, validate
 from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 
@@ -59,11 +59,27 @@ def main() -> None:
     """The command line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
-        flags = {word for word in sys.argv[1:] if word.startswith("-")}
+        words, folder = split_config_dir(sys.argv[1:])
+        if folder is not None:
+            use_config_folder(folder)
+        flags = {word for word in words if word.startswith("-")}
         if flags in ({"-h"}, {"--help"}):
-            print(help_text([word for word in sys.argv[1:] if word not in flags]))
+            print(help_text([word for word in words if word not in flags]))
         else:
             _job()
+
+
+def split_config_dir(words: list[str]) -> tuple[list[str], str | None]:
+    """The words without Hydra's flag for a folder of one's own, and that folder."""
+    rest, folder = list(words), None
+    for i, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            if not equals and i + 1 == len(words):
+                raise UsageError(f"{flag} needs a folder: --config-dir mine")
+            folder = value if equals else words[i + 1]
+            rest = words[:i] + words[i + (1 if equals else 2) :]
+    return rest, folder
 
 
 def help_text(words: list[str]) -> str:

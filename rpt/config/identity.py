@@ -13,7 +13,8 @@ from rpt.config.schema import PROMPT_TUNING, Config
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
-    "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
+    "plugins", "tracking", "results", "force", "resume",
+    "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
     "trainer.checkpoint_every", "pack",

@@ -125,6 +125,7 @@ class Config:
     pack: PackConfig = field(default_factory=PackConfig)
     lr: float = 0.3  # constant learning rate of what is trained; train.yaml takes it from the method
     seed: int = 0  # initialisation, order of rows, dropout
+    plugins: list[str] = field(default_factory=list)  # modules of one's own: reparameterizations, tasks
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
     force: bool = False  # train again although a finished record is there
     resume: str = "auto"  # auto: go on from the checkpoint of a killed run | never: start over

@@ -16,6 +16,7 @@ from torch import Tensor, device
 
 from rpt.config import GROUPS, Config, compose
 from rpt.data import task_for
+from rpt.data.plugins import load_plugins
 from rpt.errors import RecordError, UsageError
 from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
@@ -79,6 +80,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     config = _fill(Config, stored)
+    load_plugins(config.plugins)
     if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
         raise UsageError(
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "

@@ -10,6 +10,7 @@ import torch
 from rpt.config import Config, PromptConfig, validate
 from rpt.config.validate import check_choice
 from rpt.data import task_for
+from rpt.data.plugins import load_plugins
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS
 from rpt.prompts.contract import check_prompt, find_options
@@ -23,6 +24,7 @@ def check(config: Config) -> None:
         UsageError: naming the key, its value and the remedy.
     """
     validate(config)
+    load_plugins(config.plugins)
     check_choice(config, "task.name", tuple(TASKS))
     check_choice(config, "protocol.name", PROTOCOLS)
     check_choice(config, "prompt.reparameterization", tuple(REPARAMETERIZATIONS))
