@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rpt.errors import RecordError, UsageError
+from rpt.errors import ONE_LINE, UsageError
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A UsageError or RecordError inside ends the process: its message on stderr, exit code 2, no traceback."""
+    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback."""
     try:
         yield
-    except (UsageError, RecordError) as error:
+    except ONE_LINE as error:
         print(f"rpt: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -7,3 +7,10 @@ class UsageError(ValueError):
 
 class RecordError(ValueError):
     """A run record cannot be used; the message names the file and what is wrong with it."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """A run's loss is infinite or not a number; the run is recorded as failed."""
+
+
+ONE_LINE = (UsageError, RecordError, NonFiniteLoss)

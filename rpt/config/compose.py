@@ -94,8 +94,11 @@ def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
         words: the overrides it was composed with, as far as they are known.
 
     Raises:
-        UsageError: they want a prompt beside such a method, or a key of the prompt has a value of the wrong type.
+        UsageError: they want a prompt beside such a method, or a key of the prompt is missing or of the wrong type.
     """
+    for key in ("name", "reparameterization"):
+        if OmegaConf.is_missing(cfg.prompt, key):
+            raise UsageError(f"The YAML file of the chosen prompt lacks the line `{key}: ...`; add it.")
     composed: Any = OmegaConf.to_object(cfg)
     values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
     config = Config(**values | {"prompt": _prompt_config(composed.prompt)})

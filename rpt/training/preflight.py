@@ -27,7 +27,11 @@ def check(config: Config) -> None:
     load_plugins(config.plugins)
     check_choice(config, "task.name", tuple(TASKS))
     check_choice(config, "protocol.name", PROTOCOLS)
-    check_choice(config, "prompt.reparameterization", tuple(REPARAMETERIZATIONS))
+    if config.prompt.reparameterization not in REPARAMETERIZATIONS:
+        raise UsageError(
+            f"prompt.reparameterization={config.prompt.reparameterization} is not known; choose one of: "
+            f"{', '.join(REPARAMETERIZATIONS)}; or name the module that registers it, plugins=[mine.prompts]."
+        )
     _check_prompt(config.prompt)
     _check_task(config)
     _check_device(config)

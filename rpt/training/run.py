@@ -15,6 +15,7 @@ from rpt.backbones import Encoded, Heads, Row
 from rpt.config import Config
 from rpt.data.batches import epoch_steps
 from rpt.data.cuts import Cuts, count_cuts
+from rpt.errors import NonFiniteLoss
 from rpt.prompts import TABLE, SoftPrompt
 from rpt.records.prompt_file import HEAD
 from rpt.records.run_folder import RunFolder
@@ -24,10 +25,6 @@ from rpt.training.tracking import Tracker
 
 log = logging.getLogger(__name__)
 WEIGHTS = "backbone."  # before the names of what a method trains within the backbone
-
-
-class NonFiniteLoss(RuntimeError):
-    """A run's loss is infinite or not a number."""
 
 
 class TrainingRun:

@@ -13,14 +13,14 @@ from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
-from rpt.errors import RecordError, UsageError
+from rpt.errors import ONE_LINE, UsageError
 from rpt.hub import offline_unless_reachable
 from rpt.training.loader import Loader
 from rpt.training.memory import choose_max_tokens
 from rpt.training.pack import Pack
 from rpt.training.preflight import check
 from rpt.training.prepare import PreparedRun, prepare_run
-from rpt.training.run import NonFiniteLoss, TrainingRun
+from rpt.training.run import TrainingRun
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
@@ -153,7 +153,7 @@ def report_error(error: Exception, name: str) -> Exception:
     The tracebacks go, its own and those of its causes: their frames hold on to a backbone and to what a pass has left
     in the device's memory.
     """
-    if not isinstance(error, UsageError | RecordError | NonFiniteLoss):
+    if not isinstance(error, ONE_LINE):
         log.error("%s failed", name, exc_info=error)
     cause: BaseException | None = error
     while cause is not None:

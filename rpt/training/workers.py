@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from rpt.config import Config
-from rpt.errors import RecordError, UsageError
+from rpt.errors import ONE_LINE
 from rpt.training.signals import Interrupted, catch_signals
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _end_with_parent() -> None:
 
 def _make_sendable(outcome: Outcome) -> Outcome:
     """Not every library's exceptions survive the way to another process; ours do."""
-    if isinstance(outcome, float | UsageError | RecordError):
+    if isinstance(outcome, (float, *ONE_LINE)):
         return outcome
     return RuntimeError(f"{type(outcome).__name__}: {outcome}")
 
