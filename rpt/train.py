@@ -74,9 +74,10 @@ def main() -> None:
     with one_line_errors(), explained_mistakes():
         words, folder = split_config_dir(sys.argv[1:])
         refuse_repeated(words)
-        sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in SWEEP)  # Hydra wants the flag at either end
         if folder is not None:
             use_config_folder(folder)
+        in_order = sorted(words, key=lambda word: word not in SWEEP)  # Hydra wants its flags before the words or behind
+        sys.argv[1:] = [*([] if folder is None else ["--config-dir", folder]), *in_order]
         flags = {word for word in words if word.startswith("-")}
         if flags in ({"-h"}, {"--help"}):
             print(help_text([word for word in words if word not in flags]))
