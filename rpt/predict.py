@@ -42,6 +42,7 @@ from rpt.files import write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
+from rpt.tasks.own import OwnTask
 from rpt.tasks.submission import file_name, lines, validate
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def predict(words: dict[str, str | None]) -> None:
     if not submission and path is not None and path.is_dir():
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
     run = open_saved_run(words["run"])
+    if submission and isinstance(run.task, OwnTask):
+        raise UsageError(
+            f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
+        )
     examples = read_examples(words["input"], run.task, numbered=not submission)
     answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
     if submission:

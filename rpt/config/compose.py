@@ -87,8 +87,8 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
 
 
 def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
-    """The composed configuration as objects: `data.dir=...` means data=folder, another method than prompt tuning means
-    prompt=none.
+    """The composed configuration as objects: `data.dir=...` and `task.train=...` mean data=folder, another method than
+    prompt tuning means prompt=none.
 
     Args:
         words: the overrides it was composed with, as far as they are known.
@@ -104,6 +104,8 @@ def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
     config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
+    if config.task.train is not None and config.data.name in ("hub", "folder"):
+        config.data.name, config.data.dir = "folder", config.data.dir or "."
     if not config.tunes_prompt:
         wanted = [word for word in words if word.startswith("prompt") and word != "prompt=none"]
         if wanted:

@@ -15,10 +15,14 @@ from rpt.config.schema import PROMPT_TUNING, Config
 OUTSIDE_IDENTITY = (
     "plugins", "tracking", "results", "force", "resume",
     "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
+    "task.train", "task.validation", "task.hub_config", "task.hub_split",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
     "trainer.checkpoint_every", "pack",
 )  # fmt: skip
+OF_OWN_TASKS = (
+    "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
+)  # fmt: skip  # part of the identity of their runs alone
 OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
 
 
@@ -41,6 +45,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     left_out = [*OUTSIDE_IDENTITY]
     if kept["backbone"]["family"] != "bert":
         left_out += OF_ENCODERS
+    if not kept["task"]["fields"]:
+        left_out += OF_OWN_TASKS
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)

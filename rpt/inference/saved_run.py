@@ -81,7 +81,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     config = _fill(Config, stored)
     load_plugins(config.plugins)
-    if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
+    if (config.task.name not in TASKS and not config.task.fields) or config.protocol.name not in PROTOCOLS:
         raise UsageError(
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
             "which this version does not have."

@@ -25,7 +25,7 @@ def check(config: Config) -> None:
     """
     validate(config)
     load_plugins(config.plugins)
-    check_choice(config, "task.name", tuple(TASKS))
+    _check_task_name(config)
     check_choice(config, "protocol.name", PROTOCOLS)
     if config.prompt.reparameterization not in REPARAMETERIZATIONS:
         raise UsageError(
@@ -35,6 +35,16 @@ def check(config: Config) -> None:
     _check_prompt(config.prompt)
     _check_task(config)
     _check_device(config)
+
+
+def _check_task_name(config: Config) -> None:
+    if config.task.fields:
+        return  # declared by the configuration
+    if config.task.name == "custom":
+        raise UsageError(
+            "task=custom needs the columns to read, in order: task.fields=[text], and task.labels=[bad,good]."
+        )
+    check_choice(config, "task.name", tuple(TASKS))
 
 
 def _check_prompt(prompt: PromptConfig) -> None:

@@ -29,7 +29,8 @@ def composed(*overrides):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_binds(choice, tmp_path):
-    overrides = [choice] + ([f"data.dir={tmp_path}"] if choice == "data=folder" else [])
+    further = {"data=folder": [f"data.dir={tmp_path}"], "task=custom": ["task.fields=[text]"]}
+    overrides = [choice, *further.get(choice, [])]
     config = composed(*overrides)
     check(config)
     group, name = choice.split("=")
