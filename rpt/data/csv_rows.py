@@ -36,5 +36,5 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
             yield f"line {rows.line_num}", row
     except csv.Error as error:
         raise UsageError(
-            f"{name}, line {rows.line_num} is not CSV ({error}); quote values with a comma or a quote."
+            f"{name}, line {rows.line_num + 1} is not CSV ({error}); quote values with a comma or a quote."
         ) from error

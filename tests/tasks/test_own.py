@@ -81,7 +81,7 @@ def test_open_answers_are_scored_as_texts():
         ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is none of task\.fields"),
         ([*REVIEWS, "task.template='{'"], r"task\.template='\{' cannot be read"),
         ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a task of ours"),
-        (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"An encoder chooses among labels; give task\.labels"),
+        (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
     ],
 )  # fmt: skip
 def test_what_is_declared_wrongly_is_refused_before_the_run(configure, words, message):
