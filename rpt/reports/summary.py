@@ -78,10 +78,8 @@ def to_markdown(summary: Summary) -> str:
     rows = []
     for line in groups.to_dict("records"):
         spread = "" if pd.isna(line["sd"]) else f" ± {line['sd']:.1f}"
-        rows.append(
-            [*(show(line[axis]) for axis in summary.axes), f"{line['mean']:.1f}{spread}", str(line["n"])]
-            + [f"{line['trained']:,}", f"{line['seconds']:,.0f}"]
-        )
+        own = [f"{line['mean']:.1f}{spread}", str(line["n"]), f"{line['trained']:,}", f"{line['seconds']:,.0f}"]
+        rows.append([*(show(line[axis]) for axis in summary.axes), *own])
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
     table = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
@@ -182,12 +180,14 @@ def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
     for column in rest:
         counts = runs.groupby(axes, dropna=False)[column].nunique(dropna=False) if axes else pd.Series([2])
         (axes if counts.max() > 1 else implied).append(column)
-    # A prompt's own options are no news.
-    known = runs["prompt"].nunique() > 1
-    implied = [
-        column for column in implied if not (known and column.startswith("prompt.") and runs[column].isna().any())
-    ]
-    return axes or ["prompt"], implied
+
+    def is_news(column: str) -> bool:
+        """Not what makes one task, backbone or prompt another one."""
+        group = column.partition(".")[0]
+        of_axis = any(axis.partition(".")[0] == group for axis in axes)
+        return not of_axis or (group == "prompt" and runs[column].notna().all())
+
+    return axes or ["prompt"], list(filter(is_news, implied))
 
 
 def _is_number(value: Any) -> bool:
