@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
@@ -40,7 +41,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         config: as `as_dict` gives it, or as a record's config.yaml holds it; a key that came later than the record has
             its default.
     """
-    kept = _filled(config, as_dict(Config()))
+    kept = _filled(config, _defaults())
     kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
     left_out = [*OUTSIDE_IDENTITY]
     if kept["backbone"]["family"] != "bert":
@@ -51,6 +52,11 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         left_out.append("method")
     drop_keys(kept, left_out)
     return kept
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return as_dict(Config())
 
 
 def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
