@@ -37,7 +37,7 @@ def _outcome(job: JobReturn) -> float:
     return job._return_value
 
 
-JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[attr-defined]  # a property
+JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]  # a property
 
 
 def train(config: Config) -> float:

@@ -26,6 +26,8 @@ class Superposition(Reparameterization):
         ValueError: words below 1, or more than the vocabulary has.
     """
 
+    sampled: Tensor
+
     def __init__(self, start: Start, *, words: int = 128):
         super().__init__(start)
         vocabulary = len(start.embeddings)

@@ -176,7 +176,7 @@ def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
     differing = [column for column in columns if runs[column].nunique(dropna=False) > 1]
     axes = [column for column in FIRST if column in differing]
     rest = [column for column in differing if column not in axes and not column.startswith(FAMILIAR)]
-    implied = []
+    implied: list[str] = []
     for column in rest:
         counts = runs.groupby(axes, dropna=False)[column].nunique(dropna=False) if axes else pd.Series([2])
         (axes if counts.max() > 1 else implied).append(column)
@@ -187,7 +187,7 @@ def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
         of_axis = any(axis.partition(".")[0] == group for axis in axes)
         return not of_axis or (group == "prompt" and runs[column].notna().all())
 
-    return axes or ["prompt"], list(filter(is_news, implied))
+    return axes or ["prompt"], [column for column in implied if is_news(column)]
 
 
 def _is_number(value: Any) -> bool:
