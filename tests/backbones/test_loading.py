@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, MT5Config, T5Config
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer, MT5Config, T5Config
 
 from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.config import BackboneConfig
+from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
 from tests.conftest import NANO, NANO_BERT
 from tests.training.runs import fitted, prepared
@@ -83,6 +84,22 @@ def save_t5(folder, kind=T5Config, **changes):
         save_file(weights | {"lm_head.weight": torch.randn_like(weights["shared.weight"])}, file, {"format": "pt"})
     AutoTokenizer.from_pretrained(NANO).save_pretrained(folder)
     return BackboneConfig("mine", "t5", path=str(folder))
+
+
+def test_byt5_reads_bytes(tmp_path, configure):
+    config = configure("task=cb", "data.shots=4", "trainer.max_steps=2", "prompt.length=3")
+    config.backbone = save_t5(tmp_path / "model", vocab_size=384, **GATED)
+    for path in (tmp_path / "model").glob("*tok*"):
+        path.unlink()
+    ByT5Tokenizer().save_pretrained(tmp_path / "model")
+    backbone = load_backbone(config.backbone)
+    text = "Où est le café? 1 < 2"
+    (encoding,) = text_tokenizer(backbone.tokenizer).encode([text])
+    assert encoding.ids == backbone.tokenizer(text)["input_ids"]
+    assert text_tokenizer(backbone.tokenizer).encode(["</s>"])[0].ids != backbone.tokenizer("</s>")["input_ids"]
+    run = prepared(config, backbone, tmp_path / "run", evaluated=4)
+    fitted(backbone, run)
+    assert run.failure is None and run.progress.step == 2
 
 
 GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}  # as v1.1, Flan and mT5
