@@ -7,6 +7,7 @@ format         peft: PeftModel.from_pretrained puts the prompt in front of a pla
                encoder's prompt stands behind [CLS], where peft cannot put it
 to             the folder to write: adapter_config.json, adapter_model.safetensors, and a model card, README.md: what
                the prompt is for, how it scored and how to use it
+force          true: write over another prompt in that folder
 base           what the adapter names as its base model, a hub id or a folder; left out: what the run loaded
 backbone.path  where the backbone lies now, if not where the run had it from
 """
@@ -18,7 +19,7 @@ import os
 import sys
 from pathlib import Path
 
-from rpt.cli import command_line
+from rpt.cli import command_line, truth
 from rpt.config import backbone_source
 from rpt.errors import UsageError
 from rpt.files import check_folder, write_atomically
@@ -27,7 +28,7 @@ from rpt.inference.model_card import write_model_card
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.records.prompt_file import save_prompt
 
-KEYS = {"run": None, "format": "peft", "to": None, "base": None, "backbone.path": None}
+KEYS = {"run": None, "format": "peft", "to": None, "force": "false", "base": None, "backbone.path": None}
 FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")
 
 
@@ -53,6 +54,10 @@ def export(words: dict[str, str | None]) -> None:
     check_folder(folder, "to")
     if folder.exists() and {path.name for path in folder.iterdir()} - set(FILES):
         raise UsageError(f"to={folder} holds other things; give a new folder.")
+    card = folder / FILES[2]
+    same = card.is_file() and f"`{run.result['id']}`" in card.read_text("utf-8", errors="replace")
+    if folder.exists() and any(folder.iterdir()) and not same and not truth("force", words["force"]):
+        raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
     if words["backbone.path"] is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
     from rpt.backbones import T5Backbone  # slow to import

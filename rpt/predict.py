@@ -44,6 +44,7 @@ from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
+from rpt.tasks.own import OwnTask
 from rpt.tasks.submission import SubmissionError, file_name, lines, validate
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ def predict(words: dict[str, str | None]) -> None:
     if not submission and path is not None and os.path.isdir(path):
         raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
     run = open_saved_run(words["run"])
+    if submission and isinstance(run.task, OwnTask):
+        raise UsageError(
+            f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
+        )
     rows = read_rows(words["input"])
     examples = parse_examples(rows, words["input"], run.task, numbered=not submission)
     if submission:

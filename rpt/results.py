@@ -1,9 +1,12 @@
 """Tables, figures and one page from run records.
 
-    python -m rpt.results [FOLDER] [html=true]
+    python -m rpt.results [FOLDER] [csv=FILE] [html=true]
 
-FOLDER is what `results=` was in training, `results` if it is left out. html=true makes REPORT.html, which needs no
-other file, and the figures as SVG beside PNG. Never trains.
+FOLDER is any folder of records, what `results=` was in training. Its runs are grouped by what differs among them: the
+table is printed and written to FOLDER/summary.md, with a figure along each setting of several numbers, and to csv=FILE
+if that is given. What stands in one of the paper's tables and figures goes there too. Without FOLDER it is `results`,
+and only the paper's tables, figures and page are made. html=true makes REPORT.html, which needs no other file, and the
+figures as SVG beside PNG. Never trains. In a notebook, rpt.reports.frame.load_runs(FOLDER) is the data frame.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from rpt.cli import asked_for_help, given, one_line_errors, truth
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
+OWN = Path("results")  # of the repository
+
 
 def main() -> None:
     """The command line."""
     if not asked_for_help(__doc__):
         with one_line_errors():
             words = [word if "=" in word else f"results={word}" for word in sys.argv[1:]]
-            make_tables({"results": "results", "html": "false"} | given(words, ["results", "html"]))
+            make_tables({"results": "results", "html": "false", "csv": ""} | given(words, ["results", "html", "csv"]))
 
 
 def make_tables(words: dict[str, str]) -> None:
@@ -34,6 +39,15 @@ def make_tables(words: dict[str, str]) -> None:
     folder, html = Path(words["results"]), truth("html", words["html"])
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
+    fits = True
+    if folder != OWN:
+        fits = _summarise(folder, Path(words["csv"]) if words["csv"] else None)
+    elif words["csv"]:
+        raise UsageError(
+            "csv= takes what is grouped of a folder; give that too: python -m rpt.results FOLDER csv=FILE."
+        )
+    if not fits:
+        return
     check_folder(folder, "results")
     from rpt.reports.report import write  # slow to import
 
@@ -42,7 +56,27 @@ def make_tables(words: dict[str, str]) -> None:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
         print(f"removed {path}, which no record stands behind any more")
-    print("\n".join(map(str, written)) if written else "no records yet")
+    if written or folder == OWN:
+        print("\n".join(map(str, written)) if written else "no records yet")
+
+
+def _summarise(folder: Path, csv: Path | None) -> bool:
+    """Print and write what the folder's runs say; whether one of them may stand in a table of the paper.
+
+    Raises:
+        UsageError: there is no finished run.
+    """
+    from rpt.config.grids import may_hold
+    from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
+
+    summary = summarise(folder)
+    if summary.runs.empty:
+        raise UsageError(describe_nothing(folder, summary.problems))
+    print(to_markdown(summary))
+    for problem in summary.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
+    return any(may_hold(own) for own in summary.settings)
 
 
 if __name__ == "__main__":

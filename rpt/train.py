@@ -17,16 +17,29 @@ from typing import NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rpt.cli import one_line_errors
-from rpt.config import Config, compose, config_folder, register, to_config, validate
-from rpt.config.mistakes import explained_mistakes
+from rpt.config import Config, compose, config_folder, register, to_config, use_config_folder, validate
+from rpt.config.mistakes import explained_mistakes, refuse_repeated
 from rpt.errors import UsageError
+
+SWEEP = ("-m", "--multirun")
 
 register()
 sys.path.append(str(Path(__file__).parent / "plugins"))  # Hydra looks for launchers in packages named hydra_plugins
+
+
+def _outcome(job: JobReturn) -> float:
+    """Of a job, without the line that Hydra writes before it raises."""
+    if isinstance(job._return_value, Exception):
+        raise job._return_value
+    return job._return_value
+
+
+JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]  # a property
 
 
 def train(config: Config) -> float:
@@ -51,7 +64,7 @@ def _job(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     is_alone = hydra_config.mode == RunMode.RUN
     # A run alone ends here: to what is raised, Hydra adds a line of its own. A sweep goes on with its other runs.
-    with one_line_errors() if is_alone else nullcontext():
+    with one_line_errors() if is_alone else nullcontext(), explained_mistakes():
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
         return train(to_config(cfg, hydra_config.overrides.task))
@@ -61,11 +74,19 @@ def main() -> None:
     """The command line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
+        words, folder = split_config_dir(sys.argv[1:])
+        refuse_repeated(words)
+        if folder is not None:
+            use_config_folder(folder)
+        in_order = sorted(words, key=lambda word: word not in SWEEP)  # Hydra wants its flags before the words or behind
+        sys.argv[1:] = [*([] if folder is None else ["--config-dir", folder]), *in_order]
         check_flags()
-        flags = {word for word in sys.argv[1:] if word.startswith("-")}
+        flags = {word for word in words if word.startswith("-")}
         if flags in ({"-h"}, {"--help"}):
-            print(help_text([word for word in sys.argv[1:] if word not in flags]))
+            print(help_text([word for word in words if word not in flags]))
         else:
+            if flags & set(SWEEP):
+                _check_rows(words)
             _job()
 
 
@@ -83,6 +104,29 @@ def check_flags() -> None:
     parser.error = refuse  # type: ignore[method-assign]  # what argparse offers beside leaving the process
     if parser.parse_args().experimental_rerun is not None:
         raise UsageError("--experimental-rerun reads a pickle, which may run any code; give the words again instead.")
+
+
+def _check_rows(words: list[str]) -> None:
+    """Refuse a sweep whose rows no run will find, once: by the words that all its runs share."""
+    shared = [word for word in words if "=" in word and "," not in word and not word.startswith(("-", "hydra"))]
+    data = to_config(compose("train", shared)).data
+    if data.name == "folder" and data.dir is None:
+        raise UsageError(
+            "No run has rows (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
+        )
+
+
+def split_config_dir(words: list[str]) -> tuple[list[str], str | None]:
+    """The words without Hydra's flag for a folder of one's own, and that folder."""
+    rest, folder = list(words), None
+    for i, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            if not equals and i + 1 == len(words):
+                raise UsageError(f"{flag} needs a folder: --config-dir mine")
+            folder = value if equals else words[i + 1]
+            rest = words[:i] + words[i + (1 if equals else 2) :]
+    return rest, folder
 
 
 def help_text(words: list[str]) -> str:

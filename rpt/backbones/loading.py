@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
 from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
@@ -18,6 +18,12 @@ from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 
+SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers
+    "t5_small": (6, 512, 2048), "t5_base": (12, 768, 3072), "t5_large": (24, 1024, 4096),
+    "bert_base": (12, 768, 3072), "bert_large": (24, 1024, 4096), "roberta_base": (12, 768, 3072),
+    "minilm": (6, 384, 1536),
+}  # fmt: skip
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
 FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
 
 
@@ -39,6 +45,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     try:
         found = AutoConfig.from_pretrained(place, revision=config.revision)
         _check_family(config, place, found.model_type)
+        _check_shape(config, place, found)
+        _check_tokenizer(config, place)
         tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
         model, report = family.load_model(
             place, revision=config.revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
@@ -50,7 +58,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     backbone = family(model, tokenizer, fingerprint(model), dropout)
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
-    fault = missing or backbone.find_fault(config)
+    fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {fault}.")
     return backbone
@@ -63,6 +71,39 @@ def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
     known = ", ".join(model_type for family in FAMILIES.values() for model_type in family.model_types)
     remedy = f"give backbone.family={fitting[0]}" if fitting else f"there are backbones for: {known}"
     raise UsageError(f"Backbone {config.name} ({place}) is a {model_type}, not of family {config.family}; {remedy}.")
+
+
+def _check_shape(config: BackboneConfig, place: str, found: PretrainedConfig) -> None:
+    """Records go by the backbone's name, which therefore has to be another one for another model."""
+    inner = found.d_ff if config.family == "t5" else found.intermediate_size
+    shape = (found.num_hidden_layers, found.hidden_size, inner)
+    if (named := SHAPES.get(config.name, shape)) != shape:
+        raise UsageError(
+            f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
+            "of its own: backbone.name=NAME."
+        )
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    return "{} layers of width {} (feed-forward {})".format(*shape)
+
+
+def _check_tokenizer(config: BackboneConfig, place: str) -> None:
+    """Without a file of it, the library makes up a tokenizer of its own."""
+    folder = Path(place)
+    if folder.is_dir() and not any((folder / name).exists() for name in TOKENIZER_FILES):
+        raise UsageError(
+            f"Backbone {config.name} ({place}) cannot be used: the folder has no tokenizer of its own; put the model's "
+            "tokenizer.json beside its weights."
+        )
+
+
+def _find_surplus(backbone: Backbone) -> str | None:
+    """Pieces of the tokenizer that the embedding table has no row for."""
+    pieces, rows = len(backbone.tokenizer), len(backbone.embeddings)
+    if pieces <= rows:
+        return None
+    return f"its tokenizer has {pieces:,} pieces and its embeddings {rows:,} rows; give the tokenizer of its training"
 
 
 def _find_package_folder(config: BackboneConfig) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import T5ForConditionalGeneration
+from transformers import AutoModelForSeq2SeqLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
@@ -47,8 +47,8 @@ class Encoding:
 class T5Backbone(Backbone):
     """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
 
-    model_types = ("t5",)
-    load_model = T5ForConditionalGeneration.from_pretrained
+    model_types = ("t5", "mt5")
+    load_model = AutoModelForSeq2SeqLM.from_pretrained  # also of gated layers and an output layer of its own (v1.1)
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer = self.tokenizer

@@ -21,11 +21,15 @@ from rpt.errors import UsageError
 PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
 
 
+def _prompt_defaults() -> dict[str, Any]:
+    return {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
+
+
 @dataclass
 class ComposedConfig(Config):
     """`Config` as Hydra composes it: a prompt's options stand beside its other keys, so its node takes any."""
 
-    prompt: dict[str, Any] = field(default_factory=dict)  # type: ignore[assignment]  # wider on purpose
+    prompt: dict[str, Any] = field(default_factory=_prompt_defaults)  # type: ignore[assignment]  # wider on purpose
 
 
 def config_folder() -> str:
@@ -40,14 +44,31 @@ def register() -> None:
     store.store(name="schema", node=ComposedConfig)
     for group, cls in GROUPS.items():
         store.store(group=group, name="schema", node=cls)
-    of_prompt = {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
-    store.store(group="prompt", name="schema", node=of_prompt)
+    store.store(group="prompt", name="schema", node=_prompt_defaults())
     OmegaConf.register_new_resolver("choices", lambda group: " ".join(choices(group)), replace=True)
+
+
+_own_folders: list[str] = []  # of this process: `--config-dir` is given once
+
+
+def use_config_folder(folder: str) -> None:
+    """Look for choices in a folder of one's own too, laid out as configs/ is.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(
+            f"--config-dir {folder} is no folder; give one with prompt/NAME.yaml, task/NAME.yaml and so on."
+        )
+    _own_folders.append(str(Path(folder).resolve()))
+    default_options.cache_clear()
 
 
 def choices(group: str) -> list[str]:
     """The names that `group=` takes."""
-    return sorted(path.stem for path in Path(config_folder(), group).glob("*.yaml"))
+    folders = [config_folder(), *_own_folders]
+    return sorted({path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")})
 
 
 def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False) -> DictConfig:
@@ -61,19 +82,23 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
     """
     register()
     with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
-        return hydra.compose(primary, list(words), return_hydra_config=with_hydra)
+        own = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _own_folders)}]"] if _own_folders else []
+        return hydra.compose(primary, [*words, *own], return_hydra_config=with_hydra)
 
 
 def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
-    """The composed configuration as objects: `data.dir=...` means data=folder, another method than prompt tuning means
-    prompt=none.
+    """The composed configuration as objects: `data.dir=...` and `task.train=...` mean data=folder, another method than
+    prompt tuning means prompt=none.
 
     Args:
         words: the overrides it was composed with, as far as they are known.
 
     Raises:
-        UsageError: they want a prompt beside such a method, or a key of the prompt has a value of the wrong type.
+        UsageError: they want a prompt beside such a method, or a key of the prompt is missing or of the wrong type.
     """
+    for key in ("name", "reparameterization"):
+        if OmegaConf.is_missing(cfg.prompt, key):
+            raise UsageError(f"The YAML file of the chosen prompt lacks the line `{key}: ...`; add it.")
     composed: Any = OmegaConf.to_object(cfg)
     values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
     for group in GROUPS:
@@ -82,6 +107,8 @@ def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
     config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
+    if config.task.train is not None and config.data.name in ("hub", "folder"):
+        config.data.name, config.data.dir = "folder", config.data.dir or "."
     if not config.tunes_prompt:
         wanted = [word for word in words if word.startswith("prompt") and word != "prompt=none"]
         if wanted:
@@ -109,8 +136,9 @@ def _prompt_config(values: dict[str, Any]) -> PromptConfig:
 @cache
 def default_options(reparameterization: str) -> dict[str, Any]:
     """The options of a reparameterization and their defaults, as the YAML file of its name lists them."""
-    path = Path(config_folder(), "prompt", f"{reparameterization}.yaml")
-    listed = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    paths = [Path(folder, "prompt", f"{reparameterization}.yaml") for folder in (config_folder(), *_own_folders)]
+    path = next((path for path in paths if path.exists()), None)
+    listed = yaml.safe_load(path.read_text("utf-8")) or {} if path else {}
     return {key: value for key, value in listed.items() if key not in (*PROMPT_KEYS, "defaults")}
 
 

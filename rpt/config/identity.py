@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
@@ -13,11 +14,16 @@ from rpt.config.schema import PROMPT_TUNING, Config
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
-    "tracking", "results", "force", "resume", "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
+    "plugins", "tracking", "results", "force", "resume",
+    "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
+    "task.train", "task.validation", "task.hub_config", "task.hub_split",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
     "trainer.checkpoint_every", "pack",
 )  # fmt: skip
+OF_OWN_TASKS = (
+    "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
+)  # fmt: skip  # part of the identity of their runs alone
 OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
 
 
@@ -35,15 +41,22 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         config: as `as_dict` gives it, or as a record's config.yaml holds it; a key that came later than the record has
             its default.
     """
-    kept = _filled(config, as_dict(Config()))
+    kept = _filled(config, _defaults())
     kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
     left_out = [*OUTSIDE_IDENTITY]
     if kept["backbone"]["family"] != "bert":
         left_out += OF_ENCODERS
+    if not kept["task"]["fields"]:
+        left_out += OF_OWN_TASKS
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)
     return kept
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return as_dict(Config())
 
 
 def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:

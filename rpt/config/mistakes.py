@@ -15,6 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rpt.config.compose import known_keys
 from rpt.errors import ONE_LINE, UsageError
 
+# Hydra's launchers that come as packages, and our extra that installs each.
+LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+
 
 @contextmanager
 def explained_mistakes() -> Iterator[None]:
@@ -45,6 +48,8 @@ def _raised_by_hydra(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """One line for what went wrong when a configuration was composed."""
+    if package := _missing_launcher(error):
+        return package
     if isinstance(error, MissingConfigException) and error.options:
         choices = [option for option in error.options if option != "schema"]
         group, _, choice = error.missing_cfg_file.rpartition("/")
@@ -53,6 +58,10 @@ def explain(error: Exception) -> str:
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
+    if "Ambiguous value for argument" in text or "Sweep parameters" in text:
+        return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"
+    if "override 'experiment'" in text:
+        return "An experiment is added to the configuration: +experiment=NAME, with -m."
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
     if not wrong:
         return f"{text.rstrip('.!')}. --help lists all keys."
@@ -63,3 +72,26 @@ def explain(error: Exception) -> str:
     near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "--help lists all keys."
     return f"There is no key {wrong[1]}; {hint}"
+
+
+def refuse_repeated(words: list[str]) -> None:
+    """Raise UsageError if a key is given twice: only the last one would count."""
+    seen: dict[str, str] = {}
+    for word in (word for word in words if "=" in word and not word.startswith("-")):
+        key = word.partition("=")[0].lstrip("+~")
+        if key in seen:
+            raise UsageError(f"{key} is given twice, {seen[key]} and {word}; keep one, or give a list with -m.")
+        seen[key] = word
+
+
+def _ambiguous(text: str) -> str:
+    found = re.search(r"'([^']*=[^']*)'", text)
+    return found[1] if found else "A value with commas"
+
+
+def _missing_launcher(error: Exception) -> str | None:
+    """How to install the launcher that was asked for and is not there."""
+    name = str(getattr(error, "missing_cfg_file", None) or "").removeprefix("hydra/launcher/")
+    if name not in LAUNCHERS:
+        return None
+    return f"hydra/launcher={name} is not installed; pip install -e '.[{LAUNCHERS[name]}]'"

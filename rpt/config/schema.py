@@ -53,7 +53,20 @@ class MethodConfig:
 
 @dataclass
 class TaskConfig:
-    name: str = MISSING
+    """A task of ours needs its name alone; the other keys declare one of your own (task=custom)."""
+
+    name: str = MISSING  # as it stands in records
+    fields: list[str] = field(default_factory=list)  # the columns that are read, in this order
+    labels: list[str] = field(default_factory=list)  # the labels as rows have them, or in the order of their numbers
+    words: list[str] = field(default_factory=list)  # what T5 writes for each; empty is the labels themselves
+    answer: str = "label"  # the column with the label, or with the answer where there are no labels
+    metric: str | None = None  # accuracy | macro_f1; of open answers exact_match | f1; null is the first of them
+    template: str | None = None  # what is read, with {field} in it; null is "field: text" of each
+    max_answer_tokens: int = 16  # of open answers
+    train: str | None = None  # .jsonl or .csv, in data.dir or the current folder
+    validation: str | None = None
+    hub_config: str | None = None  # of data.repo, where the rows are the hub's
+    hub_split: str = "validation"  # of data.repo, whose rows are reported
 
 
 @dataclass
@@ -126,6 +139,7 @@ class Config:
     pack: PackConfig = field(default_factory=PackConfig)
     lr: float = 0.3  # constant learning rate of what is trained; train.yaml takes it from the method
     seed: int = 0  # initialisation, order of rows, dropout
+    plugins: list[str] = field(default_factory=list)  # modules of one's own: reparameterizations, tasks
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
     force: bool = False  # train again although a finished record is there
     resume: str = "auto"  # auto: go on from the checkpoint of a killed run | never: start over

@@ -9,12 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from tokenizers import Encoding, Tokenizer, models
-from transformers import PreTrainedTokenizerBase
+from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 
 from rpt.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ByteEncoding:
+    """What of an Encoding a T5 needs."""
+
+    ids: list[int]
+
+
+class ByteRules:
+    """byT5's: a token for each byte, behind the special ones, and the end marker."""
+
+    def __init__(self, tokenizer: ByT5Tokenizer):
+        self.offset, self.end = tokenizer.offset, tokenizer.eos_token_id
+
+    def encode_batch(self, texts: list[str]) -> list[ByteEncoding]:
+        return [ByteEncoding([*(byte + self.offset for byte in text.encode()), self.end]) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class TextTokenizer:
     fingerprint: of the whole vocabulary and its rules.
     """
 
-    rules: Tokenizer
+    rules: Any  # a Tokenizer, or ByteRules
     fingerprint: str
 
     def encode(self, *columns: list[str]) -> list[Encoding]:
@@ -42,6 +60,8 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
     Raises:
         UsageError: it is a slow one, written in Python.
     """
+    if isinstance(tokenizer, ByT5Tokenizer):
+        return TextTokenizer(ByteRules(tokenizer), f"bytes from {tokenizer.offset}")
     if not tokenizer.is_fast:
         raise UsageError(
             f"The tokenizer of {tokenizer.name_or_path} ({type(tokenizer).__name__}) is a slow one, without the "

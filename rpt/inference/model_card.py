@@ -9,7 +9,8 @@ from huggingface_hub import ModelCardData
 
 from rpt.data.miniature import GRAMMARS, rows
 from rpt.inference.saved_run import SavedRun
-from rpt.tasks import Task
+from rpt.tasks import TASKS, Example, Task
+from rpt.tasks.own import OwnTask
 
 CARD = """\
 ---
@@ -91,7 +92,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         license="apache-2.0",
         tags=["soft-prompt", "prompt-tuning", "t5"],
         base_model=None if local else base,
-        datasets=None if miniature else ["aps/super_glue"],
+        datasets=None if miniature or task.name not in TASKS else ["aps/super_glue"],
     )
     words = task.verbalizers(run.protocol)
     metrics = [metric for metric in result["scores"] if metric != "score"]
@@ -140,6 +141,8 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
 
 def _show_text(task: Task, protocol: str) -> str:
     """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
+    if isinstance(task, OwnTask):
+        return task.source(Example({column: f"({column})" for column in task.columns}, None), protocol)
     if task.name not in GRAMMARS:
         return f"a text as rpt's task {task.name} writes it"
     return task.source(task.parse(rows(task.name, "val", 0)[0])[0], protocol)

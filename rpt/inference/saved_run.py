@@ -18,6 +18,7 @@ from torch import Tensor, device
 
 from rpt.config import GROUPS, Config, compose, validate_settings
 from rpt.data import task_for
+from rpt.data.plugins import load_plugins
 from rpt.errors import RecordError, UsageError
 from rpt.records.checks import check_config
 from rpt.records.prompt_file import load_head, load_prompt
@@ -87,7 +88,8 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     if "digests" not in result:
         log.warning("%s is older than digests: whether its files are as its run left them cannot be seen.", folder)
     config = _fill(Config, stored)
-    if config.task.name not in TASKS or config.protocol.name not in PROTOCOLS:
+    load_plugins(config.plugins)
+    if (config.task.name not in TASKS and not config.task.fields) or config.protocol.name not in PROTOCOLS:
         raise UsageError(
             f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
             "which this version does not have."

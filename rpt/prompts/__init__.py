@@ -4,13 +4,17 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from rpt.prompts.initialization import from_labels, from_text, from_vocabulary, uniform
-from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Reparameterization, register
-from rpt.prompts.soft_prompt import SoftPrompt
+from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Reparameterization, Start, register
+from rpt.prompts.soft_prompt import TABLE, SoftPrompt, can_compute_together, compute_together
 
 __all__ = [
     "REPARAMETERIZATIONS",
+    "TABLE",
     "Reparameterization",
     "SoftPrompt",
+    "Start",
+    "can_compute_together",
+    "compute_together",
     "from_labels",
     "from_text",
     "from_vocabulary",

@@ -1,15 +1,17 @@
 """Plain prompt tuning (Lester et al. 2021): the table is the prompt."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from rpt.prompts.reparameterization import Reparameterization, register
+from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
 @register("identity")
 class Identity(Reparameterization):
-    """No parameters of its own."""
+    """P' = P."""
 
-    batched = True
+    def __init__(self, start: Start):
+        super().__init__(start)
+        self.table = nn.Parameter(start.table.clone())
 
-    def forward(self, table: Tensor) -> Tensor:
-        return table
+    def forward(self) -> Tensor:
+        return self.table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from rpt.prompts.reparameterization import Reparameterization, register
+from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
 @register("lstm")
@@ -18,8 +18,9 @@ class LSTM(Reparameterization):
         ValueError: d is odd, or dropout outside [0, 1).
     """
 
-    def __init__(self, length: int, d_model: int, *, dropout: float = 0.05):
-        super().__init__(length, d_model)
+    def __init__(self, start: Start, *, dropout: float = 0.05):
+        super().__init__(start)
+        d_model = start.d_model
         if d_model % 2:
             raise ValueError(
                 f"the LSTM's two directions share the width, so d_model={d_model} must be even; "
@@ -27,9 +28,10 @@ class LSTM(Reparameterization):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout} is no share of units; give 0 or more and less than 1")
+        self.table = nn.Parameter(start.table.clone())
         self.lstm = nn.LSTM(d_model, d_model // 2, num_layers=2, bidirectional=True, dropout=dropout)
         self.head = nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU(), nn.Linear(d_model, d_model))
 
-    def forward(self, table: Tensor) -> Tensor:
-        states, _ = self.lstm(table)  # unbatched: [N, d] is one sequence
+    def forward(self) -> Tensor:
+        states, _ = self.lstm(self.table)  # unbatched: [N, d] is one sequence
         return self.head(states)

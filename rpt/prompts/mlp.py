@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm as normalize
 
-from rpt.prompts.reparameterization import Reparameterization, register
+from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
 @register("mlp")
@@ -29,41 +29,40 @@ class MLP(Reparameterization):
         ValueError: bottleneck below 1, or layers neither 1 nor 2.
     """
 
-    batched = True
-
     def __init__(
         self,
-        length: int,
-        d_model: int,
+        start: Start,
         *,
         bottleneck: int = 250,
         layers: int = 1,
         shared: bool = True,
         layer_norm: bool = True,
     ):
-        super().__init__(length, d_model)
+        super().__init__(start)
         if bottleneck < 1:
             raise ValueError(f"bottleneck={bottleneck} leaves no hidden units; give 1 or more")
         if layers not in (1, 2):
             raise ValueError(f"layers={layers} is not one of the paper's networks; give 1 or 2")
-        linear = nn.Linear if shared else partial(LinearPerToken, length)
-        norm = nn.LayerNorm if shared else partial(LayerNormPerToken, length)
+        self.table = nn.Parameter(start.table.clone())
+        d_model = start.d_model
+        linear = nn.Linear if shared else partial(LinearPerToken, start.length)
+        norm = nn.LayerNorm if shared else partial(LayerNormPerToken, start.length)
         self.phi = nn.Sequential()
         for _ in range(layers):
             self.phi.extend([linear(d_model, bottleneck), nn.ReLU(), linear(bottleneck, d_model)])
             if layer_norm:
                 self.phi.append(norm(d_model))
 
-    def forward(self, table: Tensor) -> Tensor:
-        return self.phi(table)
+    def forward(self) -> Tensor:
+        return self.phi(self.table)
 
 
 @register("residual")
 class Residual(MLP):
     """P' = P + phi(P): residual prompt tuning. The skip goes around the whole phi."""
 
-    def forward(self, table: Tensor) -> Tensor:
-        return table + self.phi(table)
+    def forward(self) -> Tensor:
+        return self.table + self.phi(self.table)
 
 
 class LinearPerToken(nn.Module):

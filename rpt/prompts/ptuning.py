@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from rpt.prompts.reparameterization import Reparameterization, register
+from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
 @register("ptuning")
@@ -18,16 +18,16 @@ class PTuning(Reparameterization):
         ValueError: hidden is negative.
     """
 
-    batched = True
-
-    def __init__(self, length: int, d_model: int, *, hidden: int = 0):
-        super().__init__(length, d_model)
+    def __init__(self, start: Start, *, hidden: int = 0):
+        super().__init__(start)
         if hidden < 0:
             raise ValueError(f"hidden={hidden} is no number of units; give 1 or more, or 0 for the model's width")
+        self.table = nn.Parameter(start.table.clone())
+        d_model = start.d_model
         hidden = hidden or d_model
         self.mlp_head = nn.Sequential(
             nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, d_model)
         )
 
-    def forward(self, table: Tensor) -> Tensor:
-        return self.mlp_head(table)
+    def forward(self) -> Tensor:
+        return self.mlp_head(self.table)

@@ -1,36 +1,55 @@
-"""What stands between the trained table and the prompt that the backbone sees.
+"""What stands between the trained numbers and the prompt that the backbone sees.
 
-Shapes: N prompt tokens, d model width, m bottleneck.
+Shapes: N prompt tokens, V vocabulary, d model width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 REPARAMETERIZATIONS: dict[str, type[Reparameterization]] = {}
 
 
-class Reparameterization(nn.Module):
-    """A map from the table P [N, d] to the prompt P' [N, d], deterministic in eval mode.
+@dataclass(frozen=True)
+class Start:
+    """What a prompt is made from.
 
-    A subclass is constructed as Cls(length, d_model, **options). Options are keyword-only, of type int,
-    float, bool or str, and have defaults; configs/prompt/<registered name>.yaml lists them with the same defaults.
-
-    Attributes:
-        batched: whether the networks of several runs may be computed together by torch.func.vmap: yes if it is made
-            of differentiable tensor operations without randomness. Otherwise they are computed one after the other.
+    table: the first values [N, d] that `prompt.init` asks for, float32. A class that trains a table copies it into a
+        parameter; one that trains something else may leave it alone.
+    embeddings: the backbone's own word embeddings [V, d], float32 and frozen; all runs over a backbone read the same.
     """
 
-    batched: ClassVar[bool] = False
+    table: Tensor
+    embeddings: Tensor
 
-    def __init__(self, length: int, d_model: int):
+    @property
+    def length(self) -> int:
+        """N"""
+        return len(self.table)
+
+    @property
+    def d_model(self) -> int:
+        """d"""
+        return self.table.shape[1]
+
+
+class Reparameterization(nn.Module):
+    """Owns what is trained, and its forward, without arguments, computes the prompt P' [N, d], float32, from it.
+
+    A subclass is constructed as Cls(start, **options). Options are keyword-only, of type int, float, bool or str, and
+    have defaults. What it trains are its parameters, each of which the prompt must depend on; what a run draws or is
+    given and does not train is a buffer (`register_buffer`). `self.start.embeddings` is neither: it is never counted,
+    copied or trained. In eval mode the prompt is deterministic. `rpt.prompts.contract` checks all of it.
+    """
+
+    def __init__(self, start: Start):
         super().__init__()
-        self.length, self.d_model = length, d_model
+        self.start = start
 
-    def forward(self, table: Tensor) -> Tensor:
+    def forward(self) -> Tensor:
         raise NotImplementedError
 
 

@@ -1,42 +1,47 @@
-"""A soft prompt in training, and folding it into what is kept. Shapes: N prompt tokens, d model width."""
+"""A soft prompt in training, and folding it into what is kept. Shapes: R runs, N prompt tokens, d model width."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
-from rpt.prompts.reparameterization import REPARAMETERIZATIONS
+from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
+
+TABLE = "reparameterization.table"  # the parameter that is the prompt itself, where a reparameterization has one
 
 
 class SoftPrompt(nn.Module):
-    """P' = reparameterization(P), float32 always.
+    """P' = reparameterization(), float32 always.
 
     Args:
-        table: P [N, d], copied.
+        start: what it is made from.
         reparameterization: a registered name.
         options: of that reparameterization.
 
     Raises:
-        ValueError: the table is not [N, d] with N >= 1, the name is unknown, or an option's value is refused.
+        ValueError: the first values are not [N, d] with N >= 1, the name is unknown, or an option's value is refused.
     """
 
-    def __init__(self, table: Tensor, reparameterization: str, **options: Any):
+    def __init__(self, start: Start, reparameterization: str, **options: Any):
         super().__init__()
+        table = start.table
         if table.dim() != 2 or len(table) < 1:
             raise ValueError(f"the table has shape {tuple(table.shape)}; give [N, d] with at least one token")
         if reparameterization not in REPARAMETERIZATIONS:
             known = ", ".join(REPARAMETERIZATIONS)
             raise ValueError(f"reparameterization {reparameterization!r} is unknown; choose one of: {known}")
-        length, d_model = table.shape
-        self.table = nn.Parameter(table.detach().float().clone())
-        self.reparameterization = REPARAMETERIZATIONS[reparameterization](length, d_model, **options).float()
+        start = Start(table.detach().float(), start.embeddings)
+        self.reparameterization = REPARAMETERIZATIONS[reparameterization](start, **options).float()
+        self.kept_parameters = table.numel()  # how many are left once folded: N * d
 
     def forward(self) -> Tensor:
         """P' [N, d]. No autocast here: what is trained is small, and rounding it would save nothing."""
-        with torch.autocast(self.table.device.type, enabled=False):
-            return self.reparameterization(self.table)
+        with torch.autocast(next(self.parameters()).device.type, enabled=False):
+            return self.reparameterization()
 
     @torch.no_grad()
     def fold(self) -> Tensor:
@@ -53,7 +58,24 @@ class SoftPrompt(nn.Module):
         """How many numbers are trained."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    @property
-    def kept_parameters(self) -> int:
-        """How many are left once folded: N * d."""
-        return self.table.numel()
+
+def compute_together(prompt: SoftPrompt, states: dict[str, Tensor]) -> Tensor:
+    """The prompts P' [R, N, d] of several runs at once.
+
+    Args:
+        prompt: of any of the runs.
+        states: what `state_dict` names, of all runs: [R, ...] each.
+    """
+    return vmap(lambda state: functional_call(prompt, state, ()))(states)
+
+
+@torch.no_grad()
+def can_compute_together(prompt: SoftPrompt) -> bool:
+    """Whether `compute_together` takes it, found out by trying: not with dropout, nor where vmap would loop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            compute_together(prompt, {name: value[None] for name, value in prompt.state_dict().items()})
+        except (RuntimeError, UserWarning):
+            return False
+    return True

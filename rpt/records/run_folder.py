@@ -25,10 +25,9 @@ from filelock import FileLock, Timeout
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
 from rpt.records.checks import REMEDY, check_record, check_result
+from rpt.records.config_file import parse_config
 from rpt.records.published import find_published
 from rpt.records.schema import SCHEMA, RunRecord
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 
 
 class FailedRun(RecordError):
@@ -106,7 +105,7 @@ class RunFolder:
         """
         if self.config_path.exists():
             try:
-                return yaml.load(self.config_path.read_text(encoding="utf-8"), LOADER)
+                return parse_config(self.config_path.read_text(encoding="utf-8"))
             except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
                 raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
         published = find_published(self.folder)

@@ -64,8 +64,10 @@ LAYOUTS = (
         ("backbone", "prompt", "prompt.shared"), contrast=("prompt.shared", "False", "True"),
         metrics={"cb": ("accuracy",)},
     ),
+    Layout("reparameterizations-scores", "reparameterizations", "Reparameterizations. Scores by task, 10 tokens"),
 )  # fmt: skip
-PARAMETERS, SIGNIFICANCE = "table3b", "table1-significance"  # tables of other things than scores
+# Tables of other things than scores alone.
+PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"
 METHODS = ("finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 
 CURVES = (
@@ -81,7 +83,7 @@ BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
 METRICS: dict[str, Metrics] = {of.experiment: of.metrics for of in LAYOUTS} | {of.name: of.metrics for of in CURVES}
 FILES = (
-    *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, BARS, BY_EPOCH, *(of.name for of in CURVES),
+    *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, BARS, BY_EPOCH, *(of.name for of in CURVES),
 )  # fmt: skip
 
 

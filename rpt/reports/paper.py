@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ class Paper:
 
     def __init__(self, path: Path | None = None):
         self.everything = yaml.safe_load((path or _packaged()).read_text("utf-8"))
-        self._tables, self._figures = self.everything["tables"], self.everything["figures"]
+        self._figures = self.everything["figures"]
+        ours: dict[str, Any] = {"rows": {}, "columns": []}  # a table that the paper does not have
+        self._tables = defaultdict(lambda: ours, self.everything["tables"])
 
     def rows(self, table: str) -> dict[str, list[str]]:
         """The rows of each backbone."""
@@ -44,12 +47,12 @@ class Paper:
     def backbone_beside(self, table: str, backbone: str) -> str:
         """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
         name, there = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
-        return name if name in there else there[0]
+        return name if name in there or not there else there[0]
 
     def tasks(self, table: str) -> list[str]:
         """The tasks of a table that has them across, or all."""
         columns = self._tables[table]["columns"]
-        return columns[:-1] if columns[-1] == "average" else self.tasks("table1")
+        return columns[:-1] if columns[-1:] == ["average"] else self.tasks("table1")
 
     def curve(self, figure: str, panel: str, prompt: str) -> tuple[list[float], list[float]]:
         """A digitised curve, approximate: the values of the x axis and the scores; empty where there is none."""

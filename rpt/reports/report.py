@@ -117,7 +117,7 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
 def _part(grid: GridResults, paper: Paper, svg: bool) -> Part:
     word = grid.experiment.name.rstrip("0123456789")
     return Part(
-        title=f"{word.capitalize()} {grid.experiment.name[len(word) :]}",
+        title=f"{word.capitalize()} {grid.experiment.name[len(word) :]}".rstrip(),
         commands=grid.experiment.commands,
         recorded=len(grid.runs),
         asked=len(grid.experiment.jobs),

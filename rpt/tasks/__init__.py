@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 from rpt.tasks.base import PROTOCOLS, Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.metrics import clean
 
-__all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "clean", "get_task"]
+__all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "add_tasks", "clean", "get_task"]
 
 
-def _discover() -> dict[str, Task]:
-    """An instance of every Task that a module of this package defines under a name of its own, by that name."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    found = [
-        thing
-        for module in modules
-        for thing in vars(module).values()
-        if isinstance(thing, type) and issubclass(thing, Task) and "name" in vars(thing)
-    ]
-    return {task.name: task() for task in found}
+TASKS: dict[str, Task] = {}
 
 
-TASKS: dict[str, Task] = _discover()
+def add_tasks(module: ModuleType) -> None:
+    """An instance of every Task that the module defines under a name of its own, by that name.
+
+    Raises:
+        ValueError: another class has the name already.
+    """
+    for cls in vars(module).values():
+        is_task = isinstance(cls, type) and issubclass(cls, Task) and "name" in vars(cls)
+        if is_task and type(TASKS.setdefault(cls.name, cls())) is not cls:
+            raise ValueError(f"there is a task {cls.name} already; give {cls.__name__} another name")
+
+
+for _module in iter_modules(__path__):
+    add_tasks(import_module(f"{__name__}.{_module.name}"))
 
 
 def get_task(name: str, family: str = "t5") -> Task:

@@ -13,7 +13,7 @@ from rpt.config import Config
 from rpt.data import task_for
 from rpt.data.tokens import Tokens
 from rpt.errors import UsageError
-from rpt.prompts import SoftPrompt, from_labels, from_text, from_vocabulary, uniform
+from rpt.prompts import SoftPrompt, Start, from_labels, from_text, from_vocabulary, uniform
 from rpt.records.prompt_file import load_prompt
 from rpt.records.run_folder import check_beside
 
@@ -34,7 +34,10 @@ def make_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
     # The network's weights come from torch's global generator; the seed of the run decides them too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        soft_prompt = SoftPrompt(table, prompt.reparameterization, **prompt.options)
+        try:
+            soft_prompt = SoftPrompt(Start(table, backbone.embeddings), prompt.reparameterization, **prompt.options)
+        except ValueError as error:  # of this backbone's width or vocabulary
+            raise UsageError(f"prompt={prompt.name}: {error}.") from error
     return soft_prompt.to(backbone.device)
 
 

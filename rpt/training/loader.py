@@ -59,10 +59,10 @@ class Loader:
         """
         task = task_for(config)
         whole = dataclasses.replace(config.data, shots=None, shots_seed=0)  # what is read before shots are drawn
-        source = config.task.name, config.backbone.family, dataclasses.astuple(whole)
+        source = dataclasses.astuple(config.task), config.backbone.family, dataclasses.astuple(whole)
         if source != self._source:
             self._source, self._examples, self._rows = None, {}, {}
-            self._examples = read_examples(config.data, task)
+            self._examples = read_examples(config.data, task, config.task)
             self._form = compare_forms(task, self._examples["train"], self._examples["val"])
             self._source = source
         split = dataclasses.astuple(config.data), dataclasses.astuple(config.protocol)

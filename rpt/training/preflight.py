@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from typing import Any
 
@@ -11,8 +10,10 @@ import torch
 from rpt.config import Config, PromptConfig, validate
 from rpt.config.validate import WIDEST, check_choice
 from rpt.data import task_for
+from rpt.data.plugins import load_plugins
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS
+from rpt.prompts.contract import check_prompt, find_options
 from rpt.tasks import PROTOCOLS, TASKS
 
 
@@ -23,46 +24,52 @@ def check(config: Config) -> None:
         UsageError: naming the key, its value and the remedy.
     """
     validate(config)
-    check_choice(config, "task.name", tuple(TASKS))
+    load_plugins(config.plugins)
+    _check_task_name(config)
     check_choice(config, "protocol.name", PROTOCOLS)
-    check_choice(config, "prompt.reparameterization", tuple(REPARAMETERIZATIONS))
-    _check_options(config.prompt)
-    _check_reparameterization(config.prompt)
+    if config.prompt.reparameterization not in REPARAMETERIZATIONS:
+        raise UsageError(
+            f"prompt.reparameterization={config.prompt.reparameterization} is not known; choose one of: "
+            f"{', '.join(REPARAMETERIZATIONS)}; or name the module that registers it, plugins=[mine.prompts]."
+        )
+    _check_prompt(config.prompt)
     _check_task(config)
     _check_device(config)
 
 
-def option_parameters(reparameterization: str) -> dict[str, inspect.Parameter]:
-    """The options that a reparameterization's class takes, by name: its keyword-only parameters."""
-    parameters = inspect.signature(REPARAMETERIZATIONS[reparameterization], eval_str=True).parameters
-    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+def _check_task_name(config: Config) -> None:
+    if config.task.fields:
+        return  # declared by the configuration
+    if config.task.name == "custom":
+        raise UsageError(
+            "task=custom needs the columns to read, in order: task.fields=[text], and task.labels=[bad,good]."
+        )
+    check_choice(config, "task.name", tuple(TASKS))
 
 
-def _check_options(prompt: PromptConfig) -> None:
-    parameters = option_parameters(prompt.reparameterization)
-    for name, value in prompt.options.items():
-        if name not in parameters:
-            known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
-            raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
-        if not _is_of(value, parameters[name].annotation):
-            raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
-        if not abs(value) <= WIDEST:
-            raise UsageError(f"prompt.{name}={value} must be {WIDEST} at most.")
+def _check_prompt(prompt: PromptConfig) -> None:
+    """Its class and its options, found out without memory for its weights."""
+    try:
+        parameters = find_options(prompt.reparameterization)
+        for name, value in prompt.options.items():
+            if name not in parameters:
+                known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
+                raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
+            if not _is_of(value, parameters[name].annotation):
+                raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+            if isinstance(value, int | float) and not abs(value) <= WIDEST:
+                raise UsageError(f"prompt.{name}={value} must be {WIDEST} at most.")
+        check_prompt(prompt.reparameterization, max(1, prompt.length), prompt.options)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"prompt={prompt.name}: {error}.") from error
 
 
 def _is_of(value: Any, kind: type) -> bool:
     if isinstance(value, bool):  # an int, to Python
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
-
-
-def _check_reparameterization(prompt: PromptConfig) -> None:
-    """What its class says of its options, found out without memory for its weights."""
-    try:
-        with torch.device("meta"):
-            REPARAMETERIZATIONS[prompt.reparameterization](max(1, prompt.length), 2, **prompt.options)
-    except ValueError as error:
-        raise UsageError(f"prompt={prompt.name}: {error}.") from error
 
 
 def _check_task(config: Config) -> None:

@@ -16,7 +16,7 @@ from rpt.config import Config
 from rpt.data.batches import epoch_steps
 from rpt.data.cuts import Cuts, count_cuts
 from rpt.errors import NonFiniteLoss
-from rpt.prompts import SoftPrompt
+from rpt.prompts import TABLE, SoftPrompt
 from rpt.records.prompt_file import HEAD
 from rpt.records.run_folder import RunFolder
 from rpt.training.evaluate import Evaluation
@@ -126,7 +126,7 @@ class TrainingRun:
             return self.config.lr
         if parameter.startswith(HEAD):
             return self.config.trainer.head_lr
-        return self.config.lr if parameter == "table" or network_lr is None else network_lr
+        return self.config.lr if parameter == TABLE or network_lr is None else network_lr
 
     def is_evaluation_due(self) -> bool:
         """After every so many epochs, and after the last step."""

@@ -10,8 +10,9 @@ from collections.abc import Hashable, Iterable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
+from torch.func import functional_call
 
+from rpt.prompts import can_compute_together, compute_together
 from rpt.records.prompt_file import HEAD
 from rpt.training.optimizer import StackedAdamW, align_runs
 from rpt.training.run import WEIGHTS, TrainingRun
@@ -51,14 +52,18 @@ class StackedRuns:
                 parameter.data = stacked[r]
             self.parameters[name] = stacked.requires_grad_()
         self.optimizer = StackedAdamW(self.parameters, runs)
+        prompts = [dict(run.soft_prompt.named_buffers()) for run in runs if run.soft_prompt]
+        self.buffers = {name: torch.stack([own[name] for own in prompts]) for name in (prompts[0] if prompts else ())}
+        self.together = self.prompt is not None and can_compute_together(self.prompt)
 
     def compute_prompts(self) -> Tensor:
         """Every run's prompt P' [R, N, d]; N is 0 where none is trained."""
         if self.prompt is None:
             return torch.zeros(len(self.runs), 0, self.width, device=next(iter(self.parameters.values())).device)
         own = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
-        if self.prompt.reparameterization.batched:
-            return vmap(lambda parameters: functional_call(self.prompt, parameters, ()))(own)
+        own |= self.buffers
+        if self.together:
+            return compute_together(self.prompt, own)
         prompts = []
         for r, run in enumerate(self.runs):
             run.seed_dropout()

@@ -2,15 +2,19 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer, MT5Config, T5Config
 
 from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.config import BackboneConfig
+from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
 from tests.conftest import NANO, NANO_BERT
+from tests.training.runs import fitted, prepared
 
 
 def bert(**keys):
@@ -66,3 +70,70 @@ def test_minilm_where_it_is_installed():
     assert tuple(backbone.embeddings.shape) == (30522, 384) and len(backbone.model.encoder.layer) == 6
     with pytest.raises(UsageError, match="512 positions"):
         load_backbone(dataclasses.replace(config, max_tokens=513))
+
+
+def save_t5(folder, kind=T5Config, **changes):
+    """A small random one with the nano's tokenizer."""
+    torch.manual_seed(0)
+    shape = {"vocab_size": 1600, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_heads": 4, "num_layers": 2}
+    config = kind(**shape | {"num_decoder_layers": 2, "decoder_start_token_id": 0, "pad_token_id": 0} | changes)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
+    if changes.get("tie_word_embeddings") is False:  # the library writes one table for both, published files have two
+        file = Path(folder, "model.safetensors")
+        weights = load_file(file)
+        save_file(weights | {"lm_head.weight": torch.randn_like(weights["shared.weight"])}, file, {"format": "pt"})
+    AutoTokenizer.from_pretrained(NANO).save_pretrained(folder)
+    return BackboneConfig("mine", "t5", path=str(folder))
+
+
+def test_byt5_reads_bytes(tmp_path, configure):
+    config = configure("task=cb", "data.shots=4", "trainer.max_steps=2", "prompt.length=3")
+    config.backbone = save_t5(tmp_path / "model", vocab_size=384, **GATED)
+    for path in (tmp_path / "model").glob("*tok*"):
+        path.unlink()
+    ByT5Tokenizer().save_pretrained(tmp_path / "model")
+    backbone = load_backbone(config.backbone)
+    text = "Où est le café? 1 < 2"
+    (encoding,) = text_tokenizer(backbone.tokenizer).encode([text])
+    assert encoding.ids == backbone.tokenizer(text)["input_ids"]
+    assert text_tokenizer(backbone.tokenizer).encode(["</s>"])[0].ids != backbone.tokenizer("</s>")["input_ids"]
+    run = prepared(config, backbone, tmp_path / "run", evaluated=4)
+    fitted(backbone, run)
+    assert run.failure is None and run.progress.step == 2
+
+
+GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}  # as v1.1, Flan and mT5
+
+
+@pytest.mark.parametrize(("kind", "changes"), [(T5Config, {}), (T5Config, GATED), (MT5Config, GATED)])
+def test_any_t5_trains_a_prompt(tmp_path, configure, kind, changes):
+    config = configure("task=cb", "data.shots=4", "trainer.max_steps=4", "prompt.length=3")
+    config.backbone = save_t5(tmp_path / "model", kind, **changes)
+    backbone = load_backbone(config.backbone)
+    embeddings, output = backbone.model.get_input_embeddings().weight, backbone.model.get_output_embeddings().weight
+    assert torch.equal(embeddings, output) == (not changes)
+    before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
+    run = prepared(config, backbone, tmp_path / "run", evaluated=8)
+    first = run.fold_prompt()
+    fitted(backbone, run)
+    assert run.failure is None and not torch.equal(first, run.fold_prompt())
+    assert all(torch.equal(before[name], weight) for name, weight in backbone.model.state_dict().items())
+
+
+def test_a_model_of_another_shape_needs_a_name_of_its_own(tmp_path):
+    config = save_t5(tmp_path / "model")
+    with pytest.raises(UsageError, match=r"t5_base has 12 layers .*has 2 layers of width 32|12 layers.*2 layers.*NAME"):
+        load_backbone(dataclasses.replace(config, name="t5_base"))
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    config = save_t5(tmp_path / "model")
+    for path in (tmp_path / "model").glob("*tok*"):
+        path.unlink()
+    with pytest.raises(UsageError, match=r"no tokenizer of its own; put the model's tokenizer\.json beside"):
+        load_backbone(config)
+
+
+def test_a_tokenizer_of_more_pieces_than_there_are_embeddings_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"its tokenizer has [\d,]+ pieces and its embeddings 100 rows"):
+        load_backbone(save_t5(tmp_path / "model", vocab_size=100))

@@ -14,9 +14,10 @@ from rpt.__main__ import main as list_commands
 from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config, validate
 from rpt.config.compose import default_options
 from rpt.errors import UsageError
-from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, uniform
+from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
+from rpt.prompts.contract import find_options
 from rpt.train import main
-from rpt.training.preflight import check, option_parameters
+from rpt.training.preflight import check
 
 FOLDER = Path(config_folder())
 GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
@@ -29,7 +30,8 @@ def composed(*overrides):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_binds(choice, tmp_path):
-    overrides = [choice] + ([f"data.dir={tmp_path}"] if choice == "data=folder" else [])
+    further = {"data=folder": [f"data.dir={tmp_path}"], "task=custom": ["task.fields=[text]"]}
+    overrides = [choice, *further.get(choice, [])]
     config = composed(*overrides)
     check(config)
     group, name = choice.split("=")
@@ -37,8 +39,8 @@ def test_every_choice_composes_and_binds(choice, tmp_path):
     if config.prompt.length:
         import torch
 
-        table = uniform(config.prompt.length, 8, torch.Generator())
-        SoftPrompt(table, config.prompt.reparameterization, **config.prompt.options)
+        start = Start(torch.zeros(config.prompt.length, 8), torch.zeros(200, 8))
+        SoftPrompt(start, config.prompt.reparameterization, **config.prompt.options)
 
 
 def test_the_default_is_the_paper_s_setting():
@@ -56,7 +58,7 @@ def test_yaml_names_every_registered_reparameterization():
 @pytest.mark.parametrize("name", REPARAMETERIZATIONS)
 def test_yaml_lists_every_option_with_its_default(name):
     """Where a record is older than an option, its default is read there."""
-    parameters = option_parameters(name)
+    parameters = find_options(name)
     assert default_options(name) == {option: each.default for option, each in parameters.items()}
     for path in FOLDER.glob("prompt/*.yaml"):
         prompt = composed(f"prompt={path.stem}").prompt

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, ByT5Tokenizer
+from transformers import AutoTokenizer, CanineTokenizer
 
 from rpt.data.sequences import encode_readings
 from rpt.data.text_tokenizer import text_tokenizer
@@ -80,5 +80,5 @@ def test_a_reading_has_one_marker_of_each_kind():
 
 def test_a_slow_tokenizer_is_refused():
     example = Example({"passage": "a", "question": "b"}, 1, idx=0)
-    with pytest.raises(UsageError, match=r"ByT5Tokenizer\) is a slow one.*; give a backbone with a fast tokenizer"):
-        encode_sources([example], TASKS["boolq"], "paper", ByT5Tokenizer(), 100)
+    with pytest.raises(UsageError, match=r"CanineTokenizer\) is a slow one.*; give a backbone with a fast tokenizer"):
+        encode_sources([example], TASKS["boolq"], "paper", CanineTokenizer(), 100)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt
+from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
 
-N, D = 5, 8
-SMALL = {"mlp": {"bottleneck": 3}, "residual": {"bottleneck": 3}}
+N, D, V = 5, 8, 30
+SMALL = {"mlp": {"bottleneck": 3}, "residual": {"bottleneck": 3}, "superposition": {"words": 7}}
 EVERY = pytest.mark.parametrize("name", sorted(REPARAMETERIZATIONS))
 
 
@@ -16,19 +16,19 @@ def seeded():
 
 
 def soft_prompt(name: str, **options) -> SoftPrompt:
-    return SoftPrompt(torch.randn(N, D), name, **SMALL.get(name, {}), **options)
+    return SoftPrompt(Start(torch.randn(N, D), torch.randn(V, D)), name, **SMALL.get(name, {}), **options)
 
 
 def test_table_is_a_copy_in_float32():
     values = torch.randn(N, D, dtype=torch.bfloat16)
     before = values.clone()
-    prompt = SoftPrompt(values, "identity")
+    table = SoftPrompt(Start(values, torch.zeros(V, D)), "identity").reparameterization.table
     with torch.no_grad():
-        prompt.table.add_(1.0)
+        table.add_(1.0)
     assert torch.equal(values, before)
-    assert torch.equal(prompt.table, before.float() + 1.0)
+    assert torch.equal(table, before.float() + 1.0)
     same_type = torch.zeros(N, D)
-    SoftPrompt(same_type, "identity").table.data.add_(1.0)
+    SoftPrompt(Start(same_type, torch.zeros(V, D)), "identity").reparameterization.table.data.add_(1.0)
     assert not same_type.any()
 
 
@@ -76,13 +76,14 @@ def test_folded_prompt_is_its_own(name):
     folded = prompt.fold()
     before = folded.clone()
     with torch.no_grad():
-        prompt.table.add_(1.0)
+        for parameter in prompt.parameters():
+            parameter.add_(1.0)
     assert torch.equal(folded, before)
 
 
 def test_fold_restores_the_mode_after_an_error(monkeypatch):
     prompt = soft_prompt("identity")
-    monkeypatch.setattr(type(prompt.reparameterization), "forward", lambda self, table: 1 / 0)
+    monkeypatch.setattr(type(prompt.reparameterization), "forward", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prompt.fold()
     assert prompt.training
@@ -91,7 +92,7 @@ def test_fold_restores_the_mode_after_an_error(monkeypatch):
 @EVERY
 @pytest.mark.parametrize("shared", [True, False])
 def test_gradients_reach_everything_trained(name, shared):
-    prompt = soft_prompt(name, **({"shared": shared} if name in SMALL else {}))
+    prompt = soft_prompt(name, **({"shared": shared} if name in ("mlp", "residual") else {}))
     (prompt() * torch.randn(N, D)).sum().backward()
     for key, parameter in prompt.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, key
@@ -110,4 +111,4 @@ def test_unknown_name_is_refused_with_the_known_ones():
 @pytest.mark.parametrize("shape", [(D,), (0, D), (1, N, D)])
 def test_table_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"give \[N, d\]"):
-        SoftPrompt(torch.zeros(shape), "identity")
+        SoftPrompt(Start(torch.zeros(shape), torch.zeros(V, D)), "identity")

@@ -162,7 +162,15 @@ def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):
 
 
 def test_nothing_without_records_and_no_training_code(tmp_path):
-    code = "import sys; from rpt.results import main; main(); assert 'rpt.training' not in sys.modules"
+    code = """
+import sys
+from rpt.results import main
+try:
+    main()
+finally:
+    assert 'rpt.training' not in sys.modules
+"""
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=240)
-    assert (done.returncode, done.stdout) == (0, "no records yet\n"), done.stderr
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith(f"rpt: There is no finished run below {tmp_path}: no run at all")
     assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from rpt.reports.captions import LAPTOP, MINIATURE
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label, signed
+from rpt.reports.layouts import file_name
 from rpt.reports.paper import Paper
 from rpt.reports.render import to_csv, to_latex, to_markdown
 from rpt.reports.scores import Cell
@@ -248,3 +249,18 @@ def test_signs():
     assert [signed(value) for value in (0.04, -0.04, 1.25, -12)] == ["+0.0", "+0.0", "+1.2", "−12.0"]
     assert mean_and_spread(Cell(None, None, 0), 3) == ""
     assert mean_and_spread(Cell(1.0, None, 1), 3) == "1.0 (1 of 3)"
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_reparameterizations_stand_beside_their_cost(study, scale):
+    results = study("reparameterizations", scale)
+    scores, costs = all_tables(results, Paper())
+    assert (scores.name, costs.name) == tuple(
+        file_name(name, scale) for name in ("reparameterizations-scores", "reparameterizations")
+    )
+    assert costs.header == ["backbone", "prompt", "trained", "kept for inference", "average", "seconds"]
+    prompts = results.experiment.axes["prompt"]
+    assert [record["prompt"] for record in costs.records] == list(prompts) and len(prompts) == 9
+    residual = costs.records[prompts.index("residual")]
+    assert residual["trained"] == residual["kept"] + 1000 and residual["seconds"] == 90 and residual["n"] == 3
+    assert " ± " in costs.blocks[0][0][4].text and to_csv(costs)

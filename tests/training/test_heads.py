@@ -20,7 +20,7 @@ def test_prompt_and_head_are_trained_and_nothing_else(configure, nano_bert, tmp_
     config = configure("task=cb", *ENCODER, f"prompt={prompt}", *SHORT)
     run = prepared(config, nano_bert, tmp_path, evaluated=8)
     before = {name: p.detach().clone() for name, p in run.parameters.items()}
-    assert {"head.weight", "head.bias", "table"} <= set(before)
+    assert {"head.weight", "head.bias", "reparameterization.table"} <= set(before)
     fitted(nano_bert, run)
     assert {name for name, p in run.parameters.items() if not torch.equal(p, before[name])} == set(before)
     assert all(torch.equal(frozen[name], weight) for name, weight in nano_bert.model.state_dict().items())

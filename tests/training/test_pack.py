@@ -126,6 +126,14 @@ PACKED = [
     ["prompt=lstm", "prompt.length=5", "lr=0.001", "seed=2"],
     ["prompt=residual", "prompt.length=3", "lr=0.05", "seed=3"],
 ]
+OTHERS = [  # that have no table, or buffers of each run's own
+    ["prompt=superposition", "prompt.length=3", "lr=0.01", "prompt.words=5", "seed=4"],
+    ["prompt=superposition", "prompt.length=3", "lr=0.01", "prompt.words=5", "seed=5"],
+    ["prompt=lowrank", "prompt.length=3", "lr=0.01", "seed=6"],
+    ["prompt=lowrank", "prompt.length=3", "lr=0.01", "seed=7"],
+    ["prompt=decomposed", "prompt.length=4", "lr=0.01"],
+    ["prompt=hadamard", "prompt.length=4", "lr=0.01"],
+]
 
 
 def test_gradients(configure, nano, tmp_path):
@@ -133,7 +141,10 @@ def test_gradients(configure, nano, tmp_path):
     no unit over the kink of its ReLU: in float32 one did, on one machine, and changed a gradient by half a per cent."""
     nano = copy.deepcopy(nano)
     nano.model.double()
-    runs = [prepared(configure("task=cb", *SHORT, *words), nano, tmp_path / str(i)) for i, words in enumerate(PACKED)]
+    runs = [
+        prepared(configure("task=cb", *SHORT, *words), nano, tmp_path / str(i))
+        for i, words in enumerate([*PACKED, *OTHERS])
+    ]
     alone = [gradients for run in runs for gradients in first_gradients(nano, run)]
     for one, other in zip(alone, first_gradients(nano, *runs), strict=True):
         assert_gradients_close(one, other)

@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monke
     elif damage == "flipped":
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     else:
-        save_file({"x": load_file(path)["parameter.table"]}, path)
+        save_file({"x": load_file(path)["parameter.reparameterization.table"]}, path)
     with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|of another).*resume=never"):
         train(configure(*words))
     assert train(configure(*words, "resume=never")) > 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rpt.reports.grid_results import GridResults
-from rpt.reports.layouts import LAYOUTS
+from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
+from rpt.reports.tables.costs import costs_table
 from rpt.reports.tables.parameters import parameters_table
 from rpt.reports.tables.scores import ScoreTable
 from rpt.reports.tables.significance import significance_table
@@ -19,6 +20,8 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
     tables = [ScoreTable(layout, results, paper).table() for layout in LAYOUTS if layout.experiment == name]
     if name == "table3":
         tables.append(parameters_table(results, paper))
+    if name == COSTS:
+        tables.append(costs_table(results))
     if name == "table1" and (compared := significance_table(results)) is not None:
         tables.append(compared)
     return tables

@@ -1,0 +1,40 @@
+"""CSV files whose first line names the columns, read so that every fault is one line that names its place."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from rpt.errors import UsageError
+
+
+def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of each row where it ends ("line 3") and its values by column.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        UsageError: the file is no UTF-8 text, or a row has not as many values as there are columns.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8 text: byte {content[error.start]:#04x} at {error.start}; convert it."
+        ) from error
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                raise UsageError(
+                    f"{name}, line {rows.line_num} should have {len(rows.fieldnames or ())} values, one for each "
+                    "column; quote a value that holds a comma."
+                )
+            yield f"line {rows.line_num}", row
+    except csv.Error as error:
+        raise UsageError(
+            f"{name}, line {rows.line_num + 1} is not CSV ({error}); quote values with a comma or a quote."
+        ) from error

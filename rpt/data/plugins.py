@@ -1,0 +1,41 @@
+"""Modules of one's own: their reparameterizations register themselves, their tasks are added to ours."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from rpt.errors import UsageError
+from rpt.tasks import add_tasks
+
+
+def load_plugins(names: Iterable[str]) -> None:
+    """Import the modules, each once; Python looks for them in the current folder and where it always does.
+
+    Raises:
+        UsageError: there is no module of that name, or it cannot be imported.
+    """
+    for name in names:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # whatever a module of one's own may raise
+            if isinstance(error, ModuleNotFoundError) and name.startswith(f"{error.name}"):
+                raise UsageError(
+                    f"plugins=[{name}]: there is no module {name} below {here}; mine/prompts.py is mine.prompts."
+                ) from error
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            reason = (str(error).splitlines() or [""])[0]
+            raise UsageError(
+                f"plugins=[{name}] cannot be imported: {type(error).__name__}: {reason} "
+                f"({place.filename}, line {place.lineno}); mend the module."
+            ) from error
+        try:
+            add_tasks(module)
+        except ValueError as error:
+            raise UsageError(f"plugins=[{name}]: {error}.") from error

@@ -1,0 +1,36 @@
+"""LoPT-2, the non-linear low-rank prompt (Guo et al. 2024, arXiv 2406.19486).
+
+Shapes: N prompt tokens, d model width, r rank.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from rpt.prompts.reparameterization import Reparameterization, Start, register
+
+
+@register("lowrank")
+class LowRank(Reparameterization):
+    """P' = ReLU(X0 U) V with U [d, r] and V [r, d] trained, 2 d r numbers, and X0 [N, d] frozen.
+
+    X0 is what `prompt.init` asks for. The paper writes a thresholding nonlinearity, here ReLU; U and V begin as
+    nn.Linear's weights do, which is our choice.
+
+    Args:
+        rank: r; the paper is best with 2 to 5.
+
+    Raises:
+        ValueError: rank below 1.
+    """
+
+    def __init__(self, start: Start, *, rank: int = 5):
+        super().__init__(start)
+        if rank < 1:
+            raise ValueError(f"rank={rank} leaves no rank; give 1 or more")
+        self.register_buffer("first", start.table.clone())
+        self.u = nn.Linear(start.d_model, rank, bias=False)
+        self.v = nn.Linear(rank, start.d_model, bias=False)
+
+    def forward(self) -> Tensor:
+        return self.v(self.u(self.first).relu())

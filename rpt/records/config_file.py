@@ -1,0 +1,34 @@
+"""Reading config.yaml: the runs of a sweep share most of it, so each of its blocks is parsed once."""
+
+from __future__ import annotations
+
+import copy
+import re
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
+
+
+def parse_config(text: str) -> Any:
+    """What the file holds.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    blocks = re.split(r"^(?=[A-Za-z_])", text, flags=re.MULTILINE)
+    try:
+        parts = [_parse(block) for block in blocks if block]
+    except yaml.YAMLError:  # what refers from one block to another, or is wrong as a whole too
+        parts = []
+    keys = [key for part in parts if isinstance(part, dict) for key in part]
+    if not parts or len(keys) != len(parts) or len(set(keys)) != len(keys):
+        return yaml.load(text, LOADER)
+    return copy.deepcopy({key: value for part in parts for key, value in part.items()})
+
+
+@lru_cache(maxsize=4096)
+def _parse(block: str) -> Any:
+    return yaml.load(block, LOADER)

@@ -1,0 +1,132 @@
+"""A task of one's own, declared by what a configuration says: its fields, its labels, its metric."""
+
+from __future__ import annotations
+
+import string
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+from rpt.tasks.base import Task, check_protocol
+from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.fields import Row, read_index, read_label, read_text
+from rpt.tasks.metrics import accuracy, exact_match, macro_f1, mean, token_f1
+
+OF_LABELS, OF_TEXTS = ("accuracy", "macro_f1"), ("exact_match", "f1")
+
+
+class OwnTask(Task):
+    """Both protocols write and score it alike.
+
+    Attributes:
+        words: what stands for each label; the answer is generated where there are no labels.
+        answer: the field that holds the label, or the answer: a text, or a list of texts.
+        template: the text that the backbone reads, with {field} where a field stands; empty: "field: text" of each.
+    """
+
+    words: ClassVar[tuple[str, ...]]
+    answer: ClassVar[str]
+    template: ClassVar[str]
+
+    def example(self, row: Row) -> Example:
+        texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
+        fields = {column: read_text(texts, column) for column in self.columns}
+        given = row.get(self.answer)
+        label = read_label({"label": self._as_index(given)}, self.labels)
+        answers: tuple[str, ...] = ()
+        if not self.labels and given is not None:
+            several = given if isinstance(given, list) else [given]
+            answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
+        return Example(fields, label, answers, read_index(row, "idx"))
+
+    def _as_index(self, label: Any) -> Any:
+        """A CSV file has texts only: "1" is an index unless a label is called so."""
+        is_index = isinstance(label, str) and label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
+        return int(label) if is_index else label.strip() if isinstance(label, str) else label
+
+    def source(self, example: Example, protocol: str) -> str:
+        check_protocol(protocol)
+        return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
+
+    def targets(self, example: Example, protocol: str) -> list[str]:
+        return list(example.answers) if not self.labels else super().targets(example, protocol)
+
+    def verbalizers(self, protocol: str) -> tuple[str, ...] | None:
+        check_protocol(protocol)
+        return self.words or None
+
+    def decisions(self, example: Example) -> list[Decision]:
+        """An encoder reads the template; without one the last field beside the others."""
+        if self.template:
+            texts: tuple[str, ...] = (self.template.format(**example.fields),)
+        else:
+            *others, last = (example.fields[column] for column in self.columns)
+            texts = (" ".join(others), last) if others else (last,)
+        return [Decision((Reading(texts),), example.label)]
+
+    def interpret(self, text: str, example: Example, protocol: str) -> Any:
+        return super().interpret(text, example, protocol) if self.labels else text
+
+    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
+        if self.labels:
+            return super().credit(example, prediction, protocol)
+        return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
+
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+        if self.labels:
+            gold = [example.label for example in examples]
+            f1 = macro_f1(gold, predictions, len(self.labels))
+            return {"accuracy": accuracy(gold, predictions), "macro_f1": f1}
+        pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
+        return {
+            "exact_match": mean([exact_match(*pair) for pair in pairs]),
+            "f1": mean([token_f1(*pair) for pair in pairs]),
+        }
+
+
+@cache
+def make_task(
+    name: str,
+    fields: tuple[str, ...],
+    labels: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
+    answer: str = "label",
+    metric: str | None = None,
+    template: str | None = None,
+    hub_config: str | None = None,
+    max_answer_tokens: int = 16,
+) -> OwnTask:
+    """The task that is declared so; `rpt.config.TaskConfig` says what each means.
+
+    Raises:
+        ValueError: naming what does not fit.
+    """
+    if len(set(labels)) != len(labels) or len(labels) == 1:
+        raise ValueError(f"task.labels={list(labels)} must be two or more, each once; none where answers are open")
+    if words and len(words) != len(labels):
+        raise ValueError(f"task.words={list(words)} must be as many as task.labels={list(labels)}")
+    metrics = OF_LABELS if labels else OF_TEXTS
+    if metric is not None and metric not in metrics:
+        what = "labels" if labels else "open answers"
+        raise ValueError(f"task.metric={metric} is none of {what}; choose one of: {', '.join(metrics)}")
+    used = _fields_of(template or "")
+    if unknown := [field for field in used if field not in fields]:
+        raise ValueError(f"task.template has {{{unknown[0]}}}, which is none of task.fields={list(fields)}")
+    score = (metric or metrics[0],)
+    declared = {
+        "name": name, "folder": name, "hub_config": hub_config, "labels": labels, "words": words or labels,
+        "columns": fields, "answer": answer, "template": template or "", "metrics": metrics, "paper_score": score,
+        "superglue_score": score, "max_answer_tokens": None if labels else max_answer_tokens,
+        "version": zlib.crc32(repr((fields, template)).encode()),  # rows are cached by it
+    }  # fmt: skip
+    return type("DeclaredTask", (OwnTask,), declared)()
+
+
+def _fields_of(template: str) -> list[str]:
+    try:
+        return [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+    except ValueError as error:
+        raise ValueError(
+            f"task.template={template!r} cannot be read ({error}); write a brace as {{{{ or }}}}"
+        ) from error

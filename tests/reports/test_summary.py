@@ -1,0 +1,123 @@
+"""Any folder of records: what differs in it, as a table and as figures."""
+
+import csv
+import statistics
+
+import pytest
+
+from rpt import results
+from rpt.config import compose, to_config
+from rpt.errors import UsageError
+from rpt.reports.frame import load_runs
+from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
+from rpt.results import make_tables
+
+from .conftest import write_record
+
+BASE = ["backbone=nano", "data=mini", "tracking=none", "task=cb", "trainer.max_steps=7"]
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """2 prompts × 3 learning rates × 2 seeds; the score is 50 + 10 for residual + the rate + the seed."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+    def write(*words, prompts=("vanilla", "residual"), rates=(0.01, 0.1, 0.3), seeds=(0, 1), folder=tmp_path / "sweep"):
+        for prompt in prompts:
+            config = to_config(compose("train", [*BASE, f"prompt={prompt}", *words]))
+            for config.lr in rates:
+                for config.seed in seeds:
+                    score = 50 + 10 * (prompt == "residual") + config.lr + config.seed
+                    write_record(folder, config, scores={"accuracy": score, "macro_f1": score, "score": score})
+        return folder
+
+    return write
+
+
+def test_runs_are_grouped_by_what_differs(sweep):
+    summary = summarise(sweep())
+    assert summary.axes == ["prompt", "lr"] and summary.numeric == ["lr"] and summary.problems == []
+    assert len(summary.runs) == 12 and list(summary.groups["n"]) == [2] * 6
+    first = summary.groups.iloc[0]
+    assert (first["prompt"], first["lr"]) == ("residual", 0.01)
+    assert first["mean"] == pytest.approx(60.51) and first["sd"] == pytest.approx(statistics.stdev([0, 1]))
+    assert len(load_runs(sweep())) == 12
+    text = to_markdown(summary)
+    assert "| residual | 0.3 | 60.8 ± 0.7 | 2 |" in " ".join(text.split())
+    assert "Best lr: residual: 0.3 (60.8); vanilla: 0.3 (50.8)." in text
+
+
+def test_the_best_value_is_found_along_each_line(sweep):
+    lines = list(find_best(summarise(sweep()), "lr"))
+    assert [at for at, _ in lines] == [{"prompt": "residual"}, {"prompt": "vanilla"}]
+    assert all(list(line["lr"]) == [0.01, 0.1, 0.3] for _, line in lines)
+
+
+def test_a_setting_that_follows_from_another_is_no_axis(sweep):
+    folder = sweep(rates=(0.3,), prompts=("vanilla",))
+    sweep("prompt.length=20", rates=(0.1,), prompts=("residual",))
+    summary = summarise(folder)
+    assert summary.axes == ["prompt"] and set(summary.implied) == {"prompt.length", "lr"}
+    assert "What differs with these: " in to_markdown(summary)
+
+
+def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
+    for width in (5, 50):
+        folder = sweep(f"prompt.bottleneck={width}", rates=(0.3,), prompts=("residual",))
+    sweep(rates=(0.3,), prompts=("vanilla",))
+    summary = summarise(folder)
+    assert summary.axes == ["prompt", "prompt.bottleneck"] and summary.numeric == ["prompt.bottleneck"]
+    assert "| vanilla | – |" in " ".join(to_markdown(summary).split())
+
+
+def test_the_command_prints_writes_and_lays_out_no_grid_in_vain(sweep, capsys, monkeypatch, tmp_path):
+    folder = sweep()
+    monkeypatch.setattr("rpt.reports.report.Grids", None)
+    make_tables({"results": str(folder), "html": "false", "csv": str(tmp_path / "all.csv")})
+    said = capsys.readouterr().out
+    assert "Best lr" in said and "no records" not in said
+    assert (folder / "summary.md").read_text() in said
+    assert (folder / "figures/along-lr.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((tmp_path / "all.csv").open()))
+    assert len(rows) == 6 and rows[0]["prompt"] == "residual" and float(rows[0]["mean"]) == pytest.approx(60.51)
+    assert to_csv(summarise(folder)) == (tmp_path / "all.csv").read_text()
+
+
+def test_records_deeper_down_and_parts_of_a_folder_are_found(sweep, tmp_path):
+    sweep(folder=tmp_path / "all/one")
+    sweep("prompt.length=5", folder=tmp_path / "all/two")
+    assert summarise(tmp_path / "all").axes == ["prompt", "prompt.length", "lr"]
+    part = summarise(tmp_path / "all/one/runs/cb/nano/vanilla")
+    assert part.axes == ["lr"] and len(part.runs) == 6
+
+
+def test_one_run_is_a_table_without_figures(sweep):
+    folder = sweep(rates=(0.3,), seeds=(0,), prompts=("residual",))
+    assert [path.name for path in write_summary(summarise(folder), folder)] == ["summary.md"]
+    assert "| residual | 60.3" in " ".join((folder / "summary.md").read_text().split())
+
+
+def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
+    words = {"results": str(tmp_path), "html": "false", "csv": ""}
+    with pytest.raises(UsageError, match="no run at all; give the folder that results= was in training"):
+        make_tables(words)
+    failed = tmp_path / "runs/cb/nano/residual/n10"
+    failed.mkdir(parents=True)
+    (failed / "result.json").write_text(
+        '{"schema": 1, "created": "now", "status": "failed", "id": "n10", "error": "x"}'
+    )
+    (failed / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match="1 failed, 1 not finished"):
+        make_tables(words)
+
+
+def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
+    from rpt.config import as_dict, settings
+    from rpt.config.grids import may_hold
+
+    def held(*words):
+        return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
+
+    assert held() and held("trainer.max_steps=120") and held("method=lora")
+    assert not held("trainer.max_steps=7") and not held("prompt=none") and not held("trainer.epochs=3")
+    assert results.OWN.name == "results"

@@ -1,0 +1,129 @@
+"""A task that a configuration declares: rows in, text out, predictions scored."""
+
+import pytest
+
+from rpt.config import DataConfig, TaskConfig, as_dict, run_id
+from rpt.data import task_for
+from rpt.data.csv_rows import read_csv_rows
+from rpt.data.sources import read_examples
+from rpt.errors import UsageError
+from rpt.tasks.own import make_task
+from rpt.training.preflight import check
+
+REVIEWS = ["task=custom", "task.name=reviews", "task.fields=[text]", "task.labels=[bad,good]"]
+
+
+def labelled(**more):
+    return make_task("reviews", ("text",), ("bad", "good"), **more)
+
+
+def example(task, **row):
+    (found,) = task.parse({"idx": 0, **row})
+    return found
+
+
+@pytest.mark.parametrize("label", ["good", "GOOD ", 1, "1"])
+def test_a_label_may_be_its_name_or_its_number(label):
+    assert example(labelled(), text="A cake.", label=label).label == 1
+
+
+@pytest.mark.parametrize("label", [None, -1, "-1"])
+def test_a_row_may_have_no_label(label):
+    assert example(labelled(), text="A cake.", label=label).label is None
+    assert example(labelled(), text="A cake.").label is None
+
+
+@pytest.mark.parametrize("row", [{"text": "A", "label": "fair"}, {"text": "", "label": "bad"}, {"label": "bad"}])
+def test_what_is_no_row_of_it_is_refused(row):
+    with pytest.raises(ValueError, match=r"reviews: field '(label|text)'"):
+        example(labelled(), **row)
+
+
+def test_words_stand_for_labels_and_the_template_for_the_row():
+    task = make_task("pairs", ("a", "b"), ("0", "1"), words=("no", "yes"), template="{b}? {a}.")
+    one = example(task, a="Snow", b="Is it white", label="1", idx=3)
+    assert task.source(one, "paper") == task.source(one, "superglue") == "Is it white? Snow."
+    assert task.targets(one, "paper") == task.targets(one, "superglue") == ["yes"]
+    assert task.interpret("Yes.", one, "paper") == 1 and task.interpret("1", one, "paper") is None
+    assert task.decisions(one)[0].readings[0].texts == ("Is it white? Snow.",)
+    plain = make_task("pairs", ("a", "b", "c"), ("0", "1"))
+    one = example(plain, a="x", b=2, c="z", label="0", idx=3)
+    assert plain.source(one, "paper") == "a: x b: 2 c: z"
+    assert plain.decisions(one)[0].readings[0].texts == ("x 2", "z")
+    assert plain.version != task.version  # tokenised rows of the one are none of the other
+
+
+@pytest.mark.parametrize(("metric", "score"), [(None, 75.0), ("accuracy", 75.0), ("macro_f1", 73.33)])
+def test_labels_are_scored_by_the_metric_of_choice(metric, score):
+    task = labelled(metric=metric)
+    rows = [example(task, text=str(i), label=label, idx=i) for i, label in enumerate(["bad", "bad", "good", "good"])]
+    scores = task.score(rows, [0, 1, 1, 1], "paper")
+    assert scores["score"] == pytest.approx(score, abs=0.01) and set(scores) == {"accuracy", "macro_f1", "score"}
+
+
+def test_open_answers_are_scored_as_texts():
+    task = make_task("qa", ("question",), answer="answers", metric="f1")
+    one = example(task, question="Where?", answers=["in the garden", "outside"])
+    assert task.targets(one, "paper") == ["in the garden", "outside"] and task.verbalizers("paper") is None
+    assert task.score([one], ["The garden"], "paper") == pytest.approx(
+        {"exact_match": 0, "f1": 200 / 3, "score": 200 / 3}
+    )
+    assert task.credit(one, "Outside!", "paper") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=custom"], r"task=custom needs the columns to read, in order: task\.fields=\[text\]"),
+        ([*REVIEWS, "task.labels=[bad]"], r"task\.labels=\['bad'\] must be two or more"),
+        ([*REVIEWS, "task.words=[yes]"], r"task\.words=\['yes'\] must be as many as"),
+        ([*REVIEWS, "task.metric=f1"], r"task\.metric=f1 is none of labels; choose one of: accuracy, macro_f1"),
+        ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is none of task\.fields"),
+        ([*REVIEWS, "task.template='{'"], r"task\.template='\{' cannot be read"),
+        ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a task of ours"),
+        (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
+    ],
+)  # fmt: skip
+def test_what_is_declared_wrongly_is_refused_before_the_run(configure, words, message):
+    with pytest.raises(UsageError, match=message):
+        check(configure(*words))
+
+
+def test_rows_come_from_files(tmp_path):
+    (tmp_path / "t.csv").write_text('\ufefftext,label\n"Warm, good.",good\nCold.,bad\n')
+    (tmp_path / "v.jsonl").write_text('{"text": "Fair.", "label": 1}\n')
+    own = TaskConfig(name="reviews", fields=["text"], train="t.csv", validation="v.jsonl")
+    found = read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), own)
+    assert [one.fields["text"] for one in found["train"]] == ["Warm, good.", "Cold."]
+    assert [one.label for one in found["train"] + found["val"]] == [1, 0, 1]
+    with pytest.raises(UsageError, match=r"task\.validation=w\.csv does not exist below"):
+        read_examples(
+            DataConfig(name="folder", dir=str(tmp_path)), labelled(), TaskConfig(train="t.csv", validation="w.csv")
+        )
+    with pytest.raises(UsageError, match=r"give task\.train=FILE"):
+        read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), TaskConfig())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1\n", r"f\.csv, line 2 should have 2 values"),
+        (b"a,b\n1,2,3\n", r"f\.csv, line 2 should have 2 values"),
+        (b"a\n\xff\n", r"f\.csv is not UTF-8"),
+        (b'a\n"x" y\n', r"f\.csv, line 2 is not CSV"),
+    ],
+)
+def test_a_fault_in_a_csv_file_names_its_place(content, message):
+    with pytest.raises(UsageError, match=message):
+        list(read_csv_rows(content, "f.csv"))
+
+
+def test_what_declares_it_is_part_of_its_runs_identity_alone(configure):
+    def identity(*words):
+        return run_id(configure(*words), "r", "w", "fp32")
+
+    same = identity(*REVIEWS)
+    assert identity(*REVIEWS, "task.train=a.csv", "task.validation=b.csv") == same
+    assert len({same, *(identity(*REVIEWS, word) for word in ("task.template='{text}!'", "task.metric=macro_f1"))}) == 3
+    assert as_dict(configure("task=rte"))["task"]["fields"] == []
+    assert task_for(configure(*REVIEWS)) is task_for(configure(*REVIEWS))

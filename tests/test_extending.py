@@ -1,0 +1,59 @@
+"""README's section on extending, exactly as it is printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+(SECTION,) = re.findall(r"^## Extending\n(.*?)^## ", (ROOT / "README.md").read_text(), flags=re.S | re.M)
+BLOCKS = re.findall(r"```(python|yaml|bash)\n(.*?)```", SECTION, flags=re.S)
+
+
+def run_as_printed(commands, folder, cache):
+    """In an empty folder, with this python and this checkout."""
+    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    own = os.environ | {"PATH": paths, "PYTHONPATH": str(ROOT), "HOME": str(cache), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        ["bash", "-e", "-c", commands], cwd=folder, env=own, capture_output=True, text=True, timeout=280
+    )
+
+
+@pytest.fixture
+def blocks(tmp_path):
+    """The files that are printed, written where their first lines say; the commands."""
+    for language, text in BLOCKS:
+        if language != "bash":
+            path = tmp_path / re.match(r"# (\S+)\n", text)[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return [text for language, text in BLOCKS if language == "bash"]
+
+
+@pytest.mark.slow
+def test_a_prompt_of_one_s_own(blocks, tmp_path, cache):
+    done = run_as_printed(blocks[0], tmp_path, cache)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
+    n, r, d = 10, 4, 256
+    trained = {result["prompt"]: result["parameters"] for result in results}
+    assert len(results) == 4 and trained["product"]["trained"] == n * r + r * d and trained["product"]["kept"] == n * d
+    assert re.search(r"\| product +\| \d+\.\d ± \d+\.\d +\| 2 \| 1,064 +\|", done.stdout)
+
+
+@pytest.mark.slow
+def test_a_task_of_one_s_own(blocks, tmp_path, cache):
+    done = run_as_printed(blocks[1], tmp_path, cache)
+    assert done.returncode == 0, done.stderr
+    (result,) = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
+    assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("meals", 6, 4)
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [answer["idx"] for answer in answers] == list(range(10))
+    assert all(set(answer["probabilities"]) == {"bad", "good"} for answer in answers)
+    assert "text: (text)" in (tmp_path / "outputs/meals/adapter/README.md").read_text()
+    assert "131,578" in done.stdout.splitlines()[-2] or "| 131,578 " in done.stdout

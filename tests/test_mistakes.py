@@ -1,0 +1,79 @@
+"""The mistakes that people made, each with the one line that it ends in."""
+
+import shutil
+
+import pytest
+
+PRODUCT = """\
+import torch
+from rpt.prompts import Reparameterization, register
+
+
+@register("product")
+class Product(Reparameterization):
+    def __init__(self, start, *, rank: int = 4):
+        super().__init__(start)
+        self.a = torch.nn.Parameter(torch.randn(start.length, rank))
+        self.b = torch.nn.Parameter(torch.randn(rank, start.d_model))
+
+    def forward(self):
+        return self.a @ self.b
+"""
+OWN = ["--config-dir", "mine", "plugins=[mine.product]"]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A prompt of one's own: mine/product.py and mine/prompt/product.yaml."""
+    (tmp_path / "mine/prompt").mkdir(parents=True)
+    (tmp_path / "mine/product.py").write_text(PRODUCT)
+    (tmp_path / "mine/broken.py").write_text("import nothing_like_it\n")
+    for name, text in {
+        "product": "name: product\nreparameterization: product\nrank: 4\n",
+        "nameless": "reparameterization: product\n",
+        "classless": "name: classless\n",
+    }.items():
+        (tmp_path / f"mine/prompt/{name}.yaml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lr=0.1,0.3"], "lr=0.1,0.3 is a list of values: a sweep; add -m"),
+        (["experiment=table6"], "An experiment is added to the configuration: +experiment=NAME"),
+        (["-m", "hydra/launcher=ray", "lr=0.1,0.3"], "hydra/launcher=ray is not installed; pip install -e '.[ray]'"),
+        (["-m", "+experiment=table6", "scale=laptop"], "give data.dir=FOLDER"),
+        (["task=cb", "task=rte"], "task is given twice, task=cb and task=rte"),
+        (["lr=0.1", "+lr=0.2"], "lr is given twice"),
+        (["task=cb", "lr=1e30"], "try a smaller lr"),
+        (["-m", "task=cb", "lr=1e29,1e30"], "try a smaller lr"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
+        (["--config-dir", "mine", "prompt=product"], "or name the module that registers it, plugins=[mine.prompts]"),
+        ([*OWN, "prompt=nameless"], "The YAML file of the chosen prompt lacks the line `name: ...`; add it."),
+        ([*OWN, "prompt=classless"], "lacks the line `reparameterization: ...`"),
+        ([*OWN, "prompt=product", "prompt.rank=wide"], "prompt.rank=wide must be of type int"),
+        (["plugins=[mine.product2]"], "there is no module mine.product2 below"),
+        (["plugins=[mine.broken]"], "cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it' ("),
+    ],
+)
+def test_it_ends_in_one_line(command, mine, miniature, words, message):
+    keys = {word.split("=")[0] for word in words}
+    given = [] if "scale=laptop" in words else [word for word in miniature if word.split("=")[0] not in keys]
+    short = ["data.shots=4", "trainer.max_steps=12", "trainer.eval_every=99", "trainer.eval_batch_size=256"]
+    done = command(*given, *words, *short)
+    assert done.returncode != 0
+    assert message in done.stderr and "Traceback" not in done.stderr and "Error executing" not in done.stderr
+    assert done.stderr.count("rpt: ") == 1
+
+
+def test_exporting_over_another_prompt_asks_for_force(command, record, tmp_path):
+    words = [f"run={record}", "to=adapter", "format=peft"]
+    assert command(*words, module="rpt.export").returncode == 0
+    assert command(*words, module="rpt.export").returncode == 0  # the same prompt again
+    card = tmp_path / "adapter/README.md"
+    card.write_text(card.read_text().replace(record.name, "another"))
+    refused = command(*words, module="rpt.export")
+    assert refused.returncode == 2 and "holds another prompt; give a new folder, or force=true" in refused.stderr
+    assert command(*words, "force=true", module="rpt.export").returncode == 0
+    assert f"`{record.name}`" in card.read_text()
+    shutil.rmtree(tmp_path / "adapter")
