@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,9 +67,8 @@ class GraphedLosses:
         samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
-            self._recorded[shape] = torch.cuda.make_graphed_callables(
-                losses, samples, num_warmup_iters=1, pool=self._pool
-            )
+            words: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
+            self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **words)
         except Exception as error:
             self.enabled = False
             log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])

@@ -42,6 +42,7 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
         if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
             # Autograd passes over memory three times as often where the weight needs no gradient.
             module.__class__ = FrozenNorm
-            module.precision = dtype or module.weight.dtype
+            precision = dtype or module.weight.data.dtype
+            module.precision = precision  # type: ignore[assignment]  # of FrozenNorm, which it is now
             if not on_gpu:  # where a norm gives its weight's precision
-                module.weight.data = module.weight.data.to(module.precision)
+                module.weight.data = module.weight.data.to(precision)

@@ -8,7 +8,13 @@ from torch.nn.functional import linear
 
 
 class RoundedOutput(nn.Linear):
-    """As under autocast. The weight keeps float32, for it may be the embedding table, which prompts start from."""
+    """As under autocast. The weight keeps float32, for it may be the embedding table, which prompts start from.
+
+    Attributes:
+        rounded: the weight in half precision, [V, d].
+    """
+
+    rounded: Tensor
 
     def forward(self, states: Tensor) -> Tensor:
         """[..., V] from [..., d]."""
