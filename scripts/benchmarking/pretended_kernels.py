@@ -139,8 +139,8 @@ class Gpu:
 
     @contextlib.contextmanager
     def having(self, **attributes: Any) -> Iterator[None]:
-        """With other attributes in here: the phase; is_creating: what is made is the device's; is_silent: what is done is
-        how we pretend; is_uncounted: it launches no kernels."""
+        """With other attributes in here: the phase; is_creating: what is made is the device's; is_silent: what is done
+        is how we pretend; is_uncounted: it launches no kernels."""
         before = {name: getattr(self, name) for name in attributes}
         vars(self).update(attributes)
         try:
