@@ -22,6 +22,9 @@ def test_it_writes_its_record(tmp_path, monkeypatch):
     for (_, what), of in kernels.items():
         assert (of["backward"] > 0) == (of["optimizer"] > 0) == what.startswith("a step")
         assert of["forward"] > 0 and of["all"] == of["forward"] + of["backward"] + of["optimizer"]
+    for result in results:
+        assert not result["waits"] or result["what"].startswith("an evaluation")
+        assert (result["launches"] < result["kernels"]["all"]) == result["what"].startswith("a step")  # graphs
     for backbone in ("t5_base", "bert_base"):  # as many for a pack
         assert kernels[backbone, "a step of 3 runs"] == kernels[backbone, "a step of 1 run"]
     assert "| t5_base | a step of 3 runs |" in (tmp_path / "launches.md").read_text()

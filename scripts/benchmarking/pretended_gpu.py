@@ -35,9 +35,9 @@ HALF = set(
     scaled_dot_product_attention lstm_cell gru_cell""".split()
 )
 SINGLE = set(
-    """softmax log_softmax layer_norm group_norm cross_entropy nll_loss binary_cross_entropy_with_logits mse_loss pow
-    __pow__ __rpow__ exp log log1p log2 log10 expm1 sum prod cumsum cumprod norm vector_norm rsqrt reciprocal softplus
-    cosine_similarity kl_div""".split()
+    """softmax log_softmax layer_norm rms_norm group_norm cross_entropy nll_loss binary_cross_entropy_with_logits
+    mse_loss pow __pow__ __rpow__ exp log log1p log2 log10 expm1 sum prod cumsum cumprod norm vector_norm rsqrt
+    reciprocal softplus cosine_similarity kl_div""".split()
 )
 IGNORED = "_lazy_init set_device set_stream empty_cache reset_peak_memory_stats manual_seed manual_seed_all".split()
 READ_BY_PYTHON = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__"}
@@ -159,7 +159,7 @@ class _Asked(TorchFunctionMode):
         if gpu.autocast is not None and name in HALF | SINGLE:
             args, words = self.cast(gpu.autocast if name in HALF else torch.float32, args, words)
         if name in FUSED and on_gpu and not gpu.compute:
-            return FUSED[name](*args, **words)
+            return FUSED[name](gpu, *args, **words)
         return func(*args, **words)
 
     def get_property(self, func: Any, tensor: Tensor) -> Any:
