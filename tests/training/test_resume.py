@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.amp import GradScaler
@@ -13,10 +14,11 @@ from torch.amp import GradScaler
 from rpt.errors import RecordError, UsageError
 from rpt.train import train
 from rpt.training import pack as pack_module
-from rpt.training import preflight
+from rpt.training.checkpoint import load_checkpoint
 from rpt.training.pack import Pack
 from tests import processes
-from tests.training.runs import crash_at
+from tests.conftest import tiny_t5
+from tests.training.runs import crash_at, prepared
 
 WORDS = [
     "task=cb",
@@ -139,39 +141,32 @@ def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):
 
 def test_the_loss_scale_of_fp16_goes_on_where_it_was(configure, tmp_path, monkeypatch):
     """With the number of steps since it last changed; a checkpoint that is older than the key starts anew."""
-    monkeypatch.setattr(preflight, "_check_device", lambda _: None)  # a processor computes in fp16 as well, slowly
     monkeypatch.setattr(pack_module.torch.amp, "GradScaler", functools.partial(GradScaler, growth_interval=3))
-    scales, take = [], Pack.step
+    config = configure("task=cb", "data.shots=8", "trainer.epochs=4", "backbone.max_tokens=48", "prompt.length=3")
+    backbone = tiny_t5(1.0)
+    backbone.place(torch.device("cpu"), "fp16")  # which a processor computes as well
 
-    def note_scale(pack):
-        runs = take(pack)
-        scales.append((pack.scaler.get_scale(), pack.scaler.state_dict()["_growth_tracker"]))
-        return runs
+    def start(folder):
+        run, pack = prepared(config, backbone, tmp_path / folder, evaluated=1), Pack(backbone)
+        load_checkpoint(run)
+        pack.join([run])
+        return pack
 
-    monkeypatch.setattr(Pack, "step", note_scale)
-    words = [*ONE_EPOCH, "data.shots=8", "trainer.precision=fp16", "backbone.max_tokens=48", "trainer.epochs=4"]
-    words.append("trainer.checkpoint_every=1")
+    def scales(pack, steps):
+        for _ in range(steps):
+            pack.step()
+            yield pack.scaler.get_scale(), pack.scaler.state_dict()["_growth_tracker"]
 
-    def steps(folder, at=None, between=lambda path: None):
-        config = configure(*words)
-        config.results = str(tmp_path / folder)
-        scales.clear()
-        if at is not None:
-            with crash_at(monkeypatch, at):
-                train(config)
-            between(next((tmp_path / folder).rglob("checkpoint.safetensors")))
-        train(config)
-        return list(scales)
-
-    def make_old(path):
-        with safe_open(path, "pt") as file:
-            header = file.metadata()
-        progress = json.loads(header["progress"])
-        del progress["loss_scale"]
-        save_file(load_file(path), path, header | {"progress": json.dumps(progress)})
-
-    unbroken = steps("unbroken")
-    assert len({scale for scale, _ in unbroken}) > 1
-    assert steps("broken", 4) == unbroken
-    old = steps("old", 4, make_old)
-    assert old[:4] == unbroken[:4] and len(old) == len(unbroken) and old[4] == unbroken[0]
+    unbroken = list(scales(start("unbroken"), 7))
+    assert len(set(unbroken)) > 3
+    broken = start("broken")
+    before = list(scales(broken, 4))
+    broken.save(*broken.active)
+    assert [*before, *scales(start("broken"), 3)] == unbroken
+    path = tmp_path / "broken" / "checkpoint.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    progress = json.loads(header["progress"])
+    del progress["loss_scale"]
+    save_file(load_file(path), path, header | {"progress": json.dumps(progress)})
+    assert list(scales(start("broken"), 1)) == unbroken[:1]
