@@ -128,7 +128,7 @@ def _metrics_of(task: str, family: str, protocol: str) -> tuple[str, ...]:
 
 def _check(value: Any, kind: Any, name: str, path: Path) -> None:
     """Raise RecordError if a value of JSON is not of the kind; its parts are checked likewise."""
-    if _is_plain(type(value), kind) and (type(value) is not float or math.isfinite(value)):
+    if _is_plain(value.__class__, kind) and (type(value) is not float or math.isfinite(value)):
         return
     if is_typeddict(kind) and isinstance(value, dict):
         before = name if name.endswith(" ") or not name else f"{name}."
