@@ -57,6 +57,11 @@ def test_the_page_on_the_laptop_says_what_its_records_say():
             assert not rate or tried.loc[tried["best.select_score"].idxmax(), "lr"] == float(rate), line
             cells += 1
     assert cells == 11
+    wic = runs[(runs["task"] == "wic") & (runs["prompt"] == "finetune")].groupby("lr")
+    assert (wic.size() == 3).all() and wic["best.select_score"].mean().idxmax() == 3e-5
+    scores = {lr: f"{own.mean():.1f} ± {own.std():.1f}" for lr, own in wic["scores.score"]}
+    assert scores == {3e-5: "61.8 ± 0.5", 1e-4: "57.5 ± 2.5", 3e-4: "50.0 ± 0.0"}
+    assert all(scores[lr] in " ".join(lines) for lr in (3e-5, 1e-4))
 
 
 @pytest.mark.slow
