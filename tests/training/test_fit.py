@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from rpt.backbones import Encoded
+from rpt.errors import NonFiniteLoss
 from rpt.train import train
 from rpt.training.evaluate import evaluate
 from rpt.training.pack import Pack
-from rpt.training.run import NonFiniteLoss
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 

@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rpt import backbones
-from rpt.errors import UsageError
+from rpt.errors import NonFiniteLoss, UsageError
 from rpt.training import pack as pack_module
 from rpt.training import sweep
 from rpt.training.memory import measure_kept_bytes
 from rpt.training.optimizer import StackedAdamW
 from rpt.training.pack import Pack
-from rpt.training.run import NonFiniteLoss
 from rpt.training.step import Step
 from rpt.training.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
