@@ -173,7 +173,9 @@ def test_half_a_character_is_refused():
 )
 def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
-    monkeypatch.setattr(sys, "argv", ["train", "backbone=nano", "data=mini", "tracking=none", *word.split()])
+    words = ["backbone=nano", "data=mini", "tracking=none"]
+    others = [own for own in words if not word.startswith(own.partition("=")[0])]  # no key may be given twice
+    monkeypatch.setattr(sys, "argv", ["train", *others, *word.split()])
     with pytest.raises(SystemExit, match="2"):
         main()
     assert_one_message(capsys.readouterr().err, message)

@@ -87,7 +87,8 @@ def outcomes(folder):
 def start(tmp_path, miniature):
     def started(results, *axes, begin=processes.start):
         where = [word for word in miniature if word.startswith("data.cache")] + [f"results={tmp_path / results}"]
-        return begin("rpt.train", [*CORNER, *QUICK, *where, *axes], tmp_path)
+        words = {word.partition("=")[0]: word for word in (*CORNER, *QUICK, *where, *axes)}  # no key twice
+        return begin("rpt.train", list(words.values()), tmp_path)
 
     return started
 
