@@ -162,7 +162,7 @@ def find_place() -> str:
 @functools.cache
 def name_place(code: CodeType) -> str | None:
     file, function = code.co_filename, code.co_name
-    if not file.startswith(ROOT) or file.startswith(OURS) or function.startswith("<"):
+    if not file.startswith(ROOT) or "/site-packages/" in file or file.startswith(OURS) or function.startswith("<"):
         return None
     return f"{file.removeprefix(ROOT)}:{function}"
 

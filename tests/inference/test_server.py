@@ -47,7 +47,7 @@ def assert_same(one, other):
     loose = ("probabilities", "probability")
     for field in dataclasses.fields(one):
         ours, theirs = getattr(one, field.name), getattr(other, field.name)
-        assert (pytest.approx(ours, rel=1e-3, abs=1e-6) if field.name in loose and ours else ours) == theirs, field.name
+        assert (pytest.approx(ours, rel=3e-3, abs=1e-5) if field.name in loose and ours else ours) == theirs, field.name
 
 
 PROMPTS = st.tuples(
