@@ -17,7 +17,7 @@ import torch
 from rpt.backbones import Backbone
 from rpt.backbones.device import forget_peak_memory
 from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun
+from rpt.training.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
 SIZES = (1, 2, 4, 8, 16)  # runs
@@ -94,7 +94,7 @@ def time_steps(runs: list[TrainingRun], backbone: Backbone, max_tokens: float, b
     began = time.perf_counter()
     for _ in range(len(batches) // len(runs)):
         pack.step()
-    torch.stack([run.unread_losses[-1] for run in runs]).tolist()  # waits for the device
+    read_losses(runs)  # waits for the device
     return time.perf_counter() - began
 
 
