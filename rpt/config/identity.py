@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
-from rpt.config.schema import PROMPT_TUNING, Config
+from rpt.config.schema import PROMPT_TUNING, Config, TrainerConfig
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
@@ -48,6 +48,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         left_out += OF_ENCODERS
     if not kept["task"]["fields"]:
         left_out += OF_OWN_TASKS
+    if kept["trainer"]["adamw"] == TrainerConfig.adamw:  # runs are older than the key
+        left_out.append("trainer.adamw")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)

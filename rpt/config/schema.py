@@ -92,6 +92,7 @@ class TrainerConfig:
     head_lr: float = 1e-2  # of an encoder's head beside a prompt; with any other method it is lr
     weight_decay: float = 1e-5
     eps: float = 1e-8  # AdamW's
+    adamw: str = "torch"  # torch | transformers: the published code's, which adds eps before it corrects the moments
     clip: float | None = None  # gradient norm of each run; null is no clipping
     precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
     dropout: bool = False  # of the frozen backbone

@@ -17,6 +17,7 @@ CHOICES = {
     "prompt.init": ("vocabulary", "uniform", "text", "labels", "saved"),
     "data.name": ("hub", "folder", "mini"),
     "trainer.precision": ("auto", "fp32", "bf16", "fp16"),
+    "trainer.adamw": ("torch", "transformers"),
     "trainer.order": ("grouped", "once"),
     "trainer.decode": ("argmax", "generate"),
     "protocol.selection": ("reported", "held_out"),

@@ -19,6 +19,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 class StackedAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW on parameters [R, ...], with a learning rate and a step count for each run.
 
+    With trainer.adamw=transformers it is the AdamW that the published code imports, which transformers had until 4.50.
+    It adds eps to the second moment before that is corrected for its start at zero, so that eps weighs up to 32 times
+    as much in the first steps, and decays the weights after the update:
+
+        p = p - lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)
+        p = p - lr * weight_decay * p
+
     Args:
         parameters: by name.
         runs: R; they say the learning rates, and their moments become views into the optimizer's.
@@ -31,6 +38,7 @@ class StackedAdamW(torch.optim.Optimizer):
             for name, parameter in parameters.items()
         ]
         super().__init__(groups, {"eps": trainer.eps, "weight_decay": trainer.weight_decay})
+        self._as_transformers = trainer.adamw == "transformers"
         self._runs = runs
         for name, parameter in parameters.items():
             own = [run.moments.setdefault(name, {}) for run in runs]
@@ -63,11 +71,17 @@ class StackedAdamW(torch.optim.Optimizer):
         updates = each(first, [lr / correct_first for lr in rates])
         scales = [moment / align_runs(correct_second, moment) for moment in second]
         torch._foreach_sqrt_(scales)
-        torch._foreach_add_(scales, self.defaults["eps"])
+        if self._as_transformers:  # eps outside of the correction is eps / sqrt(correction) inside of it
+            own_eps = self.defaults["eps"] / correct_second.sqrt()
+            torch._foreach_add_(scales, [align_runs(own_eps, scale) for scale in scales])
+        else:
+            torch._foreach_add_(scales, self.defaults["eps"])
         torch._foreach_div_(updates, scales)
         if self.defaults["weight_decay"]:
-            decayed = each(parameters, [1 - lr * self.defaults["weight_decay"] for lr in rates])
-            torch._foreach_copy_(parameters, decayed)
+            kept = [1 - lr * self.defaults["weight_decay"] for lr in rates]
+            torch._foreach_copy_(parameters, each(parameters, kept))
+            if self._as_transformers:  # whose decay comes after the update, and so takes its share of it
+                updates = each(updates, kept)
         torch._foreach_sub_(parameters, updates)
 
 

@@ -266,6 +266,14 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
     assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
 
 
+def test_the_published_adamw_is_part_of_the_identity_where_it_is_used():
+    """A record made before the optimizer could be chosen has torch's, and the identity that it always had."""
+    default, paper = composed(), composed("trainer=paper")
+    assert (default.trainer.adamw, paper.trainer.adamw) == ("torch", "transformers")
+    assert "adamw" not in settings(as_dict(default))["trainer"]
+    assert settings(as_dict(composed("trainer=paper", "trainer.adamw=torch"))) != settings(as_dict(paper))
+
+
 def test_a_record_older_than_an_option_has_its_default():
     recorded = as_dict(composed("prompt=lstm"))
     del recorded["prompt"]["dropout"], recorded["trainer"]["clip"], recorded["method"]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import shutil
 from itertools import count
 from pathlib import Path
@@ -307,12 +308,44 @@ class TestMemory:
 )
 def test_stacked_adamw_is_adamw(runs, steps, weight_decay, eps, seed):
     """Every run by torch's own optimizer; one comes in later than the others."""
+    compare_with("torch", torch.optim.AdamW, runs, steps, weight_decay, eps, seed)
+
+
+class PublishedAdamW(torch.optim.Optimizer):
+    """The formula of transformers' AdamW, parameter by parameter."""
+
+    def __init__(self, parameters, **defaults):
+        super().__init__(parameters, defaults)
+
+    @torch.no_grad()
+    def step(self):
+        lr, eps, weight_decay = (self.defaults[key] for key in ("lr", "eps", "weight_decay"))
+        for p in self.param_groups[0]["params"]:
+            t, m, v = self.state[p].get("moments", (0, torch.zeros_like(p), torch.zeros_like(p)))
+            t, m, v = t + 1, 0.9 * m + 0.1 * p.grad, 0.999 * v + 0.001 * p.grad**2
+            self.state[p]["moments"] = t, m, v
+            step_size = lr * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+            p -= step_size * m / (v.sqrt() + eps)
+            p -= lr * weight_decay * p
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.0, 0.1]), st.sampled_from([1e-8, 1e-2]), st.integers(0, 9)
+)
+def test_stacked_adamw_of_the_published_code(runs, steps, weight_decay, eps, seed):
+    """eps is added before the correction, the decay comes after the update: with these values far from torch's."""
+    compare_with("transformers", PublishedAdamW, runs, steps, weight_decay, eps, seed)
+
+
+def compare_with(adamw, alone_class, runs, steps, weight_decay, eps, seed):
+    """Runs stacked by an optimizer that is made anew for every step, as after a checkpoint, and each by itself."""
 
     class OneRun:
         def __init__(self, number):
             self.rate, self.moments = 10.0 ** -(number % 4), {}
             self.progress = type("Progress", (), {"updates": 0})()
-            trainer = type("Trainer", (), {"eps": eps, "weight_decay": weight_decay})()
+            trainer = type("Trainer", (), {"eps": eps, "weight_decay": weight_decay, "adamw": adamw})()
             self.config = type("Config", (), {"trainer": trainer})()
 
         def choose_lr(self, name):
@@ -323,9 +356,7 @@ def test_stacked_adamw_is_adamw(runs, steps, weight_decay, eps, seed):
     own = [OneRun(number) for number in range(runs)]
     start = {name: torch.randn(runs, *shape, generator=generator) for name, shape in shapes.items()}
     alone = [{name: start[name][r].clone().requires_grad_() for name in shapes} for r in range(runs)]
-    theirs = [
-        torch.optim.AdamW(alone[r].values(), lr=own[r].rate, eps=eps, weight_decay=weight_decay) for r in range(runs)
-    ]
+    theirs = [alone_class(alone[r].values(), lr=own[r].rate, eps=eps, weight_decay=weight_decay) for r in range(runs)]
     values = copy.deepcopy(start)
     for step in range(steps):
         present = list(range(runs if step else max(1, runs - 1)))  # the last run joins after the first step

@@ -51,8 +51,8 @@ def unbroken(configure, tmp_path):
 
 @pytest.mark.parametrize("prompt", ["residual", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt):
-    """Also with the LSTM's own dropout and the backbone's."""
-    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true"]
+    """Also with the LSTM's own dropout, the backbone's, and the published AdamW, whose eps depends on the step."""
+    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
     expected = unbroken(*words)
     for at in (1, 4, 5):
         config, folder = configure(*words), tmp_path / str(at)
