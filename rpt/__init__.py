@@ -1,8 +1,13 @@
 """Residual Prompt Tuning, reproduced on SuperGLUE. `python -m rpt` lists the commands."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("rpt")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "unknown"
+def __getattr__(name: str) -> str:
+    """`rpt.__version__`, looked up when it is asked for: no command has to wait for it."""
+    if name != "__version__":
+        raise AttributeError(f"module 'rpt' has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("rpt")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "unknown"

@@ -66,7 +66,7 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
     Raises:
         UsageError: there is no finished run.
     """
-    from rpt.config.grids import may_hold
+    from rpt.config.experiment_values import may_hold
     from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
 
     summary = summarise(folder)

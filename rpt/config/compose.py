@@ -9,15 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import yaml
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ValidationError
 
 from rpt.config.schema import GROUPS, Config, PromptConfig
 from rpt.errors import UsageError
 
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
 
 
@@ -40,6 +39,8 @@ def config_folder() -> str:
 
 def register() -> None:
     """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), and --help its lists of choices."""
+    from hydra.core.config_store import ConfigStore  # slow to import, and those who read records need no Hydra
+
     store = ConfigStore.instance()
     store.store(name="schema", node=ComposedConfig)
     for group, cls in GROUPS.items():
@@ -80,6 +81,8 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
     Raises:
         HydraException: a word names no key or no choice.
     """
+    import hydra  # slow to import
+
     register()
     with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
         own = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _own_folders)}]"] if _own_folders else []
@@ -138,7 +141,7 @@ def default_options(reparameterization: str) -> dict[str, Any]:
     """The options of a reparameterization and their defaults, as the YAML file of its name lists them."""
     paths = [Path(folder, "prompt", f"{reparameterization}.yaml") for folder in (config_folder(), *_own_folders)]
     path = next((path for path in paths if path.exists()), None)
-    listed = yaml.safe_load(path.read_text("utf-8")) or {} if path else {}
+    listed = yaml.load(path.read_text("utf-8"), YAML_LOADER) or {} if path else {}
     return {key: value for key, value in listed.items() if key not in (*PROMPT_KEYS, "defaults")}
 
 

@@ -10,17 +10,14 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from rpt.config.compose import choices, compose, config_folder, to_config
+from rpt.config.compose import choices, compose, to_config
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import GROUPS, Config, TrainerConfig
+from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
@@ -53,31 +50,6 @@ def names() -> list[str]:
     """Every experiment there is: tables first. Its encoders and methods are parts of it."""
     found = [name for name in choices("experiment") if not name.endswith((ENCODERS, METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
-
-
-def may_hold(settings: dict[str, Any]) -> bool:
-    """Whether a run of these settings (as `rpt.config.settings` has them) may be one of an experiment's: a quick look
-    at what the files of experiments and scales say, that lets through more than it should."""
-    allowed, defaults = _values_in_files(), dataclasses.asdict(TrainerConfig())
-    names = {key: settings[key]["name"] for key in ("task", "backbone", "prompt")}
-    if "method" in settings:
-        names["method"] = names.pop("prompt") and settings["method"]["name"]
-    trainer = {f"trainer.{key}": value for key, value in settings["trainer"].items() if key in defaults}
-    known = {f"trainer.{key}": str(value) for key, value in defaults.items()}
-    return all(value in allowed[key] for key, value in names.items()) and all(
-        str(value) == known[key] or str(value) in allowed.get(key, ()) for key, value in trainer.items()
-    )
-
-
-@cache
-def _values_in_files() -> dict[str, set[str]]:
-    """Every value that a file of an experiment or a scale gives a key."""
-    found: dict[str, set[str]] = {}
-    for path in (path for group in ("experiment", "scale") for path in Path(config_folder(), group).rglob("*.yaml")):
-        params = (yaml.safe_load(path.read_text("utf-8")) or {}).get("hydra", {}).get("sweeper", {}).get("params", {})
-        for key, values in params.items():
-            found.setdefault(key, set()).update(str(values).split(","))
-    return found
 
 
 class Grids:

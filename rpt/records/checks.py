@@ -44,14 +44,14 @@ def check_result(result: Any, path: Path) -> dict[str, Any]:
 
 
 def check_record(record: RunRecord) -> None:
-    """Refuse a record in which something that tables and figures stand on is missing or of the wrong type.
+    """Refuse a record in which something that tables and figures stand on is missing or of the wrong type. Its result
+    is one that `check_result` let through.
 
     Raises:
         RecordError: naming the field.
         KeyError: of the configuration, whose keys have no schema here.
     """
     path, result = record.folder, record.result
-    check_result(result, path)
     check_config(record.config, path)
     for metric in _metrics_of(result["task"], record.config["backbone"].get("family", "t5"), result["protocol"]):
         _check(result["scores"].get(metric), float, f"scores.{metric}", path)
@@ -97,7 +97,9 @@ def check_config(config: Any, path: Path) -> None:
 
 
 def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -> None:
-    for name, kind, is_group, is_needed in _settings_of(cls):
+    for name, kind, at_once, is_group, is_needed in _settings_of(cls):
+        if name in values and type(values[name]) in at_once:
+            continue
         if is_group:
             group = values.get(name, {})
             _check(group, dict, before + name, path)
@@ -107,11 +109,13 @@ def _check_settings(values: dict[str, Any], cls: Any, before: str, path: Path) -
 
 
 @cache
-def _settings_of(cls: Any) -> list[tuple[str, Any, bool, bool]]:
-    """Of each field of a configuration's class: name, type, whether it is a group, whether it must be there."""
+def _settings_of(cls: Any) -> list[tuple[str, Any, frozenset[type], bool, bool]]:
+    """Of each field of a configuration's class: name, type, the types that are right at once, whether it is a group,
+    whether it must be there."""
+    fields = zip(dataclasses.fields(cls), _fields(cls).values(), strict=True)
     return [
-        (field.name, kind, dataclasses.is_dataclass(kind), field.default == MISSING)
-        for field, kind in zip(dataclasses.fields(cls), _fields(cls).values(), strict=True)
+        (field.name, kind, at_once, dataclasses.is_dataclass(kind), field.default == MISSING)
+        for field, (kind, at_once) in fields
     ]
 
 
@@ -128,30 +132,27 @@ def _metrics_of(task: str, family: str, protocol: str) -> tuple[str, ...]:
 
 def _check(value: Any, kind: Any, name: str, path: Path) -> None:
     """Raise RecordError if a value of JSON is not of the kind; its parts are checked likewise."""
-    if _is_plain(value.__class__, kind) and (type(value) is not float or math.isfinite(value)):
-        return
     if is_typeddict(kind) and isinstance(value, dict):
         before = name if name.endswith(" ") or not name else f"{name}."
-        for key, of in _fields(kind).items():
+        for key, (of, at_once) in _fields(kind).items():
+            if key in value and type(value[key]) in at_once:
+                continue
             if key in value or key in kind.__required_keys__:
                 _check(value.get(key), of, before + key, path)
     elif get_origin(kind) is dict and isinstance(value, dict):
+        of = get_args(kind)[1]
+        at_once = _right_at_once(of)
         for key, inner in value.items():
-            _check(inner, get_args(kind)[1], f"{name}.{key}", path)
+            if type(inner) not in at_once:
+                _check(inner, of, f"{name}.{key}", path)
     elif get_origin(kind) is list and isinstance(value, list):
         types_there = set(map(type, value))
         if any(not _is_of(one, get_args(kind)[0]) for one in types_there) or not _finite(value, types_there):
             for number, inner in enumerate(value):
                 _check(inner, get_args(kind)[0], f"{name}[{number}]", path)
-    elif not (_is_of(type(value), kind) and _finite([value], {type(value)})):
+    elif not (_is_of(type(value), kind) and (type(value) is not float or math.isfinite(value))):
         wanted = " or ".join(KINDS.get(one, getattr(one, "__name__", "")) for one in _plain_types(kind))
         raise RecordError(f"Record {path}: field {name} should be {wanted}, is {value!r:.80}; {REMEDY}.")
-
-
-@cache
-def _is_plain(there: type, kind: Any) -> bool:
-    """Whether a value of that type is of the kind and has no parts: most are, and thousands are asked."""
-    return there not in (dict, list) and _is_of(there, kind)
 
 
 def _is_of(there: type, kind: Any) -> bool:
@@ -178,5 +179,12 @@ def _plain_types(kind: Any) -> tuple[type, ...]:
 
 
 @cache
-def _fields(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _fields(kind: Any) -> dict[str, tuple[Any, frozenset[type]]]:
+    """The type of each field, and what is right at once."""
+    return {name: (of, _right_at_once(of)) for name, of in get_type_hints(kind).items()}
+
+
+@cache
+def _right_at_once(kind: Any) -> frozenset[type]:
+    """The types of which every value is of the kind: those of most values, of which thousands are looked at."""
+    return frozenset(one for one in (str, int, bool, types.NoneType) if _is_of(one, kind))

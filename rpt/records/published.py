@@ -22,7 +22,7 @@ from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
-from rpt.records.checks import check_record
+from rpt.records.checks import check_record, check_result
 from rpt.records.schema import RunRecord, flatten
 
 FORMAT = 1  # of the store's files
@@ -119,6 +119,7 @@ def _read_line(path: Path, number: int, line: bytes, common: Flat) -> RunRecord:
         absent = set(own.pop("absent", ()))
         flat = {key: value for key, value in common.items() if key not in absent} | own
         record = _rebuild_record(flat, path.parents[1])
+        check_result(record.result, record.folder)
         check_record(record)
         return record
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

@@ -16,6 +16,7 @@ import hashlib
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ class RunFolder:
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
         trained = self.prompt_path, self.weights_path
         self._kept_paths = (self.config_path, self.metrics_path, self.predictions_path, *trained)
-        self._lock = FileLock(self.folder / ".lock", timeout=0)
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / ".lock", timeout=0)
 
     def claim(self) -> bool:
         """Hold this record against other processes that pick the same run; False if one of them holds it.
@@ -105,9 +109,10 @@ class RunFolder:
         """
         if self.config_path.exists():
             try:
-                return parse_config(self.config_path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+                content = self.config_path.read_bytes()
+            except OSError as error:
                 raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
+            return self._parse_config(content)
         published = find_published(self.folder)
         return published.config if published else None
 
@@ -122,12 +127,17 @@ class RunFolder:
         if result["status"] != "finished":
             raise FailedRun(f"failed run {self.folder}: {result['error']}")
         try:
-            self.check_files(result, self.config_path, self.metrics_path, self.predictions_path)
-            history = [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
-            kept = self.predictions_path.exists()
-            answers = json.loads(self.predictions_path.read_text(encoding="utf-8")) if kept else {}
+            files = self.config_path, self.metrics_path, self.predictions_path
+            config, metrics, predictions = (self._read_file(path, result) for path in files)
+            history = [json.loads(line) for line in (metrics or b"").decode().splitlines()]
+            answers = json.loads(predictions.decode()) if predictions is not None else {}
             record = RunRecord(
-                self.folder, self.config(), result, history, answers.get("predictions"), answers.get("credits")
+                self.folder,
+                self.config() if config is None else self._parse_config(config),
+                result,
+                history,
+                answers.get("predictions"),
+                answers.get("credits"),
             )
             check_record(record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -136,6 +146,21 @@ class RunFolder:
             raise RecordError(f"Record {self.folder}: {type(error).__name__}: {error}; {REMEDY}.") from error
         return record
 
+    def _parse_config(self, content: bytes) -> dict[str, Any]:
+        try:
+            return parse_config(content.decode())
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
+
+    def _read_file(self, path: Path, result: dict[str, Any]) -> bytes | None:
+        """The content of a file of the record, checked as `check_files` does; None if there is none."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            content = None
+        self._check_digest(result, path, None if content is None else hashlib.sha256(content).hexdigest())
+        return content
+
     def check_files(self, result: dict[str, Any], *paths: Path) -> None:
         """Refuse files that are not as the run left them. A record older than digests has none to compare with.
 
@@ -143,8 +168,11 @@ class RunFolder:
             RecordError: naming the file.
         """
         for path in paths if "digests" in result else ():
-            if result["digests"].get(path.name) != (_digest(path) if path.exists() else None):
-                raise RecordError(f"{path} is not as its run left it (its digest differs); {REMEDY}.")
+            self._check_digest(result, path, _digest(path) if path.exists() else None)
+
+    def _check_digest(self, result: dict[str, Any], path: Path, digest: str | None) -> None:
+        if "digests" in result and result["digests"].get(path.name) != digest:
+            raise RecordError(f"{path} is not as its run left it (its digest differs); {REMEDY}.")
 
     def write_config(self, yaml: str) -> None:
         write_atomically(self.config_path, yaml.encode())

@@ -113,7 +113,7 @@ def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
 
 def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
     from rpt.config import as_dict, settings
-    from rpt.config.grids import may_hold
+    from rpt.config.experiment_values import may_hold
 
     def held(*words):
         return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
