@@ -39,7 +39,7 @@ SWEEPS = {
     "packed": ["-m", "hydra/launcher=packed", "hydra.sweep.dir=sweep", "task=cb", "backbone=nano", "lr=0.1,0.3",
                "prompt=vanilla,residual", "trainer.epochs=6"],
 }  # fmt: skip
-OF_THE_MACHINE = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests")
+OF_THE_MACHINE = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests", "digest")
 ROUNDING = 1e-3  # of a loss, between packs of other compositions
 
 Record = dict[str, Any]

@@ -1,6 +1,8 @@
 """The check of every record that is read: what is there is of its type, and possible."""
 
 import dataclasses
+import hashlib
+import json
 import math
 import types
 from functools import cache
@@ -22,14 +24,16 @@ REMEDY = "delete its folder and run its command again, or restore it"
 
 
 def check_result(result: Any, path: Path) -> dict[str, Any]:
-    """Refuse a result.json that is of another schema, or lacks a field.
+    """Refuse a result.json that is of another schema, is not as its run left it, or lacks a field.
 
     Raises:
-        RecordError: naming the field.
+        RecordError: naming the file or the field.
     """
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         found = result.get("schema") if isinstance(result, dict) else None
         raise RecordError(f"Record {path} has schema {found!r:.80}, this version reads {SCHEMA}; {REMEDY}.")
+    if "digest" in result and result["digest"] != digest_of(result):  # records that are older have none
+        raise RecordError(f"{path} is not as its run left it (its digest differs); {REMEDY}.")
     kind = {"finished": Result, "failed": Failure}.get(str(result.get("status")))
     if kind is None:
         raise RecordError(f"Record {path} has status {result.get('status')!r:.80}; {REMEDY}.")
@@ -41,6 +45,12 @@ def check_result(result: Any, path: Path) -> dict[str, Any]:
                     f"Record {path}: field {field} should be a part of a path, is {result[field]!r:.80}; {REMEDY}."
                 )
     return result
+
+
+def digest_of(result: dict[str, Any]) -> str:
+    """SHA-256 of a result's fields but for `digest`, in which it is kept: of their JSON, with sorted keys."""
+    fields = {key: value for key, value in result.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def check_record(record: RunRecord) -> None:

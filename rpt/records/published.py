@@ -141,7 +141,7 @@ def _difference(flat: Flat, common: Flat) -> Flat:
 
 def _flatten_record(record: RunRecord) -> Flat:
     result = dict(record.result)
-    if record.history and result.get("last") == record.history[-1]:
+    if record.history and _dump(result.get("last")) == _dump(record.history[-1]):  # 1 and 1.0 are not the same
         result["last"] = AS_IN_HISTORY
     parts = {"config": record.config, "result": result, "history": _columns(record.history)}
     answers = _answers(record)

@@ -7,7 +7,8 @@ A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     weights.safetensors instead, for another method than prompt tuning: what it trained
     predictions.json    that prompt's answer to each reported row, and what it earned
     result.json         written last: status "finished" or "failed", scores, counts, times, versions, and the digests
-                        of the files above, by which those who read them see whether they are as the run left them
+                        of the files above and of itself, by which those who read them see whether they are as the
+                        run left them
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
-from rpt.records.checks import REMEDY, check_record, check_result
+from rpt.records.checks import REMEDY, check_record, check_result, digest_of
 from rpt.records.config_file import parse_config
 from rpt.records.published import find_published
 from rpt.records.schema import SCHEMA, RunRecord
@@ -190,6 +191,7 @@ class RunFolder:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
         if result["status"] == "finished":
             result["digests"] = {path.name: _digest(path) for path in self._kept_paths if path.exists()}
+        result["digest"] = digest_of(result)
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
@@ -202,7 +204,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """A result.json, checked.
 
     Raises:
-        RecordError: it is not JSON, of another schema, or lacks a field.
+        RecordError: it is not JSON, of another schema, not as its run left it, or lacks a field.
     """
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -68,6 +68,7 @@ class Result(TypedDict):
     precision: str
     versions: dict[str, str]
     digests: NotRequired[dict[str, str]]  # SHA-256 of the files beside it, by name
+    digest: NotRequired[str]  # of its own fields (rpt.records.checks.digest_of)
     commit: NotRequired[str | None]  # with "+changes" where tracked files differed from it
 
 
@@ -79,6 +80,7 @@ class Failure(TypedDict):
     status: str
     id: str
     error: str
+    digest: NotRequired[str]
 
 
 class Evaluation(TypedDict):

@@ -211,8 +211,7 @@ def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
 
 
 def test_the_backbone_must_have_the_weights_of_training(copy, tmp_path):
-    result = json.loads((copy / "result.json").read_text()) | {"backbone_fingerprint": "others"}
-    (copy / "result.json").write_text(json.dumps(result))
+    reseal(copy, backbone_fingerprint="others")
     with pytest.raises(UsageError, match=r"nano has other weights .* than the prompt was trained with \(others\)"):
         predicted(copy, input=written(tmp_path, ROWS[:1]))
 

@@ -71,6 +71,14 @@ def test_a_further_run_is_a_further_line_and_a_run_again_replaces_its_own(tmp_pa
     assert len(again) == len(after) and json.loads(again[1])["result.seconds"] == 1.5
 
 
+def test_a_published_result_that_was_changed_is_named(tmp_path):
+    write_record(tmp_path / "runs_of", run())
+    path = published(tmp_path) / "runs/cb/nano.jsonl"
+    path.write_text(path.read_text().replace('"result.seconds":90.0', '"result.seconds":9.0'))
+    (problem,) = RunRecords(tmp_path / "to").problems
+    assert "is not as its run left it" in problem
+
+
 def test_a_damaged_record_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     write_record(tmp_path / "runs_of", run())
     folder = write_record(tmp_path / "runs_of", run(task="wic"))

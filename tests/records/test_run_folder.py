@@ -110,6 +110,19 @@ def test_a_file_that_is_not_as_the_run_left_it_is_named(tmp_path, name, damage):
         written.read()
 
 
+@pytest.mark.parametrize("status", ["finished", "failed"])
+def test_a_result_that_is_not_as_the_run_left_it_is_named(tmp_path, status):
+    path = whole(tmp_path, status=status, error="none").result_path
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(result.items()))))
+    assert read_result(path) == result
+    for field in ("created", "scores"):
+        value = {"score": 51.0} if field == "scores" else "2026-11-24T12:00:00+00:00"
+        path.write_text(json.dumps(result | {field: value}))
+        with pytest.raises(RecordError, match=r"result.json is not as its run left it .*run its command again"):
+            read_result(path)
+
+
 def test_what_was_trained_is_compared_by_those_who_use_it(tmp_path):
     written = whole(tmp_path / "run")
     for path in (written.prompt_path, written.weights_path):
@@ -126,7 +139,7 @@ def test_a_record_without_digests_is_read_and_counted(tmp_path):
     written = whole(tmp_path / "runs" / "cb" / "nano" / "vanilla" / "x")
     assert RunRecords(tmp_path).undigested == 0
     result = json.loads(written.result_path.read_text())
-    del result["digests"]
+    del result["digests"], result["digest"]
     written.result_path.write_text(json.dumps(result))
     records = RunRecords(tmp_path)
     assert records.undigested == len(list(records)) == 1 and not records.problems

@@ -51,12 +51,9 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
     folder = recorded("table6")
     paths = sorted(folder.glob("runs/cb/nano/residual/*/result.json"))
 
-    def damage(path, **changes):
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    damage(paths[0], schema=SCHEMA - 1)
-    damage(paths[1], scores={"score": 50.0})
-    damage(paths[2], created=None)
+    reseal(paths[0].parent, schema=SCHEMA - 1)
+    reseal(paths[1].parent, scores={"score": 50.0})
+    reseal(paths[2].parent, created=None)
     (paths[3].parent / "metrics.jsonl").write_text('{"epoch": 1.0, "score": "high", "loss": null}\n')
     (paths[4].parent / "predictions.json").write_text('{"credits": [1.0, "yes"]}')
     paths[5].write_text("{")
@@ -89,9 +86,7 @@ def test_failed_runs_and_mixed_rows_are_problems(recorded):
     write_record(folder, config, status="failed", error="NonFiniteLoss: the loss\nis nan")
     other = next(c for c in grid("table6").jobs.values() if c.task.name == "rte")
     path = write_record(folder, other) / "result.json"
-    result = json.loads(path.read_text())
-    result["data"]["fingerprint"] = "other rows"
-    path.write_text(json.dumps(result))
+    reseal(path.parent, data=json.loads(path.read_text())["data"] | {"fingerprint": "other rows"})
     problems = build(folder)[1]
     assert any("failed run" in line and "the loss is nan" in line for line in problems)
     assert any("differ in the rows of rte" in line for line in problems)
