@@ -59,6 +59,23 @@ def given(words: list[str], keys: list[str]) -> dict[str, str]:
     return values
 
 
+def split_config_dir(words: list[str]) -> tuple[list[str], str | None]:
+    """The words without the flag for a folder of one's own (`--config-dir mine`, which is Hydra's), and that folder.
+
+    Raises:
+        UsageError: the flag has no folder behind it.
+    """
+    rest, folder = list(words), None
+    for i, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            if not equals and i + 1 == len(words):
+                raise UsageError(f"{flag} needs a folder: --config-dir mine")
+            folder = value if equals else words[i + 1]
+            rest = words[:i] + words[i + (1 if equals else 2) :]
+    return rest, folder
+
+
 def truth(key: str, value: str) -> bool:
     """`true` or `false`.
 

@@ -1,6 +1,7 @@
 """What an experiment would cost, before it is run.
 
-    python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [other overrides]
+    python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [--config-dir mine]
+        [other overrides]
 
 Prints how many runs each of the paper's tables and figures still needs, and an estimate of their time and memory on
 this machine, one run after another or in packs (with as many processes as would train them). The estimate stands on the
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpt.cli import asked_for_help, one_line_errors
-from rpt.config import Config, as_dict, needs_hub, settings
+from rpt.cli import asked_for_help, one_line_errors, split_config_dir
+from rpt.config import Config, as_dict, needs_hub, settings, use_config_folder
 from rpt.config.grids import Experiment, Grids, names
 
 if TYPE_CHECKING:
@@ -41,8 +42,19 @@ class Line:
     missing: list[str]
 
 
-def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, packed: bool = False) -> str:
+def plan(
+    chosen: list[str],
+    scale: str,
+    overrides: list[str],
+    results: Path,
+    packed: bool = False,
+    flags: tuple[str, ...] = (),
+) -> str:
     """The table that the command prints, and the commands that train what is missing.
+
+    Args:
+        chosen: names of experiments.
+        flags: what else the commands need, beside the overrides.
 
     Raises:
         UsageError: there is no such experiment, scale or key, or a run of it could not start here.
@@ -59,7 +71,7 @@ def plan(chosen: list[str], scale: str, overrides: list[str], results: Path, pac
     if len(experiments) > 1:
         every = {_identity(config) for experiment in experiments for config in experiment.jobs.values()}
         lines.append(Line("in total", len(every), list(needed)))
-    words = ["hydra/launcher=packed"] * packed + overrides
+    words = [*flags, *["hydra/launcher=packed"] * packed, *overrides]
     if results != DEFAULT_RESULTS:
         words.append(f"results={results}")
     commands = [command for each in experiments if missing[each.name] for command in each.commands]
@@ -136,16 +148,20 @@ def _to_run(commands: list[str], words: list[str]) -> list[str]:
 
 def main() -> None:
     """The command line."""
+    with one_line_errors():
+        words, folder = split_config_dir(sys.argv[1:])
+        if folder is not None:
+            use_config_folder(folder)
     if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
         return
     logging.getLogger("rpt").setLevel(logging.WARNING)
-    words = sys.argv[1:]
+    flags = () if folder is None else ("--config-dir", folder)
     chosen = [word for word in words if "=" not in word] or names()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
     packed = given.pop("hydra/launcher", "basic") == "packed"
     with one_line_errors():
-        print(plan(chosen, scale, [f"{key}={value}" for key, value in given.items()], results, packed))
+        print(plan(chosen, scale, [f"{key}={value}" for key, value in given.items()], results, packed, flags))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rpt.cli import one_line_errors
+from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, compose, config_folder, register, to_config, use_config_folder, validate
 from rpt.config.mistakes import explained_mistakes, refuse_repeated
 from rpt.errors import UsageError
@@ -114,19 +114,6 @@ def _check_rows(words: list[str]) -> None:
         raise UsageError(
             "No run has rows (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
         )
-
-
-def split_config_dir(words: list[str]) -> tuple[list[str], str | None]:
-    """The words without Hydra's flag for a folder of one's own, and that folder."""
-    rest, folder = list(words), None
-    for i, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        if flag in ("--config-dir", "-cd"):
-            if not equals and i + 1 == len(words):
-                raise UsageError(f"{flag} needs a folder: --config-dir mine")
-            folder = value if equals else words[i + 1]
-            rest = words[:i] + words[i + (1 if equals else 2) :]
-    return rest, folder
 
 
 def help_text(words: list[str]) -> str:

@@ -97,6 +97,30 @@ def test_the_command_names_what_it_does_not_know(monkeypatch, capsys, word, mess
     assert message in errors and errors.startswith("rpt: ") and len(errors.splitlines()) == 1
 
 
+def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, monkeypatch, capsys):
+    texts = {
+        "prompt/wide.yaml": "name: wide\nreparameterization: residual\nbottleneck: 7\n",
+        "experiment/first.yaml": "# @package _global_\ndefaults: [_self_, /scale: paper]\nhydra: {sweeper: {params: {"
+        "backbone: t5_base, task: cb, prompt: 'wide,residual', seed: '0,1'}}}\n",
+    }
+    for name, text in texts.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    monkeypatch.setattr(sys.modules["rpt.config.compose"], "_own_folders", [])
+    monkeypatch.setattr(estimate, "measure", lambda *_: estimate.Rates(100.0, 100.0, 1.0, 2**30))
+    folder, words = str(tmp_path / "mine"), [word for word in miniature if word.startswith(("data.cache", "results"))]
+    monkeypatch.setattr(sys, "argv", ["plan", "first", "scale=mini", "--config-dir", folder, "data.shots=8", *words])
+    plan.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == ["first", "4", "0", "4"]
+    assert f"+experiment=first scale=mini --config-dir {folder} data.shots=8" in lines[-1]
+    monkeypatch.setattr(sys, "argv", ["plan", "--config-dir", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="2"):
+        plan.main()
+    assert "nowhere is no folder" in capsys.readouterr().err
+
+
 def test_a_run_in_another_precision_is_another_run(configure, miniature):
     train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1", "trainer.max_steps=120"))
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
