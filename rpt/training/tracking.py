@@ -1,9 +1,12 @@
-"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching."""
+"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching, so that nothing
+that W&B cannot do ends a training run."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,45 +21,100 @@ log = logging.getLogger(__name__)
 
 
 class Tracker:
-    """One run's W&B run; does nothing under tracking=none."""
+    """One run's W&B run; does nothing under tracking=none, or where W&B cannot be started.
+
+    Raises:
+        UsageError: W&B does not take tracking.project or tracking.entity, or tracking.dir cannot be used.
+    """
 
     def __init__(self, run: TrainingRun):
         self._wandb = _start_wandb(run) if run.config.tracking.name == "wandb" else None
 
     def log(self, values: dict[str, Any], step: int) -> None:
-        if self._wandb is not None:
-            self._wandb.log(values, step=step)
+        self._try(lambda wandb: wandb.log(values, step=step))
 
     def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
         """Close the W&B run, so that the next run of a sweep does not write into it."""
-        if self._wandb is not None:
-            self._wandb.summary.update(summary or {})
-            self._wandb.finish(exit_code=int(failed))
+
+        def close(wandb: Any) -> None:
+            wandb.summary.update(summary or {})
+            wandb.finish(exit_code=int(failed))
+
+        self._try(close)
+
+    def _try(self, do: Callable[[Any], None]) -> None:
+        if self._wandb is None:
+            return
+        try:
+            do(self._wandb)
+        except Exception as error:  # its own kinds, and those of the connection to its process
+            log.warning("W&B stopped (%s); the run goes on without it, and its record has all numbers.", _line(error))
+            self._wandb = None
 
 
 def _start_wandb(run: TrainingRun) -> Any:
+    """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all."""
     import wandb  # slow to import, and not wanted in every run
 
-    config = run.config
-    has_key = wandb.login(prompt=False)
-    if not has_key:
-        log.info("W&B: no key, so this run is tracked offline (wandb login, or later wandb sync); tracking=none: off.")
-    run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
+    tracking = run.config.tracking
     try:
-        Path(config.tracking.dir).mkdir(parents=True, exist_ok=True)
+        Path(tracking.dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"tracking.dir={config.tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
+            f"tracking.dir={tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
         ) from error
+    run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
+    try:
+        if _log_in():
+            try:
+                return _init(run, online=True)
+            except wandb.errors.CommError as error:
+                log.warning("W&B cannot be reached (%s): this run is tracked offline (later wandb sync).", _line(error))
+        return _init(run, online=False)
+    except wandb.errors.UsageError as error:
+        raise UsageError(
+            f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
+            "give others, or tracking=none."
+        ) from error
+    except wandb.Error as error:
+        log.warning("W&B cannot be started (%s): this run is not tracked; tracking=none: off.", _line(error))
+        return None
+
+
+@cache  # to find out takes seconds, and in a sweep every run would ask
+def _log_in() -> bool:
+    """Whether there is a key that W&B takes; if not, why is said once."""
+    import wandb
+
+    try:
+        if wandb.login(prompt=False):
+            return True
+        log.info("W&B: no key, so runs are tracked offline (wandb login, or later wandb sync); tracking=none: off.")
+    except wandb.Error as error:
+        log.warning(
+            "W&B: no login (%s): runs are tracked offline (later wandb sync); tracking=none: off.", _line(error)
+        )
+    return False
+
+
+def _init(run: TrainingRun, online: bool) -> Any:
+    import wandb
+
+    tracking = run.config.tracking
     return wandb.init(
-        project=config.tracking.project,
-        entity=config.tracking.entity,
-        dir=config.tracking.dir,
+        project=tracking.project,
+        entity=tracking.entity,
+        dir=tracking.dir,
         name=run.name,
         id=run.progress.wandb_id,
-        resume="allow" if has_key else None,
+        resume="allow" if online else None,
         reinit="create_new",
-        mode="online" if has_key else "offline",
-        config=as_dict(config),
+        mode="online" if online else "offline",
+        config=as_dict(run.config),
         settings=wandb.Settings(silent=True),
     )
+
+
+def _line(error: Exception) -> str:
+    """What it says, in one line."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

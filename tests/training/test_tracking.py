@@ -1,18 +1,94 @@
-"""W&B without a key: each job of a sweep has its own offline run, in packs too."""
+"""W&B without a key: each job of a sweep has its own offline run, in packs too. What W&B cannot do ends no training."""
+
+import logging
 
 import pytest
+import wandb
 
+from rpt.errors import UsageError
+from rpt.train import train
+from rpt.training import tracking
 from rpt.training.sweep import train_all
 
+WORDS = ["task=cb", "tracking=wandb", "data.shots=8", "trainer.max_steps=2"]
 
-@pytest.mark.slow
-@pytest.mark.parametrize("together", [1, 2])
-def test_every_job_is_an_offline_run_of_its_own(configure, tmp_path, monkeypatch, together):
+
+@pytest.fixture(autouse=True)
+def nobody_logged_in(tmp_path, monkeypatch):
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
-    words = ["task=cb", "tracking=wandb", f"tracking.dir={tmp_path}", "data.shots=8", "trainer.max_steps=2"]
+    tracking._log_in.cache_clear()
+    yield
+    tracking._log_in.cache_clear()
+
+
+class Run:
+    """A W&B run whose process is gone."""
+
+    summary: dict = {}
+
+    def log(self, *_, **__):
+        raise ConnectionResetError("its process\nis gone")
+
+
+@pytest.mark.parametrize(
+    ("login", "errors", "modes", "said"),
+    [
+        ("AuthenticationError", [None], ["offline"], "no login (no such key): runs are tracked offline"),
+        (
+            True,
+            ["CommError", None],
+            ["online", "offline"],
+            "cannot be reached (no network): this run is tracked off",
+        ),
+        (
+            True,
+            ["WandbCoreNotAvailableError"],
+            ["online"],
+            "cannot be started (no network): this run is not tracked",
+        ),
+        (False, ["Error"], ["offline"], "cannot be started (no network): this run is not tracked"),
+        (False, [None], ["offline"], "W&B stopped (its process is gone); the run goes on without it"),
+    ],
+)
+def test_what_wandb_cannot_do_is_said_and_the_run_goes_on(
+    configure, tmp_path, monkeypatch, caplog, login, errors, modes, said
+):
+    tried, left = [], list(errors)
+
+    def log_in(**_):
+        if isinstance(login, str):
+            raise getattr(wandb.errors, login)("no such key.")
+        return login
+
+    def init(mode, **_):
+        tried.append(mode)
+        error = left.pop(0)
+        if error:
+            raise getattr(wandb.errors, error)("no\nnetwork")
+        return Run()
+
+    monkeypatch.setattr(wandb, "login", log_in)
+    monkeypatch.setattr(wandb, "init", init)
+    with caplog.at_level(logging.WARNING):
+        assert train(configure(*WORDS, f"tracking.dir={tmp_path}")) > 0
+    warnings = [record.getMessage() for record in caplog.records if "W&B" in record.getMessage()]
+    assert tried == modes and said in warnings[0]
+
+
+@pytest.mark.parametrize("words", [["tracking.project=a/b"], ['tracking.project="?"']])
+def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_path, words):
+    with pytest.raises(UsageError, match=r"tracking.project=\S+, .*W&B says Invalid project name .*; give others, or"):
+        train(configure(*WORDS, f"tracking.dir={tmp_path}", *words))
+    assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [1, 2])
+def test_every_job_is_an_offline_run_of_its_own(configure, tmp_path, together):
+    words = [*WORDS, f"tracking.dir={tmp_path}"]
     outcomes = train_all([configure(*words, f"seed={seed}") for seed in (0, 1, 2)], together)
     assert all(isinstance(outcome, float) for outcome in outcomes)
     assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 3
