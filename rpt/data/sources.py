@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
 
 Rows = Iterable[tuple[str, dict[str, Any]]]  # each with its place: "line 3", "row 3"
+OWN_WAYS_ON = (
+    "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
+    ".jsonl or .csv"
+)
 
 
 def read_examples(data: DataConfig, task: Task, own: TaskConfig | None = None) -> dict[str, list[Example]]:
@@ -48,11 +53,24 @@ def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tu
         on_hub = split if split == "train" else own.hub_split if own else "validation"
         table = datasets.load_dataset(data.repo, task.hub_config, split=on_hub)
     except Exception as error:  # the hub's clients raise many kinds; each means that there are no rows
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # which says itself nothing
+        reason = textwrap.shorten(str(error.__cause__), 200) if generated and error.__cause__ else first
         raise UsageError(
-            f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n{WAYS_ON}"
+            f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n"
+            f"{OWN_WAYS_ON if own else WAYS_ON}"
         ) from error
-    return f"hub {data.repo}/{task.hub_config} {split}", _numbered(table.to_list())
+    rows = table.to_list()
+    if isinstance(task, OwnTask):
+        rows = [_name_label(row, task, table.features.get(task.answer)) for row in rows]
+    return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
+
+
+def _name_label(row: dict[str, Any], task: OwnTask, feature: Any) -> dict[str, Any]:
+    """The row with its label by name where the hub numbers the task's own labels, perhaps in another order."""
+    names, label = getattr(feature, "names", None) or [], row.get(task.answer)
+    is_numbered = sorted(names) == sorted(task.labels) and isinstance(label, int) and 0 <= label < len(names)
+    return row | {task.answer: names[label]} if is_numbered else row
 
 
 def _folder(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tuple[str, Rows]:

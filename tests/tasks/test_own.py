@@ -1,5 +1,6 @@
 """A task that a configuration declares: rows in, text out, predictions scored."""
 
+import datasets
 import pytest
 
 from rpt.config import DataConfig, TaskConfig, as_dict, run_id
@@ -102,6 +103,45 @@ def test_rows_come_from_files(tmp_path):
         )
     with pytest.raises(UsageError, match=r"give task\.train=FILE"):
         read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), TaskConfig())
+
+
+def on_hub(tmp_path, **own):
+    """The rows of a folder that `datasets` loads as it does a data set of the hub."""
+    config = DataConfig(name="hub", repo=str(tmp_path / "set"))
+    return read_examples(config, labelled(), TaskConfig(name="reviews", fields=["text"], **own))
+
+
+def test_rows_come_from_a_data_set_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/train.jsonl").write_text('{"text": "Warm.", "label": "good", "id": 7}\n')
+    (tmp_path / "set/test.jsonl").write_text('{"text": "Cold.", "label": "bad"}\n{"text": "Old.", "label": "BAD"}\n')
+    found = on_hub(tmp_path, hub_split="test")
+    assert [(one.fields, one.label, one.idx) for one in found["train"]] == [({"text": "Warm."}, 1, 0)]
+    assert [(one.fields["text"], one.label) for one in found["val"]] == [("Cold.", 0), ("Old.", 0)]
+    with pytest.raises(
+        UsageError, match=r"Unknown split \"validation\".*\nGive another data.repo, .* or task.hub_split"
+    ):
+        on_hub(tmp_path)
+    (tmp_path / "set/test.jsonl").write_text('{"text": "", "label": "bad"}\n')
+    with pytest.raises(UsageError, match=r"hub .*set test, row 1: reviews: field 'text'"):
+        on_hub(tmp_path, hub_split="test")
+    (tmp_path / "set/test.jsonl").write_text('{"words": "Cold."}\n')
+    with pytest.raises(UsageError, match=r"cannot be had from the hub: Couldn't cast words: string"):
+        on_hub(tmp_path, hub_split="test")
+
+
+def test_numbered_labels_of_the_hub_go_by_their_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    columns = {"text": ["Warm.", "Cold.", "Old."], "label": [0, 1, -1]}
+    for names, labels in ((["good", "bad"], [1, 0, None]), (["positive", "negative"], [0, 1, None])):
+        features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=names))
+        (tmp_path / "set").mkdir(exist_ok=True)
+        table = datasets.Dataset.from_dict(columns, features=features)
+        table.to_parquet(tmp_path / "set/train.parquet")
+        table.select([0, 1]).to_parquet(tmp_path / "set/validation.parquet")
+        found = on_hub(tmp_path)
+        assert [one.label for one in found["train"]] == labels and [one.label for one in found["val"]] == labels[:2]
 
 
 @pytest.mark.parametrize(
