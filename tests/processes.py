@@ -59,11 +59,15 @@ class Started:
         return Path(self.folder.name, stream).read_text(errors="replace")
 
 
-def start(module: str, words: list[str], folder: Path, **environment: str) -> Started:
-    """`python -m <module> <words>` in that folder."""
+def start(module: str, words: list[str], folder: Path, *, fork_children: bool = False, **environment: str) -> Started:
+    """`python -m <module> <words>` in that folder.
+
+    Args:
+        fork_children: the processes that it spawns are forked instead, for tests of their signals and not their start.
+    """
     streams = tempfile.TemporaryDirectory()
     own = os.environ | environment
-    process = CONTEXT.Process(target=_do, args=(module, list(words), str(folder), own, streams.name))
+    process = CONTEXT.Process(target=_do, args=(module, list(words), str(folder), own, streams.name, fork_children))
     process.start()
     return Started(process, streams)
 
@@ -75,7 +79,9 @@ def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def _do(module: str, words: list[str], folder: str, environment: dict[str, str], streams: str) -> None:
+def _do(
+    module: str, words: list[str], folder: str, environment: dict[str, str], streams: str, fork_children: bool
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -84,5 +90,7 @@ def _do(module: str, words: list[str], folder: str, environment: dict[str, str],
         os.dup2(handle, number)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if fork_children:
+        multiprocessing.get_context = lambda _: multiprocessing.context._concrete_contexts["fork"]
     sys.argv = [f"{module.replace('.', '/')}.py", *words]
     importlib.import_module(module).main()
