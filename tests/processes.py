@@ -13,14 +13,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import NamedTuple
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["torch", "transformers", "safetensors.torch", "sklearn.metrics", "rpt.train", "rpt.plan", "rpt.predict",
-     "rpt.export", "rpt.results", "rpt.training.sweep"]
+     "rpt.export", "rpt.results", "rpt.training.sweep", "rpt.reports.report"]
 )  # fmt: skip
 
 
@@ -59,13 +62,57 @@ class Started:
         return Path(self.folder.name, stream).read_text(errors="replace")
 
 
-def start(module: str, words: list[str], folder: Path, **environment: str) -> Started:
-    """`python -m <module> <words>` in that folder."""
+def start(
+    module: str, words: list[str], folder: Path, *, given: str = "", fork_children: bool = False, **environment: str
+) -> Started:
+    """`python -m <module> <words>` in that folder.
+
+    Args:
+        given: what it can read from its standard input.
+        fork_children: the processes that it spawns are forked instead, for tests of their signals and not their start.
+    """
     streams = tempfile.TemporaryDirectory()
+    Path(streams.name, "stdin").write_text(given)
     own = os.environ | environment
-    process = CONTEXT.Process(target=_do, args=(module, list(words), str(folder), own, streams.name))
+    process = CONTEXT.Process(target=_do, args=(module, list(words), str(folder), own, streams.name, fork_children))
     process.start()
     return Started(process, streams)
+
+
+# Stands for python in a script: passes on what it is asked and what it reads.
+STAND_IN = """\
+#!{python} -IS
+import os, sys
+from multiprocessing.connection import Client
+with Client("{socket}") as asked:
+    asked.send((sys.argv[1:], os.getcwd(), sys.stdin.read()))
+    code, out, err = asked.recv()
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+"""
+
+
+def run_script(script: str, folder: Path, timeout: float = 280, **environment: str) -> Ended:
+    """Commands of a shell in that folder, up to the first that fails; each `python -m ...` as `start` runs it."""
+    with tempfile.TemporaryDirectory() as own, Listener(f"{own}/socket", "AF_UNIX") as listener:
+
+        def answer() -> None:
+            with suppress(OSError):  # that it is closed, in the end
+                while True:
+                    with listener.accept() as asked:
+                        (_, module, *words), where, given = asked.recv()
+                        ended = start(module, words, Path(where), given=given, **environment)
+                        asked.send(tuple(ended.wait(timeout)))
+
+        threading.Thread(target=answer, daemon=True).start()
+        python = Path(own, "python")
+        python.write_text(STAND_IN.format(python=sys.executable, socket=f"{own}/socket"))
+        python.chmod(0o755)
+        paths = os.environ | environment | {"PATH": f"{own}:{os.environ['PATH']}"}
+        how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": timeout}
+        done = subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=paths, **how)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240) -> Ended:
@@ -75,14 +122,20 @@ def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def _do(module: str, words: list[str], folder: str, environment: dict[str, str], streams: str) -> None:
+def _do(
+    module: str, words: list[str], folder: str, environment: dict[str, str], streams: str, fork_children: bool
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    os.dup2(os.open(f"{streams}/stdin", os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, closefd=False)
     for stream, number in (("stdout", 1), ("stderr", 2)):
         handle = os.open(f"{streams}/{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(handle, number)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if fork_children:
+        multiprocessing.get_context = lambda _: multiprocessing.context._concrete_contexts["fork"]
     sys.argv = [f"{module.replace('.', '/')}.py", *words]
     importlib.import_module(module).main()

@@ -1,27 +1,15 @@
 """README's section on extending, exactly as it is printed."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import run_script
 
 (SECTION,) = re.findall(r"^## Extending\n(.*?)^## ", (ROOT / "README.md").read_text(), flags=re.S | re.M)
 BLOCKS = re.findall(r"```(python|yaml|bash)\n(.*?)```", SECTION, flags=re.S)
-
-
-def run_as_printed(commands, folder, cache):
-    """In an empty folder, with this python and this checkout."""
-    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    own = os.environ | {"PATH": paths, "PYTHONPATH": str(ROOT), "HOME": str(cache), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        ["bash", "-e", "-c", commands], cwd=folder, env=own, capture_output=True, text=True, timeout=280
-    )
 
 
 @pytest.fixture
@@ -37,7 +25,7 @@ def blocks(tmp_path):
 
 @pytest.mark.slow
 def test_a_prompt_of_one_s_own(blocks, tmp_path, cache):
-    done = run_as_printed(blocks[0], tmp_path, cache)
+    done = run_script(blocks[0], tmp_path, HOME=str(cache))
     assert done.returncode == 0, done.stderr
     results = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
     n, r, d = 10, 4, 256
@@ -48,7 +36,7 @@ def test_a_prompt_of_one_s_own(blocks, tmp_path, cache):
 
 @pytest.mark.slow
 def test_a_task_of_one_s_own(blocks, tmp_path, cache):
-    done = run_as_printed(blocks[1], tmp_path, cache)
+    done = run_script(blocks[1], tmp_path, HOME=str(cache))
     assert done.returncode == 0, done.stderr
     (result,) = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
     assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("meals", 6, 4)

@@ -79,7 +79,7 @@ def damaged(data, content):
 
 
 @pytest.mark.parametrize("name", TASKS)
-@fuzzed(60)
+@fuzzed(30)
 @given(st.data())
 def test_rows(name, data):
     task = get_task(name, data.draw(st.sampled_from(["t5", "bert"])))
@@ -109,7 +109,7 @@ def finished(tmp_path_factory):
     return whole(tmp_path_factory.mktemp("whole")).folder
 
 
-@fuzzed(150)
+@fuzzed(80)
 @given(st.data())
 def test_records(finished, tmp_path, data):
     folder = tmp_path / "runs" / "cb" / "nano" / "vanilla" / "x"
@@ -133,7 +133,7 @@ def test_records(finished, tmp_path, data):
     assert all("\n" not in problem for problem in records.problems)
 
 
-@fuzzed(150)
+@fuzzed(80)
 @given(st.data())
 def test_published_records(finished, tmp_path, data):
     path = tmp_path / "runs" / "cb" / "nano.jsonl"
@@ -148,7 +148,7 @@ def test_published_records(finished, tmp_path, data):
     assert all("\n" not in problem for problem in records.problems)
 
 
-@fuzzed(60)
+@fuzzed(40)
 @given(st.data())
 def test_settings_of_a_record(finished, tmp_path, data):
     folder = tmp_path / "x"
@@ -161,7 +161,7 @@ def test_settings_of_a_record(finished, tmp_path, data):
         open_saved_run(folder)
 
 
-@fuzzed(150)
+@fuzzed(80)
 @given(st.data())
 def test_settings(tmp_path, monkeypatch, data):
     monkeypatch.chdir(tmp_path)

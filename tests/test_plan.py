@@ -16,6 +16,7 @@ WORDS = [
     "backbone.max_tokens=64",
     "data.shots=8",
     "trainer.epochs=2",
+    "trainer.max_steps=12",
     "prompt.length=4",
     "seed=0,1",
 ]
@@ -31,7 +32,7 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     first = planned(miniature).splitlines()
     assert first[1].split()[:4] == ["figure4", "4", "0", "4"]
     assert first[-1].strip().startswith("python -m rpt.train -m +experiment=figure4 scale=mini task=cb lr=0.3")
-    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1", "trainer.max_steps=120"))
+    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1"))
     assert planned(miniature).splitlines()[1].split()[:4] == ["figure4", "4", "1", "3"]
 
     def never(*_):
@@ -121,8 +122,9 @@ def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, m
     assert "nowhere is no folder" in capsys.readouterr().err
 
 
-def test_a_run_in_another_precision_is_another_run(configure, miniature):
-    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1", "trainer.max_steps=120"))
+def test_a_run_in_another_precision_is_another_run(configure, miniature, monkeypatch):
+    monkeypatch.setattr(estimate, "measure", lambda *_: estimate.Rates(0.1, 1000.0, 0.0, 2**30))
+    train(configure("task=cb", "prompt=vanilla", "lr=0.3", *WORDS[:-1], "seed=1"))
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
     other = planned(miniature, "prompt=vanilla", "trainer.precision=bf16")
     assert other.splitlines()[1].split()[:4] == ["figure4", "2", "0", "2"]

@@ -55,8 +55,8 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
     causes: list[BaseException] = [error]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:  # beside a debugger, OmegaConf makes an
+        causes.append(cause)  # error its own cause
     text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"

@@ -165,10 +165,12 @@ def report_error(error: Exception, name: str) -> Exception:
     """
     if not isinstance(error, ONE_LINE):
         log.error("%s failed", name, exc_info=error)
+    seen: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause not in seen:  # an error may be its own cause
         traceback.clear_frames(cause.__traceback__)
         cause.__traceback__ = None
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     return error
 

@@ -13,6 +13,7 @@ from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
 from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config, validate
 from rpt.config.compose import default_options
+from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
 from rpt.prompts.contract import find_options
@@ -179,6 +180,14 @@ def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word
     with pytest.raises(SystemExit, match="2"):
         main()
     assert_one_message(capsys.readouterr().err, message)
+
+
+@pytest.mark.parametrize("value", ["${lr}", "many"])
+def test_beside_a_debugger_too(monkeypatch, value):
+    """OmegaConf makes its error its own cause there, which was followed until memory ended."""
+    monkeypatch.setenv("OC_CAUSE", "1")
+    with pytest.raises(UsageError, match="could not be converted to Integer"), explained_mistakes():
+        to_config(compose("train", ["backbone=nano", f"backbone.max_tokens={value}"]))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """A trained prompt in use: the answers are those of the record, and every mistake is named before long work."""
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS
 from rpt.tasks.submission import validate
 from tests.conftest import ROOT
+from tests.processes import run_script
 from tests.reports.conftest import reseal
 
 ROWS = miniature.rows("boolq", "val", 0)
@@ -81,8 +80,7 @@ def test_readme_commands_run(record, tmp_path):
     (block,) = [
         b for b in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "submission=true" in b
     ]
-    script = "set -e\n" + block.replace("python ", f"{shlex.quote(sys.executable)} ")
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ))
+    done = run_script(block, tmp_path)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert [answer["idx"] for answer in answers] == [0, 1, 2, 3, 4]

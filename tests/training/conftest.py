@@ -1,10 +1,13 @@
-"""The embedded backbones, loaded once."""
+"""The embedded backbones, loaded once; few rows to evaluate."""
+
+import dataclasses
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from rpt.backbones import load_backbone
 from rpt.config import config_folder, to_config
+from rpt.training import loader as loader_module
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +23,20 @@ def nano_bert():
 def _embedded(name):
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return load_backbone(to_config(compose("train", [f"backbone={name}"])).backbone)
+
+
+@pytest.fixture
+def evaluate_few(monkeypatch):
+    """evaluate_few(8): evaluations are of the first 8 examples alone, for tests that scores have nothing to do with."""
+    split = loader_module.split_examples
+
+    def evaluate(count):
+        def split_few(*args):
+            data = split(*args)
+            report = data.report[:count]
+            select = report if data.select is data.report else data.select[:count]
+            return dataclasses.replace(data, report=report, select=select)
+
+        monkeypatch.setattr(loader_module, "split_examples", split_few)
+
+    return evaluate
