@@ -41,7 +41,7 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, str]:
     backbones = ", ".join(label("backbone", backbone) for backbone in axes["backbone"])
     caption = f"Figure 3. Score and training loss by epoch, 10 prompt tokens ({backbones}): {SPREAD}"
     if any(of.trainer.patience for of in configs):
-        caption += "; of runs that stopped, nothing is drawn any more"
+        caption += "; a run counts until it stops"
     return figure, f"{caption}; grey: the paper's first and last epoch, approximate." if theirs else f"{caption}."
 
 
