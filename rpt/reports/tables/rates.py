@@ -22,7 +22,8 @@ def rates_table(results: GridResults) -> Table:
     by_row: dict[tuple[str, ...], dict[str, RateChoice]] = {}
     for choice in results.rates:
         by_row.setdefault(tuple(choice.at[key] for key in axes), {})[choice.at["task"]] = choice
-    lines, records = [], []
+    lines: list[list[Text]] = []
+    records: list[dict[str, object]] = []
     for at in results.points(axes):
         of_row = by_row[tuple(at.values())]
         texts = [label(key, value) for key, value in at.items()]
