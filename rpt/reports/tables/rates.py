@@ -32,11 +32,10 @@ def rates_table(results: GridResults) -> Table:
         for task, choice in of_row.items():
             for tried in choice.asked:
                 chosen = tried == choice.rate
-                records.append(
-                    {"table": rates_name(name), "scale": scale, **at, "column": task, "rate": rate(tried)}
-                    | {"held_out": choice.held_out.get(tried), "seeds": choice.seeds}
-                    | {"chosen": "yes" if chosen else "", "edge": "yes" if chosen and choice.at_edge else ""}
-                )
+                line: dict[str, object] = {"table": rates_name(name), "scale": scale, **at, "column": task}
+                line |= {"rate": rate(tried), "held_out": choice.held_out.get(tried), "seeds": choice.seeds}
+                line |= {"chosen": "yes" * chosen, "edge": "yes" * (chosen and choice.at_edge)}
+                records.append(line)
     return Table(
         name=file_name(rates_name(name), scale),
         caption=captioned(CAPTION.format(name=title_of(name).lower()), scale),
