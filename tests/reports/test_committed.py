@@ -55,6 +55,13 @@ def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
         assert (own - floors).mean() <= own.std(), prompt
 
 
+def test_how_many_records_are_of_a_changed_checkout_is_what_the_readme_of_results_says():
+    runs = load_runs(ROOT / "results")
+    changed = runs["commit"].str.endswith("+changes").sum()
+    text = " ".join((ROOT / "results" / "README.md").read_text().split())
+    assert f"{changed} of the {len(runs):,} published records do" in text
+
+
 def test_the_page_on_the_laptop_says_what_its_records_say():
     runs = load_runs(ROOT / "results")
     runs = runs[(runs["backbone"] == "minilm") & (runs["protocol.held_out"] == 0.2)]

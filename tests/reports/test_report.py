@@ -1,5 +1,6 @@
 """The whole of `python -m rpt.results`: from records to files."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from rpt.reports import report
 from rpt.reports.claims import CLAIMS, HEADER, check_claims, verdict
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
+from rpt.reports.quantities import of_speeds
 from rpt.reports.render import escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
@@ -147,6 +149,18 @@ def test_claims_are_computed_and_missing_ones_are_not_run(study):
     assert theirs == "+0.9 (T5-Base)" and " (nano: " in miniature and " against " in miniature
     assert laptop == at_the_papers_scale == by_experiment["figure6"][3] == "not recorded"
     assert len(lines) == len(CLAIMS) and all(len(line) == len(HEADER) for line in lines)
+
+
+def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
+    """One may have stopped earlier, and its mean would leave out where scores are high."""
+    found = study("figure3", keep=lambda c: c.seed == 0)
+    stopped = [history[:5] if prompt == "vanilla" else history for prompt, history in
+               zip(found.runs["prompt"], found.runs["history"], strict=True)]  # fmt: skip
+    shorter = dataclasses.replace(found, runs=found.runs.assign(history=stopped))
+    (residual,), (vanilla,) = of_speeds(shorter, {"backbone": "nano"})
+    (whole,), _ = of_speeds(found, {"backbone": "nano"})
+    first = [line["score"] for line in found.runs.loc[found.runs["prompt"] == "residual", "history"].iloc[0][:5]]
+    assert residual == pytest.approx(sum(first) / 5) and vanilla < residual < whole
 
 
 def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks():
