@@ -21,8 +21,8 @@ from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
-# Behind an experiment's name: rows of its table that are a grid of their own, for their budget is or their axes are.
-ENCODERS, METHODS = "_encoders", "_methods"
+# Behind an experiment's name: parts of its table that are a grid of their own, for their budget is or their axes are.
+ENCODERS, METHODS = "_encoders", ("_methods", "_methods_wic")
 
 Axes = dict[str, tuple[str, ...]]
 Point = tuple[str, ...]
@@ -48,7 +48,7 @@ class Experiment:
 
 def names() -> list[str]:
     """Every experiment there is: tables first. Its encoders and methods are parts of it."""
-    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, METHODS))]
+    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, *METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
 
@@ -80,7 +80,7 @@ class Grids:
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
         parts = [f"{name}{ENCODERS}"]
         if not any(word.startswith("prompt") for word in self.overrides):
-            parts.append(f"{name}{METHODS}")
+            parts += [f"{name}{methods}" for methods in METHODS]
         with explained_mistakes():
             whole = self._grid(name)
             for part in parts:
@@ -138,13 +138,15 @@ class Grids:
 
 
 def _joined(whole: Experiment, part: Experiment) -> Experiment:
-    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
-    given = dict(part.axes)
+    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out, and
+    so is the part's budget: it may have one of its own, which names no other row."""
+    given = {key: values for key, values in part.axes.items() if not key.startswith("trainer.")}
     given["prompt"] = given.pop("method", given.get("prompt", ()))
     axes = {key: tuple(dict.fromkeys((*values, *given.get(key, ())))) for key, values in whole.axes.items()}
     jobs = dict(whole.jobs)
     for point, config in part.jobs.items():
-        at = {key: values[0] for key, values in axes.items()} | dict(zip(part.axes, point, strict=True))
+        own = {key: value for key, value in zip(part.axes, point, strict=True) if key in given or key == "method"}
+        at = {key: values[0] for key, values in axes.items()} | own
         at["prompt"] = at.get("method", at["prompt"])
         jobs.setdefault(tuple(at[key] for key in axes), config)
     if len(jobs) == len(whole.jobs):  # scale=laptop has encoders only, in the first grid already

@@ -9,7 +9,7 @@ from rpt.reports.layouts import Metrics
 from rpt.tasks import TASKS, get_task
 
 MINIATURE = "MINIATURE: embedded nano backbone and our own grammars; not comparable with SuperGLUE."
-LAPTOP = "LAPTOP: MiniLM-L6, 22 million parameters, on SuperGLUE's rows, 200 steps a run; the paper has no such runs."
+LAPTOP = "LAPTOP: MiniLM-L6, 22 million parameters, on SuperGLUE's rows; the paper has no such runs."
 WARNINGS = {"mini": MINIATURE, "laptop": LAPTOP}  # before each caption at a scale that is not the paper's
 
 
@@ -35,22 +35,50 @@ def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics, family: str = "t5
 
 
 def training(results: GridResults) -> str:
-    """How long its runs train, in a sentence: grids of one prompt and task may differ in it."""
-    # What is trained, the backbone and the budget of each kind of run, in the order of the grid.
-    kinds = list(
-        dict.fromkeys((job.variant, job.backbone.name, _budget(job)) for job in results.experiment.jobs.values())
-    )
+    """How long its runs train, in a sentence, as backbones, rows and tasks may differ in it; and how their learning
+    rate was chosen, where it was."""
+    # What is trained, the backbone and the budget of each kind of run, in the order of the grid; and its tasks.
+    kinds: dict[tuple[str, str, str], dict[str, None]] = {}
+    for job in results.experiment.jobs.values():
+        kinds.setdefault((job.variant, job.backbone.name, _budget(job)), {})[label("task", job.task.name)] = None
     rows_of: dict[str, dict[str, None]] = {}
-    for trained, backbone, budget in kinds:
-        differs = len({b for t, _, b in kinds if t == trained}) > 1
-        words = [label("backbone", backbone)] * differs + [label("prompt", trained)]
+    for (trained, backbone, budget), tasks in kinds.items():
+        others = [(of, b) for t, of, b in kinds if t == trained and (of, b) != (backbone, budget)]
+        words = [label("backbone", backbone)] * any(of != backbone and b != budget for of, b in others)
+        words += [label("prompt", trained), *[f"({', '.join(tasks)})"] * any(of == backbone for of, _ in others)]
         rows_of.setdefault(budget, {})[" ".join(words)] = None
-    if len(rows_of) == 1:
-        return f"Training: {next(iter(rows_of))}."
     parts = [f"{', '.join(rows)} {budget}" for budget, rows in rows_of.items()]
-    return f"Training: {'; '.join(parts)}."
+    said = f"Training: {next(iter(rows_of)) if len(rows_of) == 1 else '; '.join(parts)}."
+    return f"{said} {rates_in_words(results)}" if results.rates else said
+
+
+def rates_in_words(results: GridResults) -> str:
+    """How many learning rates were tried and how one was chosen, in a sentence."""
+    numbers = sorted({len(choice.asked) for choice in results.rates})
+    return f"Learning rate: the best of {_either(numbers)} on held-out rows, for each row and task."
+
+
+def selection_in_words(grids: list[GridResults]) -> str:
+    """On which rows the best epoch was chosen, in a sentence."""
+    experiments: dict[str, dict[str, None]] = {}
+    for results in grids:
+        for config in results.experiment.jobs.values():
+            share = f"on held-out rows, {config.protocol.held_out:g} of the training rows"
+            where = share if config.protocol.selection == "held_out" else "on the rows that are reported"
+            experiments.setdefault(where, {})[results.experiment.name] = None
+    (usual, _), *others = sorted(experiments.items(), key=lambda item: -len(item[1]))
+    return "; ".join([f"The best epoch is chosen {usual}", *(f"in {', '.join(of)} {w}" for w, of in others)]) + "."
 
 
 def _budget(config: Config) -> str:
-    steps = config.trainer.max_steps
-    return f"{config.trainer.epochs} epochs" if steps is None else f"{steps} steps"
+    trainer = config.trainer
+    length = f"{trainer.epochs} epochs" if trainer.max_steps is None else f"{trainer.max_steps} steps"
+    if trainer.patience is None:
+        return length
+    evaluations = "" if trainer.eval_every == 1 else f" evaluations (one every {trainer.eval_every} epochs)"
+    score = "held-out score" if config.protocol.selection == "held_out" else "score"
+    return f"at most {length}, stopped after {trainer.patience}{evaluations} without a better {score}"
+
+
+def _either(numbers: list[int]) -> str:
+    return " or ".join(map(str, numbers))

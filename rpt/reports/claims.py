@@ -1,4 +1,4 @@
-"""Which of the paper's claims show in the records, by one stated rule."""
+"""Which of the paper's claims show in the records of each scale, by one stated rule."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ from rpt.reports.scores import Cell
 RULE = (
     "Rule: the two numbers are means over seeds of the quantity named. *Shows*: the first is larger, as the paper "
     "says, by more than the larger of their two standard deviations. *Within the spread*: the difference is no larger "
-    "than that. *Does not show*: it is larger, the other way round. Of the seeds, those count that have every run."
+    "than that. *Does not show*: it is larger, the other way round. Of the seeds, those count that have every run. The "
+    "paper's difference is of its own backbones and tasks."
 )
-Line = tuple[str, str, str, str, str, str]
+COLUMNS = {"laptop": "real rows, MiniLM", "mini": "miniature", "paper": "the paper's scale"}  # by scale
+HEADER = ("claim of the paper", "from", *COLUMNS.values(), "the paper's difference")
+Line = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Claim:
     """One claim: what it says, the experiment that it stands on, and the two quantities, the larger first.
 
-    theirs: the paper's two numbers, for the grid's tasks; None where it does not give them.
+    ours: None for the claim that compares widths with seeds. theirs: the paper's two numbers, for the grid's tasks;
+    None where it does not give them.
     """
 
     text: str
     experiment: str
-    ours: Ours
+    ours: Ours | None
     theirs: Theirs | None = None
 
 
@@ -62,25 +66,55 @@ CLAIMS = (
           of_prompts("residual", "vanilla", shortest="data.shots"), digitised_starts),
     Claim("A network per token beats a shared one", "table6", of_settings("prompt.shared", "False", "True"),
           printed("table6", "rpt-separate", "rpt-shared")),
+    Claim("The bottleneck's width matters no more than the seed (standard deviation over widths, over seeds)",
+          "figure6", None),
 )  # fmt: skip
 
 
-def check_claims(grids: list[GridResults], paper: Paper) -> list[Line]:
-    """Lines of: the claim, its experiment, backbone, our numbers, the paper's difference, the verdict."""
-    by_name, lines = {results.experiment.name: results for results in grids}, []
-    for claim in (claim for claim in CLAIMS if claim.experiment in by_name):
-        results = by_name[claim.experiment]
-        for backbone in results.experiment.axes["backbone"]:
-            larger, smaller = map(Cell.of, claim.ours(results, {"backbone": backbone}))
-            theirs = claim.theirs(paper, results, backbone) if claim.theirs else None
-            gap = "" if theirs is None else signed(theirs[0] - theirs[1])
-            if gap and claim.experiment.startswith("figure"):
-                gap = f"about {gap}"
-            words = (claim.text, claim.experiment, label("backbone", backbone), _numbers(larger, smaller), gap)
-            lines.append((*words, verdict(larger, smaller)))
-    if results := by_name.get("figure6"):
-        lines += [_width(results, backbone) for backbone in results.experiment.axes["backbone"]]
+def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Paper) -> list[Line]:
+    """A line for each claim, in the order of HEADER: what the records of each scale say, and the paper's difference.
+
+    Args:
+        grids: of all scales; a claim whose grid is missing at a scale is not recorded there.
+        papers: the grids at the paper's scale, recorded or not, for the backbones and tasks of the paper's numbers.
+    """
+    by_place = {(of.experiment.name, of.experiment.scale): of for of in grids}
+    own = {of.experiment.name: of for of in papers}
+    lines = []
+    for claim in CLAIMS:
+        at_scales = [_at_scale(claim, by_place.get((claim.experiment, scale))) for scale in COLUMNS]
+        theirs = _of_the_paper(claim, own[claim.experiment], paper) if claim.experiment in own else ""
+        lines.append((claim.text, claim.experiment, *at_scales, theirs))
     return lines
+
+
+def _at_scale(claim: Claim, results: GridResults | None) -> str:
+    """The verdict and the numbers of each backbone that has them."""
+    found = []
+    for backbone in results.experiment.axes["backbone"] if results else ():
+        numbers, said = _judged(claim, results, backbone)
+        if numbers:
+            found.append(f"{said} ({label('backbone', backbone)}: {numbers})")
+    return "; ".join(found) or "not recorded"
+
+
+def _judged(claim: Claim, results: GridResults, backbone: str) -> tuple[str, str]:
+    """Our numbers, and the verdict."""
+    if claim.ours is None:
+        return _width(results, backbone)
+    larger, smaller = map(Cell.of, claim.ours(results, {"backbone": backbone}))
+    return _numbers(larger, smaller), verdict(larger, smaller)
+
+
+def _of_the_paper(claim: Claim, results: GridResults, paper: Paper) -> str:
+    """The paper's difference for each of its backbones."""
+    found = {}
+    for backbone in results.experiment.axes["backbone"] if claim.theirs else ():
+        theirs = claim.theirs(paper, results, backbone)
+        if theirs is not None and None not in theirs:
+            found[label("backbone", backbone)] = signed(theirs[0] - theirs[1])
+    about = "about " if claim.experiment.startswith("figure") else ""  # read off its plots
+    return ", ".join(f"{about}{gap} ({backbone})" for backbone, gap in found.items())
 
 
 def verdict(larger: Cell, smaller: Cell) -> str:
@@ -93,23 +127,22 @@ def verdict(larger: Cell, smaller: Cell) -> str:
     return "within the spread" if abs(gap) <= spread else "shows" if gap > 0 else "does not show"
 
 
-def _width(results: GridResults, backbone: str) -> Line:
+def _width(results: GridResults, backbone: str) -> tuple[str, str]:
     """Whether the bottleneck's width moves the average less than the seed does."""
     axis = "prompt.bottleneck"
     at = {"backbone": backbone, "prompt": "residual"}
     cells = [Cell.of(average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
-    numbers, said = "", "not recorded"
-    if all(cell.mean is not None for cell in cells):
-        said = "too few seeds to say"
-    if all(cell.sd is not None for cell in cells):
-        by_width, by_seed = statistics.stdev(cell.mean for cell in cells), statistics.fmean(cell.sd for cell in cells)
-        numbers, said = f"{by_width:.1f} against {by_seed:.1f}", "shows" if by_width <= by_seed else "does not show"
-    text = "The bottleneck's width matters no more than the seed (standard deviation over widths, over seeds)"
-    return text, results.experiment.name, label("backbone", backbone), numbers, "", said
+    if any(cell.mean is None for cell in cells):
+        return "", "not recorded"
+    by_width = statistics.stdev(cell.mean for cell in cells)
+    if any(cell.sd is None for cell in cells):
+        return f"{by_width:.1f} over widths", "too few seeds to say"
+    by_seed = statistics.fmean(cell.sd for cell in cells)
+    return f"{by_width:.1f} against {by_seed:.1f}", "shows" if by_width <= by_seed else "does not show"
 
 
 def _numbers(larger: Cell, smaller: Cell) -> str:
     if larger.mean is None or smaller.mean is None:
         return ""
     seeds = f"n = {larger.n}" if larger.n == smaller.n else f"n = {larger.n} and {smaller.n}"
-    return f"{larger} against {smaller} ({seeds})"
+    return f"{larger} against {smaller}, {seeds}"

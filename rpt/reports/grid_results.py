@@ -12,15 +12,40 @@ from rpt.records.schema import identity_of
 
 
 @dataclass(frozen=True)
+class RateChoice:
+    """Which of its learning rates a row and task of a grid shows (rpt.reports.rates).
+
+    at: the row's axes and the task. asked: the grid's rates there. recorded: those that have a run. rate: the chosen
+    one, of equals the lowest; None where the recorded rates share no seed. held_out: the mean held-out score of each
+    recorded rate, over so many seeds as `seeds`.
+    """
+
+    at: dict[str, str]
+    asked: tuple[str, ...]
+    recorded: tuple[str, ...]
+    rate: str | None
+    held_out: dict[str, float]
+    seeds: int
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether it is the lowest or the highest of its grid: a better one may lie beyond."""
+        ends = {min(self.asked, key=float), max(self.asked, key=float)}
+        return len(ends) > 1 and self.rate in ends
+
+
+@dataclass(frozen=True)
 class GridResults:
     """An experiment and those of its runs that are recorded.
 
     runs: columns as load_runs has them; the index has a level for each axis of the grid, its values as they are written
         in the experiment. Only the points that are recorded are there.
+    rates: one choice for each row and task, where rates were chosen.
     """
 
     experiment: Experiment
     runs: pd.DataFrame
+    rates: tuple[RateChoice, ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:

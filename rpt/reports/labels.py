@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 LABELS: dict[str, dict[str, str]] = {
     "axis": {
         "prompt.init": "initialisation", "prompt.length": "tokens", "prompt.shared": "network",
@@ -37,6 +39,12 @@ def label(kind: str, name: str) -> str:
 def label_with_unit(axis: str, value: str) -> str:
     """A value of an axis, with the axis behind it where it is a bare number: 10 tokens."""
     return f"{value} {label('axis', axis)}" if value.isdigit() else label(axis, value)
+
+
+def rate(value: str) -> str:
+    """A learning rate: 0.01, 3e-4."""
+    number = float(value)
+    return f"{number:g}" if number >= 0.001 else np.format_float_scientific(number, trim="-", exp_digits=1)
 
 
 def signed(value: float, digits: int = 1) -> str:

@@ -32,7 +32,8 @@ class Layout:
 class Curves:
     """A figure of scores along one axis, a panel for each task.
 
-    with_average: a further panel for the average of these tasks. metrics: where it is not the headline score.
+    caption: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average of these
+    tasks. metrics: where it is not the headline score.
     """
 
     name: str
@@ -72,19 +73,39 @@ METHODS = ("finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the p
 
 CURVES = (
     Curves(
-        "figure4", "lr", "learning rate", "Figure 4. Score against the learning rate, 100 prompt tokens",
+        "figure4", "lr", "learning rate", "Figure 4. Score against the learning rate, {tokens} prompt tokens",
         metrics={"multirc": ("accuracy",), "cb": ("accuracy",)},
     ),
-    Curves("figure5", "data.shots", "training rows per class", "Figure 5. Few-shot training, 100 prompt tokens"),
+    Curves("figure5", "data.shots", "training rows per class", "Figure 5. Few-shot training, {tokens} prompt tokens"),
     Curves("figure6", "prompt.bottleneck", "bottleneck width m",
            "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False),
 )  # fmt: skip
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
 METRICS: dict[str, Metrics] = {of.experiment: of.metrics for of in LAYOUTS} | {of.name: of.metrics for of in CURVES}
+
+
+def rates_name(experiment: str) -> str:
+    """Of the table of the learning rates that an experiment's tables and figures show."""
+    return f"{experiment}-rates"
+
+
 FILES = (
     *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, BARS, BY_EPOCH, *(of.name for of in CURVES),
+    *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
 )  # fmt: skip
+
+
+def title_of(experiment: str) -> str:
+    """As a heading has it: Table 1."""
+    word = experiment.rstrip("0123456789")
+    return f"{word.capitalize()} {experiment[len(word) :]}".rstrip()
+
+
+def is_about(experiment: str, axis: str) -> bool:
+    """Whether an axis is the subject of a table or figure that stands on an experiment."""
+    tables = ((*of.rows, of.columns) for of in LAYOUTS if of.experiment == experiment)
+    return any(axis in axes for axes in tables) or any(of.name == experiment and of.axis == axis for of in CURVES)
 
 
 def file_name(name: str, scale: str) -> str:

@@ -55,21 +55,27 @@ def of_ranges(axis: str) -> Ours:
 
 
 def of_speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
-    """The validation score averaged over a run's evaluations (and tasks): the sooner it rises, the higher.
+    """The score averaged over a run's evaluations (and tasks): the sooner it rises, the higher.
 
-    Of residual, then of plain. One evaluation says nothing of speed: a run with no more counts as none.
+    Of residual, then of plain; over the evaluations that both runs of a seed have, for one may have stopped earlier.
+    One evaluation says nothing of speed: a run with no more counts as none.
     """
 
-    def mean_score(history: list[dict[str, float]]) -> float | None:
-        return statistics.fmean(line["score"] for line in history) if len(history) > 1 else None
+    def scores(task: str, prompt: str) -> dict[str, list[float]]:
+        runs = results.at(at | {"task": task, "prompt": prompt})
+        histories = runs["history"].items() if len(runs) else ()
+        return {seed: [line["score"] for line in history] for seed, history in histories}
 
-    def of(prompt: str) -> pd.Series:
-        tasks = results.experiment.axes["task"]
-        found = {task: results.at(at | {"task": task, "prompt": prompt}) for task in tasks}
-        by_task = {t: runs["history"].map(mean_score) if len(runs) else pd.Series() for t, runs in found.items()}
+    def of(prompt: str, other: str) -> pd.Series:
+        by_task = {}
+        for task in results.experiment.axes["task"]:
+            own, others = scores(task, prompt), scores(task, other)
+            kept = {seed: line[: len(others.get(seed, line))] for seed, line in own.items()}
+            means = {seed: statistics.fmean(line) for seed, line in kept.items() if len(line) > 1}
+            by_task[task] = pd.Series(means, dtype=float)
         return pd.DataFrame(by_task, dtype=float).dropna().mean(axis=1)
 
-    return of("residual"), of("vanilla")
+    return of("residual", "vanilla"), of("vanilla", "residual")
 
 
 def printed(table: str, first: str, second: str) -> Theirs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from markdown import markdown
 
 from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
-from rpt.reports.captions import LAPTOP, MINIATURE
-from rpt.reports.claims import RULE, check_claims
+from rpt.reports.captions import LAPTOP, MINIATURE, selection_in_words
+from rpt.reports.claims import HEADER, RULE, check_claims
 from rpt.reports.figures import Plot, all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
-from rpt.reports.layouts import FILES, file_name
+from rpt.reports.layouts import FILES, file_name, title_of
 from rpt.reports.paper import Paper
+from rpt.reports.rates import choose_rates
 from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 from rpt.reports.tables.table import Table
@@ -43,10 +44,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """What one scale gives. claims: lines of `check_claims`."""
+    """What one scale gives. selection: on which rows its best epochs were chosen, in a sentence."""
 
     scale: str
-    claims: Sequence[tuple[str, ...]]
+    selection: str
     parts: list[Part]
 
 
@@ -62,20 +63,30 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     if older := runs.attrs["undigested"]:
         log.warning("%d records are older than digests: a changed digit in them would not be seen.", older)
     problems, sections = list(runs.attrs["problems"]), []
+    papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
+    shown: list[GridResults] = []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
         experiments = Grids(scale)
-        grids = _worth_showing(GridResults.of(experiments.lay_out(name), runs) for name in names())
+        grids = [GridResults.of(experiments.lay_out(name), runs) for name in names()]
+        papers += grids if scale == "paper" else []
+        grids = _worth_showing(grids)
         problems += [line for grid in grids for line in grid.mixtures()]
         if grids:
-            parts = [_part(grid, paper, html) for grid in grids]
-            sections.append(Section(scale, check_claims(grids, paper), parts))
+            sections.append(Section(scale, selection_in_words(grids), [_part(grid, paper, html) for grid in grids]))
+            shown += map(choose_rates, grids)
     if not sections:
         return {}, problems
     files: dict[str, bytes] = {}
     for part in (part for section in sections for part in section.parts):
         files |= _files(part)
     text = report_markdown(
-        head=_head(runs), sections=sections, problems=problems, rule=RULE, miniature=MINIATURE, laptop=LAPTOP
+        head=_head(runs),
+        claims=[HEADER, *check_claims(shown, papers, paper)],
+        rule=RULE,
+        sections=sections,
+        problems=problems,
+        miniature=MINIATURE,
+        laptop=LAPTOP,
     )
     files["REPORT.md"] = text.encode()
     if html:
@@ -115,15 +126,15 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
 
 
 def _part(grid: GridResults, paper: Paper, svg: bool) -> Part:
-    word = grid.experiment.name.rstrip("0123456789")
+    chosen = choose_rates(grid)
     return Part(
-        title=f"{word.capitalize()} {grid.experiment.name[len(word) :]}".rstrip(),
+        title=title_of(grid.experiment.name),
         commands=grid.experiment.commands,
         recorded=len(grid.runs),
         asked=len(grid.experiment.jobs),
         hours=grid.runs["seconds"].sum() / 3600,
-        tables=all_tables(grid, paper),
-        plots=all_figures(grid, paper, svg),
+        tables=all_tables(chosen, paper),
+        plots=all_figures(chosen, paper, svg),
     )
 
 

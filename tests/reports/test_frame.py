@@ -32,9 +32,10 @@ def test_no_runs_are_an_empty_frame(tmp_path):
     assert runs.empty and runs.attrs["problems"] == []
 
 
-def test_the_published_records_are_read_quickly():
+def test_every_published_record_is_read():
     runs = load_runs(ROOT / "results")
-    assert len(runs) == 1013
+    lines = [path.read_text().count("\n") - 1 for path in ROOT.glob("results/runs/*/*.jsonl")]  # the first is no run
+    assert len(runs) == sum(lines) > 0
 
 
 def test_a_metric_that_is_not_recorded_does_not_count(study):

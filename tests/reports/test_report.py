@@ -1,5 +1,6 @@
 """The whole of `python -m rpt.results`: from records to files."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,8 +11,10 @@ import pytest
 
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.claims import check_claims, verdict
+from rpt.reports.claims import CLAIMS, HEADER, check_claims, verdict
+from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
+from rpt.reports.quantities import of_speeds
 from rpt.reports.render import escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
@@ -134,19 +137,35 @@ def test_verdicts():
 
 
 def test_claims_are_computed_and_missing_ones_are_not_run(study):
-    lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], Paper())
+    papers = [GridResults(grid("table6", "paper"), pd.DataFrame())]
+    lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], papers, Paper())
     by_experiment = {line[1]: line for line in lines}
-    assert by_experiment["table6"][-2] == "+0.9" and " against " in by_experiment["table6"][3]
-    assert by_experiment["figure6"][-1] == "not recorded"
+    laptop, miniature, at_the_papers_scale, theirs = by_experiment["table6"][2:]
+    assert theirs == "+0.9 (T5-Base)" and " (nano: " in miniature and " against " in miniature
+    assert laptop == at_the_papers_scale == by_experiment["figure6"][3] == "not recorded"
+    assert len(lines) == len(CLAIMS) and all(len(line) == len(HEADER) for line in lines)
 
 
-def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks(study):
+def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
+    """One may have stopped earlier, and its mean would leave out where scores are high."""
+    found = study("figure3", keep=lambda c: c.seed == 0)
+    stopped = [history[:5] if prompt == "vanilla" else history for prompt, history in
+               zip(found.runs["prompt"], found.runs["history"], strict=True)]  # fmt: skip
+    shorter = dataclasses.replace(found, runs=found.runs.assign(history=stopped))
+    (residual,), (vanilla,) = of_speeds(shorter, {"backbone": "nano"})
+    (whole,), _ = of_speeds(found, {"backbone": "nano"})
+    first = [line["score"] for line in found.runs.loc[found.runs["prompt"] == "residual", "history"].iloc[0][:5]]
+    assert residual == pytest.approx(sum(first) / 5) and vanilla < residual < whole
+
+
+def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks():
     """Its panel of averages is over tasks that it does not name."""
     paper = Paper()
     tasks, prompts = ("wic", "rte", "boolq", "wsc"), ("residual", "vanilla")
     ours, theirs = (sum(paper.curve("figure5", task, prompt)[1][0] for task in tasks) / 4 for prompt in prompts)
-    (line,) = check_claims([study("figure5", keep=lambda c: c.seed == 9)], paper)
-    assert line[-2] == f"about {ours - theirs:+.1f}" != "about +7.2"
+    lines = check_claims([], [GridResults(grid("figure5", "paper"), pd.DataFrame())], paper)
+    (said,) = [line[-1] for line in lines if line[1] == "figure5"]
+    assert said == f"about {ours - theirs:+.1f} (T5-Large)" != "about +7.2 (T5-Large)"
 
 
 def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):

@@ -30,7 +30,7 @@ FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
 }
 NOTES = {  # below each figure at a scale that is not the paper's
     "mini": "Miniature rows and backbone: not comparable with SuperGLUE",
-    "laptop": "SuperGLUE's rows, MiniLM-L6, 200 steps a run",
+    "laptop": "SuperGLUE's rows, MiniLM-L6: not the paper's backbone",
 }
 
 

@@ -54,7 +54,8 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
             ax.set_xlabel(curves.x_label if ax in grid[-1] else "")
     draw_legend(figure, grid[0][0])
     shown = ", ".join(label("backbone", backbone) for backbone in backbones)
-    caption = f"{curves.caption} ({shown}): {SPREAD}"
+    about = curves.caption.format(tokens=" or ".join(axes["prompt.length"]))
+    caption = f"{about} ({shown}): {SPREAD}"
     return figure, f"{caption}; grey: the paper's, read off its plot, approximate." if theirs else f"{caption}."
 
 

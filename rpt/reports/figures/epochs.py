@@ -1,4 +1,4 @@
-"""Figure 3: validation score and training loss after each epoch."""
+"""Figure 3: score and training loss after each epoch."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, str]:
     axes = results.experiment.axes
     rows = [(backbone, task) for backbone in axes["backbone"] for task in axes["task"]]
     figure, grid = plt.subplots(len(rows), 2, figsize=(7.2, 2.8 * len(rows) + 0.3), squeeze=False, layout="constrained")
+    configs = results.experiment.jobs.values()
+    rows_scored = "held-out rows" if all(of.protocol.selection == "held_out" for of in configs) else "validation"
     theirs = False
     for (backbone, task), (left, right) in zip(rows, grid, strict=True):
         for prompt in axes["prompt"]:
@@ -28,7 +30,7 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, str]:
                 curve = paper.curve("figure3", task, prompt)
                 theirs |= draw_paper(left, *curve, prompt, axes["prompt"], joined=False)
         family, name = family_of(results, backbone), label("task", task)
-        left.set(title=f"{name}, validation", xlabel="epoch", ylabel=score_label(task, {}, family))
+        left.set(title=f"{name}, {rows_scored}", xlabel="epoch", ylabel=score_label(task, {}, family))
         unit = "nats per answer token" if family == "t5" else "nats per decision"
         right.set(title=f"{name}, training", xlabel="epoch", ylabel=f"loss ({unit})")
         right.set_ylim(bottom=0)
@@ -38,6 +40,8 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, str]:
     draw_legend(figure, grid[0][0])
     backbones = ", ".join(label("backbone", backbone) for backbone in axes["backbone"])
     caption = f"Figure 3. Score and training loss by epoch, 10 prompt tokens ({backbones}): {SPREAD}"
+    if any(of.trainer.patience for of in configs):
+        caption += "; a run counts until it stops"
     return figure, f"{caption}; grey: the paper's first and last epoch, approximate." if theirs else f"{caption}."
 
 

@@ -7,6 +7,7 @@ from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
 from rpt.reports.tables.costs import costs_table
 from rpt.reports.tables.parameters import parameters_table
+from rpt.reports.tables.rates import rates_table
 from rpt.reports.tables.scores import ScoreTable
 from rpt.reports.tables.significance import significance_table
 from rpt.reports.tables.table import Table
@@ -18,6 +19,8 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
         return []
     name = results.experiment.name
     tables = [ScoreTable(layout, results, paper).table() for layout in LAYOUTS if layout.experiment == name]
+    if results.rates:
+        tables.append(rates_table(results))
     if name == "table3":
         tables.append(parameters_table(results, paper))
     if name == COSTS:

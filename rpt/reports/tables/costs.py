@@ -18,7 +18,7 @@ COUNTS = ("trained", "kept")
 
 def costs_table(results: GridResults) -> Table:
     """A row for each prompt: numbers trained and kept, the average score over tasks, mean seconds of a run."""
-    scale, axes = results.experiment.scale, ("backbone", "prompt")
+    scale, axes = results.experiment.scale, results.row_axes(("backbone", "prompt"))
     averages = task_scores(results, {})["average"]
     lines, records = [], []
     for at in results.points(axes):

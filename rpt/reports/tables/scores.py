@@ -13,6 +13,7 @@ from rpt.reports.labels import label, label_with_unit, signed
 from rpt.reports.layouts import METHODS, Layout, file_name
 from rpt.reports.paper import NAMES, Number, Paper, row_name
 from rpt.reports.scores import Cell, floors, task_scores
+from rpt.reports.tables.rates import rate_warnings
 from rpt.reports.tables.remarks import contrasts, difference, not_ahead
 from rpt.reports.tables.table import Notes, Table, Text
 
@@ -64,6 +65,7 @@ class ScoreTable:
             remarks=[
                 *contrasts(layout, self.results, self.paper, self.rows),
                 *not_ahead(self.rows, self.floors),
+                *rate_warnings(self.results),
                 training(self.results),
             ],
         )
