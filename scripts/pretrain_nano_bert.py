@@ -72,7 +72,7 @@ def supervised(seed: str) -> Iterator[Asked]:
     while True:
         (name,) = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
         task = TASKS[name].for_encoder()
-        example = draw.choice(task.parse(miniature.row(name, draw)))
+        example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
         if TASKS[name].source(example, "superglue") in held_out:
             continue
         decision = draw.choice(task.decisions(example))

@@ -70,6 +70,11 @@ class Recipe(ABC):
     def scores(self, model: PreTrainedModel) -> dict[str, float]:
         """Per cent of held-out rows that are right, by task."""
 
+    def finish(self, model: PreTrainedModel) -> None:
+        """Make it ready to be stored, in place: in bfloat16, which is half the bytes, and the rounding is far below
+        what a prompt can feel."""
+        model.eval().to(torch.bfloat16)
+
     def size(self, parameter: Tensor) -> float:
         """What the learning rate of a weight is multiplied by."""
         return 1.0
@@ -168,8 +173,8 @@ def pretrain(rank: int, kind: type[Recipe], options: argparse.Namespace) -> None
     bar.close()
     distributed.barrier()
     if rank == 0:
-        # Stored in bfloat16: half the bytes, and the rounding is far below what a prompt can feel.
-        model.eval().to(torch.bfloat16).save_pretrained(options.out)
+        recipe.finish(model)
+        model.save_pretrained(options.out)
         recipe.tokenizer.save_pretrained(options.out)
         for file in options.out.iterdir():
             file.chmod(0o644)  # the library writes weights for their owner alone

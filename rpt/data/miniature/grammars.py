@@ -1,4 +1,6 @@
-"""One grammar for each task: a function that draws a fresh row in the official schema, without its idx."""
+"""One grammar for each task: a function that draws a fresh row in the official schema, without its idx.
+
+The backbones are pre-trained on these; held_out.py has others for five of the tasks."""
 
 from __future__ import annotations
 
@@ -58,7 +60,12 @@ def cb(draw: random.Random) -> Row:
 
 
 def copa(draw: random.Random) -> Row:
-    right, wrong = draw.sample(CAUSES, 2)
+    return explain(draw, CAUSES)
+
+
+def explain(draw: random.Random, causes: list[tuple[str, str]]) -> Row:
+    """A row of COPA from two of the causes and effects given."""
+    right, wrong = draw.sample(causes, 2)
     who = draw.choice(NAMES)
     asks_cause = draw.random() < 0.5
     premise, answer, distractor = (right[1], right[0], wrong[0]) if asks_cause else (right[0], right[1], wrong[1])
@@ -107,13 +114,18 @@ def record(draw: random.Random) -> Row:
 
 
 def wic(draw: random.Random) -> Row:
-    word = draw.choice(sorted(SENSES))
+    return compare(draw, SENSES)
+
+
+def compare(draw: random.Random, senses: dict[str, tuple[list[str], list[str]]]) -> Row:
+    """A row of WiC about one of the words given."""
+    word = draw.choice(sorted(senses))
     label = draw.random() < 0.5
     sense = draw.randrange(2)
     if label:
-        contexts = draw.sample(SENSES[word][sense], 2)
+        contexts = draw.sample(senses[word][sense], 2)
     else:
-        contexts = [draw.choice(SENSES[word][sense]), draw.choice(SENSES[word][1 - sense])]
+        contexts = [draw.choice(senses[word][sense]), draw.choice(senses[word][1 - sense])]
     first, second = (capital(text.format(who)) for text, who in zip(contexts, draw.sample(NAMES, 2), strict=True))
     row = {"word": word, "sentence1": first, "sentence2": second, "label": label}
     for i, sentence in ((1, first), (2, second)):
@@ -123,7 +135,12 @@ def wic(draw: random.Random) -> Row:
 
 
 def wsc(draw: random.Random) -> Row:
-    template, referent = draw.choice(REFERENCES)
+    return refer(draw, REFERENCES)
+
+
+def refer(draw: random.Random, references: list[tuple[str, str]]) -> Row:
+    """A row of WSC from one of the sentences given, with the person that its pronoun stands for."""
+    template, referent = draw.choice(references)
     people, pronoun = draw.choice([(WOMEN, "she"), (MEN, "he")])
     a, b = draw.sample(people, 2)
     text = capital(template.format(A=a, B=b, p=pronoun, thing=draw.choice(THINGS)))

@@ -97,3 +97,77 @@ REFERENCES = [  # (sentence with two people A, B and a pronoun, the person the p
     ("{A} envied {B} because {p} had won the {thing}", "B"),
     ("{A} envied {B} although {p} had won the {thing}", "A"),
 ]
+# ---- what no backbone was pre-trained on: see held_out.py
+
+NEW_CAUSES = [
+    ("the river rose", "the cellar was under water"),
+    ("the storm came", "the boats stayed in port"),
+    ("the clock stopped", "the train left without them"),
+    ("the candle fell over", "the table caught fire"),
+    ("{} drank cold milk", "{} had a sore throat"),
+    ("{} worked all night", "{} fell asleep at noon"),
+    ("{} ate too much cake", "{} felt sick"),
+    ("{} sharpened the knife", "{} cut the rope with ease"),
+    ("{} lost the map", "{} asked a stranger for help"),
+    ("{} opened the window", "{} let the bird out"),
+    ("{} saved some money", "{} bought a new house"),
+    ("{} saw a ghost", "{} turned pale"),
+    ("{} stepped on glass", "{} wore a bandage"),
+    ("{} wrote a good book", "{} became famous"),
+    ("{} moved to another town", "{} learned a new language"),
+    ("{} left the gate open", "{} searched for the sheep"),
+]
+NEW_SENSES = {
+    "seal": (
+        ["{} fed the seal a fish", "{} saw a seal on the rocks", "{} watched the seal dive"],
+        ["{} broke the seal of the letter", "{} put a seal on the paper", "{} pressed the seal into wax"],
+    ),
+    "palm": (
+        ["{} sat under a palm on the beach", "{} planted a palm near the sea", "{} climbed the tall palm"],
+        ["{} held a coin in the palm", "{} read the lines of the palm", "{} warmed one palm at the fire"],
+    ),
+    "crane": (
+        ["{} saw a crane in the swamp", "{} heard the crane cry", "{} watched a crane catch a frog"],
+        ["{} drove the crane at the port", "{} lifted the stones with a crane", "{} repaired the motor of the crane"],
+    ),
+    "pitcher": (
+        ["{} filled the pitcher with water", "{} broke the glass pitcher", "{} carried a pitcher of milk"],
+        ["{} was the pitcher of the team", "{} cheered for the young pitcher", "{} trained the best pitcher"],
+    ),
+    "bark": (
+        ["{} heard the bark of a dog", "{} woke at a loud bark", "{} feared the bark behind the fence"],
+        ["{} pulled the bark from the tree", "{} wrote on a piece of bark", "{} found beetles under the bark"],
+    ),
+    "note": (
+        ["{} left a note on the table", "{} wrote a short note", "{} read the note twice"],
+        ["{} sang a high note", "{} missed a note in the song", "{} held the last note"],
+    ),
+    "pupil": (
+        ["{} praised the pupil in class", "{} taught a lazy pupil", "{} was the best pupil of the year"],
+        ["{} saw light in the pupil of the eye", "{} had a wide pupil in the dark", "{} drew the eye and its pupil"],
+    ),
+    "pen": (
+        ["{} signed with a pen", "{} filled the pen with ink", "{} lost the pen at the desk"],
+        ["{} kept the pigs in a pen", "{} mended the fence of the pen", "{} drove the sheep into the pen"],
+    ),
+}
+NEW_REFERENCES = [
+    ("{A} gave {B} the {thing} because {p} wanted to help", "A"),
+    ("{A} gave {B} the {thing} because {p} wanted to have it", "B"),
+    ("{A} waited for {B} because {p} was late", "B"),
+    ("{A} waited for {B} because {p} was early", "A"),
+    ("{A} sold {B} the {thing} because {p} had no use for it", "A"),
+    ("{A} sold {B} the {thing} because {p} had a use for it", "B"),
+    ("{A} helped {B} because {p} was kind", "A"),
+    ("{A} helped {B} because {p} was tired", "B"),
+    ("{A} scolded {B} because {p} had lost the {thing}", "B"),
+    ("{A} scolded {B} although {p} had lost the {thing}", "A"),
+    ("{A} visited {B} because {p} was ill", "B"),
+    ("{A} visited {B} because {p} was bored", "A"),
+    ("{A} followed {B} because {p} knew the way", "B"),
+    ("{A} followed {B} because {p} had lost the way", "A"),
+    ("{A} trusted {B} because {p} was honest", "B"),
+    ("{A} trusted {B} although {p} was careful", "A"),
+    ("{A} showed {B} the {thing} because {p} was proud of it", "A"),
+    ("{A} showed {B} the {thing} because {p} had not seen it", "B"),
+]
