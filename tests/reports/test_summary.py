@@ -118,6 +118,6 @@ def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
     def held(*words):
         return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
 
-    assert held() and held("trainer.max_steps=120") and held("method=lora")
+    assert held() and held("trainer.epochs=60", "trainer.patience=15") and held("method=lora")
     assert not held("trainer.max_steps=7") and not held("prompt=none") and not held("trainer.epochs=3")
     assert results.OWN.name == "results"
