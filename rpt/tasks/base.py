@@ -204,4 +204,4 @@ class Task:
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions."""
-        return {"accuracy": accuracy([example.label for example in examples], predictions)}
+        return {"accuracy": accuracy([example.gold for example in examples], predictions)}
