@@ -67,7 +67,7 @@ def use_config_folder(folder: str) -> None:
 
 
 def choices(group: str) -> list[str]:
-    """The names that `group=` takes."""
+    """The names that `group=` takes, in configs/ and in folders of one's own, sorted."""
     folders = [config_folder(), *_own_folders]
     return sorted({path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")})
 
@@ -76,6 +76,7 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
     """What Hydra composes of the YAML file `primary` ("train", or None for nothing) and the words of a command.
 
     Args:
+        words: overrides as they are typed: "task=cb", "+experiment=table1".
         with_hydra: whether Hydra's own node comes with it.
 
     Raises:
@@ -91,13 +92,16 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
 
 def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
     """The composed configuration as objects: `data.dir=...` and `task.train=...` mean data=folder, another method than
-    prompt tuning means prompt=none.
+    prompt tuning means prompt=none. Nothing is checked but what is needed for that: `validate` does.
 
     Args:
+        cfg: as `compose` gives it, without Hydra's own node; it is not changed.
         words: the overrides it was composed with, as far as they are known.
 
     Raises:
-        UsageError: they want a prompt beside such a method, or a key of the prompt is missing or of the wrong type.
+        UsageError: they want a prompt beside such a method, a key of the prompt is missing or of the wrong type, or a
+            group is no group.
+        OmegaConfBaseException: a value is missing (`???`), of the wrong type, or an interpolation leads nowhere.
     """
     for key in ("name", "reparameterization"):
         if OmegaConf.is_missing(cfg.prompt, key):
@@ -138,7 +142,8 @@ def _prompt_config(values: dict[str, Any]) -> PromptConfig:
 
 @cache
 def default_options(reparameterization: str) -> dict[str, Any]:
-    """The options of a reparameterization and their defaults, as the YAML file of its name lists them."""
+    """The options of a reparameterization and their defaults, as the YAML file of its name lists them; none where
+    there is no such file."""
     paths = [Path(folder, "prompt", f"{reparameterization}.yaml") for folder in (config_folder(), *_own_folders)]
     path = next((path for path in paths if path.exists()), None)
     listed = yaml.load(path.read_text("utf-8"), YAML_LOADER) or {} if path else {}

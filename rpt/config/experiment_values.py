@@ -14,8 +14,14 @@ from rpt.config.schema import TrainerConfig
 
 
 def may_hold(settings: dict[str, Any]) -> bool:
-    """Whether a run of these settings (as `rpt.config.settings` has them) may be one of an experiment's: a quick look
-    at what the files of experiments and scales say, that lets through more than it should."""
+    """Whether a run may be one of an experiment's: a quick look at what the files of experiments and scales say.
+
+    Args:
+        settings: of the run, as `rpt.config.settings` has them.
+
+    Returns:
+        False only where no experiment holds it; True also for runs that mix values of several experiments.
+    """
     allowed, defaults = _values_in_files(), _trainer_defaults()
     names = {key: settings[key]["name"] for key in ("task", "backbone", "prompt")}
     if "method" in settings:

@@ -47,7 +47,8 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """Every experiment there is: tables first. Its encoders and methods are parts of it."""
+    """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. The files of
+    its encoders and methods are parts of an experiment, and not among them."""
     found = [name for name in choices("experiment") if not name.endswith((ENCODERS, *METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
@@ -56,6 +57,7 @@ class Grids:
     """The experiments at one scale. What their runs have in common is composed once, and kept as long as this object.
 
     Args:
+        scale: one of SCALES.
         overrides: as on the command line, e.g. "task=cb,wic": axes given anew, or further ones.
 
     Raises:
@@ -71,7 +73,11 @@ class Grids:
         self._configs: dict[tuple[tuple[str, str], ...], Config] = {}
 
     def lay_out(self, name: str) -> Experiment:
-        """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it.
+        """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it, together with
+        those of its encoders and methods. An override of the prompt leaves the methods out, which have none.
+
+        Args:
+            name: one of `names()`.
 
         Raises:
             UsageError: there is no such experiment, or an override names no key or choice.

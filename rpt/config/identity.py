@@ -28,7 +28,8 @@ OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """The configuration as records hold it: nested by group, a prompt's options beside its other keys."""
+    """The configuration as config.yaml holds it: {group: {key: value}, key: value}, of plain types, the options of a
+    reparameterization beside the prompt's other keys."""
     values = dataclasses.asdict(config)
     values["prompt"] |= values["prompt"].pop("options")
     return values
@@ -37,9 +38,18 @@ def as_dict(config: Config) -> dict[str, Any]:
 def settings(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration decides a run's numbers, but for the rows and the weights.
 
+    What came later than the first records and stands at what those had is left out, so that a run keeps its identity.
+
     Args:
         config: as `as_dict` gives it, or as a record's config.yaml holds it; a key that came later than the record has
-            its default.
+            its default. It is not changed.
+
+    Returns:
+        The same nested by group, without the keys that change nothing (OUTSIDE_IDENTITY, and those of encoders, own
+        tasks and methods where the run has none).
+
+    Raises:
+        KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that before).
     """
     kept = _filled(config, _defaults())
     kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
@@ -62,7 +72,11 @@ def _defaults() -> dict[str, Any]:
 
 
 def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
-    """Take keys, as one types them, out of a configuration as `as_dict` gives it."""
+    """Take keys, as one types them ("trainer.eps"), out of a configuration as `as_dict` gives it, in place.
+
+    Raises:
+        KeyError: one is not there.
+    """
     for key in keys:
         *parents, last = key.split(".")
         inner = values
@@ -81,9 +95,11 @@ def _filled(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_id(config: Config, rows: str, weights: str, precision: str) -> str:
-    """A short name that is equal for two runs exactly when they compute the same thing.
+    """A short name that is equal for two runs exactly when they compute the same thing:
+    n<length>-lr<lr>[-k<shots>]-seed<seed>-<eight digits of a SHA-256>.
 
     Args:
+        config: of which `settings` count.
         rows: fingerprint of the data.
         weights: fingerprint of the backbone.
         precision: of the backbone, what `trainer.precision` comes to on this machine.

@@ -142,27 +142,36 @@ def _metrics_of(task: str, family: str, protocol: str) -> tuple[str, ...]:
 
 def _check(value: Any, kind: Any, name: str, path: Path) -> None:
     """Raise RecordError if a value of JSON is not of the kind; its parts are checked likewise."""
-    if is_typeddict(kind) and isinstance(value, dict):
+    container, of_parts = _parts_of(kind)
+    if container is None or not isinstance(value, container):
+        if not (_is_of(type(value), kind) and (type(value) is not float or math.isfinite(value))):
+            wanted = " or ".join(KINDS.get(one, getattr(one, "__name__", "")) for one in _plain_types(kind))
+            raise RecordError(f"Record {path}: field {name} should be {wanted}, is {value!r:.80}; {REMEDY}.")
+    elif of_parts is None:
         before = name if name.endswith(" ") or not name else f"{name}."
         for key, (of, at_once) in _fields(kind).items():
             if key in value and type(value[key]) in at_once:
                 continue
             if key in value or key in kind.__required_keys__:
                 _check(value.get(key), of, before + key, path)
-    elif get_origin(kind) is dict and isinstance(value, dict):
-        of = get_args(kind)[1]
-        at_once = _right_at_once(of)
+    elif container is dict:
+        at_once = _right_at_once(of_parts)
         for key, inner in value.items():
             if type(inner) not in at_once:
-                _check(inner, of, f"{name}.{key}", path)
-    elif get_origin(kind) is list and isinstance(value, list):
+                _check(inner, of_parts, f"{name}.{key}", path)
+    else:
         types_there = set(map(type, value))
-        if any(not _is_of(one, get_args(kind)[0]) for one in types_there) or not _finite(value, types_there):
+        if any(not _is_of(one, of_parts) for one in types_there) or not _finite(value, types_there):
             for number, inner in enumerate(value):
-                _check(inner, get_args(kind)[0], f"{name}[{number}]", path)
-    elif not (_is_of(type(value), kind) and (type(value) is not float or math.isfinite(value))):
-        wanted = " or ".join(KINDS.get(one, getattr(one, "__name__", "")) for one in _plain_types(kind))
-        raise RecordError(f"Record {path}: field {name} should be {wanted}, is {value!r:.80}; {REMEDY}.")
+                _check(inner, of_parts, f"{name}[{number}]", path)
+
+
+@cache
+def _parts_of(kind: Any) -> tuple[Any, Any]:
+    """dict or list and the kind of its parts, which are a TypedDict's own; None of a kind without parts."""
+    if is_typeddict(kind):
+        return dict, None
+    return (get_origin(kind), get_args(kind)[-1]) if get_origin(kind) in (dict, list) else (None, None)
 
 
 def _is_of(there: type, kind: Any) -> bool:

@@ -30,6 +30,10 @@ def check_protocol(protocol: str) -> None:
 class Task:
     """A task, mostly declared by class attributes; a subclass overrides only where the task is peculiar.
 
+    `protocol` is one of PROTOCOLS everywhere; another raises ValueError. A prediction is a label's index, a text where
+    answers are open, or None where what a backbone wrote is no answer of the task. Shapes: D decisions of an example,
+    C candidates among which an encoder chooses.
+
     Attributes:
         name: our name for it, and T5's task prefix.
         folder: its folder in the official download.
@@ -85,11 +89,19 @@ class Task:
             raise ValueError(f"{self.name}: {error}") from error
 
     def flatten(self, row: Row) -> Iterable[Row]:
-        """The row in the hub's flat schema; tasks that the official files nest override this."""
+        """The rows of the hub's flat schema that are in one of the official files; tasks that these nest override it.
+
+        Raises:
+            ValueError: what is nested is missing or of the wrong type.
+        """
         return [row]
 
     def example(self, row: Row) -> Example:
-        """One row of the hub's flat schema as an example."""
+        """One row of the hub's flat schema as an example.
+
+        Raises:
+            ValueError: as `parse` does, without the task's name.
+        """
         idx: Any = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
         return Example(
             fields={
@@ -104,7 +116,8 @@ class Task:
         )
 
     def doubts(self, example: Example) -> Iterable[str]:
-        """What is odd about the example though it may be right, as "1 ..." goes on: "with an empty text"."""
+        """What is odd about the example though it may be right: nothing, or some of a few fixed phrases that go on
+        from a number of examples, "with an empty answer". Who reads a split counts each and says it once."""
         return ()
 
     # Text out
@@ -123,7 +136,8 @@ class Task:
         return " ".join(f"{column}: {fields[column]}" for column in columns if column in fields)
 
     def targets(self, example: Example, protocol: str) -> list[str]:
-        """The texts to train on, each a row of its own; none when the example is not trained on."""
+        """The texts to train on, each a row of its own: one, several where answers are open, or none when the example
+        is not trained on."""
         words = self.verbalizers(protocol)
         return [] if words is None or example.label is None else [words[example.label]]
 
@@ -144,24 +158,34 @@ class Task:
         return len(self.labels) if self.encoder_outputs is None else self.encoder_outputs
 
     def decisions(self, example: Example) -> list[Decision]:
-        """What an encoder has to decide about the example; each is a training row of its own."""
+        """What an encoder has to decide about the example, D of them; each is a training row of its own."""
         fields = example.fields
         texts = self.encoder_texts or [(column,) for column in self.columns]
         reading = Reading(tuple(" ".join(fields[column] for column in of_text) for of_text in texts))
         return [Decision((reading,), example.label)]
 
     def candidates(self, example: Example) -> tuple[str, ...]:
-        """What an encoder chooses its answer from."""
+        """What an encoder chooses its answer from, C of them, in the order of `weigh`."""
         return self.labels
 
     def weigh(self, logits: Sequence[Sequence[float]]) -> list[float]:
-        """What the logits of each of an example's decisions give to each candidate; the softmax makes it
-        probabilities."""
+        """How much speaks for each of an example's candidates; the softmax makes probabilities of it.
+
+        Args:
+            logits: of each decision [D, K]: K is `head_outputs` for each of its readings, side by side.
+
+        Returns:
+            [C], a number for each of `candidates`.
+
+        Raises:
+            ValueError: D is not 1. A task with several decisions overrides this (ReCoRD, one for each entity).
+        """
         (of_labels,) = logits
         return list(of_labels)
 
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Any:
-        """The prediction that follows from the logits of each of the example's decisions."""
+        """The prediction that follows from the logits of each of the example's decisions, [D, K] as for `weigh`: the
+        index of the candidate with the most weight, the first of equal ones; ReCoRD the entity itself."""
         weights = self.weigh(logits)
         return weights.index(max(weights))
 
@@ -199,9 +223,20 @@ class Task:
         return percent | {"score": mean([percent[name] for name in headline])}
 
     def credit(self, example: Example, prediction: Any, protocol: str) -> float:
-        """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1."""
+        """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1. None earns
+        nothing."""
         return float(prediction is not None and prediction == example.label)
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
-        """The metrics of evaluated, labelled examples, as fractions."""
-        return {"accuracy": accuracy([example.label for example in examples], predictions)}
+        """The metrics of evaluated, labelled examples, as fractions.
+
+        Args:
+            predictions: as many as examples.
+
+        Returns:
+            by name, each of `metrics` that the protocol reports.
+
+        Raises:
+            ValueError: an example has no gold label.
+        """
+        return {"accuracy": accuracy([example.gold for example in examples], predictions)}

@@ -17,7 +17,7 @@ class CB(Task):
     paper_score = superglue_score = metrics
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
-        gold = [example.label for example in examples]
+        gold = [example.gold for example in examples]
         return {
             "accuracy": accuracy(gold, predictions),
             "macro_f1": macro_f1(gold, predictions, len(self.labels)),

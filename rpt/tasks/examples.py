@@ -26,6 +26,17 @@ class Example:
     idx: Any = None
     group: Hashable = None
 
+    @property
+    def gold(self) -> int:
+        """The label, of an example that is scored by it.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.label is None:
+            raise ValueError(f"example {self.idx} has no gold label")
+        return self.label
+
 
 @dataclass(frozen=True)
 class Reading:

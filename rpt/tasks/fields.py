@@ -13,7 +13,11 @@ LARGEST_INDEX = 2**31 - 1
 
 
 def read(row: Row, field: str, kind: type) -> Any:
-    """The field's value, checked to be of that type."""
+    """The field's value, checked to be of that type; a bool is none of int.
+
+    Raises:
+        ValueError: naming the field, what it should be and what was found.
+    """
     if not isinstance(row, Mapping) or field not in row:
         found = ", ".join(map(repr, row)) if isinstance(row, Mapping) else repr(row)
         raise ValueError(f"field {field!r} is missing, found only {found:.80}")
@@ -24,7 +28,11 @@ def read(row: Row, field: str, kind: type) -> Any:
 
 
 def read_text(row: Row, field: str, may_be_empty: bool = False) -> str:
-    """The field's text without the spaces around it."""
+    """The field's text without the spaces around it.
+
+    Raises:
+        ValueError: naming the field, what it should be and what was found.
+    """
     text = read(row, field, str)
     try:
         text.encode()
@@ -37,7 +45,11 @@ def read_text(row: Row, field: str, may_be_empty: bool = False) -> str:
 
 
 def read_index(row: Row, field: str) -> int:
-    """The field's number: an idx, or a place in a text."""
+    """The field's number: an idx, or a place in a text.
+
+    Raises:
+        ValueError: naming the field, what it should be and what was found.
+    """
     index = read(row, field, int)
     if not 0 <= index <= LARGEST_INDEX:
         raise ValueError(f"field {field!r} should be from 0 to {LARGEST_INDEX}, found {index}")
@@ -45,7 +57,12 @@ def read_index(row: Row, field: str) -> int:
 
 
 def read_label(row: Row, labels: Sequence[str]) -> int | None:
-    """The label's index, given as a name, a bool or an index; None when it is -1, None or missing."""
+    """The label's index, given as a name, a bool or an index; None when it is -1, None or missing, or the task has no
+    labels.
+
+    Raises:
+        ValueError: naming the field, what it should be and what was found.
+    """
     value = row.get("label")
     if not labels or value is None:
         return None

@@ -60,7 +60,7 @@ class MultiRC(Task):
         return super().decisions(_without_markup(example))
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
-        gold = [example.label for example in examples]
+        gold = [example.gold for example in examples]
         questions = [example.group for example in examples]
         return {
             "exact_match": exact_match_per_question(gold, predictions, questions),

@@ -75,7 +75,7 @@ class OwnTask(Task):
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
         if self.labels:
-            gold = [example.label for example in examples]
+            gold = [example.gold for example in examples]
             f1 = macro_f1(gold, predictions, len(self.labels))
             return {"accuracy": accuracy(gold, predictions), "macro_f1": f1}
         pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]

@@ -23,6 +23,7 @@ class RTE(Task):
         if "sentence1" not in row:
             return [row]
         index = row.get("idx")
-        is_digits = isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < MOST_DIGITS
+        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < MOST_DIGITS:
+            index = int(index)
         texts = {ours: row[theirs] for ours, theirs in zip(self.columns, AX_B, strict=True) if theirs in row}
-        return [{**row, **texts, "idx": int(index) if is_digits else index}]
+        return [{**row, **texts, "idx": index}]

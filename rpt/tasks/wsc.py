@@ -29,7 +29,7 @@ class WSC(Task):
     metrics: ClassVar[tuple[str, ...]] = ("exact_match", "accuracy")
     paper_score: ClassVar[tuple[str, ...]] = ("exact_match",)
     superglue_score = ("accuracy",)
-    max_answer_tokens = 16
+    max_answer_tokens: ClassVar[int | None] = 16
 
     def flatten(self, row: Row) -> list[Row]:
         return [{**row, **read(row, "target", dict)}] if "target" in row else [row]
@@ -102,7 +102,7 @@ class WSC(Task):
         if protocol == "paper":
             pairs = zip(predictions, examples, strict=True)
             return {"exact_match": mean([exact_match(text, example.answers) for text, example in pairs])}
-        return {"accuracy": accuracy([example.label for example in examples], predictions)}
+        return {"accuracy": accuracy([example.gold for example in examples], predictions)}
 
 
 class JudgedWSC(WSC):

@@ -1,6 +1,7 @@
 """Several prompts over one backbone: a mixed batch answers each row as if it stood alone."""
 
 import dataclasses
+import json
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun
 from rpt.inference.server import PromptServer, open_server
-from rpt.predict import write_submission
+from rpt.predict import KEYS, predict, write_submission
 from rpt.tasks import PROTOCOLS, TASKS, get_task
+from rpt.train import train
 from tests.conftest import tiny_bert
 
 
@@ -170,3 +172,30 @@ def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
     runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", weights="others")}
     with pytest.raises(UsageError, match="boolq and rte were trained in front of different backbones"):
         open_server(runs)
+
+
+@pytest.mark.parametrize(("backbone", "labels"), [("nano", "[bad,good]"), ("nano", "[]"), ("nano_bert", "[bad,good]")])
+def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbone, labels):
+    """With labels and with open answers; its rows need not be there any more."""
+    rows = [{"text": "A warm cake.", "label": "good"}, {"text": "Cold soup.", "label": "bad"}]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    words = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
+    files = [f"task.{split}=rows.jsonl" for split in ("train", "validation")]
+    train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *words, *files))
+    (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
+    (tmp_path / "rows.jsonl").unlink()
+    server = open_server({"meals": folder})
+    asked = [example for row in rows for example in server.parse("meals", {"text": row["text"]})]
+    answers = server.answer([("meals", example) for example in asked])
+    assert len(answers) == 2
+    for answer in answers:
+        if labels == "[]":
+            assert isinstance(answer.text, str) and not answer.probabilities
+        else:
+            assert answer.label in ("bad", "good") and sum(answer.probabilities.values()) == pytest.approx(1)
+    with pytest.raises(UsageError, match="meals: field 'text'"):
+        server.parse("meals", {"words": "none"})
+    (tmp_path / "asked.jsonl").write_text("".join(f"{json.dumps({'text': row['text']})}\n" for row in rows))
+    predict({**KEYS, "run": str(folder), "input": str(tmp_path / "asked.jsonl"), "output": str(tmp_path / "answers")})
+    predicted = [json.loads(line) for line in (tmp_path / "answers").read_text().splitlines()]
+    assert [line.get("label") for line in predicted] == [answer.label for answer in answers]
