@@ -54,8 +54,8 @@ def training(results: GridResults) -> str:
 
 def rates_in_words(results: GridResults) -> str:
     """How many learning rates were tried and how one was chosen, in a sentence."""
-    numbers = sorted({len(choice.asked) for choice in results.rates})
-    return f"Learning rate: the best of {_either(numbers)} on held-out rows, for each row and task."
+    numbers = " or ".join(map(str, sorted({len(choice.asked) for choice in results.rates})))
+    return f"Learning rate: the best of {numbers} on held-out rows, for each row and task."
 
 
 def selection_in_words(grids: list[GridResults]) -> str:
@@ -78,7 +78,3 @@ def _budget(config: Config) -> str:
     evaluations = "" if trainer.eval_every == 1 else f" evaluations (one every {trainer.eval_every} epochs)"
     score = "held-out score" if config.protocol.selection == "held_out" else "score"
     return f"at most {length}, stopped after {trainer.patience}{evaluations} without a better {score}"
-
-
-def _either(numbers: list[int]) -> str:
-    return " or ".join(map(str, numbers))
