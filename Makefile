@@ -61,4 +61,4 @@ nano-bert: $(READY)  ## pre-train the embedded encoder again (about as long)
 	$(BIN)/python scripts/pretrain_nano_bert.py --out rpt/backbones/nano_bert
 
 clean:  ## remove the virtual environment and caches, keep results and outputs
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -37,6 +37,7 @@ def config_folder() -> str:
     return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
 
 
+@cache
 def register() -> None:
     """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), and --help its lists of choices."""
     from hydra.core.config_store import ConfigStore  # slow to import, and those who read records need no Hydra
@@ -64,6 +65,7 @@ def use_config_folder(folder: str) -> None:
         )
     _own_folders.append(str(Path(folder).resolve()))
     default_options.cache_clear()
+    compose_choice.cache_clear()
 
 
 def choices(group: str) -> list[str]:
@@ -88,6 +90,16 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
     with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
         own = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _own_folders)}]"] if _own_folders else []
         return hydra.compose(primary, [*words, *own], return_hydra_config=with_hydra)
+
+
+@cache
+def compose_choice(group: str, name: str) -> DictConfig:
+    """The node that a choice of a group fills; kept, so not to be changed.
+
+    Raises:
+        HydraException: there is no such choice.
+    """
+    return compose(None, [f"+{group}={name}"])[group]
 
 
 def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:

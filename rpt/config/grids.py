@@ -10,12 +10,13 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from rpt.config.compose import choices, compose, to_config
+from rpt.config.compose import choices, compose, compose_choice, to_config
 from rpt.config.mistakes import explained_mistakes
 from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
@@ -69,7 +70,6 @@ class Grids:
             raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
         self.scale, self.overrides = scale, tuple(overrides)
         self._parser = OverridesParser.create()
-        self._composed: dict[tuple[str | None, str], DictConfig] = {}
         self._configs: dict[tuple[tuple[str, str], ...], Config] = {}
 
     def lay_out(self, name: str) -> Experiment:
@@ -124,20 +124,19 @@ class Grids:
     def _config_with(self, given: tuple[tuple[str, str], ...]) -> Config:
         """An experiment holds nothing but its axes, and a group's choice fills its own node alone."""
         if given not in self._configs:
-            config = OmegaConf.create(self._compose("train", f"+scale={self.scale}"))  # a copy
+            config = OmegaConf.create(self._base)  # a copy
             for key, name in given:
                 if key in GROUPS:
-                    config[key] = self._compose(None, f"+{key}={name}")[key]
+                    config[key] = compose_choice(key, name)
             for key, value in given:
                 if key not in GROUPS:
                     OmegaConf.update(config, key, self._parsed(f"{key}={value}"))
             self._configs[given] = to_config(config)
         return self._configs[given]
 
-    def _compose(self, primary: str | None, word: str) -> DictConfig:
-        if (primary, word) not in self._composed:
-            self._composed[primary, word] = compose(primary, [word])
-        return self._composed[primary, word]
+    @cached_property
+    def _base(self) -> DictConfig:
+        return compose("train", [f"+scale={self.scale}"])
 
     def _parsed(self, word: str) -> Any:
         return self._parser.parse_override(word).value()

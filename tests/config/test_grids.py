@@ -34,7 +34,7 @@ QUICK = [
 def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     grid = open_grids(scale).lay_out(name)
     assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
-    for point in random.Random(name).sample(list(grid.jobs), 3):
+    for point in random.Random(name).sample(list(grid.jobs), 1):
         at, variant = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].variant
         for budget in ("epochs", "max_steps", "patience"):  # encoders and methods may have their own
             at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
