@@ -109,18 +109,23 @@ class RunRecord:
     credits: list[float] | None = None
 
     @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What of the configuration decides the numbers (`rpt.config.settings`)."""
+        return settings(self.config)
+
+    @cached_property
     def identity(self) -> str:
         """Equal for runs of the same settings, whatever the weights, the precision and the version of the rows."""
-        return _identity(self.config, self.result["data"]["miniature"])
+        return _identity(self.settings, self.result["data"]["miniature"])
 
 
 def identity_of(config: Config) -> str:
     """The identity that the record of a run with this configuration has."""
-    return _identity(as_dict(config), config.data.name == "mini")
+    return _identity(settings(as_dict(config)), config.data.name == "mini")
 
 
-def _identity(config: dict[str, Any], miniature: bool) -> str:
-    return json.dumps([settings(config), miniature], sort_keys=True)
+def _identity(settings: dict[str, Any], miniature: bool) -> str:
+    return json.dumps([settings, miniature], sort_keys=True)
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

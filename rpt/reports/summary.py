@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from rpt.config import settings
 from rpt.files import write_atomically
 from rpt.records.run_records import RunRecords
 from rpt.records.schema import RunRecord, flatten
@@ -46,8 +45,7 @@ class Summary:
 def summarise(folder: Path) -> Summary:
     """Every finished run below a folder, wherever in it `runs/` lies."""
     records, problems = _read(folder)
-    of_runs = [settings(record.config) for record in records]
-    runs = pd.DataFrame([_flat(record, own) for record, own in zip(records, of_runs, strict=True)])
+    runs = pd.DataFrame([_flat(record) for record in records])
     if runs.empty:
         return Summary(runs, [], [], runs, [], problems)
     axes, implied = _find_axes(runs)
@@ -56,7 +54,7 @@ def summarise(folder: Path) -> Summary:
         mean=("score", "mean"), sd=("score", "std"), n=("score", "count"), trained=("trained", "first"),
         seconds=("seconds", "mean"),
     ).reset_index().sort_values(axes, key=_sortable, kind="stable", ignore_index=True)  # fmt: skip
-    return Summary(runs, axes, implied, groups, of_runs, problems)
+    return Summary(runs, axes, implied, groups, [record.settings for record in records], problems)
 
 
 def find_best(summary: Summary, axis: str) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -160,8 +158,8 @@ def _read(folder: Path) -> tuple[list[RunRecord], list[str]]:
     return records, problems
 
 
-def _flat(record: RunRecord, nested: dict[str, Any]) -> dict[str, Any]:
-    own, result = flatten(nested), record.result
+def _flat(record: RunRecord) -> dict[str, Any]:
+    own, result = flatten(record.settings), record.result
     hashable = {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in own.items()}
     return hashable | {
         "prompt": result["prompt"], "score": result["scores"]["score"], "trained": result["parameters"]["trained"],
