@@ -1,6 +1,7 @@
 """Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
 
 import copy
+import functools
 import subprocess
 import sys
 from collections import defaultdict
@@ -26,6 +27,11 @@ CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in gro
 
 
 def composed(*overrides):
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache
+def _composed(overrides):
     return to_config(compose("train", overrides))
 
 

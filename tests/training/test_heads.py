@@ -75,7 +75,8 @@ def test_the_record_holds_the_head_of_the_best_prompt(configure, nano_bert, tmp_
     assert again.scores == result["scores"] and again.scores["score"] == score
 
 
-def test_a_crash_changes_nothing(configure, tmp_path, monkeypatch):
+def test_a_crash_changes_nothing(configure, tmp_path, monkeypatch, evaluate_few):
+    evaluate_few(24)
     words = ["task=copa", *ENCODER, "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=1", "lr=0.05"]
 
     def outcome(folder):

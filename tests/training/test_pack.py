@@ -105,14 +105,14 @@ def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
     assert all(len(trace) == run.total_steps for trace, run in zip(packed, together, strict=True))
 
 
-@settings(max_examples=5, **ANYTIME)
-@given(st.lists(RUNS, min_size=1, max_size=16), st.integers(1, 16), LIMITS)
+@settings(max_examples=3, **ANYTIME)
+@given(st.lists(RUNS, min_size=2, max_size=8), st.integers(1, 8), LIMITS)
 def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backbone, tmp_path, runs, max_runs, limit):
     """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some come in later."""
     check_any_pack(configure, smooth_backbone, tmp_path, ["task=cb"], runs, max_runs, limit)
 
 
-@settings(max_examples=3, **ANYTIME)
+@settings(max_examples=2, **ANYTIME)
 @given(ENCODED, st.lists(RUNS, min_size=1, max_size=8), st.integers(1, 8), LIMITS)
 def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit):
     """Each run with its own head, and positions that do not depend on the others' prompts."""

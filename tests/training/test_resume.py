@@ -50,14 +50,10 @@ def unbroken(configure, tmp_path):
     return run
 
 
-@pytest.fixture(autouse=True)
-def few_rows(evaluate_few):
-    evaluate_few(24)
-
-
 @pytest.mark.parametrize("prompt, steps", [("residual", [5]), ("lstm", [1, 4])])
-def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, prompt, steps):
+def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
     """Also with the LSTM's own dropout, the backbone's, and the published AdamW, whose eps depends on the step."""
+    evaluate_few(24)
     words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
     expected = unbroken(*words)
     for at in steps:
