@@ -16,6 +16,7 @@ WORDS = [
     "backbone.max_tokens=64",
     "data.shots=8",
     "trainer.epochs=2",
+    "trainer.patience=3",
     "trainer.max_steps=12",
     "prompt.length=4",
     "seed=0,1",

@@ -58,7 +58,7 @@ def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tu
         reason = textwrap.shorten(str(error.__cause__), 200) if generated and error.__cause__ else first
         raise UsageError(
             f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n"
-            f"{OWN_WAYS_ON if own else WAYS_ON}"
+            f"{OWN_WAYS_ON if isinstance(task, OwnTask) else WAYS_ON}"
         ) from error
     rows = table.to_list()
     if isinstance(task, OwnTask):

@@ -22,7 +22,7 @@ def data(task, protocol=PAPER, **keys):
 def test_paper_selects_on_the_reported_rows_and_superglue_does_not(task):
     paper, held = data(task), data(task, SUPERGLUE)
     assert paper.select is paper.report
-    assert len(held.select) >= 0.09 * (len(held.train) + len(held.select))
+    assert len(held.select) >= 0.08 * (len(held.train) + len(held.select))
     ids = [[str(e.idx) for e in part] for part in (held.train, held.select)]
     assert not set(ids[0]) & set(ids[1])
     assert paper.fingerprint != held.fingerprint and paper.fingerprint == data(task).fingerprint

@@ -164,7 +164,7 @@ def records(folder):
 def test_records(configure, tmp_path, evaluate_few):
     """Scores, early stops included; more runs than places."""
     evaluate_few(24)
-    words = ["task=cb", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
+    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
     for together in (1, 3):
         configs = [configure(*words, *own, f"results={tmp_path / str(together)}") for own in PACKED]
         assert all(isinstance(outcome, float) for outcome in train_all(configs, together))
