@@ -49,7 +49,7 @@ def test_what_results_readme_shows_runs(monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "results/README.md").read_text(), flags=re.S)
     monkeypatch.chdir(ROOT)
     exec(code, {})
-    assert re.search(r"cb +vanilla +\d", capsys.readouterr().out)
+    assert re.search(r"vanilla +\d", capsys.readouterr().out)
 
 
 def test_a_report_is_built_without_torch(recorded):
