@@ -81,8 +81,9 @@ def to_markdown(summary: Summary) -> str:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
     table = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    seeds = ", ".join(map(str, sorted(set(runs["seed"]))))
-    said = [f"{len(runs)} runs, seeds {seeds}. Score: mean ± standard deviation over seeds, per cent.", "", *table, ""]
+    seeds = sorted(set(runs["seed"]))
+    listed = f"seeds {', '.join(map(str, seeds))}" if len(seeds) <= 10 else f"{len(seeds):,} seeds"
+    said = [f"{len(runs):,} runs, {listed}. Score: mean ± standard deviation over seeds, per cent.", "", *table, ""]
     if summary.implied:
         said.append(f"What differs with these: {', '.join(map(name_of, summary.implied))}.")
     for axis in summary.numeric:
