@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,17 @@ from rpt.errors import ONE_LINE, UsageError
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback."""
+    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does, without
+    a word and with code 1, a reader that has seen enough, as in `python -m rpt.results FOLDER | head`."""
     try:
         yield
+        sys.stdout.flush()
     except ONE_LINE as error:
         print(f"rpt: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        sys.exit(1)
 
 
 def asked_for_help(help_text: str) -> bool:
