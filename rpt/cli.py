@@ -13,8 +13,8 @@ from rpt.errors import ONE_LINE, UsageError
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does, without
-    a word and with code 1, a reader that has seen enough, as in `python -m rpt.results FOLDER | head`."""
+    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does,
+    without a word and with code 1, a reader that has seen enough, as in `python -m rpt.results FOLDER | head`."""
     try:
         yield
         sys.stdout.flush()
