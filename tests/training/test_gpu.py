@@ -10,6 +10,7 @@ from benchmarking.pretended_gpu import pretend_gpu
 from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.backbones.device import find_device, precision_of
 from rpt.inference.server import open_server
+from rpt.tasks import TASKS
 from rpt.training.evaluate import evaluate
 from rpt.training.pack import Pack
 from rpt.training.step import Step
@@ -67,11 +68,16 @@ def train_steps(configure, folder, words, runs):
 MIXED = [RESIDUAL, VANILLA, LONGER, ["prompt=lstm", "prompt.dropout=0"], ["prompt=mlp", "prompt.shared=false"]]
 
 
+T5_GENERATES = ["record", "wsc"]
+T5_READS = [pytest.param(task, "nano", marks=pytest.mark.slow) for task in TASKS if task not in T5_GENERATES]
+
+
 @pytest.mark.parametrize(
-    "task, backbone", [("record", "nano"), ("wsc", "nano"), ("copa", "nano_bert"), ("record", "nano_bert")]
+    "task, backbone",
+    [*((task, "nano") for task in T5_GENERATES), *T5_READS, ("copa", "nano_bert"), ("record", "nano_bert")],
 )
-def test_every_kind_of_task(configure, tmp_path, task, backbone):
-    """Answers that are generated, under both protocols, choices and entities; labels and marked words: below."""
+def test_every_task(configure, tmp_path, task, backbone):
+    """An encoder has its own path for choices and entities alone; labels and marked words: below."""
     check_steps(configure, tmp_path, [f"task={task}", f"backbone={backbone}"], [RESIDUAL])
 
 
@@ -218,7 +224,12 @@ def test_a_sweep(configure, tmp_path):
     check_records(configure, tmp_path, ["task=cb"], [RESIDUAL, VANILLA])
 
 
-@pytest.mark.parametrize("method, backbone", [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano")])
+SLOW_METHODS = [pytest.param(method, "nano", marks=pytest.mark.slow) for method in ("bitfit", "ia3")]
+
+
+@pytest.mark.parametrize(
+    "method, backbone", [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano"), *SLOW_METHODS]
+)
 def test_other_methods(configure, tmp_path, method, backbone):
     check_records(configure, tmp_path, ["task=cb", f"method={method}", f"backbone={backbone}"])
 
