@@ -14,3 +14,18 @@ class NonFiniteLoss(RuntimeError):
 
 
 ONE_LINE = (UsageError, RecordError, NonFiniteLoss)
+
+
+def list_causes(error: BaseException, contexts: bool = False) -> list[BaseException]:
+    """The error and what it was raised from, the outermost first, each once: beside a debugger or coverage, OmegaConf
+    makes an error its own cause.
+
+    Args:
+        contexts: also those that were being handled when one was raised.
+    """
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or (cause.__context__ if contexts else None)
+    return found

@@ -152,15 +152,14 @@ def main() -> None:
         words, folder = split_config_dir(sys.argv[1:])
         if folder is not None:
             use_config_folder(folder)
-    if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
-        return
-    logging.getLogger("rpt").setLevel(logging.WARNING)
-    flags = () if folder is None else ("--config-dir", folder)
-    chosen = [word for word in words if "=" not in word] or names()
-    given = dict(word.split("=", 1) for word in words if "=" in word)
-    scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
-    packed = given.pop("hydra/launcher", "basic") == "packed"
-    with one_line_errors():
+        if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
+            return
+        logging.getLogger("rpt").setLevel(logging.WARNING)
+        flags = () if folder is None else ("--config-dir", folder)
+        chosen = [word for word in words if "=" not in word] or names()
+        given = dict(word.split("=", 1) for word in words if "=" in word)
+        scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
+        packed = given.pop("hydra/launcher", "basic") == "packed"
         print(plan(chosen, scale, [f"{key}={value}" for key, value in given.items()], results, packed, flags))
 
 

@@ -28,7 +28,7 @@ import psutil
 from safetensors.numpy import load
 
 import rpt.train
-import rpt.training.sweep
+import rpt.training.sweep  # not used here: what the forked processes would import one by one
 
 COMMON = ["data=mini", "tracking=none", "trainer.precision=fp32", "data.shots=8", "trainer.checkpoint_every=2"]
 COMMON += [
@@ -55,9 +55,7 @@ class Trial:
     """One sweep in a folder of its own, from its start to its end."""
 
     def __init__(self, name: str, folder: Path):
-        flags = [word for word in SWEEPS[name] if word == "-m"]
-        words = [word for word in SWEEPS[name] if word not in flags]
-        self.words = [*flags, *COMMON, *words]
+        self.words = [*COMMON, *SWEEPS[name]]
         self.folder = folder
         folder.mkdir(parents=True)
 

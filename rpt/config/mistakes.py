@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from rpt.config.compose import known_keys
-from rpt.errors import ONE_LINE, UsageError
+from rpt.errors import ONE_LINE, UsageError, list_causes
 
 # Hydra's launchers that come as packages, and our extra that installs each.
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
@@ -54,10 +54,7 @@ def explain(error: Exception) -> str:
         choices = [option for option in error.options if option != "schema"]
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
-    causes: list[BaseException] = [error]
-    while (cause := causes[-1].__cause__) is not None and cause not in causes:  # beside a debugger, OmegaConf makes an
-        causes.append(cause)  # error its own cause
-    text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in causes))
+    text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in list_causes(error)))
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"
     if "override 'experiment'" in text:

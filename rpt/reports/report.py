@@ -72,8 +72,10 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         grids = _worth_showing(grids)
         problems += [line for grid in grids for line in grid.mixtures()]
         if grids:
-            sections.append(Section(scale, selection_in_words(grids), [_part(grid, paper, html) for grid in grids]))
-            shown += map(choose_rates, grids)
+            chosen = [choose_rates(grid) for grid in grids]
+            parts = [_part(grid, of_rates, paper, html) for grid, of_rates in zip(grids, chosen, strict=True)]
+            sections.append(Section(scale, selection_in_words(grids), parts))
+            shown += chosen
     if not sections:
         return {}, problems
     files: dict[str, bytes] = {}
@@ -125,8 +127,8 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
     return shown
 
 
-def _part(grid: GridResults, paper: Paper, svg: bool) -> Part:
-    chosen = choose_rates(grid)
+def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> Part:
+    """The section of a grid; its tables and figures show it at the chosen rates."""
     return Part(
         title=title_of(grid.experiment.name),
         commands=grid.experiment.commands,

@@ -13,7 +13,7 @@ from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
-from rpt.errors import ONE_LINE, UsageError
+from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
 from rpt.training.loader import Loader
 from rpt.training.memory import choose_max_tokens
@@ -165,13 +165,9 @@ def report_error(error: Exception, name: str) -> Exception:
     """
     if not isinstance(error, ONE_LINE):
         log.error("%s failed", name, exc_info=error)
-    seen: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in seen:  # an error may be its own cause
+    for cause in list_causes(error, contexts=True):
         traceback.clear_frames(cause.__traceback__)
         cause.__traceback__ = None
-        seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
     return error
 
 
