@@ -48,6 +48,18 @@ def register() -> None:
         store.store(group=group, name="schema", node=cls)
     store.store(group="prompt", name="schema", node=_prompt_defaults())
     OmegaConf.register_new_resolver("choices", lambda group: " ".join(choices(group)), replace=True)
+    OmegaConf.register_new_resolver("by_task", _by_task, replace=True)
+
+
+def _by_task(default: Any, others: dict[str, Any], *, _root_: DictConfig) -> Any:
+    """What `${by_task:60,{wsc: 120}}` stands for: 60, and 120 where the task is WSC.
+
+    Raises:
+        UsageError: one of them is no task.
+    """
+    if unknown := [name for name in others if name not in choices("task")]:
+        raise UsageError(f"by_task names {unknown[0]}, which is no task; choose from: {', '.join(choices('task'))}.")
+    return others.get(_root_.task.name, default)
 
 
 _own_folders: list[str] = []  # of this process: `--config-dir` is given once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,4 +46,6 @@ def _values_in_files() -> dict[str, set[str]]:
         content = yaml.load(path.read_text("utf-8"), YAML_LOADER) or {}
         for key, values in content.get("hydra", {}).get("sweeper", {}).get("params", {}).items():
             found.setdefault(key, set()).update(str(values).split(","))
+        for key, value in content.get("trainer", {}).items():  # 60, or "${by_task:60,{wsc: 120}}"
+            found.setdefault(f"trainer.{key}", set()).update(re.findall(r"[^\W_][\w.-]*", str(value)))
     return found

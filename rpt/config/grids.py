@@ -10,11 +10,10 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rpt.config.compose import choices, compose, compose_choice, to_config
 from rpt.config.mistakes import explained_mistakes
@@ -23,10 +22,11 @@ from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
 # Behind an experiment's name: parts of its table that are a grid of their own, for their budget is or their axes are.
-ENCODERS, METHODS = "_encoders", ("_methods", "_methods_wic")
+ENCODERS, METHODS = "_encoders", "_methods"
 
 Axes = dict[str, tuple[str, ...]]
 Point = tuple[str, ...]
+Choices = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,25 @@ class Experiment:
     commands: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Base:
+    """What the runs of a file have in common; most files have the same, as their texts tell."""
+
+    config: DictConfig
+    text: str
+
+    @classmethod
+    def of(cls, composed: DictConfig) -> _Base:
+        config = composed.copy()
+        with open_dict(config):
+            del config["hydra"]
+        return cls(config, OmegaConf.to_yaml(config))
+
+
 def names() -> list[str]:
     """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. The files of
     its encoders and methods are parts of an experiment, and not among them."""
-    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, *METHODS))]
+    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, METHODS))]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
 
@@ -70,7 +85,7 @@ class Grids:
             raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
         self.scale, self.overrides = scale, tuple(overrides)
         self._parser = OverridesParser.create()
-        self._configs: dict[tuple[tuple[str, str], ...], Config] = {}
+        self._configs: dict[tuple[str, Choices], Config] = {}
 
     def lay_out(self, name: str) -> Experiment:
         """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it, together with
@@ -86,7 +101,7 @@ class Grids:
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
         parts = [f"{name}{ENCODERS}"]
         if not any(word.startswith("prompt") for word in self.overrides):
-            parts += [f"{name}{methods}" for methods in METHODS]
+            parts.append(f"{name}{METHODS}")
         with explained_mistakes():
             whole = self._grid(name)
             for part in parts:
@@ -97,10 +112,18 @@ class Grids:
     def _grid(self, name: str) -> Experiment:
         """The grid of one file."""
         chosen = [f"+experiment={name}", f"scale={self.scale}"]
-        sweep = compose("train", chosen, with_hydra=True).hydra.sweeper.params
-        axes = self._axes([*(f"{key}={value}" for key, value in sweep.items()), *self.overrides])
-        points = itertools.product(*axes.values())
-        jobs = {point: self._config_at(dict(zip(axes, point, strict=True))) for point in points}
+        composed = compose("train", chosen, True)
+        axes = self._axes(
+            [*(f"{key}={value}" for key, value in composed.hydra.sweeper.params.items()), *self.overrides]
+        )
+        base = _Base.of(composed)
+        bases = {
+            name: _Base.of(compose("train", [*chosen, f"trainer={name}"], True)) for name in axes.get("trainer", ())
+        }
+        jobs = {}
+        for point in itertools.product(*axes.values()):
+            given = dict(zip(axes, point, strict=True))
+            jobs[point] = self._config_at(bases[given.pop("trainer")] if bases else base, given)
         command = f"python -m rpt.train -m {' '.join(chosen)}"
         rows = " data.dir=FOLDER" if self.scale == "laptop" else ""  # the one scale whose rows no command can find
         return Experiment(name, self.scale, axes, jobs, (command + rows,))
@@ -113,39 +136,37 @@ class Grids:
             axes[word.get_key_element()] = tuple(dict.fromkeys(values))
         return axes
 
-    def _config_at(self, point: dict[str, str]) -> Config:
-        """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends: so
-        they, and the rest, are made once each, and not once for every run."""
+    def _config_at(self, base: _Base, point: dict[str, str]) -> Config:
+        """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends but
+        a budget (`by_task`): so they, and the rest, are made once each, and not once for every run."""
         own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
         rest = tuple(item for item in point.items() if item not in own)
-        of_run = self._config_with(own)
-        return dataclasses.replace(self._config_with(rest), task=of_run.task, seed=of_run.seed)
+        of_run, common = self._config_with(base, own), self._config_with(base, rest)
+        given = [key.removeprefix("trainer.") for key, _ in rest if key.startswith("trainer.")]
+        trainer = dataclasses.replace(of_run.trainer, **{key: getattr(common.trainer, key) for key in given})
+        return dataclasses.replace(common, task=of_run.task, seed=of_run.seed, trainer=trainer)
 
-    def _config_with(self, given: tuple[tuple[str, str], ...]) -> Config:
-        """An experiment holds nothing but its axes, and a group's choice fills its own node alone."""
-        if given not in self._configs:
-            config = OmegaConf.create(self._base)  # a copy
+    def _config_with(self, base: _Base, given: Choices) -> Config:
+        """An experiment holds its axes and a budget, and a group's choice fills its own node alone."""
+        at = (base.text, given)
+        if at not in self._configs:
+            config = OmegaConf.create(base.config)  # a copy
             for key, name in given:
                 if key in GROUPS:
                     config[key] = compose_choice(key, name)
             for key, value in given:
                 if key not in GROUPS:
                     OmegaConf.update(config, key, self._parsed(f"{key}={value}"))
-            self._configs[given] = to_config(config)
-        return self._configs[given]
-
-    @cached_property
-    def _base(self) -> DictConfig:
-        return compose("train", [f"+scale={self.scale}"])
+            self._configs[at] = to_config(config)
+        return self._configs[at]
 
     def _parsed(self, word: str) -> Any:
         return self._parser.parse_override(word).value()
 
 
 def _joined(whole: Experiment, part: Experiment) -> Experiment:
-    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out, and
-    so is the part's budget: it may have one of its own, which names no other row."""
-    given = {key: values for key, values in part.axes.items() if not key.startswith("trainer.")}
+    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
+    given = dict(part.axes)
     given["prompt"] = given.pop("method", given.get("prompt", ()))
     axes = {key: tuple(dict.fromkeys((*values, *given.get(key, ())))) for key, values in whole.axes.items()}
     jobs = dict(whole.jobs)

@@ -12,6 +12,7 @@ import yaml
 
 from rpt.config import compose, to_config
 from rpt.config.grids import SCALES, Grids, names
+from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.training.preflight import check
 from tests import processes
@@ -57,6 +58,23 @@ def test_axes_can_be_given_anew():
     grid = Grids("mini", ["task=cb,wic", "lr=0.3", "trainer.epochs=2"]).lay_out("figure4")
     assert grid.axes["task"] == ("cb", "wic") and grid.axes["lr"] == ("0.3",) and len(grid.jobs) == 2 * 2 * 3
     assert {config.trainer.epochs for config in grid.jobs.values()} == {2}
+
+
+def test_a_budget_may_depend_on_the_task():
+    assert budgets(open_grids("mini").lay_out("table1")) == {("boolq", 60), ("cb", 60), ("copa", 60), ("wsc", 120)}
+    assert budgets(Grids("mini", ["task=wsc", "trainer.epochs=2"]).lay_out("figure4")) == {("wsc", 2)}
+    given = Grids("mini", ["task=cb,wsc", "trainer=default,paper"]).lay_out("table5")
+    assert budgets(given) == {("cb", 60), ("wsc", 120)}
+    assert {config.trainer.name for config in given.jobs.values()} == {"default", "paper"}
+    composed = compose("train", [])
+    composed.trainer.epochs = "${by_task:60,{winograd: 120}}"
+    said = "by_task names winograd, which is no task; choose from: boolq, cb"
+    with pytest.raises(UsageError, match=said), explained_mistakes():
+        to_config(composed)
+
+
+def budgets(grid):
+    return {(config.task.name, config.trainer.epochs) for config in grid.jobs.values()}
 
 
 def test_an_unknown_name_is_named_with_the_choices():
