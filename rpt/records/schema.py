@@ -84,12 +84,13 @@ class Failure(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """A line of metrics.jsonl. loss: mean since the line before."""
+    """A line of metrics.jsonl. loss: mean since the line before. prompt_norm: mean length (L2) of the vectors of P'."""
 
     step: NotRequired[int]
     epoch: float
     loss: float | None
     score: float
+    prompt_norm: NotRequired[float]
 
 
 @dataclass(frozen=True)

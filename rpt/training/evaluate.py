@@ -19,13 +19,15 @@ from rpt.data import task_for
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores in per cent; what each example earned, 0 to 1; predictions that are no answer of the task; rows/s."""
+    """scores in per cent; what each example earned, 0 to 1; predictions that are no answer of the task; rows/s; the
+    mean length (L2) of the prompt's vectors, None where there are none."""
 
     scores: dict[str, float]
     predictions: list[Prediction]
     credits: list[float]
     no_label: int
     rows_per_second: float
+    prompt_norm: float | None
 
     @property
     def constant(self) -> bool:
@@ -71,5 +73,6 @@ def evaluate(
     predictions = [found()[place] for found, place in pending]  # read when all is asked: reading waits for the device
     scores = task.score(encoded.examples, predictions, protocol)
     credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]
+    norm = prompt.norm(dim=1).mean().item() if len(prompt) else None
     elapsed = time.perf_counter() - began
-    return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed)
+    return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed, norm)

@@ -39,7 +39,10 @@ class Progress:
         loss = self.loss_sum / self.loss_steps if self.loss_steps else None
         self.loss_sum, self.loss_steps = 0.0, 0
         line = {"step": self.step, "epoch": self.step / steps_per_epoch, "loss": loss, **evaluation.scores}
-        self.history.append(line | {"no_label": evaluation.no_label, "constant": evaluation.constant})
+        line |= {"no_label": evaluation.no_label, "constant": evaluation.constant}
+        if evaluation.prompt_norm is not None:
+            line["prompt_norm"] = round(evaluation.prompt_norm, 4)
+        self.history.append(line)
         self.evaluation_rows_per_second = evaluation.rows_per_second
         if self.best_score is not None and evaluation.scores["score"] <= self.best_score:
             self.evaluations_since_best += 1

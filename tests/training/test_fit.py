@@ -92,8 +92,9 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
     config = configure("task=cb", "trainer=paper", "data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=128")
     run = prepared(config, nano, tmp_path, evaluated=8)
     fitted(nano, run)
-    assert len(run.progress.history) == 1 and run.progress.history[0]["epoch"] == 1
+    (line,) = run.progress.history
     prompt = run.soft_prompt.fold()
+    assert line["epoch"] == 1 and line["prompt_norm"] == pytest.approx(float(prompt.norm(dim=1).mean()), abs=1e-4)
     padded = evaluate(nano, prompt, {}, run.report, config)
     config.trainer.pad_to_max = False
     assert evaluate(nano, prompt, {}, run.report, config).predictions == padded.predictions
