@@ -67,7 +67,7 @@ def export(words: dict[str, str | None]) -> None:
     assert isinstance(backbone, T5Backbone)  # encoders were refused above
     base = words["base"] or backbone.model.name_or_path
     longest = backbone.longest_answer(run.task, run.protocol)
-    save_prompt(folder / FILES[1], run.prompt)
+    save_prompt(folder / FILES[1], run.prompt / run.config.backbone.stream_scale)  # for the model as others have it
     write_atomically(folder / FILES[0], (json.dumps(make_adapter_config(run, base), indent=2) + "\n").encode())
     write_atomically(folder / FILES[2], write_model_card(run, base, longest).encode())
     print(f"{folder}: {', '.join(FILES)}", file=sys.stderr)

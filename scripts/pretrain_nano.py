@@ -24,6 +24,7 @@ from pretraining import POOL, Recipe, main, padded
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from rpt.backbones.t5 import rescale_stream
 from rpt.data import miniature
 from rpt.data.miniature.facts import facts, passage
 from rpt.data.miniature.texts import endless_text
@@ -153,25 +154,6 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-# ---- T5's scale ------------------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def rescale(model: T5ForConditionalGeneration, scale: float) -> None:
-    """Multiply everything on the residual stream by `scale`, in place, and leave all outputs as they are.
-
-    The embeddings and what is written to the stream grow alike. The norms before each layer take the factor out again,
-    and the decoder's last norm is divided by it, for the output layer is the embedding table itself.
-    A prompt stands beside the embeddings and AdamW moves it by about the learning rate a step, whatever their scale:
-    only at T5's scale does a learning rate mean what it means for T5.
-    """
-    model.shared.weight.mul_(scale)
-    for name, weight in model.named_parameters():
-        if name.endswith((".o.weight", ".wo.weight")):
-            weight.mul_(scale)
-    model.decoder.final_layer_norm.weight.div_(scale)
-
-
 # ---- the model and its rows ------------------------------------------------------------------------------
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # sources [B, S], labels [B, T]
@@ -207,7 +189,7 @@ class NanoT5(Recipe):
         return T5ForConditionalGeneration(config)
 
     def finish(self, model: T5ForConditionalGeneration) -> None:
-        rescale(model, SCALE)
+        rescale_stream(model, SCALE)
         super().finish(model)
 
     def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], list[int]]]:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
 from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
-from rpt.backbones.t5 import T5Backbone
+from rpt.backbones.t5 import T5Backbone, rescale_stream
 from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
@@ -56,6 +56,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
+    if config.stream_scale != 1:
+        rescale_stream(model, config.stream_scale)
     backbone = family(model, tokenizer, fingerprint(model), dropout)
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)

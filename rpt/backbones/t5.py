@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -266,3 +267,20 @@ class T5Backbone(Backbone):
             decoder_attention_mask=hide(allowed[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits
+
+
+@torch.no_grad()
+def rescale_stream(model: Any, scale: float) -> None:
+    """Multiply everything on a T5's residual stream by `scale`, in place, and leave all outputs as they are.
+
+    The embeddings and what is written to the stream grow alike. The norms before each layer take the factor out again;
+    the decoder's last norm is divided by it where the output layer is the embedding table itself.
+    A prompt stands beside the embeddings and AdamW moves it by about the learning rate a step, whatever their scale: so
+    this changes what a learning rate means, and how much a LayerNorm's output, of unit variance, weighs beside words.
+    """
+    model.get_input_embeddings().weight.mul_(scale)
+    for name, weight in model.named_parameters():
+        if name.endswith((".o.weight", ".wo.weight")):
+            weight.mul_(scale)
+    if model.get_output_embeddings().weight is model.get_input_embeddings().weight:
+        model.decoder.final_layer_norm.weight.div_(scale)

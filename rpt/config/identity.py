@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
-from rpt.config.schema import PROMPT_TUNING, Config, TrainerConfig
+from rpt.config.schema import PROMPT_TUNING, BackboneConfig, Config, TrainerConfig
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
@@ -58,8 +58,10 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         left_out += OF_ENCODERS
     if not kept["task"]["fields"]:
         left_out += OF_OWN_TASKS
-    if kept["trainer"]["adamw"] == TrainerConfig.adamw:  # runs are older than the key
+    if kept["trainer"]["adamw"] == TrainerConfig.adamw:  # runs are older than these keys
         left_out.append("trainer.adamw")
+    if kept["backbone"]["stream_scale"] == BackboneConfig.stream_scale:
+        left_out.append("backbone.stream_scale")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)

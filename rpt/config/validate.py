@@ -31,7 +31,7 @@ AT_LEAST_ONE = (
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
     "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter",
 )  # fmt: skip
-POSITIVE = ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
+POSITIVE = ("lr", "backbone.stream_scale", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
 NOT_NEGATIVE = ("seed", "data.shots_seed", "data.mini_seed")
 NAMES = (*(f"{group}.name" for group in GROUPS if group != "pack"), "backbone.embedded")
 LARGEST = 1e30  # of a number of training, with room to be multiplied: float32 ends at 3e38
@@ -203,6 +203,8 @@ def _check_places(config: Config) -> None:
 
 def _check_backbone(config: Config) -> None:
     backbone = config.backbone
+    if backbone.family == "bert" and backbone.stream_scale != 1:
+        raise UsageError("backbone.stream_scale is for T5: an encoder's norms stand behind each sum.")
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:
         raise UsageError(
             f"prompt=none has nothing to train, and without training backbone {backbone.name} has no head to "

@@ -35,20 +35,27 @@ def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics, family: str = "t5
 
 
 def training(results: GridResults) -> str:
-    """How long its runs train, in a sentence, as backbones, rows and tasks may differ in it; and how their learning
+    """How long its runs train, in a sentence, as tasks, backbones and rows may differ in it; and how their learning
     rate was chosen, where it was."""
     # What is trained, the backbone and the budget of each kind of run, in the order of the grid; and its tasks.
     kinds: dict[tuple[str, str, str], dict[str, None]] = {}
+    by_task: dict[str, dict[str, None]] = {}
     for job in results.experiment.jobs.values():
-        kinds.setdefault((job.variant, job.backbone.name, _budget(job)), {})[label("task", job.task.name)] = None
-    rows_of: dict[str, dict[str, None]] = {}
-    for (trained, backbone, budget), tasks in kinds.items():
-        others = [(of, b) for t, of, b in kinds if t == trained and (of, b) != (backbone, budget)]
-        words = [label("backbone", backbone)] * any(of != backbone and b != budget for of, b in others)
-        words += [label("prompt", trained), *[f"({', '.join(tasks)})"] * any(of == backbone for of, _ in others)]
-        rows_of.setdefault(budget, {})[" ".join(words)] = None
-    parts = [f"{', '.join(rows)} {budget}" for budget, rows in rows_of.items()]
-    said = f"Training: {next(iter(rows_of)) if len(rows_of) == 1 else '; '.join(parts)}."
+        task, budget = label("task", job.task.name), _budget(job)
+        kinds.setdefault((job.variant, job.backbone.name, budget), {})[task] = None
+        by_task.setdefault(task, {})[budget] = None
+    whose: dict[str, dict[str, None]] = {}
+    if all(len(budgets) == 1 for budgets in by_task.values()):
+        for task, (budget,) in by_task.items():
+            whose.setdefault(budget, {})[task] = None
+    else:
+        for (trained, backbone, budget), tasks in kinds.items():
+            others = [(of, b) for t, of, b in kinds if t == trained and (of, b) != (backbone, budget)]
+            words = [label("backbone", backbone)] * any(of != backbone and b != budget for of, b in others)
+            words += [label("prompt", trained), *[f"({', '.join(tasks)})"] * any(of == backbone for of, _ in others)]
+            whose.setdefault(budget, {})[" ".join(words)] = None
+    parts = [f"{', '.join(names)} {budget}" for budget, names in whose.items()]
+    said = f"Training: {next(iter(whose)) if len(whose) == 1 else '; '.join(parts)}."
     return f"{said} {rates_in_words(results)}" if results.rates else said
 
 

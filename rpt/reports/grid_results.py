@@ -96,10 +96,12 @@ class GridResults:
         runs = self.runs.reset_index(drop=True)
         # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
         families = runs.reindex(columns=["backbone.family"])["backbone.family"].fillna("t5")
+        scales = runs.reindex(columns=["backbone.stream_scale"])["backbone.stream_scale"].fillna(1.0)
+        scaled = [f" with words times {scale:g}" if scale != 1 else "" for scale in scales]
         shots = [f", {few:g} of a class" if pd.notna(few) else "" for few in runs["data.shots"]]
         kinds = {
             "data.fingerprint": "rows of " + runs["task"] + " for " + families + shots,
-            "backbone_fingerprint": "weights of " + runs["backbone"],
+            "backbone_fingerprint": "weights of " + runs["backbone"] + scaled,
             "precision": "precision of " + runs["backbone"],
         }
         for column, what in kinds.items():

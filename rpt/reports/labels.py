@@ -6,7 +6,8 @@ import numpy as np
 
 LABELS: dict[str, dict[str, str]] = {
     "axis": {
-        "prompt.init": "initialisation", "prompt.length": "tokens", "prompt.shared": "network",
+        "prompt.init": "initialisation", "prompt.length": "tokens", "prompt.shared": "network", "lr": "learning rate",
+        "backbone.stream_scale": "words times",
     },
     "backbone": {
         "t5_small": "T5-Small", "t5_base": "T5-Base", "t5_large": "T5-Large", "bert_base": "BERT-Base",

@@ -65,6 +65,10 @@ LAYOUTS = (
         ("backbone", "prompt", "prompt.shared"), contrast=("prompt.shared", "False", "True"),
         metrics={"cb": ("accuracy",)},
     ),
+    Layout(
+        "why", "why", "Learning rates, with words at T5's scale and at a sixth, 10 tokens: average over all tasks",
+        ("backbone", "backbone.stream_scale", "prompt"), columns="lr", groups=("backbone", "backbone.stream_scale"),
+    ),
     Layout("reparameterizations-scores", "reparameterizations", "Reparameterizations. Scores by task, 10 tokens"),
 )  # fmt: skip
 # Tables of other things than scores alone.

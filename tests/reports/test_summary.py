@@ -118,6 +118,8 @@ def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
     def held(*words):
         return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
 
-    assert held() and held("trainer.epochs=60", "trainer.patience=15") and held("method=lora")
-    assert not held("trainer.max_steps=7") and not held("prompt=none") and not held("trainer.epochs=3")
+    budget = ["trainer.epochs=60", "trainer.patience=15"]
+    assert held(*budget) and held(*budget, "method=lora") and held("backbone=t5_base")
+    assert held("trainer.epochs=120", "task=wsc") and held("trainer.epochs=100", "trainer.eval_every=5", "data.shots=5")
+    assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.OWN.name == "results"

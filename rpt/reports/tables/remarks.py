@@ -48,6 +48,29 @@ def contrasts(layout: Layout, results: GridResults, paper: Paper, rows: Rows) ->
     return sentences
 
 
+def at_best_rates(layout: Layout, rows: Rows) -> list[str]:
+    """Where learning rates stand across: each row at the one where its score is best, and what is then left of the
+    difference that the table is about."""
+    if layout.columns != "lr":
+        return []
+    axis, high, low = layout.contrast
+    groups: dict[str, dict[str, tuple[float, str]]] = {}
+    for at, cells in rows:
+        scored = [(cell.mean, column) for column, cell in cells.items() if cell.mean is not None]
+        if scored:
+            words = [label("backbone", at["backbone"])]
+            words += [f"{label('axis', key)} {at[key]}" for key in layout.groups if key in at and key != "backbone"]
+            groups.setdefault(", ".join(words), {})[at[axis]] = max(scored)
+    sentences = []
+    for where, best in groups.items():
+        each = ", ".join(f"{label(axis, name)} {mean:.1f} ({column})" for name, (mean, column) in best.items())
+        gap = ""
+        if high in best and low in best:
+            gap = f"; {label(axis, high)} − {label(axis, low)} {signed(best[high][0] - best[low][0])}"
+        sentences.append(f"Each at its best rate of these, by the scores shown ({where}): {each}{gap}.")
+    return sentences
+
+
 def not_ahead(rows: Rows, floors: pd.DataFrame) -> list[str]:
     """The rows that have not learnt a task: within their spread of the majority class, or below it.
 
