@@ -21,8 +21,6 @@ from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
-# Behind an experiment's name: parts of its table that are a grid of their own, for their budget is or their axes are.
-ENCODERS, METHODS = "_encoders", "_methods"
 
 Axes = dict[str, tuple[str, ...]]
 Point = tuple[str, ...]
@@ -63,10 +61,16 @@ class _Base:
 
 
 def names() -> list[str]:
-    """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. The files of
-    its encoders and methods are parts of an experiment, and not among them."""
-    found = [name for name in choices("experiment") if not name.endswith((ENCODERS, METHODS))]
+    """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. Its parts are
+    not among them."""
+    there = choices("experiment")
+    found = [name for name in there if not any(name.startswith(f"{other}_") for other in there)]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
+
+
+def _parts(name: str) -> list[str]:
+    """What belongs to an experiment and is a grid of its own, for its axes or its budget are: table1_methods, ..."""
+    return [part for part in choices("experiment") if part.startswith(f"{name}_")]
 
 
 class Grids:
@@ -89,7 +93,7 @@ class Grids:
 
     def lay_out(self, name: str) -> Experiment:
         """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it, together with
-        those of its encoders and methods. An override of the prompt leaves the methods out, which have none.
+        those of its parts, as table1_methods. An override of the prompt leaves out those that have none.
 
         Args:
             name: one of `names()`.
@@ -99,14 +103,12 @@ class Grids:
         """
         if name not in names():
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
-        parts = [f"{name}{ENCODERS}"]
-        if not any(word.startswith("prompt") for word in self.overrides):
-            parts.append(f"{name}{METHODS}")
+        own_prompts = any(word.startswith("prompt") for word in self.overrides)
         with explained_mistakes():
             whole = self._grid(name)
-            for part in parts:
-                if part in choices("experiment"):
-                    whole = _joined(whole, self._grid(part))
+            for part in map(self._grid, _parts(name)):
+                if not (own_prompts and "method" in part.axes):
+                    whole = _joined(whole, part)
         return whole
 
     def _grid(self, name: str) -> Experiment:

@@ -62,6 +62,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         left_out.append("trainer.adamw")
     if kept["backbone"]["stream_scale"] == BackboneConfig.stream_scale:
         left_out.append("backbone.stream_scale")
+    if not kept["method"]["head_only"]:
+        left_out.append("method.head_only")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)

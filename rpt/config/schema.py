@@ -42,7 +42,7 @@ class PromptConfig:
 
 @dataclass
 class MethodConfig:
-    """Exactly one of `weights`, `adapter` and `peft` for what is not prompt tuning."""
+    """Exactly one of `weights`, `adapter`, `peft` and `head_only` for what is not prompt tuning."""
 
     name: str = PROMPT_TUNING  # as it stands in records
     lr: float = 0.3  # what `lr` is unless it is given
@@ -50,6 +50,7 @@ class MethodConfig:
     biases: bool = False  # a linear layer without a bias gets one of zeros first, as T5's need for BitFit
     adapter: int | None = None  # width of bottleneck adapters behind each sublayer
     peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
+    head_only: bool = False  # nothing but an encoder's head, on the frozen backbone: a linear probe
 
 
 @dataclass

@@ -153,12 +153,14 @@ def _check_numbers(config: Config) -> None:
 
 
 def _check_method(config: Config) -> None:
-    given = [key for key in ("weights", "adapter", "peft") if getattr(config.method, key)]
+    given = [key for key in ("weights", "adapter", "peft", "head_only") if getattr(config.method, key)]
     if len(given) != (not config.tunes_prompt):
         raise UsageError(
             f"method={config.method.name} has {' and '.join(given) or 'nothing'} to train; give one of method.weights, "
-            f"method.adapter and method.peft, or none with method={PROMPT_TUNING}."
+            f"method.adapter, method.peft and method.head_only, or none with method={PROMPT_TUNING}."
         )
+    if config.method.head_only and config.backbone.family != "bert":
+        raise UsageError(f"method={config.method.name} trains an encoder's head, and {config.backbone.name} has none.")
     try:
         re.compile(config.method.weights or "")
     except re.error as error:

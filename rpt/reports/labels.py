@@ -18,7 +18,7 @@ LABELS: dict[str, dict[str, str]] = {
         "none": "no prompt", "vanilla": "PT", "mlp": "PT w/ MLP", "lstm": "PT w/ LSTM", "residual": "Residual PT",
         "ptuning": "P-tuning", "finetune": "fine-tuning", "adapter": "Adapter", "adapterdrop": "AdapterDrop",
         "decomposed": "DPT", "superposition": "SuperPos", "lowrank": "LoPT-2", "hadamard": "Hadamard",
-        "bitfit": "BitFit", "lora": "LoRA", "ia3": "(IA)³",
+        "probe": "linear probe", "bitfit": "BitFit", "lora": "LoRA", "ia3": "(IA)³",
         "pt": "PT", "pt-mlp": "PT w/ MLP", "pt-lstm": "PT w/ LSTM", "rpt": "Residual PT",  # the paper's own names
         "ft": "fine-tuning", "ft-r": "fine-tuning", "attempt": "ATTEMPT", "spot": "SPoT",
     },

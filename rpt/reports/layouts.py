@@ -73,7 +73,7 @@ LAYOUTS = (
 )  # fmt: skip
 # Tables of other things than scores alone.
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"
-METHODS = ("finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
+METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 
 CURVES = (
     Curves(

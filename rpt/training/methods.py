@@ -21,7 +21,7 @@ SUBLAYERS = re.compile(  # the last linear layer of each, before the residual co
 
 
 def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
-    """Make trainable what the method trains; `backbone.trained` names it.
+    """Make trainable what the method trains of the backbone; `backbone.trained` names it.
 
     Args:
         seed: of the weights that are put in.
@@ -29,6 +29,8 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     Raises:
         UsageError: no weight of the backbone has the name that the method looks for, or peft refuses its options.
     """
+    if method.head_only:
+        return
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if method.peft:

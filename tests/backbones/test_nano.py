@@ -20,8 +20,12 @@ def test_rescaling_changes_no_output(tied):
     scaled = copy.deepcopy(model)
     rescale_stream(scaled, 6.0)
     ids, labels = torch.randint(3, 50, (4, 20)), torch.randint(3, 50, (4, 5))
+    prompt = torch.randn(4, 3, 32)
     with torch.no_grad():
-        before, after = (of(input_ids=ids, labels=labels) for of in (model, scaled))
+        before, after = (
+            of(inputs_embeds=torch.cat([size * prompt, of.get_input_embeddings()(ids)], dim=1), labels=labels)
+            for of, size in ((model, 1), (scaled, 6))  # a prompt is words too
+        )
     torch.testing.assert_close(after.logits, before.logits, rtol=1e-5, atol=1e-5 if tied else 5e-5)
     torch.testing.assert_close(after.loss, before.loss, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(scaled.shared.weight, 6 * model.shared.weight)

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from rpt import export, predict
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
 from rpt.records.prompt_file import load_prompt
-from tests.conftest import NANO
+from tests.conftest import NANO, recorded
 
 # In a process of its own, in the adapter's folder: the card's code, then its model on real rows.
 STRANGER = """
@@ -89,6 +90,14 @@ def test_the_folder_is_a_peft_adapter(record, tmp_path):
     tensors = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert set(tensors) == {"prompt_embeddings"}
     assert tensors["prompt_embeddings"].equal(load_prompt(record / "prompt.safetensors"))
+
+
+def test_a_prompt_beside_larger_words_is_exported_for_the_model_as_others_have_it(tmp_path):
+    words = ["task=cb", "backbone=nano", "backbone.stream_scale=2.5", "data.shots=4", "trainer.max_steps=1"]
+    record = recorded(tmp_path / "runs", *words, "prompt.length=3")
+    exported(record, tmp_path / "adapter")
+    written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")["prompt_embeddings"]
+    torch.testing.assert_close(written * 2.5, load_prompt(record / "prompt.safetensors"))
 
 
 def test_the_card_tells_where_the_scores_come_from(record, tmp_path):

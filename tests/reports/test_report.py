@@ -60,7 +60,7 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
     (paths[3].parent / "metrics.jsonl").write_text('{"epoch": 1.0, "score": "high", "loss": null}\n')
     (paths[4].parent / "predictions.json").write_text('{"credits": [1.0, "yes"]}')
     paths[5].write_text("{")
-    paths += sorted(folder.glob("runs/wic/nano/residual/*/result.json"))[:2]
+    paths += sorted(folder.glob("runs/wsc/nano/residual/*/result.json"))[:2]
     (paths[6].parent / "config.yaml").write_text("backbone: {family: t5}\n")
     (paths[7].parent / "config.yaml").unlink()
     for path in (*paths[3:5], *paths[6:]):
@@ -85,7 +85,7 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
 
 def test_failed_runs_and_mixed_rows_are_problems(recorded):
     folder = recorded("table6", keep=lambda c: c.task.name == "cb")
-    config = next(c for c in grid("table6").jobs.values() if c.task.name == "wic")
+    config = next(c for c in grid("table6").jobs.values() if c.task.name == "wsc")
     write_record(folder, config, status="failed", error="NonFiniteLoss: the loss\nis nan")
     other = next(c for c in grid("table6").jobs.values() if c.task.name == "cb")
     path = write_record(folder, other) / "result.json"
@@ -96,7 +96,7 @@ def test_failed_runs_and_mixed_rows_are_problems(recorded):
 
 
 def test_fewer_shots_are_other_rows_on_purpose(study):
-    assert list(study("figure5", keep=lambda config: config.task.name == "wic").mixtures()) == []
+    assert list(study("figure5", keep=lambda config: config.task.name == "wsc").mixtures()) == []
 
 
 def test_real_and_miniature_records_never_share_a_table(recorded):

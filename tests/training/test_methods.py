@@ -52,6 +52,18 @@ def test_a_method_trains_its_own_weights_and_nothing_else(configure, tmp_path, b
     assert moved and all("key.bias" in name for name in still), still
 
 
+def test_a_probe_trains_the_head_alone(configure, tmp_path):
+    config = configure("backbone=nano_bert", "method=probe", "task=cb", "data.shots=4", "trainer.max_steps=2")
+    model = installed(config)
+    before = {name: weight.clone() for name, weight in model.model.state_dict().items()}
+    run = prepared(config, model, tmp_path, evaluated=8)
+    head = run.copy_head()
+    fitted(model, run)
+    assert set(run.parameters) == {"head.weight", "head.bias"} and run.kept_parameters == 3 * 256 + 3
+    assert all(torch.equal(weight, before[name]) for name, weight in model.model.state_dict().items())
+    assert not torch.equal(run.copy_head()["weight"], head["weight"])
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_task_is_trained_and_scored(configure, tmp_path, backbone, task):
@@ -119,7 +131,8 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
             r"no weight of this backbone \(t5\) has a name with pooler in it",
         ),
         (["method=lora", "+method.peft.rr=3"], "peft does not take .*'rr'"),
-        (["method=lora", "method.adapter=8"], "give one of method.weights, method.adapter and method.peft"),
+        (["method=lora", "method.adapter=8"], "give one of method.weights, method.adapter, method.peft and"),
+        (["method=probe"], "method=probe trains an encoder's head, and nano has none"),
         (["method=prompt", "method.adapter=8"], "or none with method=prompt"),
         (["method=adapter", "method.adapter=0"], r"method\.adapter=0 must be 1 or more"),
     ],
