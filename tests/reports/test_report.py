@@ -80,7 +80,7 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded):
         (line,) = [line for line in problems if path.parent.name in line]
         assert what in line and str(folder) not in line and f"* {escape_markdown(line)}" in files["REPORT.md"].decode()
     rows = files["tables/table6-mini.csv"].decode()
-    assert re.search(r"True,cb,,,0,3", rows) and re.search(r",wic,[\d.]+,[\d.]*,[123],3", rows)
+    assert re.search(r"True,cb,,,0,3", rows) and re.search(r",wsc,[\d.]+,[\d.]*,[123],3", rows)
 
 
 def test_failed_runs_and_mixed_rows_are_problems(recorded):
