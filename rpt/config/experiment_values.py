@@ -30,11 +30,16 @@ def may_hold(settings: dict[str, Any]) -> bool:
     if "method" in settings:
         given["method"] = given.pop("prompt") and str(settings["method"]["name"])
     given |= {f"trainer.{key}": str(value) for key, value in settings["trainer"].items()}
-    scales = (_values_at(path.stem) for path in Path(config_folder(), "scale").glob("*.yaml"))
-    return any(all(value in allowed.get(key, (value,)) for key, value in given.items()) for allowed in scales)
+    return any(
+        all(value in allowed.get(key, (value,)) for key, value in given.items()) for allowed in _values_by_scale()
+    )
 
 
 @cache
+def _values_by_scale() -> list[Values]:
+    return [_values_at(path.stem) for path in Path(config_folder(), "scale").glob("*.yaml")]
+
+
 def _values_at(scale: str) -> Values:
     """Every value that a key may have at a scale. The scale's own file comes last but for its parts for some
     experiments, so that what it says of a key holds, and neither the experiments nor the defaults do."""
