@@ -6,7 +6,7 @@ import pandas as pd
 
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label, label_with_unit, signed
-from rpt.reports.layouts import Layout
+from rpt.reports.layouts import METHODS, Layout
 from rpt.reports.paper import Number, Paper, row_name
 from rpt.reports.scores import Cell
 
@@ -88,6 +88,24 @@ def not_ahead(rows: Rows, floors: pd.DataFrame) -> list[str]:
         if tasks:
             found.append(f"{' '.join(label(key, value) for key, value in at.items())} ({', '.join(tasks)})")
     return [f"Not ahead of the majority class by more than the spread: {'; '.join(found)}."] if found else []
+
+
+def spans(rows: Rows, floors: pd.DataFrame) -> list[str]:
+    """Whether a task can tell methods apart: its floor, the best of all rows, the lowest and the highest prompt."""
+    found = []
+    for backbone in floors.index:
+        of_backbone = [(at, cells) for at, cells in rows if at["backbone"] == backbone]
+        words = []
+        for task in floors.columns:
+            scores = {at["prompt"]: cells[task].mean for at, cells in of_backbone if cells[task].mean is not None}
+            prompts = [mean for prompt, mean in scores.items() if prompt not in METHODS]
+            if len(prompts) > 1:
+                span = f"{label('task', task)} {floors.at[backbone, task]:.1f}, {max(scores.values()):.1f}"
+                words.append(f"{span}, {min(prompts):.1f} to {max(prompts):.1f}")
+        if words:
+            found.append(f"{label('backbone', backbone)} {'; '.join(words)}")
+    said = f"Majority class, best of all rows, and prompts from the lowest to the highest: {'. '.join(found)}."
+    return [said] if found else []
 
 
 def _listed(axis: str, differences: dict[str, float | None]) -> str:

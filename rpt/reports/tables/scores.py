@@ -14,7 +14,7 @@ from rpt.reports.layouts import METHODS, Layout, file_name
 from rpt.reports.paper import NAMES, Number, Paper, row_name
 from rpt.reports.scores import Cell, floors, task_scores
 from rpt.reports.tables.rates import rate_warnings
-from rpt.reports.tables.remarks import at_best_rates, contrasts, difference, not_ahead
+from rpt.reports.tables.remarks import at_best_rates, contrasts, difference, not_ahead, spans
 from rpt.reports.tables.table import Notes, Table, Text
 
 Cells = dict[str, Cell]  # by column
@@ -65,6 +65,7 @@ class ScoreTable:
             remarks=[
                 *contrasts(layout, self.results, self.paper, self.rows),
                 *at_best_rates(layout, self.rows),
+                *(spans(self.rows, self.floors) if layout.name == "table1" else []),
                 *not_ahead(self.rows, self.floors),
                 *rate_warnings(self.results),
                 training(self.results),
