@@ -88,6 +88,7 @@ def tiny(monkeypatch):
     return ["--backbones", "t5_base", "--tasks", "wsc", "--rows", "nowhere"]
 
 
+@pytest.mark.slow
 def test_on_a_gpu_what_fails_is_told_and_the_rest_is_measured(tiny, tmp_path, monkeypatch, capsys):
     """A test that fails, a contestant that is not installed, one that runs out of memory in the middle."""
     monkeypatch.setitem(sys.modules, "peft", None)

@@ -30,7 +30,7 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", [pytest.param(of, marks=[pytest.mark.slow] * (of != "mini")) for of in SCALES])
 @pytest.mark.parametrize("name", names())
 def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     grid = open_grids(scale).lay_out(name)

@@ -10,6 +10,8 @@ from rpt.reports import figures
 from rpt.reports.figures import all_figures
 from rpt.reports.paper import Paper
 
+OTHERS = ("table1", "figure3", "figure6")
+
 
 @pytest.fixture
 def drawn(monkeypatch):
@@ -26,7 +28,7 @@ def drawn(monkeypatch):
     return kept
 
 
-@pytest.mark.parametrize("name", ["table1", "figure3", "figure4", "figure6"])
+@pytest.mark.parametrize("name", ["figure4", *(pytest.param(of, marks=pytest.mark.slow) for of in OTHERS)])
 def test_labelled_legible_and_the_same_bytes_each_time(study, name, drawn):
     few = study(name, keep=lambda c: c.seed < 2)
     (plot,), (again,) = (all_figures(few, Paper(), svg=True) for _ in range(2))

@@ -23,7 +23,7 @@ on_known_torch = pytest.mark.skipif(
     torch.__version__.partition("+")[0] not in TESTED,
     reason=f"the pretended GPU knows torch {', '.join(TESTED)}, this is {torch.__version__}",
 )
-pytestmark = on_known_torch
+pytestmark = [on_known_torch, pytest.mark.slow]
 SHORT = ["data.shots=4", "trainer.max_steps=2", "backbone.max_tokens=96", "prompt.length=4"]
 EVALUATED = 8  # examples; their scores are not the point
 BERT = "backbone=nano_bert"
@@ -69,7 +69,7 @@ MIXED = [RESIDUAL, VANILLA, LONGER, ["prompt=lstm", "prompt.dropout=0"], ["promp
 
 
 T5_GENERATES = ["record", "wsc"]
-T5_READS = [pytest.param(task, "nano", marks=pytest.mark.slow) for task in TASKS if task not in T5_GENERATES]
+T5_READS = [(task, "nano") for task in TASKS if task not in T5_GENERATES]
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,9 @@ def test_a_sweep(configure, tmp_path):
     check_records(configure, tmp_path, ["task=cb"], [RESIDUAL, VANILLA])
 
 
-SLOW_METHODS = [pytest.param(method, "nano", marks=pytest.mark.slow) for method in ("bitfit", "ia3")]
-
-
 @pytest.mark.parametrize(
-    "method, backbone", [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano"), *SLOW_METHODS]
+    "method, backbone",
+    [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano"), ("bitfit", "nano"), ("ia3", "nano")],
 )
 def test_other_methods(configure, tmp_path, method, backbone):
     check_records(configure, tmp_path, ["task=cb", f"method={method}", f"backbone={backbone}"])
@@ -296,7 +294,7 @@ def read_probabilities(answer):
 
 @pytest.mark.parametrize(
     "backbone, tasks",
-    [("nano", ["boolq", "record"]), pytest.param("nano_bert", ["copa", "record"], marks=pytest.mark.slow)],
+    [("nano", ["boolq", "record"]), ("nano_bert", ["copa", "record"])],
 )
 def test_a_server_gives_the_answers_of_the_processor(configure, tmp_path, backbone, tasks):
     for length, task in enumerate(tasks, start=2):

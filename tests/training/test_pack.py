@@ -200,6 +200,7 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
     assert good.progress.step == 12 and torch.isfinite(good.soft_prompt.fold()).all()
 
 
+@pytest.mark.slow
 def test_what_ends_one_run_ends_no_other(configure, evaluate_few):
     """A run that diverges, and one whose prompt cannot be initialised: each is told, the rest finish."""
     evaluate_few(8)

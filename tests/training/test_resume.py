@@ -50,7 +50,7 @@ def unbroken(configure, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("prompt, steps", [("residual", [5]), ("lstm", [1, 4])])
+@pytest.mark.parametrize("prompt, steps", [("residual", [5]), pytest.param("lstm", [1, 4], marks=pytest.mark.slow)])
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
     """Also with the LSTM's own dropout, the backbone's, and the published AdamW, whose eps depends on the step."""
     evaluate_few(24)
