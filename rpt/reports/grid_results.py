@@ -102,7 +102,7 @@ class GridResults:
         kinds = {
             "data.fingerprint": "rows of " + runs["task"] + " for " + families + shots,
             "backbone_fingerprint": "weights of " + runs["backbone"] + scaled,
-            "precision": "precision of " + runs["backbone"],
+            "precision": "precision of " + runs["backbone"] + " on " + runs["task"],
         }
         for column, what in kinds.items():
             for name, there in runs[column].groupby(what):
