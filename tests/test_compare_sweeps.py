@@ -15,7 +15,7 @@ def test_it_writes_times_and_scores_by_task(tmp_path, monkeypatch, capsys):
         packed, folder = "hydra/launcher=packed" in words, words[-1].removeprefix("results=")
         assert words[0] == "+experiment=figure6"
         for config in grid("figure6").jobs.values():
-            if config.seed == 0 and config.task.name in ("cb", "wic"):
+            if config.seed == 0 and config.task.name in ("cb", "wsc"):
                 write_record(Path(folder), config, trained_together=6 if packed else 1)
         return 40.0 if packed else 100.0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +17,7 @@ from rpt.config.schema import GROUPS, Config, PromptConfig
 from rpt.errors import UsageError
 
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
+Made = TypeVar("Made", bound=Callable[..., Any])
 PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
 
 
@@ -63,6 +64,14 @@ def _by_task(default: Any, others: dict[str, Any], *, _root_: DictConfig) -> Any
 
 
 _own_folders: list[str] = []  # of this process: `--config-dir` is given once
+_emptied: list[Callable[[], None]] = []
+
+
+def kept(function: Made) -> Made:
+    """functools.cache, for what is made of the YAML files: it forgets when another folder of them is added."""
+    caching = cache(function)
+    _emptied.append(caching.cache_clear)
+    return cast(Made, caching)
 
 
 def use_config_folder(folder: str) -> None:
@@ -76,8 +85,8 @@ def use_config_folder(folder: str) -> None:
             f"--config-dir {folder} is no folder; give one with prompt/NAME.yaml, task/NAME.yaml and so on."
         )
     _own_folders.append(str(Path(folder).resolve()))
-    default_options.cache_clear()
-    compose_choice.cache_clear()
+    for empty in _emptied:
+        empty()
 
 
 def choices(group: str) -> list[str]:
@@ -104,7 +113,7 @@ def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False)
         return hydra.compose(primary, [*words, *own], return_hydra_config=with_hydra)
 
 
-@cache
+@kept
 def compose_choice(group: str, name: str) -> DictConfig:
     """The node that a choice of a group fills; kept, so not to be changed.
 
@@ -164,7 +173,7 @@ def _prompt_config(values: dict[str, Any]) -> PromptConfig:
     return prompt
 
 
-@cache
+@kept
 def default_options(reparameterization: str) -> dict[str, Any]:
     """The options of a reparameterization and their defaults, as the YAML file of its name lists them; none where
     there is no such file."""

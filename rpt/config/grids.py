@@ -9,13 +9,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from rpt.config.compose import choices, compose, compose_choice, to_config
+from rpt.config.compose import choices, compose, compose_choice, kept, to_config
 from rpt.config.mistakes import explained_mistakes
 from rpt.config.schema import GROUPS, Config
 from rpt.errors import UsageError
@@ -49,15 +48,8 @@ class Experiment:
 class _Base:
     """What the runs of a file have in common; most files have the same, as their texts tell."""
 
-    config: DictConfig
+    config: DictConfig = field(compare=False)
     text: str
-
-    @classmethod
-    def of(cls, composed: DictConfig) -> _Base:
-        config = composed.copy()
-        with open_dict(config):
-            del config["hydra"]
-        return cls(config, OmegaConf.to_yaml(config))
 
 
 def names() -> list[str]:
@@ -74,7 +66,7 @@ def _parts(name: str) -> list[str]:
 
 
 class Grids:
-    """The experiments at one scale. What their runs have in common is composed once, and kept as long as this object.
+    """The experiments at one scale.
 
     Args:
         scale: one of SCALES.
@@ -88,8 +80,6 @@ class Grids:
         if scale not in SCALES:
             raise UsageError(f"There is no scale {scale}; choose one of: {', '.join(SCALES)}.")
         self.scale, self.overrides = scale, tuple(overrides)
-        self._parser = OverridesParser.create()
-        self._configs: dict[tuple[str, Choices], Config] = {}
 
     def lay_out(self, name: str) -> Experiment:
         """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it, together with
@@ -113,57 +103,60 @@ class Grids:
 
     def _grid(self, name: str) -> Experiment:
         """The grid of one file."""
-        chosen = [f"+experiment={name}", f"scale={self.scale}"]
-        composed = compose("train", chosen, True)
-        axes = self._axes(
-            [*(f"{key}={value}" for key, value in composed.hydra.sweeper.params.items()), *self.overrides]
-        )
-        base = _Base.of(composed)
-        bases = {
-            name: _Base.of(compose("train", [*chosen, f"trainer={name}"], True)) for name in axes.get("trainer", ())
-        }
+        chosen = (f"+experiment={name}", f"scale={self.scale}")
+        sweep, base = _compose(*chosen)
+        axes = _axes_of([*sweep, *self.overrides])
+        bases = {choice: _compose(*chosen, f"trainer={choice}")[1] for choice in axes.get("trainer", ())}
         jobs = {}
         for point in itertools.product(*axes.values()):
             given = dict(zip(axes, point, strict=True))
-            jobs[point] = self._config_at(bases[given.pop("trainer")] if bases else base, given)
+            jobs[point] = _config_at(bases[given.pop("trainer")] if bases else base, given)
         command = f"python -m rpt.train -m {' '.join(chosen)}"
         rows = " data.dir=FOLDER" if self.scale == "laptop" else ""  # the one scale whose rows no command can find
         return Experiment(name, self.scale, axes, jobs, (command + rows,))
 
-    def _axes(self, words: list[str]) -> Axes:
-        """Every key and its values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
-        axes = {}
-        for word in self._parser.parse_overrides(words):
-            values = word.sweep_string_iterator() if word.is_sweep_override() else [word.get_value_element_as_str()]
-            axes[word.get_key_element()] = tuple(dict.fromkeys(values))
-        return axes
 
-    def _config_at(self, base: _Base, point: dict[str, str]) -> Config:
-        """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends but
-        a budget (`by_task`): so they, and the rest, are made once each, and not once for every run."""
-        own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
-        rest = tuple(item for item in point.items() if item not in own)
-        of_run, common = self._config_with(base, own), self._config_with(base, rest)
-        given = [key.removeprefix("trainer.") for key, _ in rest if key.startswith("trainer.")]
-        trainer = dataclasses.replace(of_run.trainer, **{key: getattr(common.trainer, key) for key in given})
-        return dataclasses.replace(common, task=of_run.task, seed=of_run.seed, trainer=trainer)
+@kept
+def _compose(*words: str) -> tuple[list[str], _Base]:
+    """What an experiment sweeps over, as words, and the rest."""
+    config = compose("train", words, with_hydra=True)
+    sweep = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
+    with open_dict(config):
+        del config["hydra"]
+    return sweep, _Base(config, OmegaConf.to_yaml(config))
 
-    def _config_with(self, base: _Base, given: Choices) -> Config:
-        """An experiment holds its axes and a budget, and a group's choice fills its own node alone."""
-        at = (base.text, given)
-        if at not in self._configs:
-            config = OmegaConf.create(base.config)  # a copy
-            for key, name in given:
-                if key in GROUPS:
-                    config[key] = compose_choice(key, name)
-            for key, value in given:
-                if key not in GROUPS:
-                    OmegaConf.update(config, key, self._parsed(f"{key}={value}"))
-            self._configs[at] = to_config(config)
-        return self._configs[at]
 
-    def _parsed(self, word: str) -> Any:
-        return self._parser.parse_override(word).value()
+def _axes_of(words: list[str]) -> Axes:
+    """Every key and its values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
+    axes = {}
+    for word in OverridesParser.create().parse_overrides(words):
+        values = word.sweep_string_iterator() if word.is_sweep_override() else [word.get_value_element_as_str()]
+        axes[word.get_key_element()] = tuple(dict.fromkeys(values))
+    return axes
+
+
+def _config_at(base: _Base, point: dict[str, str]) -> Config:
+    """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends but a
+    budget (`by_task`): so they, and the rest, are made once each, and not once for every run."""
+    own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
+    rest = tuple(item for item in point.items() if item not in own)
+    of_run, common = _config_with(base, own), _config_with(base, rest)
+    given = [key.removeprefix("trainer.") for key, _ in rest if key.startswith("trainer.")]
+    trainer = dataclasses.replace(of_run.trainer, **{key: getattr(common.trainer, key) for key in given})
+    return dataclasses.replace(common, task=of_run.task, seed=of_run.seed, trainer=trainer)
+
+
+@kept
+def _config_with(base: _Base, given: Choices) -> Config:
+    """An experiment holds its axes and a budget, and a group's choice fills its own node alone."""
+    config = OmegaConf.create(base.config)  # a copy
+    for key, name in given:
+        if key in GROUPS:
+            config[key] = compose_choice(key, name)
+    for key, value in given:
+        if key not in GROUPS:
+            OmegaConf.update(config, key, OverridesParser.create().parse_override(f"{key}={value}").value())
+    return to_config(config)
 
 
 def _joined(whole: Experiment, part: Experiment) -> Experiment:

@@ -37,8 +37,12 @@ def _composed(overrides):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_binds(choice, tmp_path):
-    further = {"data=folder": [f"data.dir={tmp_path}"], "task=custom": ["task.fields=[text]"]}
-    overrides = [choice, *further.get(choice, [])]
+    further = {
+        "data=folder": f"data.dir={tmp_path}",
+        "task=custom": "task.fields=[text]",
+        "method=probe": "backbone=minilm",
+    }
+    overrides = [choice, *further.get(choice, "").split()]
     config = composed(*overrides)
     check(config)
     group, name = choice.split("=")

@@ -81,7 +81,7 @@ def test_a_published_result_that_was_changed_is_named(tmp_path):
 
 def test_a_damaged_record_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     write_record(tmp_path / "runs_of", run())
-    folder = write_record(tmp_path / "runs_of", run(task="wic"))
+    folder = write_record(tmp_path / "runs_of", run(task="wsc"))
     (folder / "metrics.jsonl").write_text("{")
     monkeypatch.setattr(sys, "argv", ["publish", f"runs={tmp_path / 'runs_of'}", f"to={tmp_path / 'to'}"])
     with pytest.raises(SystemExit) as ended:

@@ -190,13 +190,13 @@ def test_budgets_are_said_also_where_they_are_equal(study):
 
 def test_unequal_budgets_are_said(study):
     *_, budgets = table(study("table1", "paper", keep=lambda c: c.seed == 0), "table1").remarks
-    assert budgets == "Training: PT, PT w/ MLP, PT w/ LSTM, Residual PT 20 epochs; fine-tuning 50 epochs."
+    assert budgets == "Training: PT, PT w/ MLP, PT w/ LSTM, Residual PT, linear probe 20 epochs; fine-tuning 50 epochs."
 
 
 def test_a_budget_of_one_task_names_it(study):
     small = study("table1", "laptop", keep=lambda c: c.seed == 0 and not c.tunes_prompt)
     *_, budgets = table(choose_rates(small), "table1-laptop").remarks
-    assert "fine-tuning (CB, COPA, WSC) at most 40 epochs, stopped after 8 without a better" in budgets
+    assert "fine-tuning (CB, COPA, WSC), linear probe at most 40 epochs, stopped after 8 without a better" in budgets
     assert "fine-tuning (RTE, WiC) at most 6 epochs, stopped after 3 without a better held-out score." in budgets
 
 
