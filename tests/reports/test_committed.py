@@ -1,11 +1,14 @@
 """The results in this repository: README and every table stand on the records that are committed beside them."""
 
+import statistics
+
 import pandas as pd
 import pytest
 
 from rpt.config.grids import Grids
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label
 from rpt.reports.layouts import METHODS
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
@@ -102,6 +105,24 @@ def test_the_page_on_the_laptop_says_what_its_records_say():
     )
     assert f"rows give {row['scores.score']:.1f}, where the majority class is {row['majority.score']:.1f}" in text
     assert f"({losses[1]:.2f}, then {losses[2]:.2f})" in text
+
+
+def test_the_page_on_why_says_what_its_records_say():
+    runs = load_runs(ROOT / "results")
+    runs = runs[(runs["task"] == "cb") & (runs["backbone"] == "nano") & (runs["prompt.length"] == 10)]
+    lines = [line for line in (ROOT / "results" / "why.md").read_text().splitlines() if line.startswith("| ")]
+    cells = [[text.strip() for text in line.strip("|").split("|")] for line in lines]
+    names = {label("prompt", name): name for name in runs["prompt"].unique()}
+    of_lengths, of_rates = ([row for row in cells if len(row) == n and row[0] in names] for n in (5, 4))
+    for name, first, last, score, seeds in of_lengths:
+        own = runs[(runs["prompt"] == names[name]) & (runs["lr"] == 0.3)]
+        ends = [statistics.fmean(history[at]["prompt_norm"] for history in own["history"]) for at in (0, -1)]
+        assert [float(first.replace(",", "")), float(last.replace(",", ""))] == pytest.approx(ends, rel=0.05), name
+        assert (score, int(seeds)) == (f"{own['scores.score'].mean():.1f}", len(own)), name
+    for name, *scores in of_rates:
+        own = runs[(runs["prompt"] == names[name]) & (runs["seed"] == 0)].set_index("lr")["scores.score"]
+        assert scores == [f"{own[rate]:.1f}" for rate in (0.03, 0.3, 3.0)], name
+    assert (len(of_lengths), len(of_rates)) == (8, 2)
 
 
 @pytest.mark.slow
