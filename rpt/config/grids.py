@@ -56,13 +56,14 @@ def names() -> list[str]:
     """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. Its parts are
     not among them."""
     there = choices("experiment")
-    found = [name for name in there if not any(name.startswith(f"{other}_") for other in there)]
+    found = [name for name in there if not any(_is_part(name, other) for other in there)]
     return sorted(found, key=lambda name: (not name.startswith("table"), name))
 
 
-def _parts(name: str) -> list[str]:
-    """What belongs to an experiment and is a grid of its own, for its axes or its budget are: table1_methods, ..."""
-    return [part for part in choices("experiment") if part.startswith(f"{name}_")]
+def _is_part(name: str, of: str) -> bool:
+    """Whether an experiment belongs to another and is a grid of its own, for its axes or its budget are:
+    table1_methods to table1."""
+    return name.startswith(f"{of}_")
 
 
 class Grids:
@@ -96,7 +97,7 @@ class Grids:
         own_prompts = any(word.startswith("prompt") for word in self.overrides)
         with explained_mistakes():
             whole = self._grid(name)
-            for part in map(self._grid, _parts(name)):
+            for part in (self._grid(other) for other in choices("experiment") if _is_part(other, name)):
                 if not (own_prompts and "method" in part.axes):
                     whole = _joined(whole, part)
         return whole
