@@ -38,7 +38,9 @@ def label(kind: str, name: str) -> str:
 
 
 def label_with_unit(axis: str, value: str) -> str:
-    """A value of an axis, with the axis behind it where it is a bare number: 10 tokens."""
+    """A value of an axis, with the axis behind it where it is a whole number: 10 tokens; a rate stands alone: 3."""
+    if axis == "lr":
+        return rate(value)
     return f"{value} {label('axis', axis)}" if value.isdigit() else label(axis, value)
 
 

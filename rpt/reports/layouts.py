@@ -13,7 +13,8 @@ class Layout:
     """A table of scores.
 
     name: of its files, and in the paper. rows: the axes that name a row, outermost first; further axes of several
-    values are added. columns: the axis across; "task" has the average beside it, any other holds averages over tasks.
+    values are added. columns: the axis across; tasks have their average beside them where there are several, any other
+    axis holds averages over tasks.
     groups: the axes that rows must share to be compared for bold. contrast: axis, and the two values of it whose
     difference is the table's point. metrics: where a column does not show the task's headline score.
     """
@@ -32,8 +33,8 @@ class Layout:
 class Curves:
     """A figure of scores along one axis, a panel for each task.
 
-    caption: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average of these
-    tasks. metrics: where it is not the headline score.
+    caption: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average, where
+    there are several tasks. metrics: where it is not the headline score.
     """
 
     name: str

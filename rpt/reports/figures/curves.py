@@ -18,17 +18,19 @@ from rpt.reports.layouts import Curves
 from rpt.reports.paper import Paper
 from rpt.reports.scores import task_scores
 
+NARROWEST = 5.2  # inches, with room for the legend above a single panel
+
 
 def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple[Figure, str]:
-    """A row of panels for each backbone: one for each task, and their average."""
+    """A row of panels for each backbone: one for each task, and the average of several."""
     axes, scores = results.experiment.axes, task_scores(results, curves.metrics)
     tasks, prompts, backbones = axes["task"], axes["prompt"], axes["backbone"]
-    panels = (*tasks, "average") if curves.with_average else tasks
+    panels = (*tasks, "average") if curves.with_average and len(tasks) > 1 else tasks
     xs = [float(x) for x in axes[curves.axis]]
     figure, grid = plt.subplots(
         len(backbones),
         len(panels),
-        figsize=(2.45 * len(panels) + 0.3, 2.75 * len(backbones) + 0.45),
+        figsize=(max(2.45 * len(panels) + 0.3, NARROWEST), 2.75 * len(backbones) + 0.45),
         sharex=True,
         squeeze=False,
         layout="constrained",

@@ -30,7 +30,7 @@ class ScoreTable:
         self.beside = self.scale == "paper"  # the paper's numbers stand beside ours
         self.axes = results.row_axes(layout.rows, layout.columns)
         across = axes[layout.columns]
-        self.columns = (*across, "average") if layout.columns == "task" else across
+        self.columns = (*across, "average") if layout.columns == "task" and len(across) > 1 else across
         summary = self._summary()
         self.rows = [(at, _cells(summary, tuple(at.values()), self.columns)) for at in results.points(self.axes)]
         self.floors = floors(results, layout.metrics) if layout.columns == "task" else pd.DataFrame()
@@ -121,9 +121,9 @@ class ScoreTable:
         lines: dict[tuple[float | None, ...], list[str]] = {}
         for backbone, values in self.floors.iterrows():
             if values.notna().any():
-                average = values.mean(skipna=False)
-                line = [None if pd.isna(value) else float(value) for value in (*values, average)]
-                lines.setdefault(tuple(line), []).append(backbone)
+                shown = [*values, values.mean(skipna=False)][: len(self.columns)]
+                line = tuple(None if pd.isna(value) else float(value) for value in shown)
+                lines.setdefault(line, []).append(backbone)
         block = []
         for values, backbones in lines.items():
             of = backbones[0] if len(lines) > 1 else ""  # an encoder is given other rows of WSC
