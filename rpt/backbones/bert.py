@@ -32,6 +32,14 @@ class BertBackbone(Backbone):
     model_types = ("bert", "roberta", "xlm-roberta")
     load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
 
+    pools_by_mean = False
+
+    def pool_by_mean(self) -> None:
+        """Let heads read the text's mean state, over [CLS], text and [SEP] but not the prompt, instead of [CLS]'s own,
+        as sentence encoders are trained to be read. The fingerprint says so, for the answers are others."""
+        self.pools_by_mean = True
+        self.fingerprint += "-mean"
+
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
         if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][:1] != [tokenizer.cls_token_id]:
@@ -161,7 +169,7 @@ class BertBackbone(Backbone):
         return self.outputs(states, batch["marks"], prompts.shape[1], heads).reshape(rows, -1)
 
     def encode(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
-        """States [S, N + T, d] of [CLS], prompt [S, N, d], text.
+        """States [S, N + T, d] of [CLS] (or in its place, pooling by the mean, the text's), prompt [S, N, d], text.
 
         Args:
             prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
@@ -174,12 +182,16 @@ class BertBackbone(Backbone):
         mask = joined(batch["mask"], prompt_mask)
         # Positions count what is there, so that neither a shorter prompt nor padding moves a row's text.
         positions = mask.cumsum(dim=1) - 1 + self._first_position
-        return self.model(
+        states: Tensor = self.model(
             inputs_embeds=joined(texts, prompts),
             attention_mask=hide(mask),
             position_ids=positions,
             token_type_ids=joined(batch["types"], torch.zeros_like(prompt_mask)),
         ).last_hidden_state
+        if not self.pools_by_mean:
+            return states
+        own = joined(batch["mask"], torch.zeros_like(prompt_mask)).to(states.dtype)[:, None]  # [S, 1, N + T]
+        return torch.cat([own @ states / own.sum(dim=-1, keepdim=True), states[:, 1:]], dim=1)
 
     def outputs(self, states: Tensor, marks: Tensor, prompt: int, heads: Heads) -> Tensor:
         """What the heads make of each sequence: [S, C], float32.

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
-from rpt.config.schema import PROMPT_TUNING, BackboneConfig, Config, TrainerConfig
+from rpt.config.schema import PROMPT_TUNING, Config
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
@@ -25,6 +25,8 @@ OF_OWN_TASKS = (
     "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
 )  # fmt: skip  # part of the identity of their runs alone
 OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
+# Runs are older than these keys: part of the identity of runs that have another value than the default.
+LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "method.head_only")
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -51,19 +53,17 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that before).
     """
-    kept = _filled(config, _defaults())
+    defaults = _defaults()
+    kept = _filled(config, defaults)
     kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
     left_out = [*OUTSIDE_IDENTITY]
     if kept["backbone"]["family"] != "bert":
         left_out += OF_ENCODERS
     if not kept["task"]["fields"]:
         left_out += OF_OWN_TASKS
-    if kept["trainer"]["adamw"] == TrainerConfig.adamw:  # runs are older than these keys
-        left_out.append("trainer.adamw")
-    if kept["backbone"]["stream_scale"] == BackboneConfig.stream_scale:
-        left_out.append("backbone.stream_scale")
-    if not kept["method"]["head_only"]:
-        left_out.append("method.head_only")
+    for group, key in (later.split(".") for later in LATER):
+        if kept[group][key] == defaults[group][key]:
+            left_out.append(f"{group}.{key}")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
     drop_keys(kept, left_out)

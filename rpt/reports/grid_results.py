@@ -95,13 +95,14 @@ class GridResults:
             return
         runs = self.runs.reset_index(drop=True)
         # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
-        families = runs.reindex(columns=["backbone.family"])["backbone.family"].fillna("t5")
-        scales = runs.reindex(columns=["backbone.stream_scale"])["backbone.stream_scale"].fillna(1.0)
+        unsaid = {"backbone.family": "t5", "backbone.stream_scale": 1.0, "backbone.pooling": "cls"}
+        families, scales, poolings = (runs.reindex(columns=[key])[key].fillna(unsaid[key]) for key in unsaid)
         scaled = [f" with words times {scale:g}" if scale != 1 else "" for scale in scales]
+        pooled = [f" pooled by {pooling}" if pooling != "cls" else "" for pooling in poolings]
         shots = [f", {few:g} of a class" if pd.notna(few) else "" for few in runs["data.shots"]]
         kinds = {
             "data.fingerprint": "rows of " + runs["task"] + " for " + families + shots,
-            "backbone_fingerprint": "weights of " + runs["backbone"] + scaled,
+            "backbone_fingerprint": "weights of " + runs["backbone"] + scaled + pooled,
             "precision": "precision of " + runs["backbone"] + " on " + runs["task"],
         }
         for column, what in kinds.items():

@@ -129,6 +129,25 @@ def test_a_wider_head_reads_the_marked_words(backbone):
     assert_close(backbone.logits(table, mask, batch, own)[0], own["weight"][0] @ features + own["bias"][0])
 
 
+def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
+    """Of a row alone, and beside a longer one with a longer prompt."""
+    backbone = tiny_bert()
+    short, long = sequences(backbone, ("red dog", "coat"), ("the red dog bought a coat", "ada"))
+    table, mask = prompts(backbone, 2)
+    mask[0, :2] = 0
+    own = heads(backbone, 2)
+    by_cls = backbone.fingerprint
+    plain = backbone.encode(table, mask, backbone.collate([Row((short,)), Row((long,))], 4))
+    backbone.pool_by_mean()
+    assert backbone.fingerprint != by_cls
+    logits = backbone.logits(table, mask, backbone.collate([Row((short,)), Row((long,))], 4), own)
+    for i, text in enumerate((short, long)):
+        mean = torch.cat([plain[i, :1], plain[i, 5 : 4 + len(text)]]).mean(dim=0)
+        assert_close(logits[i], own["weight"][i] @ mean + own["bias"][i])
+    alone = backbone.logits(table[:1, 2:], mask[:1, 2:], backbone.collate([Row((short,))], 2), of(own, [0]))
+    assert_close(alone[0], logits[0])
+
+
 def test_heads_fit_their_tasks(backbone):
     d = backbone.embeddings.shape[1]
     for name, task in TASKS.items():

@@ -106,6 +106,8 @@ def test_yaml_lists_every_option_with_its_default(name):
         (["backbone=nano_bert", "prompt=none"], r"no head to answer with; choose prompt=vanilla.*backbone=nano"),
         (["backbone=nano_bert", "backbone.head=spans"], r"head=spans needs .*task=wic, task=wsc.*leave it out"),
         (["backbone.head=spans", "task=wic"], r"head=spans needs an encoder"),
+        (["backbone.pooling=mean"], r"backbone\.pooling is for encoders"),
+        (["backbone=nano_bert", "backbone.pooling=max"], "pooling=max is not known; choose one of: cls, mean"),
         (["backbone.family=gpt"], "t5, bert"),
         (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
         (["lr=0"], "lr=0.0 must be a positive"),
@@ -282,6 +284,9 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
     for key in ("trainer.head_lr=0.5", "backbone.head=spans"):
         assert identity(key) == identity()
         assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
+    pooled, older = (as_dict(composed("backbone=nano_bert", f"backbone.pooling={by}")) for by in ("mean", "cls"))
+    del older["backbone"]["pooling"]
+    assert settings(older) == settings(as_dict(composed("backbone=nano_bert"))) != settings(pooled)
     assert identity("backbone=nano_bert", "backbone.lr=0.01", "lr=0.1") == identity("backbone=nano_bert", "lr=0.1")
 
 
