@@ -27,7 +27,11 @@ def tried(tmp_path):
     def read(held_out=HELD_OUT, reported=REPORTED, keep=lambda config: True):
         small = grid("table1", "laptop")
         wanted = {(TASK, "vanilla"), (TASK, "residual")}
-        jobs = {point: job for point, job in small.jobs.items() if (job.task.name, job.variant) in wanted}
+        jobs = {
+            point: job
+            for point, job in small.jobs.items()
+            if (job.task.name, job.variant) in wanted and job.lr in HELD_OUT
+        }
         axes = small.axes | {"task": (TASK,), "lr": tuple(map(str, HELD_OUT))}
         for config in filter(keep, jobs.values()):
             scores = dict.fromkeys(("score", "accuracy", "macro_f1"), reported[config.lr] + config.seed)
@@ -84,8 +88,8 @@ def test_fewer_rates_are_said_and_what_cannot_be_compared_is_left_out(tried):
     found = tried(keep=lambda c: c.lr < 0.1 if c.prompt.name == "vanilla" else c.seed == round(100 * c.lr))
     tables = tables_of(found)
     remarks = tables["table1-laptop"].remarks
-    assert any("MiniLM-L6 PT CB (2 of 3)" in remark for remark in remarks)
-    apart = "Left out, for no seed has a run at each recorded rate: MiniLM-L6 Residual PT CB."
+    assert "Fewer rates recorded: 2 of 3 for MiniLM-L6 PT (CB)." in remarks
+    apart = "Left out, for no seed has a run at each recorded rate: MiniLM-L6 Residual PT (CB)."
     assert apart in remarks and cell(tables["table1-laptop"], TASK, prompt="residual")["mean"] is None
     assert [line[-1].text for line in tables["table1-rates-laptop"].blocks[0]] == ["0.01 (2 of 3)", ""]
 
@@ -114,7 +118,7 @@ def test_bars_significance_and_claims_stand_on_the_chosen_rates(tried):
 
 def test_a_grid_about_the_rate_keeps_it_and_so_does_one_without_held_out_rows(study):
     about = study("figure4", "laptop", keep=lambda c: c.seed == 9)
-    assert len(about.experiment.axes["lr"]) == 3 and choose_rates(about) is about
+    assert len(about.experiment.axes["lr"]) == 4 and choose_rates(about) is about
     reported = study("table6", keep=lambda c: c.seed == 9)
     axes = reported.experiment.axes | {"lr": ("0.1", "0.3")}
     jobs = {(*point, rate): job for point, job in reported.experiment.jobs.items() for rate in axes["lr"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rpt.reports.captions import captioned, training
 from rpt.reports.grid_results import GridResults, RateChoice
 from rpt.reports.labels import label, label_with_unit, rate
@@ -52,16 +54,15 @@ def rate_warnings(results: GridResults) -> list[str]:
     chosen = [choice for choice in results.rates if choice.rate is not None]
     edge = sum(choice.at_edge for choice in chosen)
     found = [f"{edge} of the {len(chosen)} chosen rates lie at the edge of their grid."] * bool(edge)
-    few = {
-        _place(results, choice): f"{len(choice.recorded)} of {len(choice.asked)}"
-        for choice in results.rates
-        if 0 < len(choice.recorded) < len(choice.asked)
-    }
+    few: dict[str, list[RateChoice]] = {}
+    for choice in results.rates:
+        if 0 < len(choice.recorded) < len(choice.asked):
+            few.setdefault(f"{len(choice.recorded)} of {len(choice.asked)}", []).append(choice)
     if few:
-        found.append(f"Fewer rates recorded: {'; '.join(f'{place} ({n})' for place, n in few.items())}.")
-    apart = [_place(results, choice) for choice in results.rates if choice.recorded and choice.rate is None]
+        found.append(f"Fewer rates recorded: {'; '.join(f'{n} for {_places(results, of)}' for n, of in few.items())}.")
+    apart = [choice for choice in results.rates if choice.recorded and choice.rate is None]
     if apart:
-        found.append(f"Left out, for no seed has a run at each recorded rate: {'; '.join(apart)}.")
+        found.append(f"Left out, for no seed has a run at each recorded rate: {_places(results, apart)}.")
     if len({len(choice.asked) for choice in results.rates}) > 1:
         found.append("The grid has not the same number of rates for every row.")
     return found
@@ -86,7 +87,10 @@ def _in_words(choice: RateChoice) -> str:
     return rate(choice.rate) + (f" ({notes})" if notes else "")
 
 
-def _place(results: GridResults, choice: RateChoice) -> str:
-    """The row and the task."""
-    axes = (*results.row_axes(("backbone", "prompt")), "task")
-    return " ".join(label_with_unit(key, choice.at[key]) for key in axes)
+def _places(results: GridResults, choices: Iterable[RateChoice]) -> str:
+    """The rows, each with its tasks."""
+    rows: dict[str, list[str]] = {}
+    for choice in choices:
+        row = " ".join(label_with_unit(key, choice.at[key]) for key in results.row_axes(("backbone", "prompt")))
+        rows.setdefault(row, []).append(label("task", choice.at["task"]))
+    return ", ".join(f"{row} ({', '.join(tasks)})" for row, tasks in rows.items())
