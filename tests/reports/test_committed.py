@@ -122,6 +122,8 @@ def test_the_page_on_the_laptop_says_what_its_records_say():
         f"{of_rte[key].min():.0f} to {of_rte[key].max():.0f}" for key in ("best.select_score", "scores.score")
     )
     assert f"498 held-out rows say {held_out}, the 277 validation rows {reported}" in text
+    chosen = of_rte[(of_rte["lr"] == 3e-5) & (of_rte["backbone.pooling"] == "cls")]["scores.score"]
+    assert f"3e-5, has {chosen.mean():.1f} ± {chosen.std():.1f} over its three seeds" in text and len(chosen) == 3
     assert all(min(line["loss"] for line in history) < 0.1 for history in of_rte["history"] if len(history) > 4)
 
 
