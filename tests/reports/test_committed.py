@@ -148,12 +148,16 @@ def test_the_page_on_why_says_what_its_records_say():
         ends = [statistics.fmean(history[at]["prompt_norm"] for history in own["history"]) for at in (0, -1)]
         assert [float(first.replace(",", "")), float(last.replace(",", ""))] == pytest.approx(ends, rel=0.05), name
         assert (score, int(seeds)) == (f"{own['scores.score'].mean():.1f}", len(own)), name
+    by_rate = {name: runs[runs["prompt"] == names[name]].groupby("lr") for name in ("PT", "Residual PT")}
+    means = {name: of["scores.score"].mean() for name, of in by_rate.items()}
     for name, *scores in of_rates:
-        own = runs[(runs["prompt"] == names[name]) & (runs["seed"] < 2)].sort_values("seed").groupby("lr")
-        told = [", ".join(f"{score:.1f}" for score in own.get_group(lr)["scores.score"]) for lr in (0.03, 0.3, 3.0)]
-        assert scores == told, name
-        limited = {lr for lr, group in own if group["evaluations"].eq(60).all()}
-        assert limited == ({0.03} if name == "PT" else set())
+        own = by_rate[name]["scores.score"]
+        assert scores == [f"{means[name][lr]:.1f} ± {own.std()[lr]:.1f}" for lr in (0.03, 0.3, 3.0)], name
+        assert (own.size() == 3).all() and means[name].idxmax() == 0.3
+    text = " ".join((ROOT / "results" / "why.md").read_text().split())
+    ahead = means["Residual PT"] - means["PT"]
+    assert f"residual is {ahead[0.03]:.1f} points ahead" in text and f"it is {ahead[0.3]:.1f} ahead" in text
+    assert sum(of.get_group(0.03)["evaluations"].eq(60).sum() for of in by_rate.values()) == 3
     assert (len(of_wsc), len(of_lengths), len(of_rates)) == (4, 8, 2)
 
 
