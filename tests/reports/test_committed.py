@@ -36,12 +36,8 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records():
     assert set(study.at({"backbone": "nano", "task": "cb", "prompt": "vanilla"})["majority.score"].round()) == {23}
     assert [round(scores("cb", prompt).mean()) for prompt in ("vanilla", "residual")] == [90, 91]
     assert "reaches 90 and residual prompt tuning 91 on CB, where the majority class has 23" in readme()
-    assert [round(scores("wsc", prompt).mean()) for prompt in ("vanilla", "residual", "mlp", "lstm")] == [
-        86,
-        87,
-        67,
-        52,
-    ]
+    of_wsc = [round(scores("wsc", prompt).mean()) for prompt in ("vanilla", "residual", "mlp", "lstm")]
+    assert of_wsc == [86, 87, 67, 52]
     assert "plain reaches 86 and residual 87, an MLP 67 and an LSTM 52 in the same 120 epochs" in readme()
     assert not any(differ(task, "vanilla", "residual") for task in ("cb", "wsc"))
     assert differ("wsc", "vanilla", "mlp") and differ("wsc", "vanilla", "lstm")
@@ -134,18 +130,20 @@ def test_the_page_on_why_says_what_its_records_say():
     lines = [line for line in (ROOT / "results" / "why.md").read_text().splitlines() if line.startswith("| ")]
     cells = [[text.strip() for text in line.strip("|").split("|")] for line in lines]
     names = {label("prompt", name): name for name in runs["prompt"].unique()}
+
+    def mean(own, at, key):
+        return statistics.fmean(history[at][key] for history in own["history"])
+
     of_wsc, of_lengths, of_rates = ([row for row in cells if len(row) == n and row[0] in names] for n in (6, 5, 4))
     for name, *lengths, at_60, at_120, score in of_wsc:
         own = wsc[wsc["prompt"] == names[name]]
-        ends = [statistics.fmean(history[at]["prompt_norm"] for history in own["history"]) for at in (0, -1)]
-        losses = [statistics.fmean(history[at]["loss"] for history in own["history"]) for at in (59, -1)]
+        ends = [mean(own, at, "prompt_norm") for at in (0, -1)]
+        losses = [f"{mean(own, at, 'loss'):.2f}" for at in (59, -1)]
         assert [float(length.replace(",", "")) for length in lengths] == pytest.approx(ends, rel=0.05), name
-        assert [at_60, at_120, score] == [*(f"{loss:.2f}" for loss in losses), f"{own['scores.score'].mean():.1f}"], (
-            name
-        )
+        assert [at_60, at_120, score] == [*losses, f"{own['scores.score'].mean():.1f}"], name
     for name, first, last, score, seeds in of_lengths:
         own = runs[(runs["prompt"] == names[name]) & (runs["lr"] == 0.3)]
-        ends = [statistics.fmean(history[at]["prompt_norm"] for history in own["history"]) for at in (0, -1)]
+        ends = [mean(own, at, "prompt_norm") for at in (0, -1)]
         assert [float(first.replace(",", "")), float(last.replace(",", ""))] == pytest.approx(ends, rel=0.05), name
         assert (score, int(seeds)) == (f"{own['scores.score'].mean():.1f}", len(own)), name
     by_rate = {name: runs[runs["prompt"] == names[name]].groupby("lr") for name in ("PT", "Residual PT")}

@@ -1,7 +1,6 @@
 """The whole of `python -m rpt.results`: from records to files."""
 
 import dataclasses
-import itertools
 import json
 import re
 import subprocess
@@ -53,8 +52,8 @@ def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
 
 def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded, monkeypatch):
     monkeypatch.setattr(report, "names", lambda: ["table1"])
-    kept = itertools.product(["cb", "wsc"], ["nano"], ["residual", "vanilla"])
-    folder = recorded("table1", keep=lambda c, kept=tuple(kept): (c.task.name, c.backbone.name, c.variant) in kept)
+    kept = {("nano", task, prompt) for task in ("cb", "wsc") for prompt in ("residual", "vanilla")}
+    folder = recorded("table1", keep=lambda c: (c.backbone.name, c.task.name, c.variant) in kept)
     paths = sorted(folder.glob("runs/cb/nano/*/*/result.json"))
     reseal(paths[0].parent, schema=SCHEMA - 1)
     reseal(paths[1].parent, scores={"score": 50.0})
