@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -13,6 +14,9 @@ import yaml
 from rpt.config import compose, to_config
 from rpt.config.grids import SCALES, Grids, names
 from rpt.config.mistakes import explained_mistakes
+from rpt.data import task_for
+from rpt.data.sources import read_examples
+from rpt.data.splits import split_examples
 from rpt.errors import UsageError
 from rpt.training.preflight import check
 from tests import processes
@@ -75,6 +79,18 @@ def test_a_budget_may_depend_on_the_task():
 
 def budgets(grid):
     return {(config.task.name, config.trainer.epochs) for config in grid.jobs.values()}
+
+
+@pytest.mark.parametrize("scale", ["mini", "laptop"])
+def test_few_shot_grids_have_so_many_rows_of_each_label(scale, request):
+    for config in open_grids(scale).lay_out("figure5").jobs.values():
+        if config.seed != 0 or config.prompt.name != "residual":
+            continue  # the others have the same rows
+        if scale == "laptop":
+            config.data.dir = str(request.getfixturevalue("shared") / "superglue")
+        task = task_for(config)
+        rows = split_examples(read_examples(config.data, task), task, config.data, config.protocol).train
+        assert set(Counter(row.label for row in rows).values()) == {config.data.shots}
 
 
 def test_an_unknown_name_is_named_with_the_choices():
