@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rpt import plan
+from rpt.config.grids import Grids
 from rpt.records.run_records import RunRecords
 from rpt.train import train
 from rpt.training import estimate, workers
@@ -45,6 +46,14 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
     assert packed[1].split()[:4] == ["figure4", "4", "1", "3"] and "hydra/launcher=packed" in packed[-1]
     monkeypatch.setattr(estimate, "measure", never)
     assert planned(miniature, "prompt=vanilla").splitlines()[1].split()[:4] == ["figure4", "2", "1", "1"]
+
+
+def test_a_command_names_the_folder_of_rows_once():
+    def commands(*words):
+        return Grids("laptop", words).lay_out("figure4").commands
+
+    assert commands() == ("python -m rpt.train -m +experiment=figure4 scale=laptop data.dir=FOLDER",)
+    assert commands("data.dir=rows") == ("python -m rpt.train -m +experiment=figure4 scale=laptop",)  # plan adds it
 
 
 def test_an_estimate_from_a_record_is_what_the_run_took(configure, miniature, tmp_path):

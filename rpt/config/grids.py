@@ -113,8 +113,9 @@ class Grids:
             given = dict(zip(axes, point, strict=True))
             jobs[point] = _config_at(bases[given.pop("trainer")] if bases else base, given)
         command = f"python -m rpt.train -m {' '.join(chosen)}"
-        rows = " data.dir=FOLDER" if self.scale == "laptop" else ""  # the one scale whose rows no command can find
-        return Experiment(name, self.scale, axes, jobs, (command + rows,))
+        if self.scale == "laptop" and "data.dir" not in axes:  # the one scale whose rows no command can find
+            command += " data.dir=FOLDER"
+        return Experiment(name, self.scale, axes, jobs, (command,))
 
 
 @kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -33,7 +34,7 @@ def parse_rows(
         raise UsageError(f"{source} has no rows of {task.name}.")
     _check_indices(task, source, located)
     if doubts := "; ".join(_doubts(task, located)):
-        log.warning("%s, of %d examples: %s", source, len(located), doubts)
+        warn_once(f"{source}, of {len(located)} examples: {doubts}")
     return [example for _, example in located]
 
 
@@ -102,3 +103,9 @@ def _doubts(task: Task, located: list[Located]) -> Iterator[str]:
             first.setdefault(doubt, place)
     for doubt, count in counts.items():
         yield f"{count} {doubt} (first: {first[doubt]})"
+
+
+@functools.cache
+def warn_once(what: str) -> None:
+    """A sweep that comes back to a task reads its rows again; what it has said of them it does not repeat."""
+    log.warning(what)

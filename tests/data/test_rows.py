@@ -14,11 +14,16 @@ from hypothesis import strategies as st
 from rpt.config import DataConfig
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import parse_rows
+from rpt.data.rows import parse_rows, warn_once
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS, TASKS
 from tests.tasks.rows import GOLDEN
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_before():
+    warn_once.cache_clear()
 
 
 def row_of(name, **changes):
@@ -138,6 +143,7 @@ ODD = [
 def test_what_is_odd_is_said_once_with_a_count(caplog, name, rows, doubt):
     with caplog.at_level(logging.WARNING, "rpt"):
         examples = parsed(name, *rows, labelled=False)
+        parsed(name, *rows, labelled=False)
     (line,) = [record.message for record in caplog.records]
     assert line.startswith(f"f.jsonl, of {len(examples)} examples: ") and doubt in line and "\n" not in line
 
