@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from rpt.reports.captions import LAPTOP, MINIATURE
+from rpt.reports.captions import LAPTOP, MINIATURE, training
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label, signed
@@ -197,8 +197,19 @@ def test_unequal_budgets_are_said(study):
 def test_a_budget_of_one_task_names_it(study):
     small = study("table1", "laptop", keep=lambda c: c.seed == 0 and not c.tunes_prompt)
     *_, budgets = table(choose_rates(small), "table1-laptop").remarks
-    assert "fine-tuning (CB, COPA, WSC), linear probe at most 40 epochs, stopped after 8 without a better" in budgets
-    assert "fine-tuning (RTE, WiC) at most 6 epochs, stopped after 3 without a better held-out score." in budgets
+    fewer = "RTE, WiC at most 6 epochs, stopped after 3 without a better held-out score."
+    assert f"COPA, WSC at most 40 epochs, stopped after 8 without a better held-out score; {fewer}" in budgets
+
+
+def test_a_budget_of_one_row_and_task_names_both():
+    whole = grid("table1", "paper")
+    kept = {("bert_base", "cb"), ("bert_base", "rte")}
+    jobs = {point: config for point, config in whole.jobs.items() if (config.backbone.name, config.task.name) in kept}
+    for point, config in jobs.items():
+        if (config.variant, config.task.name) == ("finetune", "cb"):
+            jobs[point] = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, epochs=90))
+    said = training(GridResults.of(dataclasses.replace(whole, jobs=jobs), pd.DataFrame()))
+    assert said.endswith("linear probe 20 epochs; fine-tuning (CB) 90 epochs; fine-tuning (RTE) 50 epochs.")
 
 
 def test_parameters_are_counted_in_the_records(study):
