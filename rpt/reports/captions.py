@@ -31,7 +31,14 @@ def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics, family: str = "t5
         for task, of in words.items()
         if of != ("accuracy",)
     ]
-    return "; ".join([*special, "accuracy elsewhere" if special else "accuracy"])
+    if len(special) < len(words):
+        special.append("accuracy elsewhere" if special else "accuracy")
+    return "; ".join(special)
+
+
+def average_in_words(tasks: tuple[str, ...]) -> str:
+    """What the average over a grid's tasks is, at the start of a sentence."""
+    return "Average over all tasks" if len(tasks) > 1 else f"Score on {label('task', tasks[0])}"
 
 
 def training(results: GridResults) -> str:

@@ -12,9 +12,9 @@ Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is sh
 class Layout:
     """A table of scores.
 
-    name: of its files, and in the paper. rows: the axes that name a row, outermost first; further axes of several
-    values are added. columns: the axis across; tasks have their average beside them where there are several, any other
-    axis holds averages over tasks.
+    name: of its files, and in the paper. title: {average} stands for what a column that is no task holds.
+    rows: the axes that name a row, outermost first; further axes of several values are added. columns: the axis across;
+    tasks have their average beside them where there are several, any other axis holds averages over tasks.
     groups: the axes that rows must share to be compared for bold. contrast: axis, and the two values of it whose
     difference is the table's point. metrics: where a column does not show the task's headline score.
     """
@@ -47,7 +47,7 @@ class Curves:
 
 LAYOUTS = (
     Layout("table1", "table1", "Table 1. Scores by task, 10 prompt tokens"),
-    Layout("table2", "table2", "Table 2. Average over all tasks, by number of prompt tokens", columns="prompt.length"),
+    Layout("table2", "table2", "Table 2. {average}, by number of prompt tokens", columns="prompt.length"),
     Layout(
         "table3a", "table3", "Table 3a. Five tasks, 100 prompt tokens",
         metrics={"cb": ("macro_f1",), "multirc": ("micro_f1",)},
@@ -67,7 +67,7 @@ LAYOUTS = (
         metrics={"cb": ("accuracy",)},
     ),
     Layout(
-        "why", "why", "Learning rates, with words at T5's scale and at a sixth, 10 tokens: average over all tasks",
+        "why", "why", "{average}, by learning rate, with words at T5's scale and at a sixth, 10 tokens",
         ("backbone", "backbone.stream_scale", "prompt"), columns="lr", groups=("backbone", "backbone.stream_scale"),
     ),
     Layout("reparameterizations-scores", "reparameterizations", "Reparameterizations. Scores by task, 10 tokens"),

@@ -167,6 +167,14 @@ def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with
     assert "average" in ours and paper == "CB +7.2, COPA +11.9, WSC +1.6, RTE +1.8, WiC +2.8."
 
 
+def test_a_table_of_averages_over_one_task_names_it(study):
+    caption = table(study("table2", keep=lambda c: c.seed == 0), "table2-mini").caption
+    assert "Table 2. Score on CB, by number of prompt tokens." in caption
+    assert caption.endswith("; CB mean of accuracy and macro-F1.")
+    caption = table(study("table2", "paper", keep=lambda c: c.seed == 0 and c.task.name == "cb"), "table2").caption
+    assert caption.startswith("Table 2. Average over all tasks, by") and caption.endswith("; accuracy elsewhere.")
+
+
 def test_rows_that_have_not_learnt_a_task_are_named(study):
     made = table(study("table1"), "table1-mini")
     rows = [row for row in rows_of(to_csv(made)) if row["column"] != "average"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from rpt.reports.captions import captioned, metrics_in_words, training
+from rpt.reports.captions import average_in_words, captioned, metrics_in_words, training
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label, label_with_unit, signed
 from rpt.reports.layouts import METHODS, Layout, file_name
@@ -54,9 +54,10 @@ class ScoreTable:
         words = metrics_in_words(axes["task"], layout.metrics, families[-1])
         judged = "wsc" in axes["task"] and families == ["bert", "t5"]
         words += "; encoders judge every row of WSC, by accuracy" if judged else ""
+        title = layout.title.format(average=average_in_words(axes["task"]))
         return Table(
             name=file_name(layout.name, self.scale),
-            caption=captioned(f"{layout.title}. {about}; {words}.", self.scale),
+            caption=captioned(f"{title}. {about}; {words}.", self.scale),
             header=[*labels, *columns],
             labels=len(labels),
             blocks=blocks,
