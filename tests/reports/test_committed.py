@@ -43,6 +43,21 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records():
     assert differ("wsc", "vanilla", "mlp") and differ("wsc", "vanilla", "lstm")
 
 
+def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records():
+    study = GridResults.of(Grids("mini").lay_out("table5"), load_runs(ROOT / "results"))
+
+    def accuracy(prompt, length):
+        scores = study.at({"prompt": prompt, "prompt.length": length})["scores.accuracy"]
+        assert len(scores) == 3
+        return f"{scores.mean():.0f}"
+
+    plain, residual = (
+        "{}, {} and {}".format(*(accuracy(prompt, length) for length in study.experiment.axes["prompt.length"]))
+        for prompt in ("vanilla", "residual")
+    )
+    assert f"with 2, 10 and 100 tokens plain has an accuracy of {plain}, residual of {residual}" in readme()
+
+
 def test_what_readme_says_of_the_laptop_stands_in_the_committed_records():
     runs = load_runs(ROOT / "results")
     whole = GridResults.of(Grids("laptop").lay_out("table1"), runs)
