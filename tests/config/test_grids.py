@@ -65,7 +65,7 @@ def test_axes_can_be_given_anew():
 
 
 def test_a_budget_may_depend_on_the_task():
-    assert budgets(open_grids("mini").lay_out("table1")) == {("boolq", 60), ("cb", 60), ("copa", 60), ("wsc", 120)}
+    assert budgets(open_grids("mini").lay_out("table1")) == {("boolq", 60), ("cb", 60), ("copa", 120), ("wsc", 120)}
     assert budgets(Grids("mini", ["task=wsc", "trainer.epochs=2"]).lay_out("figure4")) == {("wsc", 2)}
     given = Grids("mini", ["task=cb,wsc", "trainer=default,paper"]).lay_out("table5")
     assert budgets(given) == {("cb", 60), ("wsc", 120)}
