@@ -83,11 +83,9 @@ def budgets(grid):
 
 @pytest.mark.parametrize("scale", ["mini", "laptop"])
 def test_few_shot_grids_have_so_many_rows_of_each_label(scale, request):
-    for config in open_grids(scale).lay_out("figure5").jobs.values():
-        if config.seed != 0 or config.prompt.name != "residual":
-            continue  # the others have the same rows
-        if scale == "laptop":
-            config.data.dir = str(request.getfixturevalue("shared") / "superglue")
+    words = [f"data.dir={request.getfixturevalue('shared') / 'superglue'}"] if scale == "laptop" else []
+    # Other seeds and prompts have the same rows.
+    for config in Grids(scale, ["seed=0", "prompt=residual", *words]).lay_out("figure5").jobs.values():
         task = task_for(config)
         rows = split_examples(read_examples(config.data, task), task, config.data, config.protocol).train
         assert set(Counter(row.label for row in rows).values()) == {config.data.shots}

@@ -206,7 +206,10 @@ def test_a_budget_of_one_task_names_it(study):
     small = study("table1", "laptop", keep=lambda c: c.seed == 0 and not c.tunes_prompt)
     *_, budgets = table(choose_rates(small), "table1-laptop").remarks
     fewer = "RTE, WiC at most 6 epochs, stopped after 3 without a better held-out score."
-    assert f"COPA, WSC at most 40 epochs, stopped after 8 without a better held-out score; {fewer}" in budgets
+    assert (
+        f"Training: CB, COPA, WSC at most 40 epochs, stopped after 8 without a better held-out score; {fewer}"
+        in budgets
+    )
 
 
 def test_a_budget_of_one_row_and_task_names_both():
