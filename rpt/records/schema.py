@@ -13,6 +13,7 @@ from typing import Any, NotRequired, TypedDict
 from rpt.config import Config, as_dict, settings
 
 SCHEMA = 1  # of result.json; raise it when a field changes its meaning
+ALL_STEPS = "all steps done"  # `stopped` of a run that came to the end of its budget
 
 
 class Data(TypedDict):

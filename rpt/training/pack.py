@@ -15,6 +15,7 @@ import torch
 from rpt.backbones import Backbone
 from rpt.backbones.device import cap_pass
 from rpt.backbones.pass_limit import PassLimit
+from rpt.records.schema import ALL_STEPS
 from rpt.training.checkpoint import save_checkpoint
 from rpt.training.evaluate import evaluate
 from rpt.training.graphs import GraphedLosses
@@ -146,7 +147,7 @@ class Pack:
             bar.show_evaluation(run)
             progress, patience = run.progress, run.config.trainer.patience
             if progress.step == run.total_steps:
-                progress.stopped = "all steps done"
+                progress.stopped = ALL_STEPS
             elif patience is not None and progress.evaluations_since_best >= patience:
                 progress.stopped = f"no better score in {patience} evaluations"
 

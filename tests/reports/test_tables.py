@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from rpt.records.schema import ALL_STEPS
 from rpt.reports.captions import LAPTOP, MINIATURE, training
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
@@ -187,6 +188,17 @@ def test_rows_that_have_not_learnt_a_task_are_named(study):
     said = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in expected.items())
     sentences = [remark for remark in made.remarks if remark.startswith("Not ahead")]
     assert expected and sentences == [f"Not ahead of the majority class by more than the spread: {said}."]
+
+
+def test_runs_whose_epochs_ended_before_their_patience_are_named(study):
+    """WSC has no patience: all of its runs train to the end."""
+    found = study("table1", keep=lambda c: c.task.name in ("boolq", "wsc") and c.variant in ("vanilla", "residual"))
+    at = found.runs.index.to_frame()
+    ended = (at["task"] == "wsc") | ((at["prompt"] == "residual") & (at["backbone"] == "nano") & (at["seed"] != "2"))
+    stopped = np.where(ended, ALL_STEPS, "no better score in 15 evaluations")
+    found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped))
+    said = "Runs whose epochs ended before their patience did: nano Residual PT (BoolQ 2 of 3)."
+    assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Runs whose")] == [said]
 
 
 def test_budgets_are_said_also_where_they_are_equal(study):

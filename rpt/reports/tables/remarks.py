@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from rpt.records.schema import ALL_STEPS
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label, label_with_unit, signed
 from rpt.reports.layouts import METHODS, Layout
@@ -58,9 +59,8 @@ def at_best_rates(layout: Layout, rows: Rows) -> list[str]:
     for at, cells in rows:
         scored = [(cell.mean, column) for column, cell in cells.items() if cell.mean is not None]
         if scored:
-            words = [label("backbone", at["backbone"])]
-            words += [f"{label('axis', key)} {at[key]}" for key in layout.groups if key in at and key != "backbone"]
-            groups.setdefault(", ".join(words), {})[at[axis]] = max(scored)
+            where = row_in_words({key: at[key] for key in layout.groups if key in at})
+            groups.setdefault(where, {})[at[axis]] = max(scored)
     sentences = []
     for where, best in groups.items():
         each = ", ".join(f"{label(axis, name)} {mean:.1f} ({column})" for name, (mean, column) in best.items())
@@ -86,7 +86,7 @@ def not_ahead(rows: Rows, floors: pd.DataFrame) -> list[str]:
             and cells[task].mean - floors.at[at["backbone"], task] <= (cells[task].sd or 0.0)  # False beside NaN
         ]
         if tasks:
-            found.append(f"{' '.join(label(key, value) for key, value in at.items())} ({', '.join(tasks)})")
+            found.append(f"{row_in_words(at)} ({', '.join(tasks)})")
     return [f"Not ahead of the majority class by more than the spread: {'; '.join(found)}."] if found else []
 
 
@@ -106,6 +106,34 @@ def spans(rows: Rows, floors: pd.DataFrame) -> list[str]:
             found.append(f"{label('backbone', backbone)} {'; '.join(words)}")
     said = f"Majority class, best of all rows, and prompts from the lowest to the highest: {'. '.join(found)}."
     return [said] if found else []
+
+
+def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[str]:
+    """The runs whose epochs ended before their patience did: they may not have had enough.
+
+    Args:
+        axes: those that name a row. columns: the one across.
+    """
+    runs = results.runs.reindex(columns=["stopped", "trainer.patience"])
+    stopped = runs["stopped"][runs["trainer.patience"].notna()]
+    if stopped.empty:
+        return []
+    counts = (stopped == ALL_STEPS).groupby(level=[*axes, columns]).agg(["sum", "count"])
+    found = []
+    for at in results.points(axes):
+        cells = [(name, (*at.values(), name)) for name in results.experiment.axes[columns]]
+        early = [(name, *counts.loc[cell]) for name, cell in cells if cell in counts.index and counts.loc[cell]["sum"]]
+        if early:
+            words = ", ".join(f"{label_with_unit(columns, name)} {ended} of {of}" for name, ended, of in early)
+            found.append(f"{row_in_words(at)} ({words})")
+    return [f"Runs whose epochs ended before their patience did: {'; '.join(found)}."] if found else []
+
+
+def row_in_words(at: dict[str, str]) -> str:
+    """A row by the values of its axes: nano PT, tokens 10."""
+    name = " ".join(label(key, at[key]) for key in ("backbone", "prompt") if key in at)
+    others = [f"{label('axis', key)} {label(key, at[key])}" for key in at if key not in ("backbone", "prompt")]
+    return ", ".join([name, *others])
 
 
 def _listed(axis: str, differences: dict[str, float | None]) -> str:

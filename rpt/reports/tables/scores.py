@@ -14,7 +14,7 @@ from rpt.reports.layouts import METHODS, Layout, file_name
 from rpt.reports.paper import NAMES, Number, Paper, row_name
 from rpt.reports.scores import Cell, floors, task_scores
 from rpt.reports.tables.rates import rate_warnings
-from rpt.reports.tables.remarks import at_best_rates, contrasts, difference, not_ahead, spans
+from rpt.reports.tables.remarks import at_best_rates, contrasts, difference, not_ahead, out_of_budget, spans
 from rpt.reports.tables.table import Notes, Table, Text
 
 Cells = dict[str, Cell]  # by column
@@ -68,6 +68,7 @@ class ScoreTable:
                 *at_best_rates(layout, self.rows),
                 *(spans(self.rows, self.floors) if layout.name == "table1" else []),
                 *not_ahead(self.rows, self.floors),
+                *out_of_budget(self.results, self.axes, layout.columns),
                 *rate_warnings(self.results),
                 training(self.results),
             ],
