@@ -1,6 +1,6 @@
 """The same sweep trained alone and in packs: how long each took, and how far their scores are apart.
 
-    python scripts/compare_sweeps.py results/benchmark/figure4-packed +experiment=figure4 scale=mini
+    python scripts/compare_sweeps.py outputs/figure4-packed +experiment=figure4 scale=mini trainer.max_steps=120
 
 Trains the sweep twice, run after run and with hydra/launcher=packed, and writes the comparison as .json and .md. The
 seconds are those of the whole commands, from start to end, so the machine should have nothing else to do.
