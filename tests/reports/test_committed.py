@@ -75,7 +75,10 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records(recor
 
     gaps = {task: ahead(task, "residual", "vanilla") for task in tasks}
     assert [task for task, gap in gaps.items() if gap is not None] == ["copa"]
-    assert f"on COPA, where residual is {gaps['copa']:.1f} points ahead" in read("README.md")
+    said = f"on COPA, where residual is {gaps['copa']:.1f} points ahead after 120 epochs"
+    assert f"{said}, and plain was best in its last five" in read("README.md")
+    copa = study.at({"backbone": "nano", "task": "copa", "prompt": "vanilla"})
+    assert set(copa["evaluations"]) == {120} and copa["best.epoch"].min() > 115
     assert all((ahead(task, "vanilla", prompt) or 0) > 0 for prompt, task in scores if prompt in ("mlp", "lstm"))
 
 
@@ -225,6 +228,27 @@ def test_the_page_on_why_says_what_its_records_say(records):
     assert f"residual is {residual[0] - plain[0]:.1f} points ahead" in text
     assert f"it is {residual[1] - plain[1]:.1f} ahead" in text
     assert sum(runs["evaluations"].eq(60).sum() for runs, *_ in by_rate.values()) == 3
+
+
+def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(records):
+    study, text = GridResults.of(Grids("mini").lay_out("table1"), records), read("results/why.md")
+
+    def runs_of(prompt):
+        return [study.at({"backbone": "nano", "task": task, "prompt": prompt}) for task in ("boolq", "copa")]
+
+    def ends(prompt):
+        lengths = [history[-1]["prompt_norm"] for runs in runs_of(prompt) for history in runs["history"]]
+        return min(lengths), max(lengths)
+
+    boolq, copa = runs_of("lstm")
+    floors = [f"{runs['majority.score'].iloc[0]:.1f}" for runs in (boolq, copa)]
+    assert f"majority class ({boolq['scores.score'].mean():.1f} against {floors[0]})" in text
+    assert f"on COPA they reach {copa['scores.score'].mean():.1f} in 120 ({floors[1]})" in text
+    assert sorted(boolq["evaluations"]) == [17, 25, 38] and "after 17, 25 and 38 epochs" in text
+    assert "end {:.1f} to {:.1f} million long".format(*(end / 1e6 for end in ends("lstm"))) in text
+    shortest, longest = (round(end, -1) for end in ends("vanilla"))
+    scores = [f"{runs['scores.score'].mean():.1f}" for runs in runs_of("vanilla")]
+    assert f"Plain prompts, {shortest:.0f} to {longest:.0f} long, have {scores[0]} and {scores[1]}." in text
 
 
 @pytest.mark.slow
