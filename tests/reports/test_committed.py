@@ -104,6 +104,22 @@ def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records(r
     }
 
 
+def test_what_readme_says_of_few_rows_stands_in_the_committed_records(records):
+    study = GridResults.of(Grids("mini").lay_out("figure5"), records)
+    by_shots = {
+        prompt: [study.at({"prompt": prompt, "data.shots": few})["scores.score"] for few in ("5", "20", "50")]
+        for prompt in ("vanilla", "residual")
+    }
+    assert all(len(scores) == 3 for of in by_shots.values() for scores in of)
+    for plain, residual in zip(*by_shots.values(), strict=True):
+        assert abs(residual.mean() - plain.mean()) <= max(plain.std(), residual.std())
+    plain, residual = (
+        "{:.0f}, {:.0f} and {:.0f}".format(*(scores.mean() for scores in of)) for of in by_shots.values()
+    )
+    said = f"With 5, 20 and 50 rows of each class of CB plain has {plain}, residual {residual}: level"
+    assert said in read("README.md")
+
+
 def test_what_readme_says_of_the_laptop_stands_in_the_committed_records(records):
     whole = GridResults.of(Grids("laptop").lay_out("table1"), records)
     assert len(whole.runs) >= 59  # what laptop.md's own commands trained counts, but for the head alone
