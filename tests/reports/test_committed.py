@@ -45,41 +45,39 @@ def show(scores):
     return f"{scores.mean():.1f} ± {scores.std():.1f}"
 
 
+def lead(one, other):
+    """Of the first over the second, in points; 0 where it is within the larger spread."""
+    gap = one.mean() - other.mean()
+    return gap if abs(gap) > max(one.std(), other.std()) else 0.0
+
+
 def test_what_readme_says_of_the_miniature_stands_in_the_committed_records(records):
     study = GridResults.of(Grids("mini").lay_out("table1"), records)
     tasks = study.experiment.axes["task"]
-    names = {label("prompt", name): name for name in study.experiment.axes["prompt"]}
+    names = {"PT": "vanilla", "Residual PT": "residual", "PT w/ MLP": "mlp", "PT w/ LSTM": "lstm"}
     floors, scores = [], {}
     for task in tasks:
         of_nano = study.runs[study.runs["task"].eq(task) & study.runs["backbone"].eq("nano")]
         (floor,) = set(of_nano["majority.score"])
         floors.append(floor)
         for prompt in names.values():
-            runs = study.at({"backbone": "nano", "task": task, "prompt": prompt})
-            if len(runs) == 3:
-                scores[prompt, task] = runs["scores.score"]
+            scores[prompt, task] = study.at({"backbone": "nano", "task": task, "prompt": prompt})["scores.score"]
+    assert all(len(of_cell) == 3 for of_cell in scores.values())
     table = {row[0]: row[1:] for row in rows_of("README.md") if len(row) == 6}
     assert table.pop("miniature, ten tokens") == [*(label("task", task) for task in tasks), "average"]
     assert table.pop("majority class") == [f"{floor:.1f}" for floor in (*floors, statistics.fmean(floors))]
-    assert set(table) == {"PT", "Residual PT", "PT w/ MLP", "PT w/ LSTM"}
+    assert set(table) == set(names)
     for name, said in table.items():
-        own = [scores.get((names[name], task)) for task in tasks]
-        average = None if any(of_task is None for of_task in own) else sum(own) / len(own)
-        assert said == ["" if column is None else show(column) for column in (*own, average)], name
+        own = [scores[names[name], task] for task in tasks]
+        assert said == [show(column) for column in (*own, sum(own) / len(own))], name
 
-    def ahead(task, first, second):
-        """In points, where it is more than the larger spread."""
-        one, other = scores[first, task], scores[second, task]
-        gap = one.mean() - other.mean()
-        return gap if abs(gap) > max(one.std(), other.std()) else None
-
-    gaps = {task: ahead(task, "residual", "vanilla") for task in tasks}
-    assert [task for task, gap in gaps.items() if gap is not None] == ["copa"]
-    said = f"on COPA, where residual is {gaps['copa']:.1f} points ahead after 120 epochs"
+    leads = {task: lead(scores["residual", task], scores["vanilla", task]) for task in tasks}
+    assert [task for task, gap in leads.items() if gap] == ["copa"]
+    said = f"on COPA, where residual is {leads['copa']:.1f} points ahead after 120 epochs"
     assert f"{said}, and plain was best in its last five" in read("README.md")
     copa = study.at({"backbone": "nano", "task": "copa", "prompt": "vanilla"})
     assert set(copa["evaluations"]) == {120} and copa["best.epoch"].min() > 115
-    assert all((ahead(task, "vanilla", prompt) or 0) > 0 for prompt, task in scores if prompt in ("mlp", "lstm"))
+    assert all(lead(scores["vanilla", task], scores[other, task]) > 0 for task in tasks for other in ("mlp", "lstm"))
 
 
 def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records(records):
@@ -112,7 +110,7 @@ def test_what_readme_says_of_few_rows_stands_in_the_committed_records(records):
     }
     assert all(len(scores) == 3 for of in by_shots.values() for scores in of)
     for plain, residual in zip(*by_shots.values(), strict=True):
-        assert abs(residual.mean() - plain.mean()) <= max(plain.std(), residual.std())
+        assert lead(residual, plain) == 0
     plain, residual = (
         "{:.0f}, {:.0f} and {:.0f}".format(*(scores.mean() for scores in of)) for of in by_shots.values()
     )
@@ -139,8 +137,7 @@ def test_what_readme_says_of_the_laptop_stands_in_the_committed_records(records)
     head = of_cb[of_cb["lr"] == 1e-9]["scores.score"]
     for prompt in (name for name in study.experiment.axes["prompt"] if len(scores("copa", name))):
         if prompt not in METHODS:
-            own = scores("cb", prompt)
-            assert own.mean() - head.mean() <= max(own.std(), head.std()), prompt
+            assert lead(scores("cb", prompt), head) <= 0, prompt
         own, majority = scores("copa", prompt), study.at({"task": "copa", "prompt": prompt})["majority.score"]
         floors = pd.DataFrame({"given": majority, "other": 100 - majority}).max(axis=1)
         assert (own - floors).mean() <= own.std(), prompt

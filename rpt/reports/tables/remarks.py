@@ -119,12 +119,13 @@ def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> 
     if stopped.empty:
         return []
     counts = (stopped == ALL_STEPS).groupby(level=[*axes, columns]).agg(["sum", "count"])
+    early = counts[counts["sum"] > 0]
     found = []
     for at in results.points(axes):
         cells = [(name, (*at.values(), name)) for name in results.experiment.axes[columns]]
-        early = [(name, *counts.loc[cell]) for name, cell in cells if cell in counts.index and counts.loc[cell]["sum"]]
-        if early:
-            words = ", ".join(f"{label_with_unit(columns, name)} {ended} of {of}" for name, ended, of in early)
+        shares = [(name, *early.loc[cell]) for name, cell in cells if cell in early.index]
+        if shares:
+            words = ", ".join(f"{label_with_unit(columns, name)} {ended} of {of}" for name, ended, of in shares)
             found.append(f"{row_in_words(at)} ({words})")
     return [f"Runs whose epochs ended before their patience did: {'; '.join(found)}."] if found else []
 
