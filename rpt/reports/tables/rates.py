@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from rpt.reports.captions import captioned, training
 from rpt.reports.grid_results import GridResults, RateChoice
-from rpt.reports.labels import label, label_with_unit, rate
+from rpt.reports.labels import label, rate
 from rpt.reports.layouts import file_name, rates_name, title_of
+from rpt.reports.tables.remarks import row_in_words
 from rpt.reports.tables.table import Table, Text
 
 CAPTION = (
@@ -91,6 +92,6 @@ def _places(results: GridResults, choices: Iterable[RateChoice]) -> str:
     """The rows, each with its tasks."""
     rows: dict[str, list[str]] = {}
     for choice in choices:
-        row = " ".join(label_with_unit(key, choice.at[key]) for key in results.row_axes(("backbone", "prompt")))
+        row = row_in_words({key: choice.at[key] for key in results.row_axes(("backbone", "prompt"))})
         rows.setdefault(row, []).append(label("task", choice.at["task"]))
     return ", ".join(f"{row} ({', '.join(tasks)})" for row, tasks in rows.items())
