@@ -26,7 +26,8 @@ from rpt.reports.scores import Cell
 RULE = (
     "Rule: the two numbers are means over seeds of the quantity named. *Shows*: the first is larger, as the paper "
     "says, by more than the larger of their two standard deviations. *Within the spread*: the difference is no larger "
-    "than that. *Does not show*: it is larger, the other way round. Of the seeds, those count that have every run. The "
+    "than that. *Does not show*: it is larger, the other way round. Of the seeds, those count that have every run. "
+    "Where tasks are still to be run, a claim is judged on those that have every run and seed, and they are named. The "
     "paper's difference is of its own backbones and tasks."
 )
 COLUMNS = {"laptop": "real rows, MiniLM", "mini": "miniature", "paper": "the paper's scale"}  # by scale
@@ -88,22 +89,39 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
     return lines
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What our records say of a claim; numbers: none where runs are missing; seeds: the fewest of its quantities."""
+
+    verdict: str
+    numbers: str
+    seeds: int
+
+
 def _at_scale(claim: Claim, results: GridResults | None) -> str:
     """The verdict and the numbers of each backbone that has them."""
     found = []
     for backbone in results.experiment.axes["backbone"] if results else ():
-        numbers, said = _judged(claim, results, backbone)
-        if numbers:
-            found.append(f"{said} ({label('backbone', backbone)}: {numbers})")
+        judged, where = _judged(claim, results, backbone), ""
+        if not judged.numbers and (tasks := _whole_tasks(claim, results, backbone)):
+            judged = _judged(claim, results.of_tasks(tasks), backbone)
+            where = f", on {' and '.join(label('task', task) for task in tasks)} alone"
+        if judged.numbers:
+            found.append(f"{judged.verdict} ({label('backbone', backbone)}: {judged.numbers}{where})")
     return "; ".join(found) or "not recorded"
 
 
-def _judged(claim: Claim, results: GridResults, backbone: str) -> tuple[str, str]:
-    """Our numbers, and the verdict."""
+def _whole_tasks(claim: Claim, results: GridResults, backbone: str) -> tuple[str, ...]:
+    """The tasks that have every run of a claim with every seed of the grid."""
+    tasks, seeds = results.experiment.axes["task"], len(results.experiment.axes["seed"])
+    return tuple(task for task in tasks if _judged(claim, results.of_tasks((task,)), backbone).seeds == seeds)
+
+
+def _judged(claim: Claim, results: GridResults, backbone: str) -> Judgement:
     if claim.ours is None:
         return _width(results, backbone)
     larger, smaller = map(Cell.of, claim.ours(results, {"backbone": backbone}))
-    return _numbers(larger, smaller), verdict(larger, smaller)
+    return Judgement(verdict(larger, smaller), _numbers(larger, smaller), min(larger.n, smaller.n))
 
 
 def _of_the_paper(claim: Claim, results: GridResults, paper: Paper) -> str:
@@ -127,18 +145,20 @@ def verdict(larger: Cell, smaller: Cell) -> str:
     return "within the spread" if abs(gap) <= spread else "shows" if gap > 0 else "does not show"
 
 
-def _width(results: GridResults, backbone: str) -> tuple[str, str]:
+def _width(results: GridResults, backbone: str) -> Judgement:
     """Whether the bottleneck's width moves the average less than the seed does."""
     axis = "prompt.bottleneck"
     at = {"backbone": backbone, "prompt": "residual"}
     cells = [Cell.of(average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
-    if any(cell.mean is None for cell in cells):
-        return "", "not recorded"
+    seeds = min(cell.n for cell in cells)
+    if not seeds:
+        return Judgement("not recorded", "", 0)
     by_width = statistics.stdev(cell.mean for cell in cells)
-    if any(cell.sd is None for cell in cells):
-        return f"{by_width:.1f} over widths", "too few seeds to say"
+    if seeds == 1:
+        return Judgement("too few seeds to say", f"{by_width:.1f} over widths", seeds)
     by_seed = statistics.fmean(cell.sd for cell in cells)
-    return f"{by_width:.1f} against {by_seed:.1f}", "shows" if by_width <= by_seed else "does not show"
+    said = "shows" if by_width <= by_seed else "does not show"
+    return Judgement(said, f"{by_width:.1f} against {by_seed:.1f}", seeds)
 
 
 def _numbers(larger: Cell, smaller: Cell) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -59,6 +59,14 @@ class GridResults:
         there = latest.loc[[identities[point] for point in found]]
         there.index = pd.MultiIndex.from_tuples(found, names=list(experiment.axes)) if found else there.index
         return cls(experiment, there)
+
+    def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
+        """The part of the grid, and of its runs, that is about these tasks."""
+        axes = self.experiment.axes
+        place = list(axes).index("task")
+        jobs = {point: config for point, config in self.experiment.jobs.items() if point[place] in tasks}
+        runs = self.runs if self.runs.empty else self.runs[self.runs.index.get_level_values("task").isin(tasks)]
+        return replace(self, experiment=replace(self.experiment, axes=axes | {"task": tasks}, jobs=jobs), runs=runs)
 
     def at(self, values: dict[str, str]) -> pd.DataFrame:
         """The recorded runs of one cell, indexed by seed: at({"task": "cb", "prompt": "residual", ...}).
