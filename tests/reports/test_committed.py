@@ -3,7 +3,6 @@
 import statistics
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from rpt.config.grids import Grids
@@ -12,7 +11,6 @@ from rpt.reports import labels
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
-from rpt.reports.layouts import METHODS
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
 from tests.conftest import ROOT
@@ -118,29 +116,35 @@ def test_what_readme_says_of_few_rows_stands_in_the_committed_records(records):
     assert said in read("README.md")
 
 
-def test_what_readme_says_of_the_laptop_stands_in_the_committed_records(records):
-    whole = GridResults.of(Grids("laptop").lay_out("table1"), records)
-    assert len(whole.runs) >= 59  # what laptop.md's own commands trained counts, but for the head alone
-    study = choose_rates(whole)
+@pytest.fixture(scope="module")
+def study_on_the_laptop(records):
+    """Table 1 at its chosen rates."""
+    return choose_rates(GridResults.of(Grids("laptop").lay_out("table1"), records))
+
+
+@pytest.fixture(scope="module")
+def on_the_laptop(study_on_the_laptop):
+    """on_the_laptop("cb", "residual"): the scores of a cell of table 1."""
 
     def scores(task, prompt):
-        return study.at({"task": task, "prompt": prompt})["scores.score"]
+        return study_on_the_laptop.at({"task": task, "prompt": prompt})["scores.score"]
 
-    said = read("README.md")
+    return scores
+
+
+PROMPTS = ("vanilla", "mlp", "lstm", "residual")
+
+
+def test_what_readme_says_of_the_laptop_stands_in_the_committed_records(of_minilm, on_the_laptop):
+    said, floors = read("README.md"), of_minilm.groupby("task")["majority.score"].first()
     assert "majority class by 10 points or more on CB and WiC" in said
     for task in ("cb", "wic"):
-        (floor,) = set(study.at({"task": task, "prompt": "finetune"})["majority.score"])
-        assert scores(task, "finetune").mean() - floor >= 10, task
-    assert "On CB no prompt of ten tokens is ahead of a head trained alone" in said
-    assert "on COPA nothing is clearly ahead of giving one choice always" in said
-    of_cb = records[(records["backbone"] == "minilm") & (records["task"] == "cb")]
-    head = of_cb[of_cb["lr"] == 1e-9]["scores.score"]
-    for prompt in (name for name in study.experiment.axes["prompt"] if len(scores("copa", name))):
-        if prompt not in METHODS:
-            assert lead(scores("cb", prompt), head) <= 0, prompt
-        own, majority = scores("copa", prompt), study.at({"task": "copa", "prompt": prompt})["majority.score"]
-        floors = pd.DataFrame({"given": majority, "other": 100 - majority}).max(axis=1)
-        assert (own - floors).mean() <= own.std(), prompt
+        assert on_the_laptop(task, "finetune").mean() - floors[task] >= 10, task
+    assert "On CB no prompt of ten tokens is ahead of a linear probe of the frozen encoder" in said
+    assert all(lead(on_the_laptop("cb", prompt), on_the_laptop("cb", "probe")) <= 0 for prompt in PROMPTS)
+    assert "nothing is more than 4 points ahead of giving one choice always" in said
+    best = max(on_the_laptop("copa", method).mean() for method in (*PROMPTS, "probe", "finetune"))
+    assert 3.5 < best - (100 - floors["copa"]) <= 4
 
 
 def test_how_many_records_are_of_a_changed_checkout_is_what_the_readme_of_results_says(records):
@@ -148,27 +152,35 @@ def test_how_many_records_are_of_a_changed_checkout_is_what_the_readme_of_result
     assert f"{changed} of the {len(records):,} published records do" in read("results/README.md")
 
 
-def test_what_the_page_on_the_laptop_says_of_cb_and_copa_is_in_its_records(of_minilm):
-    of = {task: of_minilm[of_minilm["task"] == task] for task in ("cb", "copa")}
-    floors = {task: own["majority.score"].iloc[0] for task, own in of.items()}
-    text, other = read("results/laptop.md"), 100 - floors["copa"]
-    assert f"| majority class | | {floors['cb']:.1f} | | {floors['copa']:.1f} (the other choice: {other:.1f}) |" in text
-    both = pd.concat(of.values())
-    assert f"{len(both)} runs" in text and f"the longest run took {both['evaluations'].max()}" in text
-    names = {"PT": "vanilla", "PT w/ MLP": "mlp", "PT w/ LSTM": "lstm", "Residual PT": "residual",
-             "fine-tuning": "finetune", "the head alone (PT at rate 1e-9)": "vanilla"}  # fmt: skip
-    cells = 0
-    for name, *columns in (row for row in rows_of("results/laptop.md") if "±" in "".join(row)):
-        for task, rate, said in (("cb", *columns[:2]), ("copa", *columns[2:])):
-            if not said:
-                continue
-            own = of[task][of[task]["prompt"] == names[name]]
-            scores = own[own["lr"] == (float(rate) if rate else 1e-9)]["scores.score"]
-            assert len(scores) == 3 and show(scores) == said, name
-            tried = own[(own["seed"] == 0) & (own["lr"] > 1e-9)].sort_values("lr")
-            assert not rate or tried.loc[tried["best.select_score"].idxmax(), "lr"] == float(rate), name
-            cells += 1
-    assert cells == 11
+def test_what_the_page_on_the_laptop_says_of_cb_and_copa_is_in_its_records(
+    of_minilm, on_the_laptop, study_on_the_laptop
+):
+    text = read("results/laptop.md")
+    chosen = {
+        (choice.at["task"], choice.at["prompt"]): choice
+        for choice in study_on_the_laptop.rates
+        if choice.at["task"] in ("cb", "copa")
+    }
+    assert len(chosen) == 12 and sum(choice.at_edge for choice in chosen.values()) == 8
+    assert "Eight of the twelve chosen rates of CB and COPA lie at an edge" in text
+    assert {choice.rate for (task, name), choice in chosen.items() if task == "cb" and name != "finetune"} == {"0.001"}
+    assert {name for (task, name), choice in chosen.items() if task == "copa" and choice.rate == "1"} == {
+        "vanilla",
+        "residual",
+        "lstm",
+    }
+    both = of_minilm[of_minilm["task"].isin(("cb", "copa"))]
+    assert "36 runs a task" in text and set(both["task"].value_counts()) == {36}
+    assert f"the longest run took {both['evaluations'].max()}" in text
+    floors = both.groupby("task")["majority.score"].first()
+    for task in ("cb", "copa"):
+        scores = {name: on_the_laptop(task, name) for name in (*PROMPTS, "probe", "finetune")}
+        assert all(len(of_cell) == 3 for of_cell in scores.values())
+        means = [scores[prompt].mean() for prompt in PROMPTS]
+        assert f"fine-tuning {show(scores['finetune'])}, the linear probe {show(scores['probe'])}" in text, task
+        assert f"the prompts {min(means):.1f} to {max(means):.1f}, the majority class {floors[task]:.1f}" in text, task
+        assert lead(scores["residual"], scores["vanilla"]) == 0, task
+    assert f"45.0 (always the other choice: {100 - floors['copa']:.1f})" in text
 
 
 def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm):
