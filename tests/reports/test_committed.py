@@ -169,6 +169,14 @@ def test_what_the_page_on_the_laptop_says_of_cb_and_copa_is_in_its_records(
         "residual",
         "lstm",
     }
+    plain, residual = (
+        sum(on_the_laptop(task, name) for task in ("cb", "copa")) / 2 for name in ("vanilla", "residual")
+    )
+    gap, spread = lead(plain, residual), max(plain.std(), residual.std())
+    assert f"residual is {gap:.1f} points behind, just more than the spread ({spread:.1f})" in text and gap > 0
+    assert f"On their average residual is {gap:.1f} points behind plain, with a spread of {spread:.1f}" in read(
+        "README.md"
+    )
     both = of_minilm[of_minilm["task"].isin(("cb", "copa"))]
     assert "36 runs a task" in text and set(both["task"].value_counts()) == {36}
     assert f"the longest run took {both['evaluations'].max()}" in text
