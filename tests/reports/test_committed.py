@@ -1,6 +1,7 @@
 """The results in this repository: README and every table stand on the records that are committed beside them."""
 
 import statistics
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,10 +16,19 @@ from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
 from tests.conftest import ROOT
 
+PROMPTS = ("vanilla", "mlp", "lstm", "residual")
+
 
 @pytest.fixture(scope="module")
 def records():
     return load_runs(ROOT / "results")
+
+
+@pytest.fixture(scope="module")
+def in_miniature(records):
+    """in_miniature("table1"): its grid there, and what is recorded of it; joined once."""
+    grids = Grids("mini")
+    return cache(lambda name: GridResults.of(grids.lay_out(name), records))
 
 
 @pytest.fixture
@@ -49,8 +59,8 @@ def lead(one, other):
     return gap if abs(gap) > max(one.std(), other.std()) else 0.0
 
 
-def test_what_readme_says_of_the_miniature_stands_in_the_committed_records(records):
-    study = GridResults.of(Grids("mini").lay_out("table1"), records)
+def test_what_readme_says_of_the_miniature_stands_in_the_committed_records(in_miniature):
+    study = in_miniature("table1")
     tasks = study.experiment.axes["task"]
     names = {"PT": "vanilla", "Residual PT": "residual", "PT w/ MLP": "mlp", "PT w/ LSTM": "lstm"}
     floors, scores = [], {}
@@ -78,8 +88,8 @@ def test_what_readme_says_of_the_miniature_stands_in_the_committed_records(recor
     assert all(lead(scores["vanilla", task], scores[other, task]) > 0 for task in tasks for other in ("mlp", "lstm"))
 
 
-def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records(records):
-    study = GridResults.of(Grids("mini").lay_out("table5"), records)
+def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records(in_miniature):
+    study = in_miniature("table5")
 
     def accuracy(prompt, length):
         scores = study.at({"prompt": prompt, "prompt.length": length})["scores.accuracy"]
@@ -100,8 +110,8 @@ def test_what_readme_says_of_a_prompt_s_length_stands_in_the_committed_records(r
     }
 
 
-def test_what_readme_says_of_few_rows_stands_in_the_committed_records(records):
-    study = GridResults.of(Grids("mini").lay_out("figure5"), records)
+def test_what_readme_says_of_few_rows_stands_in_the_committed_records(in_miniature):
+    study = in_miniature("figure5")
     by_shots = {
         prompt: [study.at({"prompt": prompt, "data.shots": few})["scores.score"] for few in ("5", "20", "50")]
         for prompt in ("vanilla", "residual")
@@ -130,9 +140,6 @@ def on_the_laptop(study_on_the_laptop):
         return study_on_the_laptop.at({"task": task, "prompt": prompt})["scores.score"]
 
     return scores
-
-
-PROMPTS = ("vanilla", "mlp", "lstm", "residual")
 
 
 def test_what_readme_says_of_the_laptop_stands_in_the_committed_records(of_minilm, on_the_laptop):
@@ -224,10 +231,8 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     assert all(min(line["loss"] for line in history) < 0.1 for history in rte["history"] if len(history) > 4)
 
 
-def test_the_page_on_why_says_what_its_records_say(records):
-    kinds, rates, tasks = (
-        GridResults.of(Grids("mini").lay_out(name), records) for name in ("reparameterizations", "why", "table1")
-    )
+def test_the_page_on_why_says_what_its_records_say(in_miniature):
+    kinds, rates, tasks = (in_miniature(name) for name in ("reparameterizations", "why", "table1"))
     names = {label("prompt", name): name for name in kinds.experiment.axes["prompt"]}
     rows = [row for row in rows_of("results/why.md") if row[0] in names]
 
@@ -263,8 +268,8 @@ def test_the_page_on_why_says_what_its_records_say(records):
     assert sum(runs["evaluations"].eq(60).sum() for runs, *_ in by_rate.values()) == 3
 
 
-def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(records):
-    study, text = GridResults.of(Grids("mini").lay_out("table1"), records), read("results/why.md")
+def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(in_miniature):
+    study, text = in_miniature("table1"), read("results/why.md")
 
     def runs_of(prompt):
         return [study.at({"backbone": "nano", "task": task, "prompt": prompt}) for task in ("boolq", "copa")]
