@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpt.config import Config
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import label
+from rpt.reports.labels import in_words, label
 from rpt.reports.layouts import Metrics
 from rpt.tasks import TASKS, get_task
 
@@ -27,7 +27,7 @@ def metrics_in_words(tasks: tuple[str, ...], metrics: Metrics, family: str = "t5
     headlines = {task: get_task(task, family).paper_score if task in TASKS else ("score",) for task in tasks}
     words = {task: metrics.get(task) or headlines[task] for task in tasks}
     special = [
-        f"{label('task', task)} {'mean of ' if len(of) > 1 else ''}{' and '.join(label('metric', m) for m in of)}"
+        f"{label('task', task)} {'mean of ' if len(of) > 1 else ''}{in_words([label('metric', m) for m in of])}"
         for task, of in words.items()
         if of != ("accuracy",)
     ]

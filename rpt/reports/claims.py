@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import label, signed
+from rpt.reports.labels import in_words, label, signed
 from rpt.reports.paper import Paper
 from rpt.reports.quantities import (
     Ours,
@@ -103,9 +103,11 @@ def _at_scale(claim: Claim, results: GridResults | None) -> str:
     found = []
     for backbone in results.experiment.axes["backbone"] if results else ():
         judged, where = _judged(claim, results, backbone), ""
-        if not judged.numbers and (tasks := _whole_tasks(claim, results, backbone)):
+        # A seed that has every task does not do: alone it has no spread.
+        enough = min(2, len(results.experiment.axes["seed"]))
+        if judged.seeds < enough and (tasks := _whole_tasks(claim, results, backbone)):
             judged = _judged(claim, results.of_tasks(tasks), backbone)
-            where = f", on {' and '.join(label('task', task) for task in tasks)} alone"
+            where = f", on {in_words([label('task', task) for task in tasks])} alone"
         if judged.numbers:
             found.append(f"{judged.verdict} ({label('backbone', backbone)}: {judged.numbers}{where})")
     return "; ".join(found) or "not recorded"

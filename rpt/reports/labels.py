@@ -53,3 +53,8 @@ def rate(value: str) -> str:
 def signed(value: float, digits: int = 1) -> str:
     """With its sign, a true minus, and no minus before zero."""
     return f"{round(value, digits) + 0.0:+,.{digits}f}".replace("-", "−")
+
+
+def in_words(names: list[str]) -> str:
+    """Several names in a sentence: CB, COPA and RTE."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

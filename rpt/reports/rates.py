@@ -1,7 +1,8 @@
 """The learning rate of each row and task, where a grid tries several: the best on held-out rows.
 
 The reported score has no part in the choice. A rate is judged by the score that chose its runs' checkpoints
-(`best.select_score`), on rows held out of the training rows, averaged over the seeds that every recorded rate has. So
+(`best.select_score`), on rows held out of the training rows, averaged over the seeds that every recorded rate of the
+task has, in every row: a method with more runs (figure 4 has all seeds at all rates) must not choose better for it. So
 one seed may try all rates, and the others train at the chosen one alone.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections.abc import Iterable
 
 from rpt.config.grids import Point
 from rpt.reports.grid_results import GridResults, RateChoice
@@ -36,7 +38,9 @@ def choose_rates(results: GridResults) -> GridResults:
     for point, score in scores.items():
         recorded[_without(point, lr, seed)][point[lr]][point[seed]] = float(score)
     names = [key for key in keys if key not in ("lr", "seed")]
-    choices = {of: _choose(dict(zip(names, of, strict=True)), by_rate) for of, by_rate in recorded.items()}
+    rows = {of: dict(zip(names, of, strict=True)) for of in recorded}
+    seeds = _shared_seeds(rows, recorded)
+    choices = {of: _choose(rows[of], by_rate, seeds[of]) for of, by_rate in recorded.items()}
 
     def is_chosen(point: Point) -> bool:
         return choices[_without(point, lr, seed)].rate == point[lr]
@@ -52,13 +56,32 @@ def choose_rates(results: GridResults) -> GridResults:
     return GridResults(dataclasses.replace(experiment, axes=axes, jobs=jobs), runs, tuple(choices.values()))
 
 
-def _choose(at: dict[str, str], by_rate: dict[str, By]) -> RateChoice:
-    """Compare the rates that are recorded over the seeds that all of them have."""
+def _shared_seeds(rows: dict[Point, dict[str, str]], recorded: dict[Point, dict[str, By]]) -> dict[Point, list[str]]:
+    """The seeds that every recorded rate has in every row of the same task and backbone; where those rows share none,
+    the seeds that the rates of the row itself share."""
+    own = {of: _intersection(filter(None, by_rate.values())) for of, by_rate in recorded.items()}
+    groups: dict[tuple[str, ...], list[Point]] = {}
+    for of, at in rows.items():
+        if any(recorded[of].values()):
+            groups.setdefault((at["task"], at.get("backbone", "")), []).append(of)
+    seeds = {of: sorted(own[of]) for of in rows}
+    for group in groups.values():
+        shared = _intersection(own[of] for of in group)
+        seeds |= {of: sorted(shared or own[of]) for of in group}
+    return seeds
+
+
+def _intersection(several: Iterable[Iterable[str]]) -> set[str]:
+    sets = [set(one) for one in several]
+    return set.intersection(*sets) if sets else set()
+
+
+def _choose(at: dict[str, str], by_rate: dict[str, By], seeds: list[str]) -> RateChoice:
+    """Compare the rates that are recorded over these seeds."""
     known = {rate: by_seed for rate, by_seed in by_rate.items() if by_seed}
-    shared = sorted(set.intersection(*map(set, known.values()))) if known else []
-    means = {rate: statistics.fmean(by_seed[seed] for seed in shared) for rate, by_seed in known.items() if shared}
+    means = {rate: statistics.fmean(by_seed[seed] for seed in seeds) for rate, by_seed in known.items() if seeds}
     best = max(sorted(means, key=float), key=means.__getitem__, default=None)
-    return RateChoice(at, tuple(by_rate), tuple(known), best, means, len(shared))
+    return RateChoice(at, tuple(by_rate), tuple(known), best, means, len(seeds))
 
 
 def _without(point: Point, *places: int) -> Point:

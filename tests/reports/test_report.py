@@ -150,19 +150,19 @@ def test_claims_are_computed_and_missing_ones_are_not_run(study):
 def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
     def recorded(config):
         part = config.task.name == "boolq" and config.seed == 0
-        return (part or config.task.name in ("cb", "wsc")) and config.variant in ("vanilla", "residual")
+        return (part or config.task.name in ("cb", "copa", "wsc")) and config.variant in ("vanilla", "residual")
 
     found = study("table1", keep=recorded)
     against_plain, against_mlp, *_ = (line[3] for line in check_claims([found], [], Paper()))
-    two = found.of_tasks(("cb", "wsc"))
-    scores = two.runs["scores.score"].groupby(level=["backbone", "prompt", "seed"]).mean()
+    whole = found.of_tasks(("cb", "copa", "wsc"))
+    scores = whole.runs["scores.score"].groupby(level=["backbone", "prompt", "seed"]).mean()
     means = scores.groupby(level=["backbone", "prompt"]).mean()
     for backbone, name in (("nano", "nano"), ("nano_bert", "nano BERT")):
         residual, plain = (f"{means[backbone, prompt]:.1f}" for prompt in ("residual", "vanilla"))
         (said,) = [words for words in against_plain.split("; ") if f"({name}: {residual} ± " in words]
-        assert f" against {plain} ± " in said and said.endswith(", n = 3, on CB and WSC alone)")
+        assert f" against {plain} ± " in said and said.endswith(", n = 3, on CB, COPA and WSC alone)")
     assert against_mlp == "not recorded"
-    assert two.experiment.axes["task"] == ("cb", "wsc") and len(two.runs) == len(found.runs) - 4
+    assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(found.runs) - 4
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):

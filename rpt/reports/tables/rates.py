@@ -13,8 +13,8 @@ from rpt.reports.tables.table import Table, Text
 
 CAPTION = (
     "Learning rates of {name}: for each row and task the one with the best held-out score, averaged over the seeds "
-    "that every recorded rate has; of equals the lowest. The reported score has no part in it. Edge: the lowest or the "
-    "highest of its grid; a better one may lie beyond."
+    "that every recorded rate of the task has, in every row; of equals the lowest. The reported score has no part in "
+    "it. Edge: the lowest or the highest of its grid; a better one may lie beyond."
 )
 
 
@@ -59,8 +59,7 @@ def rate_warnings(results: GridResults) -> list[str]:
     for choice in results.rates:
         if 0 < len(choice.recorded) < len(choice.asked):
             few.setdefault(f"{len(choice.recorded)} of {len(choice.asked)}", []).append(choice)
-    if few:
-        found.append(f"Fewer rates recorded: {'; '.join(f'{n} for {_places(results, of)}' for n, of in few.items())}.")
+    found += [f"Only {n} rates recorded: {_places(results, choices)}." for n, choices in few.items()]
     apart = [choice for choice in results.rates if choice.recorded and choice.rate is None]
     if apart:
         found.append(f"Left out, for no seed has a run at each recorded rate: {_places(results, apart)}.")
@@ -94,4 +93,4 @@ def _places(results: GridResults, choices: Iterable[RateChoice]) -> str:
     for choice in choices:
         row = row_in_words({key: choice.at[key] for key in results.row_axes(("backbone", "prompt"))})
         rows.setdefault(row, []).append(label("task", choice.at["task"]))
-    return ", ".join(f"{row} ({', '.join(tasks)})" for row, tasks in rows.items())
+    return "; ".join(f"{row} ({', '.join(tasks)})" for row, tasks in rows.items())
