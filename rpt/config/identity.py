@@ -66,6 +66,8 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
             left_out.append(f"{group}.{key}")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
+    else:  # its head learns at lr
+        kept["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
     drop_keys(kept, left_out)
     return kept
 

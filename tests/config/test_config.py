@@ -284,6 +284,8 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
     for key in ("trainer.head_lr=0.5", "backbone.head=spans"):
         assert identity(key) == identity()
         assert identity("backbone=nano_bert", key) != identity("backbone=nano_bert")
+    other_method = ("backbone=nano_bert", "method=finetune")  # whose head learns at lr
+    assert identity(*other_method, "trainer.head_lr=0.5") == identity(*other_method)
     pooled, older = (as_dict(composed("backbone=nano_bert", f"backbone.pooling={by}")) for by in ("mean", "cls"))
     del older["backbone"]["pooling"]
     assert settings(older) == settings(as_dict(composed("backbone=nano_bert"))) != settings(pooled)
