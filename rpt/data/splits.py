@@ -46,19 +46,19 @@ def split_examples(
         raise UsageError(f"Task {task.name} has no {'training' if not train else 'validation'} rows with an answer.")
     select = report
     if protocol.selection == "held_out":
-        train, select = _hold_out(train, protocol.held_out)
+        train, select = _hold_out(train, task, protocol.held_out)
     if data.shots is not None:
         train = _few(train, data.shots, data.shots_seed)
     return TaskData(train, select, report, fingerprint([*train, *select, *report]))
 
 
-def _hold_out(train: list[Example], share: float) -> tuple[list[Example], list[Example]]:
+def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Example], list[Example]]:
     """Split off a share of the examples, the same for every run: the same share of every label, as far as a label has
-    texts of its own. Questions on one text stay on one side."""
+    texts of its own. Rows on one text stay on one side: most of WSC's texts have one row of each label, so that who
+    learns a text's label by heart gives the other row's wrong one."""
 
     def text_of(i: int) -> Hashable:
-        group = train[i].group
-        return group[0] if isinstance(group, tuple) else i
+        return train[i].fields[task.shared_text] if task.shared_text else i
 
     labels = {text_of(i): str(example.label) for i, example in enumerate(train)}
     texts = sorted(labels, key=str)

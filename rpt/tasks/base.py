@@ -46,6 +46,7 @@ class Task:
         superglue_columns: the fields in the order in which `superglue` writes them; all of them if empty.
         paper_labels: the words that stand for the labels under `paper`; the labels themselves if empty.
         group_by: the keys of a dict `idx` that make up the group; empty where `idx` is an int.
+        shared_text: the column whose text several rows are about; these train together or are held out together.
         metrics: every metric that `score` may report.
         paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
         max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
@@ -65,6 +66,7 @@ class Task:
     superglue_columns: ClassVar[tuple[str, ...]] = ()
     paper_labels: ClassVar[tuple[str, ...]] = ()
     group_by: ClassVar[tuple[str, ...]] = ()
+    shared_text: ClassVar[str | None] = None
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
     paper_score: ClassVar[tuple[str, ...]] = ("accuracy",)
     superglue_score: ClassVar[tuple[str, ...]] = ("accuracy",)

@@ -8,3 +8,4 @@ class BoolQ(Task):
     labels = FALSE_TRUE
     paper_labels = ("false", "true")
     columns = ("passage", "question")
+    shared_text = "passage"

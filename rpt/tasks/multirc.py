@@ -18,6 +18,7 @@ class MultiRC(Task):
     columns = ("question", "answer", "paragraph")
     may_be_empty = ("answer",)  # four official answers are
     group_by = ("paragraph", "question")
+    shared_text = "paragraph"
     metrics = ("exact_match", "f1_a", "f1_m", "micro_f1", "accuracy")
     paper_score = ("exact_match", "micro_f1")
     superglue_score = ("exact_match", "f1_a")

@@ -19,6 +19,7 @@ class ReCoRD(Task):
     labels = ()
     columns = ("passage", "query")  # and entities
     group_by = ("passage", "query")
+    shared_text = "passage"
     metrics = ("exact_match", "f1")
     paper_score = superglue_score = metrics
     max_answer_tokens = 10

@@ -26,6 +26,7 @@ class WSC(Task):
     labels = FALSE_TRUE
     columns = ("text", "span1_index", "span1_text", "span2_index", "span2_text")
     integers = ("span1_index", "span2_index")
+    shared_text: ClassVar[str | None] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("exact_match", "accuracy")
     paper_score: ClassVar[tuple[str, ...]] = ("exact_match",)
     superglue_score = ("accuracy",)
