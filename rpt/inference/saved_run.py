@@ -130,6 +130,8 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     if record.folder.parts[-5:-4] == ("runs",):
         flat["results"] = str(record.folder.parents[4])  # where the record is now
     flat["force"] = force
+    if flat.get("data.name") == "folder" and "data.dir" not in flat:  # a published run does not tell where it was
+        words.append("data.dir=FOLDER")
     words += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
     return " ".join(["python -m rpt.train", *words])
 

@@ -2,7 +2,8 @@
 
 `<results>/runs/<task>/<backbone>.jsonl` holds the runs whose folders would lie in `<results>/runs/<task>/<backbone>/`.
 Its first line says once what most of them have in common; each further line is one run, sorted by prompt and id, with
-what differs from it. Nothing is rounded and nothing is left out but the trained tensors. Keys are dotted:
+what differs from it. Nothing is rounded and nothing is left out but the trained tensors and the folders of the machine
+that trained (PLACES), which are nobody else's. Keys are dotted:
     config.prompt.length and the like, result.scores.score and the like
     history.loss and the like: a column of metrics.jsonl; one value where all of its lines have it, and the name of
         another column where the two are equal
@@ -28,6 +29,7 @@ from rpt.records.schema import RunRecord, flatten
 FORMAT = 1  # of the store's files
 AS_IN_HISTORY = "as in history"  # instead of result.last where it is the last line of metrics.jsonl
 ANSWERS = "0123456789abcdefghij-"  # right labels, wrong ones, and none
+PLACES = ("data.dir", "data.cache", "backbone.path", "tracking.dir", "results")  # of the configuration
 REMEDY = "restore the file, or publish its runs again"
 Flat = dict[str, Any]
 
@@ -76,7 +78,7 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
     for path, new in by_path.items():
         common, old = None, {}
         if path.exists():
-            common = _first_line(path)
+            common = _without_places(_first_line(path))  # of a file that is older than this rule
             for read in read_published(path):
                 if isinstance(read, RecordError):
                     raise read
@@ -150,8 +152,12 @@ def _flatten_record(record: RunRecord) -> Flat:
         credits = "".join(str(int(credit)) for credit in credits)
     parts |= {"answers": answers} if answers else {"predictions": record.predictions, "credits": credits}
     parts = {key: value for key, value in parts.items() if value is not None}
-    flat = flatten(parts)
+    flat = _without_places(flatten(parts))
     return {"id": flat.pop("result.id"), **flat}
+
+
+def _without_places(flat: Flat) -> Flat:
+    return {key: value for key, value in flat.items() if key.removeprefix("config.") not in PLACES}
 
 
 def _rebuild_record(flat: Flat, runs: Path) -> RunRecord:
