@@ -63,7 +63,8 @@ def test_the_held_out_score_decides_and_the_reported_one_at_that_rate_is_shown(t
         ("0.01", 71.0, 3, "")
     ] * 2
     assert rates.remarks[0] == "Tried: PT, Residual PT 0.001, 0.01, 0.1."
-    assert rates.remarks[1] == (
+    assert rates.remarks[1] == "The head beside a prompt learns at 0.001."
+    assert rates.remarks[2] == (
         "Training: at most 40 epochs, stopped after 8 without a better held-out score. "
         "Learning rate: the best of 3 on held-out rows, for each row and task."
     )

@@ -46,7 +46,7 @@ def rates_table(results: GridResults) -> Table:
         labels=len(axes),
         blocks=[lines],
         records=records,
-        remarks=[_tried(results), training(results)],
+        remarks=[_tried(results), *_of_heads(results), training(results)],
     )
 
 
@@ -76,6 +76,16 @@ def _tried(results: GridResults) -> str:
         methods.setdefault(rates, {})[label("prompt", choice.at["prompt"])] = None
     parts = [f"{', '.join(names)} {rates}" for rates, names in methods.items()]
     return f"Tried: {'; '.join(parts)}."
+
+
+def _of_heads(results: GridResults) -> list[str]:
+    """At which rate an encoder's head learns beside a prompt, task by task."""
+    by_rate: dict[str, dict[str, None]] = {}
+    for config in results.experiment.jobs.values():
+        if config.tunes_prompt and config.backbone.family == "bert":
+            by_rate.setdefault(rate(str(config.trainer.head_lr)), {})[label("task", config.task.name)] = None
+    parts = [f"{of} ({', '.join(tasks)})" for of, tasks in by_rate.items()] if len(by_rate) > 1 else [*by_rate]
+    return [f"The head beside a prompt learns at {', '.join(parts)}."] if parts else []
 
 
 def _in_words(choice: RateChoice) -> str:
