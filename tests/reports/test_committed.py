@@ -196,6 +196,17 @@ def test_what_is_said_of_residual_against_plain_on_the_laptop_is_in_its_records(
     assert said in read("results/laptop.md")
 
 
+def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(records):
+    study, text = GridResults.of(Grids("laptop").lay_out("figure4"), records), read("results/laptop.md")
+    for name, prompt in (("plain", "vanilla"), ("residual", "residual")):
+        rates = study.experiment.axes["lr"]
+        cells = [study.at({"task": "cb", "prompt": prompt, "lr": rate})["scores.score"] for rate in rates]
+        means = [scores.mean() for scores in cells]
+        assert all(len(scores) == 3 for scores in cells)
+        assert f"{name} has from {min(means):.1f} to {max(means):.1f}" in text
+        assert max(means) - min(means) < max(scores.std() for scores in cells)
+
+
 def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm):
     wic, text = of_minilm[(of_minilm["task"] == "wic") & (of_minilm["prompt"] == "finetune")], read("results/laptop.md")
     assert f"majority class is {wic['majority.score'].iloc[0]:.1f}" in text
