@@ -54,8 +54,8 @@ def split_examples(
 
 def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Example], list[Example]]:
     """Split off a share of the examples, the same for every run: the same share of every label, as far as a label has
-    texts of its own. Rows on one text stay on one side: most of WSC's texts have one row of each label, so that who
-    learns a text's label by heart gives the other row's wrong one."""
+    texts of its own. Rows on one text stay on one side: most of WSC's texts have one row of each label, and a method
+    that learns a text's label by heart would get the other row wrong."""
 
     def text_of(i: int) -> Hashable:
         return train[i].fields[task.shared_text] if task.shared_text else i

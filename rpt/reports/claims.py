@@ -103,7 +103,7 @@ def _at_scale(claim: Claim, results: GridResults | None) -> str:
     found = []
     for backbone in results.experiment.axes["backbone"] if results else ():
         judged, where = _judged(claim, results, backbone), ""
-        # A seed that has every task does not do: alone it has no spread.
+        # One seed that has every task is not enough: it has no spread.
         enough = min(2, len(results.experiment.axes["seed"]))
         if judged.seeds < enough and (tasks := _whole_tasks(claim, results, backbone)):
             judged = _judged(claim, results.of_tasks(tasks), backbone)

@@ -24,11 +24,20 @@ def records():
     return load_runs(ROOT / "results")
 
 
+def join_once(scale, records):
+    """join_once("mini", records)("table1"): its grid there, and what is recorded of it."""
+    grids = Grids(scale)
+    return cache(lambda name: GridResults.of(grids.lay_out(name), records))
+
+
 @pytest.fixture(scope="module")
 def in_miniature(records):
-    """in_miniature("table1"): its grid there, and what is recorded of it; joined once."""
-    grids = Grids("mini")
-    return cache(lambda name: GridResults.of(grids.lay_out(name), records))
+    return join_once("mini", records)
+
+
+@pytest.fixture(scope="module")
+def in_laptop_grid(records):
+    return join_once("laptop", records)
 
 
 @pytest.fixture
@@ -127,9 +136,9 @@ def test_what_readme_says_of_few_rows_stands_in_the_committed_records(in_miniatu
 
 
 @pytest.fixture(scope="module")
-def study_on_the_laptop(records):
+def study_on_the_laptop(in_laptop_grid):
     """Table 1 at its chosen rates."""
-    return choose_rates(GridResults.of(Grids("laptop").lay_out("table1"), records))
+    return choose_rates(in_laptop_grid("table1"))
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +205,8 @@ def test_what_is_said_of_residual_against_plain_on_the_laptop_is_in_its_records(
     assert said in read("results/laptop.md")
 
 
-def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(records):
-    study, text = GridResults.of(Grids("laptop").lay_out("figure4"), records), read("results/laptop.md")
+def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(in_laptop_grid):
+    study, text = in_laptop_grid("figure4"), read("results/laptop.md")
     for name, prompt in (("plain", "vanilla"), ("residual", "residual")):
         rates = study.experiment.axes["lr"]
         cells = [study.at({"task": "cb", "prompt": prompt, "lr": rate})["scores.score"] for rate in rates]
