@@ -54,22 +54,24 @@ def split_examples(
 
 def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Example], list[Example]]:
     """Split off a share of the examples, the same for every run: the same share of every label, as far as a label has
-    texts of its own. Rows on one text stay on one side: most of WSC's texts have one row of each label, and a method
-    that learns a text's label by heart would get the other row wrong."""
+    subjects of its own. Rows about one subject stay on one side, for apart they tell of each other as official
+    validation rows do not. Who knows the answer to one of WSC's twins by heart gets the other wrong; WiC pairs the same
+    sentences again and again, and who knows which have one sense of a word knows the label of another pair."""
 
-    def text_of(i: int) -> Hashable:
-        return train[i].fields[task.shared_text] if task.shared_text else i
+    def subject_of(i: int) -> Hashable:
+        subject = task.subject(train[i])
+        return i if subject is None else subject
 
-    labels = {text_of(i): str(example.label) for i, example in enumerate(train)}
-    texts = sorted(labels, key=str)
-    random.Random(0).shuffle(texts)
-    texts.sort(key=labels.__getitem__)  # then one text out of every so many
-    n_held = max(1, round(share * len(texts)))
-    if n_held == len(texts):
+    labels = {subject_of(i): str(example.label) for i, example in enumerate(train)}
+    subjects = sorted(labels, key=str)
+    random.Random(0).shuffle(subjects)
+    subjects.sort(key=labels.__getitem__)  # then one subject out of every so many
+    n_held = max(1, round(share * len(subjects)))
+    if n_held == len(subjects):
         raise UsageError("Too few training rows to hold some out; use protocol.selection=reported.")
-    held = {texts[int((i + 0.5) * len(texts) / n_held)] for i in range(n_held)}
-    kept = [example for i, example in enumerate(train) if text_of(i) not in held]
-    return kept, [example for i, example in enumerate(train) if text_of(i) in held]
+    held = {subjects[int((i + 0.5) * len(subjects) / n_held)] for i in range(n_held)}
+    kept = [example for i, example in enumerate(train) if subject_of(i) not in held]
+    return kept, [example for i, example in enumerate(train) if subject_of(i) in held]
 
 
 def _few(train: list[Example], shots: int, seed: int) -> list[Example]:

@@ -46,7 +46,7 @@ class Task:
         superglue_columns: the fields in the order in which `superglue` writes them; all of them if empty.
         paper_labels: the words that stand for the labels under `paper`; the labels themselves if empty.
         group_by: the keys of a dict `idx` that make up the group; empty where `idx` is an int.
-        shared_text: the column whose text several rows are about; these train together or are held out together.
+        shared_text: the column whose text (a passage, a word) several rows are about; see `subject`.
         metrics: every metric that `score` may report.
         paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
         max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
@@ -116,6 +116,11 @@ class Task:
             idx=idx,
             group=tuple(read_index(idx, key) for key in self.group_by) or None,
         )
+
+    def subject(self, example: Example) -> str | None:
+        """What other rows may be about too, a passage or a word; None: nothing. Rows about the same tell of each other,
+        so they train together or are held out together."""
+        return example.fields[self.shared_text] if self.shared_text else None
 
     def doubts(self, example: Example) -> Iterable[str]:
         """What is odd about the example though it may be right: nothing, or some of a few fixed phrases that go on

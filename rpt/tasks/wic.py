@@ -26,6 +26,7 @@ class WiC(Task):
     columns = ("start1", "end1", "sentence1", "start2", "end2", "sentence2", "word")
     integers = ("start1", "end1", "start2", "end2")
     superglue_columns = ("pos", "sentence1", "sentence2", "word")
+    shared_text = "word"
     encoder_marks = 2
 
     def example(self, row: Row) -> Example:
