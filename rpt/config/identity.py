@@ -16,7 +16,7 @@ from rpt.config.schema import PROMPT_TUNING, Config
 OUTSIDE_IDENTITY = (
     "plugins", "tracking", "results", "force", "resume",
     "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
-    "task.train", "task.validation", "task.hub_config", "task.hub_split",
+    "task.train", "task.validation", "task.hub_config", "task.hub_split", "task.shared_text",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
     "trainer.checkpoint_every", "pack",

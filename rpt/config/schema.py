@@ -66,6 +66,7 @@ class TaskConfig:
     metric: str | None = None  # accuracy | macro_f1; of open answers exact_match | f1; null is the first of them
     template: str | None = None  # what is read, with {field} in it; null is "field: text" of each
     max_answer_tokens: int = 16  # of open answers
+    shared_text: str | None = None  # the column that several rows are about: those train or are held out together
     train: str | None = None  # .jsonl or .csv, in data.dir or the current folder
     validation: str | None = None
     hub_config: str | None = None  # of data.repo, where the rows are the hub's

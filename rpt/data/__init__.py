@@ -19,7 +19,7 @@ def task_for(config: Config) -> Task:
             raise UsageError(f"task.name={own.name} is a task of ours; give yours another name.")
         if not own.labels and config.backbone.family == "bert":
             raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5.")
-        declared = (own.answer, own.metric, own.template, own.hub_config, own.max_answer_tokens)
+        declared = (own.answer, own.metric, own.template, own.hub_config, own.max_answer_tokens, own.shared_text)
         try:
             return make_task(own.name, tuple(own.fields), tuple(own.labels), tuple(own.words), *declared)
         except ValueError as error:

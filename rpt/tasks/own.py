@@ -96,6 +96,7 @@ def make_task(
     template: str | None = None,
     hub_config: str | None = None,
     max_answer_tokens: int = 16,
+    shared_text: str | None = None,
 ) -> OwnTask:
     """The task that is declared so; `rpt.config.TaskConfig` says what each means.
 
@@ -113,11 +114,14 @@ def make_task(
     used = _fields_of(template or "")
     if unknown := [field for field in used if field not in fields]:
         raise ValueError(f"task.template has {{{unknown[0]}}}, which is none of task.fields={list(fields)}")
+    if shared_text is not None and shared_text not in fields:
+        raise ValueError(f"task.shared_text={shared_text} is none of task.fields={list(fields)}")
     score = (metric or metrics[0],)
     declared = {
         "name": name, "folder": name, "hub_config": hub_config, "labels": labels, "words": words or labels,
         "columns": fields, "answer": answer, "template": template or "", "metrics": metrics, "paper_score": score,
         "superglue_score": score, "max_answer_tokens": None if labels else max_answer_tokens,
+        "shared_text": shared_text,
         "version": zlib.crc32(repr((fields, template)).encode()),  # rows are cached by it
     }  # fmt: skip
     return type("DeclaredTask", (OwnTask,), declared)()

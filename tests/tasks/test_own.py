@@ -3,10 +3,11 @@
 import datasets
 import pytest
 
-from rpt.config import DataConfig, TaskConfig, as_dict, run_id
+from rpt.config import DataConfig, ProtocolConfig, TaskConfig, as_dict, run_id
 from rpt.data import task_for
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.sources import read_examples
+from rpt.data.splits import split_examples
 from rpt.errors import UsageError
 from rpt.tasks.own import make_task
 from rpt.training.preflight import check
@@ -80,6 +81,7 @@ def test_open_answers_are_scored_as_texts():
         ([*REVIEWS, "task.words=[yes]"], r"task\.words=\['yes'\] must be as many as"),
         ([*REVIEWS, "task.metric=f1"], r"task\.metric=f1 is none of labels; choose one of: accuracy, macro_f1"),
         ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is none of task\.fields"),
+        ([*REVIEWS, "task.shared_text=title"], r"task\.shared_text=title is none of task\.fields=\['text'\]"),
         ([*REVIEWS, "task.template='{'"], r"task\.template='\{' cannot be read"),
         ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a task of ours"),
         (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
@@ -103,6 +105,15 @@ def test_rows_come_from_files(tmp_path):
         )
     with pytest.raises(UsageError, match=r"give task\.train=FILE"):
         read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), TaskConfig())
+
+
+def test_rows_about_one_text_are_held_out_together(configure):
+    task = task_for(configure(*REVIEWS, "task.fields=[cook,text]", "task.shared_text=cook"))
+    rows = [example(task, cook=f"{i // 4}", text=f"{i}", label=i % 2, idx=i) for i in range(40)]
+    protocol = ProtocolConfig("paper", selection="held_out", held_out=0.3)
+    split = split_examples({"train": rows, "val": rows}, task, DataConfig("folder"), protocol)
+    cooks = [{one.fields["cook"] for one in part} for part in (split.train, split.select)]
+    assert not cooks[0] & cooks[1] and [len(of) for of in cooks] == [7, 3]
 
 
 def on_hub(tmp_path, **own):
