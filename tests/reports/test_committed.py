@@ -234,6 +234,17 @@ def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm, on
     assert f"where the majority class is {floor:.1f}" in text
 
 
+def test_what_the_page_on_the_laptop_says_of_wsc_is_in_its_records(of_minilm):
+    wsc, text = of_minilm[of_minilm["task"] == "wsc"], " ".join(read("results/laptop.md").split())
+    tried = {"finetune": [3e-5, 1e-4], "probe": [0.001, 0.01, 0.1, 1]}
+    assert wsc.groupby("prompt")["lr"].agg(sorted).to_dict() == tried and (wsc["seed"] == 0).all()
+    one_answer = 100 * 55 / 104  # of the held-out rows
+    best, floor = wsc["best.select_score"].max(), wsc["majority.score"].iloc[0]
+    assert f"({best:.1f} at most, {one_answer:.1f} for the one answer)" in text and best - one_answer < 1
+    assert f"the majority class, {floor:.1f}, on the validation rows" in text and wsc["scores.score"].max() <= floor
+    assert "WSC's 450 rows" in text and (wsc["data.train"] == 450).all() and (wsc["data.select"] == 104).all()
+
+
 def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     rte, text = of_minilm[of_minilm["task"] == "rte"], read("results/laptop.md")
     told = [[labels.rate(run["lr"]), run["backbone.pooling"], str(run["seed"]),
