@@ -7,7 +7,6 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from rpt.config import DataConfig, ProtocolConfig
@@ -58,11 +57,8 @@ def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Exam
     validation rows do not. Who knows the answer to one of WSC's twins by heart gets the other wrong; WiC pairs the same
     sentences again and again, and who knows which have one sense of a word knows the label of another pair."""
 
-    def subject_of(i: int) -> Hashable:
-        subject = task.subject(train[i])
-        return i if subject is None else subject
-
-    labels = {subject_of(i): str(example.label) for i, example in enumerate(train)}
+    about = [i if (subject := task.subject(example)) is None else subject for i, example in enumerate(train)]
+    labels = {subject: str(example.label) for subject, example in zip(about, train, strict=True)}
     subjects = sorted(labels, key=str)
     random.Random(0).shuffle(subjects)
     subjects.sort(key=labels.__getitem__)  # then one subject out of every so many
@@ -70,8 +66,8 @@ def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Exam
     if n_held == len(subjects):
         raise UsageError("Too few training rows to hold some out; use protocol.selection=reported.")
     held = {subjects[int((i + 0.5) * len(subjects) / n_held)] for i in range(n_held)}
-    kept = [example for i, example in enumerate(train) if subject_of(i) not in held]
-    return kept, [example for i, example in enumerate(train) if subject_of(i) in held]
+    kept = [example for subject, example in zip(about, train, strict=True) if subject not in held]
+    return kept, [example for subject, example in zip(about, train, strict=True) if subject in held]
 
 
 def _few(train: list[Example], shots: int, seed: int) -> list[Example]:
