@@ -188,8 +188,9 @@ def test_what_the_page_on_the_laptop_says_of_chosen_rates_is_in_its_records(stud
     text, rates = read("results/laptop.md"), study_on_the_laptop.rates
     chosen = {(of.at["task"], of.at["prompt"]): of for of in rates if of.at["task"] in ("cb", "copa")}
     heads = {job.task.name: job.trainer.head_lr for job in study_on_the_laptop.experiment.jobs.values()}
-    assert {task: float(chosen[task, "probe"].rate) for task in ("cb", "copa")} == {t: heads[t] for t in ("cb", "copa")}
-    assert f"the probe's choice: {heads['cb']:g} on CB, {heads['copa']:g} on COPA" in text
+    of_probe = {of.at["task"]: float(of.rate) for of in rates if of.at["prompt"] == "probe" and of.rate is not None}
+    assert all(heads[task] == of_probe[task] for task in ("cb", "copa", "wic")) and heads["wic"] == heads["cb"]
+    assert f"the probe's choice: {heads['cb']:g} on CB and WiC, {heads['copa']:g} on COPA" in text
     edges = sum(of.at_edge for of in chosen.values())
     assert (edges, len(chosen)) == (6, 12) and "Six of the twelve chosen rates of CB and COPA lie at an edge" in text
     assert "Plain, residual and LSTM chose 1" in text
@@ -224,13 +225,26 @@ def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(in
 
 
 def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm, on_the_laptop):
-    wic, text = of_minilm[of_minilm["task"] == "wic"], read("results/laptop.md")
-    assert wic.groupby("lr").size().to_dict() == {3e-5: 3, 1e-4: 1} and "Four runs on one core each in fp32" in text
+    runs, text = of_minilm[of_minilm["task"] == "wic"], read("results/laptop.md")
+    wic = runs[runs["prompt"] == "finetune"]
+    assert wic.groupby("lr").size().to_dict() == {3e-5: 3, 1e-4: 1} and "Fine-tuning has four runs" in text
     held_out = wic[wic["seed"] == 0].set_index("lr")["best.select_score"]
     assert f"3e-5 is ahead of 1e-4 ({held_out[3e-5]:.1f} against {held_out[1e-4]:.1f} with seed 0)" in text
     floor = wic["majority.score"].iloc[0]
     assert f"It reaches {show(on_the_laptop('wic', 'finetune'))} on the validation rows" in text
     assert f"where the majority class is {floor:.1f}" in text
+    probe = runs[runs["prompt"] == "probe"].set_index("lr")
+    best, second, *_ = probe["best.select_score"].sort_values(ascending=False).items()
+    assert len(probe) == 4 and f"best at {best[0]:g} on the held-out rows ({best[1]:.1f}; {second[0]:g} has " in text
+    assert f"has {second[1]:.1f}) and has {probe['scores.score'][best[0]]:.1f} on the validation rows" in text
+    prompts = runs[runs["prompt"].isin(("vanilla", "residual"))].set_index(["prompt", "lr"])
+    assert sorted(prompts.index) == [(name, lr) for name in ("residual", "vanilla") for lr in (0.01, 0.1)]
+    assert (prompts["seed"] == 0).all() and "With seed 0, at 0.01 and 0.1" in text
+    for name, prompt in (("plain", "vanilla"), ("residual", "residual")):
+        for key, where in (("best.select_score", "held out"), ("scores.score", "on the validation rows")):
+            low, high = (prompts[key][prompt, lr] for lr in (0.01, 0.1))
+            assert f"{low:.1f} and {high:.1f} {where}" in text, (name, key)
+    assert "at 0.01 plain was still getting better" in text and prompts["best.epoch"]["vanilla", 0.01] == 6
 
 
 def test_what_the_page_on_the_laptop_says_of_wsc_is_in_its_records(of_minilm):
@@ -246,25 +260,32 @@ def test_what_the_page_on_the_laptop_says_of_wsc_is_in_its_records(of_minilm):
 
 def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     rte, text = of_minilm[of_minilm["task"] == "rte"], read("results/laptop.md")
-    told = [[labels.rate(run["lr"]), run["backbone.pooling"], str(run["seed"]),
-             f"{run['best.epoch']:.0f} of {len(run['history'])}", f"{run['best.select_score']:.1f}",
+    told = [[labels.rate(run["lr"]), run["backbone.pooling"], "yes" if run["trainer.dropout"] else "no",
+             str(run["seed"]), f"{run['best.epoch']:.0f} of {len(run['history'])}", f"{run['best.select_score']:.1f}",
              f"{run['scores.score']:.1f}"] for _, run in rte.iterrows()]  # fmt: skip
     rows = rows_of("results/laptop.md")
-    assert sorted(told) == sorted(row for row in rows if len(row) == 6 and row[1] in ("cls", "mean"))
+    assert sorted(told) == sorted(row for row in rows if len(row) == 7 and row[1] in ("cls", "mean"))
+    learned, collapsed = rte[rte["lr"] < 3e-4], rte[rte["lr"] == 3e-4]
+    assert all(line["constant"] for history in collapsed["history"] for line in history)
     held_out, reported = (
-        f"{rte[key].min():.0f} to {rte[key].max():.0f}" for key in ("best.select_score", "scores.score")
+        f"{learned[key].min():.0f} to {learned[key].max():.0f}" for key in ("best.select_score", "scores.score")
     )
-    assert f"498 held-out rows say {held_out}, the 277 validation rows {reported}" in text
-    by_rate = rte[rte["backbone.pooling"] == "cls"].groupby("lr")
+    assert f"up to 1e-4 the 498 held-out rows say {held_out}, the 277 validation rows {reported}" in text
+    dropout = rte["trainer.dropout"].astype(bool)
+    by_rate = rte[(rte["backbone.pooling"] == "cls") & ~dropout].groupby("lr")
     held_out, scores = by_rate["best.select_score"].mean(), by_rate["scores.score"]
-    assert by_rate.size().to_dict() == {1e-5: 3, 3e-5: 3, 1e-4: 1} and held_out.idxmax() == 3e-5
-    assert "1e-4 is worse, and 3e-4 was not tried" in text and held_out[1e-4] == held_out.min()
+    assert by_rate.size().to_dict() == {1e-5: 3, 3e-5: 3, 1e-4: 1, 3e-4: 1} and held_out.idxmax() == 3e-5
+    assert "1e-4 is worse, and 3e-4 gives every row the same answer" in text and held_out[1e-4] < held_out[1e-5]
+    dropped = rte[dropout]
+    assert (dropped["lr"] == 3e-5).all() and dropped["best.select_score"].mean() < held_out[3e-5]
+    told = f"({dropped['best.select_score'].mean():.1f} over three seeds) and has {show(dropped['scores.score'])}"
+    assert f"no better on the held-out rows {told} on the validation rows" in text and len(dropped) == 3
     assert f"3e-5 ({held_out[3e-5]:.1f} over three seeds; 1e-5 has {held_out[1e-5]:.1f})" in text
     chosen, other = (show(scores.get_group(lr)) for lr in (3e-5, 1e-5))
     assert f"it has {chosen}, which is not ahead" in text and f"1e-5 has {other}, which is, by half" in text
     ahead = scores.mean() - rte["majority.score"].iloc[0] - scores.std()
     assert ahead[3e-5] < 0 and round(ahead[1e-5], 1) == 0.5, ahead
-    long = [runs["history"] for _, runs in rte.iterrows() if len(runs["history"]) > 4 and runs["lr"] < 1e-4]
+    long = [runs["history"] for _, runs in rte[~dropout].iterrows() if len(runs["history"]) > 4 and runs["lr"] < 1e-4]
     assert all(min(line["loss"] for line in history) < 0.1 for history in long)
 
 
