@@ -137,9 +137,10 @@ def record(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def encoder_record(tmp_path_factory) -> Path:
-    """The record of a short run of the embedded encoder on the miniature COPA, whose rows are two sequences each."""
+    """The record of a short run of the embedded encoder on the miniature COPA, whose rows are four sequences each: of
+    both choices the two texts, read apart."""
     words = ["task=copa", "backbone=nano_bert", "data.shots=16", "trainer.max_steps=8", "trainer.eval_every=2"]
-    return recorded(tmp_path_factory.mktemp("encoder"), *words, "prompt.length=8")
+    return recorded(tmp_path_factory.mktemp("encoder"), *words, "prompt.length=8", "backbone.pooling=cosine")
 
 
 def recorded(folder: Path, *words: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cosine_similarity, cross_entropy
 from transformers import AutoModel
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
@@ -24,6 +24,9 @@ from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
 from rpt.tasks import Example, Task
 
+SECOND = "second_"  # of texts that are read apart: what is the second text's in a batch
+SHARPNESS = 100.0  # times a cosine: the most that CLIP allows its logits; a head then learns at a backbone's rate too
+
 
 class BertBackbone(Backbone):
     """An encoder whose weights never change. It reads [CLS], prompt, text, [SEP] (paper, section 4.2), and a linear
@@ -32,13 +35,18 @@ class BertBackbone(Backbone):
     model_types = ("bert", "roberta", "xlm-roberta")
     load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
 
-    pools_by_mean = False
+    pooling = "cls"
 
-    def pool_by_mean(self) -> None:
-        """Let heads read the text's mean state, over [CLS], text and [SEP] but not the prompt, instead of [CLS]'s own,
-        as sentence encoders are trained to be read. The fingerprint says so, for the answers are others."""
-        self.pools_by_mean = True
-        self.fingerprint += "-mean"
+    def pool_by(self, pooling: str) -> None:
+        """Let heads read another state than that of [CLS]. The fingerprint says so, for the answers are others.
+
+        Args:
+            pooling: "mean", the text's mean state, over [CLS], text and [SEP] but not the prompt, as sentence encoders
+                are trained to be read; "cosine" of the mean states of a reading's two texts, each of which is read
+                alone, behind its own copy of the prompt: a bi-encoder (Reimers & Gurevych 2019, section 3).
+        """
+        self.pooling = pooling
+        self.fingerprint += f"-{pooling}"
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
@@ -54,7 +62,7 @@ class BertBackbone(Backbone):
         self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
     ) -> list[list[Row]]:
         """A row for each of an example's decisions; they do not depend on the protocol."""
-        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache)
+        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart=self.pooling == "cosine")
         return [
             [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
             for of_example, example in zip(sequences, examples, strict=True)
@@ -69,10 +77,14 @@ class BertBackbone(Backbone):
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Linear:
         """One layer, as in the paper. It reads the [CLS] state and, with head=spans, beside it the mean state of each
-        marked word."""
-        width = self.embeddings.shape[1] * (1 + task.encoder_marks if config.head == "spans" else 1)
+        marked word; or the cosine alone, which it gives no weight before training."""
+        width = self._state_width * (1 + task.encoder_marks if config.head == "spans" else 1)
         # Where choices are compared a bias would be the same for all, and drift on the noise of its gradient.
-        return nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
+        head = nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
+        if self.pooling == "cosine":
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
+        return head
 
     # Trained with
 
@@ -85,9 +97,9 @@ class BertBackbone(Backbone):
         return cross_entropy(self.logits(prompts, prompt_mask, batch, heads), batch["labels"], reduction="none")
 
     def make_trial(self, width: int) -> tuple[Row, Heads]:
-        d = self.embeddings.shape[1]
+        d = self._state_width
         head = {"weight": torch.zeros(1, 2, d, device=self.device), "bias": torch.zeros(1, 2, device=self.device)}
-        return Row((TokenSequence(np.ones(width, dtype=np.int32), width),), 0), head
+        return Row((TokenSequence(np.ones(width, dtype=np.int32), width),) * self._per_reading, 0), head
 
     # Asked
 
@@ -121,8 +133,8 @@ class BertBackbone(Backbone):
         """What the head of each question decides for, and how probable each choice is."""
         prompts, mask = stack_prompts(questions)
         sequences = [sequence for question in questions for row in question.rows for sequence in row.sequences]
-        # Whose sequence each is.
-        of = [i for i, question in enumerate(questions) for row in question.rows for _ in row.sequences]
+        # Whose reading each is.
+        of = [i for i, question in enumerate(questions) for row in question.rows for _ in self._readings(row)]
         batch = self._pad_sequences(sequences, prompts.shape[1])
         states = self.encode(prompts[of], mask[of], batch)
         outputs: dict[int, list[float]] = {}
@@ -131,18 +143,45 @@ class BertBackbone(Backbone):
             stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
             read = self.outputs(states[group], batch["marks"][group], prompts.shape[1], stacked)
             outputs |= zip(group, read.tolist(), strict=True)
-        each = (outputs[s] for s in range(len(sequences)))
+        each = (outputs[s] for s in range(len(of)))
         return [
-            _decide(question, [[output for _ in row.sequences for output in next(each)] for row in question.rows])
+            _decide(question, [[out for _ in self._readings(row) for out in next(each)] for row in question.rows])
             for question in questions
         ]
 
     # The model itself
 
+    @property
+    def _per_reading(self) -> int:
+        """Sequences: one, or each of its two texts."""
+        return 2 if self.pooling == "cosine" else 1
+
+    @property
+    def _state_width(self) -> int:
+        """Of what a head reads of a whole text: d, or the cosine."""
+        return 1 if self.pooling == "cosine" else self.embeddings.shape[1]
+
+    def _readings(self, row: Row) -> Sequence[TokenSequence]:
+        """The first or only sequence of each of its readings."""
+        return row.sequences[:: self._per_reading]
+
     def _pad_sequences(
         self, sequences: Sequence[TokenSequence], prompt_length: int, width: int | None = None, multiple: int = 1
     ) -> Batch:
-        """ids, mask and types (0 or 1: first or second text) [S, T], and the marked words' ends [S, M, 2]."""
+        """ids, mask and types (0 or 1: first or second text) [S, T], and the marked words' ends [S, M, 2].
+
+        Of texts that are read apart the second ones stand beside the first, as second_ids and so on, and have a width
+        of their own: a hypothesis is shorter than its premise.
+        """
+        batch: Batch = {}
+        for i, which in enumerate(("", SECOND)[: self._per_reading]):
+            padded = self._pad_alike(sequences[i :: self._per_reading], prompt_length, width, multiple)
+            batch |= {f"{which}{name}": part for name, part in padded.items()}
+        return batch
+
+    def _pad_alike(
+        self, sequences: Sequence[TokenSequence], prompt_length: int, width: int | None, multiple: int
+    ) -> Batch:
         width = self.choose_width(max(map(len, sequences)), prompt_length, width, multiple)
         ids = pad([sequence.ids.tolist() for sequence in sequences], self.tokenizer.pad_token_id, width)
         at = torch.arange(width)
@@ -169,11 +208,19 @@ class BertBackbone(Backbone):
         return self.outputs(states, batch["marks"], prompts.shape[1], heads).reshape(rows, -1)
 
     def encode(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
-        """States [S, N + T, d] of [CLS] (or in its place, pooling by the mean, the text's), prompt [S, N, d], text.
+        """States [S, N + T, d] of [CLS] (or in its place, pooling by the mean, the text's), prompt [S, N, d], text;
+        pooling by the cosine, that of the mean states of both texts, [S, 1, 1].
 
         Args:
             prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
         """
+        if self.pooling != "cosine":
+            return self._encode_texts(prompts, prompt_mask, batch)
+        second = {name.removeprefix(SECOND): part for name, part in batch.items() if name.startswith(SECOND)}
+        u, v = (self._encode_texts(prompts, prompt_mask, texts)[:, :1].float() for texts in (batch, second))
+        return cosine_similarity(u, v, dim=-1)[..., None]
+
+    def _encode_texts(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
         texts = self.model.get_input_embeddings()(batch["ids"])
 
         def joined(text: Tensor, prompt: Tensor) -> Tensor:
@@ -188,7 +235,7 @@ class BertBackbone(Backbone):
             position_ids=positions,
             token_type_ids=joined(batch["types"], torch.zeros_like(prompt_mask)),
         ).last_hidden_state
-        if not self.pools_by_mean:
+        if self.pooling == "cls":
             return states
         own = joined(batch["mask"], torch.zeros_like(prompt_mask)).to(states.dtype)[:, None]  # [S, 1, N + T]
         return torch.cat([own @ states / own.sum(dim=-1, keepdim=True), states[:, 1:]], dim=1)
@@ -197,18 +244,19 @@ class BertBackbone(Backbone):
         """What the heads make of each sequence: [S, C], float32.
 
         Args:
-            states: [S, N + T, d], as `encode` gives them.
+            states: as `encode` gives them.
             marks: ends of the marked words in the text [S, M, 2].
             prompt: N.
-            heads: weight [S, C, d] (or [S, C, (1 + M) d], which reads the marked words too) and, with C > 1, bias
-                [S, C].
+            heads: weight [S, C, d] (or [S, C, (1 + M) d], which reads the marked words too, or [S, C, 1], the cosine)
+                and, with C > 1, bias [S, C].
         """
         states = states.float()
         features = [states[:, 0]]
         if marked := heads["weight"].shape[-1] // states.shape[-1] - 1:
             features += self._marked(states, marks[:, :marked] + prompt).unbind(dim=1)
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
-            return torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
+            read = torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
+            return read * SHARPNESS if self.pooling == "cosine" else read
 
     @staticmethod
     def _marked(states: Tensor, marks: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     if config.stream_scale != 1:
         rescale_stream(model, config.stream_scale)
     backbone = family(model, tokenizer, fingerprint(model), dropout)
-    if isinstance(backbone, BertBackbone) and config.pooling == "mean":
-        backbone.pool_by_mean()
+    if isinstance(backbone, BertBackbone) and config.pooling != "cls":
+        backbone.pool_by(config.pooling)
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:

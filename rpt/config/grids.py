@@ -138,14 +138,15 @@ def _axes_of(words: list[str]) -> Axes:
 
 
 def _config_at(base: _Base, point: dict[str, str]) -> Config:
-    """The configuration of one run. Most runs of a grid differ in task and seed, on which nothing else depends but a
-    budget (`by_task`): so they, and the rest, are made once each, and not once for every run."""
-    own = tuple((key, value) for key, value in point.items() if key.partition(".")[0] in ("task", "seed"))
-    rest = tuple(item for item in point.items() if item not in own)
-    of_run, common = _config_with(base, own), _config_with(base, rest)
-    given = [key.removeprefix("trainer.") for key, _ in rest if key.startswith("trainer.")]
-    trainer = dataclasses.replace(of_run.trainer, **{key: getattr(common.trainer, key) for key in given})
-    return dataclasses.replace(common, task=of_run.task, seed=of_run.seed, trainer=trainer)
+    """The configuration of one run. A task decides budgets and how an encoder is read (`by_task`), a seed nothing:
+    so what depends on the task, and the rest, are made once each, and not once for every run."""
+    of = {item: item[0].partition(".")[0] for item in point.items()}
+    by_task = _config_with(base, tuple(item for item in of if of[item] in ("task", "backbone")))
+    common = _config_with(base, tuple(item for item in of if of[item] not in ("task", "seed")))
+    given = [key.removeprefix("trainer.") for key in point if key.startswith("trainer.")]
+    trainer = dataclasses.replace(by_task.trainer, **{key: getattr(common.trainer, key) for key in given})
+    seed = int(point.get("seed", base.config.seed))
+    return dataclasses.replace(common, task=by_task.task, backbone=by_task.backbone, trainer=trainer, seed=seed)
 
 
 @kept

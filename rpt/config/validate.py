@@ -25,7 +25,7 @@ CHOICES = {
     "resume": ("auto", "never"),
     "backbone.family": ("t5", "bert"),
     "backbone.head": ("cls", "spans"),
-    "backbone.pooling": ("cls", "mean"),
+    "backbone.pooling": ("cls", "mean", "cosine"),
 }
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
@@ -210,6 +210,8 @@ def _check_backbone(config: Config) -> None:
         raise UsageError("backbone.stream_scale is for T5: an encoder's norms stand behind each sum.")
     if backbone.family != "bert" and backbone.pooling != "cls":
         raise UsageError("backbone.pooling is for encoders: T5 writes its answer, and no head reads one state.")
+    if backbone.pooling == "cosine" and backbone.head != "cls":
+        raise UsageError("backbone.pooling=cosine compares whole texts: leave backbone.head=spans out.")
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:
         raise UsageError(
             f"prompt=none has nothing to train, and without training backbone {backbone.name} has no head to "

@@ -37,7 +37,12 @@ class TokenSequence:
 
 
 def encode_decisions(
-    examples: list[Example], task: Task, tokenizer: PreTrainedTokenizerBase, text_budget: int, cache: Path | None = None
+    examples: list[Example],
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    text_budget: int,
+    cache: Path | None = None,
+    apart: bool = False,
 ) -> list[list[tuple[TokenSequence, ...]]]:
     """The sequences of each example's decisions, at most `text_budget` tokens each; cached where a folder is given.
 
@@ -46,22 +51,26 @@ def encode_decisions(
 
     Args:
         text_budget: tokens that the prompt leaves to each sequence.
+        apart: whether each text of a reading is a sequence of its own, without marks.
 
     Raises:
         UsageError: a marked word is not in its text, or the tokenizer is a slow one.
     """
-    decisions = [task.decisions(example) for example in examples]
-    readings = [reading for of_example in decisions for decision in of_example for reading in decision.readings]
+    decisions = [[decision.readings for decision in task.decisions(example)] for example in examples]
+    if apart:
+        decisions = [[sum((reading.apart() for reading in own), ()) for own in of_example] for of_example in decisions]
+    readings = [reading for of_example in decisions for own in of_example for reading in own]
     if cache is None:
         sequences = encode_readings(readings, tokenizer, text_budget)
     else:
         asked = ["encoder", task.name, task.version, text_budget]
+        asked += ["apart"] if apart else []
         made_of = [LAYOUT, *asked, text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
         sequences = _from_arrays(
             cached(cache, made_of, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
         )
     each = iter(sequences)
-    return [[tuple(next(each) for _ in decision.readings) for decision in of_example] for of_example in decisions]
+    return [[tuple(next(each) for _ in own) for own in of_example] for of_example in decisions]
 
 
 def encode_readings(

@@ -62,8 +62,15 @@ def training(results: GridResults) -> str:
             words += [label("prompt", trained), *[f"({', '.join(tasks)})"] * any(of == backbone for of, _ in others)]
             whose.setdefault(budget, {})[" ".join(words)] = None
     parts = [f"{', '.join(names)} {budget}" for budget, names in whose.items()]
-    said = f"Training: {next(iter(whose)) if len(whose) == 1 else '; '.join(parts)}."
-    return f"{said} {rates_in_words(results)}" if results.rates else said
+    said = [f"Training: {next(iter(whose)) if len(whose) == 1 else '; '.join(parts)}.", *_cosines(results)]
+    return " ".join([*said, rates_in_words(results)] if results.rates else said)
+
+
+def _cosines(results: GridResults) -> list[str]:
+    """On which tasks encoders compare texts by the cosine, in a sentence; nothing where they do on none."""
+    jobs = results.experiment.jobs.values()
+    tasks = dict.fromkeys(label("task", job.task.name) for job in jobs if job.backbone.pooling == "cosine")
+    return [f"On {in_words([*tasks])} the head reads the cosine of two texts, each read alone."] if tasks else []
 
 
 def rates_in_words(results: GridResults) -> str:

@@ -51,6 +51,7 @@ class Task:
         paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
         max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
         encoder_texts: for an encoder, the fields that make up each text; every column by itself if empty.
+        encoder_pairs: whether each of its readings has two texts, as a premise and a hypothesis.
         encoder_marks: how many marks each of its readings has.
         encoder_outputs: numbers that a head gives for a reading; None is one for each label.
     """
@@ -72,6 +73,7 @@ class Task:
     superglue_score: ClassVar[tuple[str, ...]] = ("accuracy",)
     max_answer_tokens: ClassVar[int | None] = None
     encoder_texts: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    encoder_pairs: ClassVar[bool] = True
     encoder_marks: ClassVar[int] = 0
     encoder_outputs: ClassVar[int | None] = None
 

@@ -51,6 +51,10 @@ class Reading:
     texts: tuple[str, ...]
     marks: tuple[tuple[int, int, int], ...] = ()
 
+    def apart(self) -> tuple[Reading, ...]:
+        """Each of its texts to be read alone, unmarked."""
+        return tuple(Reading((text,)) for text in self.texts)
+
 
 @dataclass(frozen=True)
 class Decision:

@@ -121,7 +121,7 @@ def make_task(
         "name": name, "folder": name, "hub_config": hub_config, "labels": labels, "words": words or labels,
         "columns": fields, "answer": answer, "template": template or "", "metrics": metrics, "paper_score": score,
         "superglue_score": score, "max_answer_tokens": None if labels else max_answer_tokens,
-        "shared_text": shared_text,
+        "shared_text": shared_text, "encoder_pairs": len(fields) > 1 and not template,
         "version": zlib.crc32(repr((fields, template)).encode()),  # rows are cached by it
     }  # fmt: skip
     return type("DeclaredTask", (OwnTask,), declared)()

@@ -117,6 +117,7 @@ class JudgedWSC(WSC):
 
     metrics = paper_score = ("accuracy",)
     max_answer_tokens = None
+    encoder_pairs = False
     encoder_marks = 2
     targets, verbalizers, evaluated, interpret = Task.targets, Task.verbalizers, Task.evaluated, Task.interpret
     credit, measure = Task.credit, Task.measure

@@ -84,6 +84,8 @@ def _check_task(config: Config) -> None:
             "backbone.head=spans needs an encoder (backbone=bert_base, …) and marked words (task=wic, task=wsc); "
             "leave it out."
         )
+    if config.backbone.pooling == "cosine" and not task.encoder_pairs:
+        raise UsageError(f"backbone.pooling=cosine needs a task with two texts; {task.name} has one: leave it out.")
 
 
 def _check_device(config: Config) -> None:

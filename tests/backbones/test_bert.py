@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpt.backbones import Row
+from rpt.backbones.bert import SHARPNESS
 from rpt.config import BackboneConfig
 from rpt.data.sequences import encode_readings
 from rpt.tasks import TASKS, Reading
@@ -138,7 +139,7 @@ def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
     own = heads(backbone, 2)
     by_cls = backbone.fingerprint
     plain = backbone.encode(table, mask, backbone.collate([Row((short,)), Row((long,))], 4))
-    backbone.pool_by_mean()
+    backbone.pool_by("mean")
     assert backbone.fingerprint != by_cls
     logits = backbone.logits(table, mask, backbone.collate([Row((short,)), Row((long,))], 4), own)
     for i, text in enumerate((short, long)):
@@ -146,6 +147,34 @@ def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
         assert_close(logits[i], own["weight"][i] @ mean + own["bias"][i])
     alone = backbone.logits(table[:1, 2:], mask[:1, 2:], backbone.collate([Row((short,))], 2), of(own, [0]))
     assert_close(alone[0], logits[0])
+
+
+def test_pooling_by_the_cosine_compares_two_texts_each_read_alone():
+    """Each behind the prompt, beside longer ones and a longer prompt."""
+    backbone = tiny_bert()
+    backbone.pool_by("mean")
+    texts = [("red dog", "coat"), ("the red dog bought a coat", "ada")]
+    table, mask = prompts(backbone, 2)
+    mask[0, :2] = 0
+
+    def state(i, text):
+        (alone,) = encode_readings([Reading((text,))], backbone.tokenizer, 512)
+        first = 2 if i == 0 else 0
+        batch = backbone.collate([Row((alone,))], 4 - first)
+        return backbone.encode(table[i : i + 1, first:], mask[i : i + 1, first:], batch)[0, 0]
+
+    states = [[state(i, text) for text in pair] for i, pair in enumerate(texts)]
+    by_mean = backbone.fingerprint
+    backbone.pool_by("cosine")
+    assert backbone.fingerprint != by_mean
+    own = {name: value[..., :1] if name == "weight" else value for name, value in heads(backbone, 2).items()}
+    rows = [Row(tuple(encode_readings([*Reading(pair).apart()], backbone.tokenizer, 512))) for pair in texts]
+    batch = backbone.collate(rows, 4)
+    assert batch["ids"].shape[1] > batch["second_ids"].shape[1]  # each side is padded by itself
+    logits = backbone.logits(table, mask, batch, own)
+    for i, (u, v) in enumerate(states):
+        cosine = u @ v / (u.norm() * v.norm())
+        assert_close(logits[i], SHARPNESS * (own["weight"][i, :, 0] * cosine + own["bias"][i]))
 
 
 def test_heads_fit_their_tasks(backbone):

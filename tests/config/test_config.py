@@ -107,7 +107,12 @@ def test_yaml_lists_every_option_with_its_default(name):
         (["backbone=nano_bert", "backbone.head=spans"], r"head=spans needs .*task=wic, task=wsc.*leave it out"),
         (["backbone.head=spans", "task=wic"], r"head=spans needs an encoder"),
         (["backbone.pooling=mean"], r"backbone\.pooling is for encoders"),
-        (["backbone=nano_bert", "backbone.pooling=max"], "pooling=max is not known; choose one of: cls, mean"),
+        (
+            ["task=wic", "backbone=nano_bert", "backbone.pooling=cosine", "backbone.head=spans"],
+            r"cosine compares whole texts: leave backbone\.head=spans out",
+        ),
+        (["task=wsc", "backbone=nano_bert", "backbone.pooling=cosine"], "cosine needs a task with two texts; wsc has"),
+        (["backbone=nano_bert", "backbone.pooling=max"], "pooling=max is not known; choose one of: cls, mean, cosine"),
         (["backbone.family=gpt"], "t5, bert"),
         (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
         (["lr=0"], "lr=0.0 must be a positive"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,20 @@ def assert_same(one, other):
 PROMPTS = st.tuples(
     st.sampled_from(list(TASKS)), st.sampled_from(PROTOCOLS), st.integers(1, 12), st.sampled_from(["cls", "spans"])
 )
-BY_FAMILY = pytest.mark.parametrize("backbone", ["t5", "bert"], indirect=True)
+PAIRS = [task for task in TASKS if get_task(task, "bert").encoder_pairs]  # which a bi-encoder reads
+BY_KIND = pytest.mark.parametrize(
+    ("backbone", "encoder", "tasks"),
+    [("t5", "bert", TASKS), ("bert", "bert", TASKS), ("bert", "bi-encoder", PAIRS)],
+    indirect=["backbone", "encoder"],
+)
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    return tiny_bert()
+def encoder(request):
+    backbone = tiny_bert()
+    if getattr(request, "param", "bert") == "bi-encoder":
+        backbone.pool_by("cosine")
+    return backbone
 
 
 @pytest.fixture
@@ -68,10 +77,11 @@ def backbone(request, tiny_backbone, encoder):
     return {"t5": tiny_backbone, "bert": encoder}[request.param]
 
 
-@BY_FAMILY
+@BY_KIND
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), prompts=st.lists(PROMPTS, min_size=2, max_size=4))
-def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, data, prompts):
+def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prompts):
+    prompts = [(task if task in tasks else tasks[0], *rest) for task, *rest in prompts]
     server = server_of(backbone, {str(i): trained(backbone, *prompt) for i, prompt in enumerate(prompts)})
     asked = data.draw(st.lists(st.tuples(st.integers(0, len(prompts) - 1), st.integers(0, 7)), min_size=2, max_size=6))
     family = server.prompts["0"].config.backbone.family
@@ -101,7 +111,9 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
     assert write_submission(TASKS[task], rows, answers)  # validated there
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("encoder", "task"), [*product(["bert"], TASKS), *product(["bi-encoder"], PAIRS)], indirect=["encoder"]
+)
 def test_an_encoder_s_answers_are_its_predictions(encoder, task):
     """As training makes them; the most probable label (ReCoRD: entity) is the answer."""
     one, rows = trained(encoder, task), examples(task, "bert")

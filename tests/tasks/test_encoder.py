@@ -118,6 +118,7 @@ def test_real_rows(shared, name):
             assert all(text == text.strip() and text for text in reading.texts)
             assert "@placeholder" not in reading.texts[-1] and "<br>" not in reading.texts[0]
             assert len(reading.marks) == task.encoder_marks
+            assert len(reading.texts) == (2 if task.encoder_pairs else 1)
             for which, start, end in reading.marks:
                 assert reading.texts[which][start - 1] == reading.texts[which][end] == "*"
         assert any(decision.label for decision in decisions) or name != "record"

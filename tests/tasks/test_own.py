@@ -47,11 +47,11 @@ def test_words_stand_for_labels_and_the_template_for_the_row():
     assert task.source(one, "paper") == task.source(one, "superglue") == "Is it white? Snow."
     assert task.targets(one, "paper") == task.targets(one, "superglue") == ["yes"]
     assert task.interpret("Yes.", one, "paper") == 1 and task.interpret("1", one, "paper") is None
-    assert task.decisions(one)[0].readings[0].texts == ("Is it white? Snow.",)
+    assert task.decisions(one)[0].readings[0].texts == ("Is it white? Snow.",) and not task.encoder_pairs
     plain = make_task("pairs", ("a", "b", "c"), ("0", "1"))
     one = example(plain, a="x", b=2, c="z", label="0", idx=3)
     assert plain.source(one, "paper") == "a: x b: 2 c: z"
-    assert plain.decisions(one)[0].readings[0].texts == ("x 2", "z")
+    assert plain.decisions(one)[0].readings[0].texts == ("x 2", "z") and plain.encoder_pairs
     assert plain.version != task.version  # tokenised rows of the one are none of the other
 
 
