@@ -25,7 +25,7 @@ from rpt.data.sequences import TokenSequence, encode_decisions
 from rpt.tasks import Example, Task
 
 SECOND = "second_"  # of texts that are read apart: what is the second text's in a batch
-SHARPNESS = 100.0  # times a cosine: the most that CLIP allows its logits; a head then learns at a backbone's rate too
+SHARPNESS = 10.0  # of a cosine, in logits: so a head finds its two numbers at the rates that others learn at
 
 
 class BertBackbone(Backbone):

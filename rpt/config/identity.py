@@ -66,7 +66,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
             left_out.append(f"{group}.{key}")
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
-    else:  # its head learns at lr
+    elif kept["backbone"]["pooling"] != "cosine" or kept["method"]["head_only"]:  # its head learns at lr
         kept["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
     drop_keys(kept, left_out)
     return kept

@@ -93,7 +93,7 @@ class TrainerConfig:
     accumulation: int = 1  # forward passes per optimizer step
     eval_batch_size: int = 64
     network_lr: float | None = None  # of the reparameterization; null is lr
-    head_lr: float = 1e-2  # of an encoder's head beside a prompt; with any other method it is lr
+    head_lr: float = 1e-2  # of an encoder's head beside a prompt or reading a cosine; with other methods it is lr
     weight_decay: float = 1e-5
     eps: float = 1e-8  # AdamW's
     adamw: str = "torch"  # torch | transformers: the published code's, which adds eps before it corrects the moments
@@ -153,6 +153,12 @@ class Config:
     def tunes_prompt(self) -> bool:
         """Whether a soft prompt is trained in front of a frozen backbone, and not the backbone or parts put into it."""
         return self.method.name == PROMPT_TUNING
+
+    @property
+    def head_has_own_lr(self) -> bool:
+        """Whether an encoder's head learns at trainer.head_lr: beside a prompt, and where it weighs a cosine, whose two
+        numbers have far to go at a backbone's rate. By itself it learns at lr."""
+        return self.tunes_prompt or (self.backbone.pooling == "cosine" and not self.method.head_only)
 
     @property
     def variant(self) -> str:

@@ -122,10 +122,10 @@ class TrainingRun:
     def choose_lr(self, parameter: str) -> float:
         """The prompt table, the network and the head beside them may have different learning rates."""
         network_lr = self.config.trainer.network_lr
+        if parameter.startswith(HEAD) and self.config.head_has_own_lr:
+            return self.config.trainer.head_lr
         if not self.config.tunes_prompt:
             return self.config.lr
-        if parameter.startswith(HEAD):
-            return self.config.trainer.head_lr
         return self.config.lr if parameter == TABLE or network_lr is None else network_lr
 
     def is_evaluation_due(self) -> bool:
