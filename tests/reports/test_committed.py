@@ -3,7 +3,6 @@
 import statistics
 from functools import cache
 
-import numpy as np
 import pytest
 
 from rpt.config.grids import Grids
@@ -12,6 +11,7 @@ from rpt.reports import labels
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
+from rpt.reports.quantities import of_ranges
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
 from tests.conftest import ROOT
@@ -290,14 +290,14 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
 
 
 def test_the_page_on_why_says_what_its_records_say(in_miniature):
-    kinds, rates, tasks = (in_miniature(name) for name in ("reparameterizations", "why", "table1"))
+    kinds, tasks = (in_miniature(name) for name in ("reparameterizations", "table1"))
     names = {label("prompt", name): name for name in kinds.experiment.axes["prompt"]}
     rows = [row for row in rows_of("results/why.md") if row[0] in names]
 
     def mean(runs, at, key):
         return statistics.fmean(history[at][key] for history in runs["history"])
 
-    of_wsc, of_lengths, of_rates = ([row for row in rows if len(row) == n] for n in (6, 5, 4))
+    of_wsc, of_lengths, of_rates = ([row for row in rows if len(row) == n] for n in (6, 5, 7))
     assert (len(of_wsc), len(of_lengths), len(of_rates)) == (4, 8, 2)
     for name, *lengths, at_60, at_120, score in of_wsc:
         runs = tasks.at({"backbone": "nano", "task": "wsc", "prompt": names[name]})
@@ -311,19 +311,44 @@ def test_the_page_on_why_says_what_its_records_say(in_miniature):
         assert [float(length.replace(",", "")) for length in lengths] == pytest.approx(ends, rel=0.05), name
         assert (score, int(seeds)) == (f"{runs['scores.score'].mean():.1f}", len(runs)), name
 
-    by_rate = {
-        name: [rates.at({"backbone.stream_scale": "1", "prompt": prompt, "lr": lr}) for lr in ("0.03", "0.3", "3")]
+    by_rate = runs_by_rate(in_miniature)
+    for name, *said in of_rates:
+        assert said == [show(runs["scores.score"]) for runs in by_rate[name].values()], name
+    assert all(len(runs) == 3 for of in by_rate.values() for runs in of.values())
+
+
+def runs_by_rate(in_miniature):
+    """Of plain and residual on CB, those at each rate of figure 4 and of the page on why."""
+    studies = {lr: in_miniature("figure4") for lr in ("0.001", "0.01", "0.03", "0.3")}
+    studies |= {"3": in_miniature("why"), "10": in_miniature("figure4")}
+    at = {"3": {"backbone.stream_scale": "1"}}
+    return {
+        name: {lr: study.at({"prompt": prompt, "lr": lr} | at.get(lr, {})) for lr, study in studies.items()}
         for name, prompt in (("PT", "vanilla"), ("Residual PT", "residual"))
     }
-    for name, *said in of_rates:
-        assert said == [show(runs["scores.score"]) for runs in by_rate[name]], name
-    assert all(len(runs) == 3 for of in by_rate.values() for runs in of)
-    plain, residual = ([runs["scores.score"].mean() for runs in of] for of in by_rate.values())
-    assert np.argmax(plain) == np.argmax(residual) == 1
-    text = read("results/why.md")
-    assert f"residual is {residual[0] - plain[0]:.1f} points ahead" in text
-    assert f"it is {residual[1] - plain[1]:.1f} ahead" in text
-    assert sum(runs["evaluations"].eq(60).sum() for runs, *_ in by_rate.values()) == 3
+
+
+def test_what_is_said_of_rates_in_miniature_is_in_its_records(in_miniature):
+    by_rate, text = runs_by_rate(in_miniature), read("results/why.md")
+    plain, residual = ({lr: runs["scores.score"] for lr, runs in of.items()} for of in by_rate.values())
+    leads = {lr: residual[lr].mean() - plain[lr].mean() for lr in plain}
+    spreads = {lr: max(residual[lr].std(), plain[lr].std()) for lr in plain}
+    low = ("0.03", "0.01", "0.001")
+    said = "{:.1f} points at 0.03, {:.1f} at 0.01 and {:.1f} at 0.001".format(*(leads[lr] for lr in low))
+    assert said in text and {lr for lr in leads if leads[lr] > spreads[lr]} == {*low}
+    assert all(abs(leads[lr]) <= spreads[lr] for lr in leads if lr not in low)
+    best = [max(scores, key=lambda lr, of=scores: of[lr].mean()) for scores in (residual, plain)]
+    gap = residual[best[0]].mean() - plain[best[1]].mean()
+    assert f"{best[0]} for residual and {best[1]} for plain, residual is {gap:.1f} ahead, within the spread" in text
+    ended = [runs["evaluations"].eq(60).sum() for of in by_rate.values() for lr, runs in of.items() if lr in low]
+    assert f"{sum(ended)} of 18 ended with their 60 epochs" in text
+    stopped = by_rate["PT"]["0.001"].query("evaluations < 60")
+    assert len(stopped) == 2 and all(history[-1]["loss"] < history[-6]["loss"] for history in stopped["history"])
+
+    ranges = [scores.mean() for scores in of_ranges("lr")(in_miniature("figure4"), {"backbone": "nano"})]
+    readme = read("README.md")
+    assert "the accuracy of plain by {:.0f} points, of residual by {:.0f}".format(*ranges) in readme
+    assert 0.3 < gap < 0.7 and "each at its best rate, residual is half a point ahead" in readme
 
 
 def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(in_miniature):
