@@ -225,15 +225,9 @@ def test_a_budget_of_one_task_names_it(study):
 
 
 def test_tasks_whose_texts_are_compared_are_named():
-    whole = grid("table1", "laptop")
-    assert "cosine" not in training(GridResults.of(whole, pd.DataFrame()))
-    compared = {
-        point: dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pooling="cosine"))
-        for point, config in whole.jobs.items()
-        if config.task.name in ("cb", "rte")
-    }
-    said = training(GridResults.of(dataclasses.replace(whole, jobs=whole.jobs | compared), pd.DataFrame()))
-    assert said.endswith("On CB and RTE the head reads the cosine of two texts, each read alone.")
+    assert "cosine" not in training(GridResults.of(grid("table1", "paper"), pd.DataFrame()))
+    said = training(GridResults.of(grid("table1", "laptop"), pd.DataFrame()))
+    assert "On RTE the head reads the cosine of two texts, each read alone." in said
 
 
 def test_a_budget_of_one_row_and_task_names_both():
