@@ -62,7 +62,7 @@ class BertBackbone(Backbone):
         self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
     ) -> list[list[Row]]:
         """A row for each of an example's decisions; they do not depend on the protocol."""
-        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart=self.pooling == "cosine")
+        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart=self._reads_apart)
         return [
             [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
             for of_example, example in zip(sequences, examples, strict=True)
@@ -81,7 +81,7 @@ class BertBackbone(Backbone):
         width = self._state_width * (1 + task.encoder_marks if config.head == "spans" else 1)
         # Where choices are compared a bias would be the same for all, and drift on the noise of its gradient.
         head = nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
-        if self.pooling == "cosine":
+        if self._reads_apart:
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)
         return head
@@ -152,14 +152,19 @@ class BertBackbone(Backbone):
     # The model itself
 
     @property
+    def _reads_apart(self) -> bool:
+        """Whether each of a reading's two texts is a sequence, and heads read their cosine."""
+        return self.pooling == "cosine"
+
+    @property
     def _per_reading(self) -> int:
         """Sequences: one, or each of its two texts."""
-        return 2 if self.pooling == "cosine" else 1
+        return 2 if self._reads_apart else 1
 
     @property
     def _state_width(self) -> int:
         """Of what a head reads of a whole text: d, or the cosine."""
-        return 1 if self.pooling == "cosine" else self.embeddings.shape[1]
+        return 1 if self._reads_apart else self.embeddings.shape[1]
 
     def _readings(self, row: Row) -> Sequence[TokenSequence]:
         """The first or only sequence of each of its readings."""
@@ -214,7 +219,7 @@ class BertBackbone(Backbone):
         Args:
             prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
         """
-        if self.pooling != "cosine":
+        if not self._reads_apart:
             return self._encode_texts(prompts, prompt_mask, batch)
         second = {name.removeprefix(SECOND): part for name, part in batch.items() if name.startswith(SECOND)}
         u, v = (self._encode_texts(prompts, prompt_mask, texts)[:, :1].float() for texts in (batch, second))
@@ -256,7 +261,7 @@ class BertBackbone(Backbone):
             features += self._marked(states, marks[:, :marked] + prompt).unbind(dim=1)
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
             read = torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
-            return read * SHARPNESS if self.pooling == "cosine" else read
+            return read * SHARPNESS if self._reads_apart else read
 
     @staticmethod
     def _marked(states: Tensor, marks: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class BackboneConfig:
     lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
     finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
     head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
-    pooling: str = "cls"  # what an encoder's head reads: cls, the state of [CLS] | mean, of the text's states | cosine
+    pooling: str = "cls"  # what an encoder's head reads: cls, [CLS]'s state | mean, of all states | cosine, of means
     stream_scale: float = 1.0  # T5: words and all that is added to them times this; no output of the model changes
 
 

@@ -13,7 +13,7 @@ from rpt.data.cache import Arrays, cached
 from rpt.data.splits import fingerprint
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
-from rpt.tasks import Example, Reading, Task
+from rpt.tasks import Decision, Example, Reading, Task
 
 LAYOUT = 2  # of what is cached; raise it when that changes
 CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their offsets take memory
@@ -56,9 +56,7 @@ def encode_decisions(
     Raises:
         UsageError: a marked word is not in its text, or the tokenizer is a slow one.
     """
-    decisions = [[decision.readings for decision in task.decisions(example)] for example in examples]
-    if apart:
-        decisions = [[sum((reading.apart() for reading in own), ()) for own in of_example] for of_example in decisions]
+    decisions = [[_readings(decision, apart) for decision in task.decisions(example)] for example in examples]
     readings = [reading for of_example in decisions for own in of_example for reading in own]
     if cache is None:
         sequences = encode_readings(readings, tokenizer, text_budget)
@@ -71,6 +69,11 @@ def encode_decisions(
         )
     each = iter(sequences)
     return [[tuple(next(each) for _ in own) for own in of_example] for of_example in decisions]
+
+
+def _readings(decision: Decision, apart: bool) -> tuple[Reading, ...]:
+    """A decision's readings, or each text of theirs as one."""
+    return tuple(text for reading in decision.readings for text in (reading.apart() if apart else [reading]))
 
 
 def encode_readings(
