@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from rpt.config.compose import default_options
-from rpt.config.schema import PROMPT_TUNING, Config
+from rpt.config.schema import PROMPT_TUNING, Config, head_has_own_lr
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
 OUTSIDE_IDENTITY = (
@@ -64,10 +64,10 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     for group, key in (later.split(".") for later in LATER):
         if kept[group][key] == defaults[group][key]:
             left_out.append(f"{group}.{key}")
+    if not head_has_own_lr(kept["method"]["name"], kept["method"]["head_only"], kept["backbone"]["pooling"]):
+        kept["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
     if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
-    elif kept["backbone"]["pooling"] != "cosine" or kept["method"]["head_only"]:  # its head learns at lr
-        kept["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
     drop_keys(kept, left_out)
     return kept
 

@@ -156,14 +156,19 @@ class Config:
 
     @property
     def head_has_own_lr(self) -> bool:
-        """Whether an encoder's head learns at trainer.head_lr: beside a prompt, and where it weighs a cosine, whose two
-        numbers have far to go at a backbone's rate. By itself it learns at lr."""
-        return self.tunes_prompt or (self.backbone.pooling == "cosine" and not self.method.head_only)
+        """Whether an encoder's head learns at trainer.head_lr (`head_has_own_lr`)."""
+        return head_has_own_lr(self.method.name, self.method.head_only, self.backbone.pooling)
 
     @property
     def variant(self) -> str:
         """What runs are compared by: the name of the prompt, or of the method that takes its place."""
         return self.prompt.name if self.tunes_prompt else self.method.name
+
+
+def head_has_own_lr(method: str, head_only: bool, pooling: str) -> bool:
+    """Whether an encoder's head learns at trainer.head_lr: beside a prompt, and where it weighs a cosine, whose two
+    numbers have far to go at a backbone's rate. By itself it learns at lr."""
+    return method == PROMPT_TUNING or (pooling == "cosine" and not head_only)
 
 
 GROUPS: dict[str, Any] = {  # the nodes of the configuration that are groups of choices, and their classes

@@ -79,13 +79,19 @@ def _tried(results: GridResults) -> str:
 
 
 def _of_heads(results: GridResults) -> list[str]:
-    """At which rate an encoder's head learns beside a prompt, task by task."""
-    by_rate: dict[str, dict[str, None]] = {}
+    """At which rate an encoder's head learns where that is not the row's own: beside a prompt, or weighing a cosine."""
+    heads: dict[str, dict[str, dict[str, None]]] = {}  # whose, at which rate, on which tasks
     for config in results.experiment.jobs.values():
-        if config.tunes_prompt and config.backbone.family == "bert":
+        if config.backbone.family == "bert" and config.head_has_own_lr:
+            whose = "beside a prompt" if config.tunes_prompt else f"of {label('prompt', config.variant)}"
+            by_rate = heads.setdefault(whose, {})
             by_rate.setdefault(rate(str(config.trainer.head_lr)), {})[label("task", config.task.name)] = None
-    parts = [f"{of} ({', '.join(tasks)})" for of, tasks in by_rate.items()] if len(by_rate) > 1 else [*by_rate]
-    return [f"The head beside a prompt learns at {', '.join(parts)}."] if parts else []
+    sentences = []
+    for whose, by_rate in heads.items():
+        alike = len(by_rate) == 1 and whose == "beside a prompt"  # on every task; other heads are those of some tasks
+        parts = [*by_rate] if alike else [f"{of} ({', '.join(tasks)})" for of, tasks in by_rate.items()]
+        sentences.append(f"The head {whose} learns at {', '.join(parts)}.")
+    return sentences
 
 
 def _in_words(choice: RateChoice) -> str:

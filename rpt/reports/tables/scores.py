@@ -119,13 +119,15 @@ class ScoreTable:
         return [noted("paper"), *values]
 
     def _majority(self) -> list[list[Text]]:
-        """The majority class of the training rows, for tables with tasks across: one line where backbones agree."""
+        """The majority class of the training rows, for tables with tasks across: one line where backbones agree on the
+        tasks that they have."""
         lines: dict[tuple[float | None, ...], list[str]] = {}
-        for backbone, values in self.floors.iterrows():
+        for backbone, values in sorted(self.floors.iterrows(), key=lambda of: of[1].isna().sum()):  # most tasks first
             if values.notna().any():
                 shown = [*values, values.mean(skipna=False)][: len(self.columns)]
                 line = tuple(None if pd.isna(value) else float(value) for value in shown)
-                lines.setdefault(line, []).append(backbone)
+                same = (other for other in lines if all(a in (None, b) for a, b in zip(line, other, strict=True)))
+                lines.setdefault(next(same, line), []).append(backbone)
         block = []
         for values, backbones in lines.items():
             of = backbones[0] if len(lines) > 1 else ""  # an encoder is given other rows of WSC
