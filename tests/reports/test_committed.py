@@ -3,6 +3,7 @@
 import statistics
 from functools import cache
 
+import pandas as pd
 import pytest
 
 from rpt.config.grids import Grids
@@ -133,6 +134,15 @@ def test_what_readme_says_of_few_rows_stands_in_the_committed_records(in_miniatu
     )
     said = f"With 5, 20 and 50 rows of each class of CB plain has {plain}, residual {residual}: level"
     assert said in read("README.md")
+
+
+def test_what_readme_says_of_widths_stands_in_the_committed_records(in_miniature):
+    study = in_miniature("figure6")
+    scores = [study.at({"prompt.bottleneck": width})["scores.score"] for width in ("5", "50", "250", "1500")]
+    means = pd.Series([of.mean() for of in scores])
+    told = "widths of 5, 50, 250 and 1,500 have {:.0f}, {:.0f}, {:.0f} and {:.0f} on the".format(*means)
+    assert told in read("README.md") and all(len(of) == 3 for of in scores)
+    assert means.std() <= statistics.fmean(of.std() for of in scores)
 
 
 @pytest.fixture(scope="module")
