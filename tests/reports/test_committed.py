@@ -5,6 +5,7 @@ from functools import cache
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from rpt.config.grids import Grids
 from rpt.records.schema import ALL_STEPS
@@ -15,7 +16,7 @@ from rpt.reports.labels import label
 from rpt.reports.quantities import of_ranges
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
-from tests.conftest import ROOT
+from tests.conftest import NANO, ROOT
 
 PROMPTS = ("vanilla", "mlp", "lstm", "residual")
 
@@ -339,7 +340,8 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
 def test_the_page_on_why_says_what_its_records_say(in_miniature):
     kinds, tasks = (in_miniature(name) for name in ("reparameterizations", "table1"))
     names = {label("prompt", name): name for name in kinds.experiment.axes["prompt"]}
-    rows = [row for row in rows_of("results/why.md") if row[0] in names]
+    scaled = {"1", "0.1667"}  # of words, in the table of a test of its own
+    rows = [row for row in rows_of("results/why.md") if row[0] in names and row[1] not in scaled]
 
     def mean(runs, at, key):
         return statistics.fmean(history[at][key] for history in runs["history"])
@@ -362,6 +364,27 @@ def test_the_page_on_why_says_what_its_records_say(in_miniature):
     for name, *said in of_rates:
         assert said == [show(runs["scores.score"]) for runs in by_rate[name].values()], name
     assert all(len(runs) == 3 for of in by_rate.values() for runs in of.values())
+
+
+def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniature):
+    study = in_miniature("why")
+    word = load_file(NANO / "model.safetensors")["shared.weight"].float().norm(dim=1).mean().item()
+    means, spreads, told = {}, {}, []
+    for name, prompt in (("PT", "vanilla"), ("Residual PT", "residual")):
+        for scale in ("1", "0.1667"):
+            runs = study.at({"prompt": prompt, "backbone.stream_scale": scale, "lr": "0.3"})
+            ends = [statistics.fmean(history[at]["prompt_norm"] for history in runs["history"]) for at in (0, -1)]
+            scores = runs["scores.score"]
+            means[name, scale], spreads[name, scale] = scores.mean(), scores.std()
+            told.append([name, scale, *(f"{end / word / float(scale):.1f}" for end in ends), show(scores)])
+            assert len(runs) == 3
+    assert told == [row for row in rows_of("results/why.md") if row[1] in ("1", "0.1667")]
+    assert f"A word's vector in the nano has a length of about {word:.0f}" in read("results/why.md")
+    for name in ("PT", "Residual PT"):
+        assert spreads[name, "0.1667"] >= 3 * spreads[name, "1"]
+        assert abs(means[name, "0.1667"] - means[name, "1"]) <= spreads[name, "0.1667"]
+    gap = means["Residual PT", "0.1667"] - means["PT", "0.1667"]
+    assert abs(gap) <= spreads["PT", "0.1667"]
 
 
 def runs_by_rate(in_miniature):
