@@ -275,12 +275,17 @@ def test_what_the_page_on_the_laptop_says_of_wsc_is_in_its_records(of_minilm):
     assert "WSC's 450 rows" in text and (wsc["data.train"] == 450).all() and (wsc["data.select"] == 104).all()
 
 
+def outcome_cells(run):
+    """The seed, the best epoch, and the scores on held-out and on validation rows, as the page's tables have them."""
+    epoch = f"{run['best.epoch']:.0f} of {len(run['history'])}"
+    return [str(run["seed"]), epoch, f"{run['best.select_score']:.1f}", f"{run['scores.score']:.1f}"]
+
+
 def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     of_rte, text = of_minilm[of_minilm["task"] == "rte"], read("results/laptop.md")
     every, others = of_rte[of_rte["prompt"] == "finetune"], of_rte[of_rte["prompt"] != "finetune"]
     told = [[labels.rate(run["lr"]), run["backbone.pooling"], "yes" if run["trainer.dropout"] else "no",
-             str(run["seed"]), f"{run['best.epoch']:.0f} of {len(run['history'])}", f"{run['best.select_score']:.1f}",
-             f"{run['scores.score']:.1f}"] for _, run in every.iterrows()]  # fmt: skip
+             *outcome_cells(run)] for _, run in every.iterrows()]  # fmt: skip
     rows = rows_of("results/laptop.md")
     assert sorted(told) == sorted(row for row in rows if len(row) == 7 and row[1] in ("cls", "mean", "cosine"))
     rte = every[every["backbone.pooling"] != "cosine"]
@@ -310,16 +315,16 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     compared = every[every["backbone.pooling"] == "cosine"].set_index(["lr", "seed"])
     chosen = compared.loc[3e-5]
     told = f"{show(chosen['best.select_score'])} on the held-out rows and {show(chosen['scores.score'])} on the"
-    lead = chosen["scores.score"].mean() - rte["majority.score"].iloc[0]
-    assert f"{told} validation rows: {lead:.1f} points ahead" in text and len(chosen) == 3
-    assert lead > chosen["scores.score"].std()
+    ahead = chosen["scores.score"].mean() - rte["majority.score"].iloc[0]
+    assert f"{told} validation rows: {ahead:.1f} points ahead" in text and len(chosen) == 3
+    assert ahead > chosen["scores.score"].std()
     held_out = [compared["best.select_score"][lr, 0] for lr in (3e-5, 1e-5)]
     assert "3e-5 is ahead of 1e-5 ({:.1f} against {:.1f} held out)".format(*held_out) in text
     assert "1e-4 and 3e-4 are still to be tried" in text and len(compared) == 4
 
-    told = [[labels.label("prompt", run["prompt"]), labels.rate(run["lr"]), str(run["seed"]),
-             f"{run['best.epoch']:.0f} of {len(run['history'])}", f"{run['best.select_score']:.1f}",
-             f"{run['scores.score']:.1f}"] for _, run in others.iterrows()]  # fmt: skip
+    told = [
+        [label("prompt", run["prompt"]), labels.rate(run["lr"]), *outcome_cells(run)] for _, run in others.iterrows()
+    ]
     assert sorted(told) == sorted(row for row in rows if len(row) == 6 and row[0] in {line[0] for line in told})
     assert (others["backbone.pooling"] == "cosine").all()
     probe = others[(others["prompt"] == "probe") & (others["lr"] == 0.01)]
@@ -337,14 +342,16 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     assert "At the rate 0.1 plain gives every row the same answer from the first epoch on" in text
 
 
+def mean(runs, at, key):
+    """Of what the runs' histories have under the key at an evaluation: 0 is the first, -1 the last."""
+    return statistics.fmean(history[at][key] for history in runs["history"])
+
+
 def test_the_page_on_why_says_what_its_records_say(in_miniature):
     kinds, tasks = (in_miniature(name) for name in ("reparameterizations", "table1"))
     names = {label("prompt", name): name for name in kinds.experiment.axes["prompt"]}
     scaled = {"1", "0.1667"}  # of words, in the table of a test of its own
     rows = [row for row in rows_of("results/why.md") if row[0] in names and row[1] not in scaled]
-
-    def mean(runs, at, key):
-        return statistics.fmean(history[at][key] for history in runs["history"])
 
     of_wsc, of_lengths, of_rates = ([row for row in rows if len(row) == n] for n in (6, 5, 7))
     assert (len(of_wsc), len(of_lengths), len(of_rates)) == (4, 8, 2)
@@ -373,7 +380,7 @@ def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniatu
     for name, prompt in (("PT", "vanilla"), ("Residual PT", "residual")):
         for scale in ("1", "0.1667"):
             runs = study.at({"prompt": prompt, "backbone.stream_scale": scale, "lr": "0.3"})
-            ends = [statistics.fmean(history[at]["prompt_norm"] for history in runs["history"]) for at in (0, -1)]
+            ends = [mean(runs, at, "prompt_norm") for at in (0, -1)]
             scores = runs["scores.score"]
             means[name, scale], spreads[name, scale] = scores.mean(), scores.std()
             told.append([name, scale, *(f"{end / word / float(scale):.1f}" for end in ends), show(scores)])

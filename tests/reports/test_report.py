@@ -166,6 +166,8 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
         (said,) = [words for words in against_plain.split("; ") if f"({name}: {residual} ± " in words]
         assert f" against {plain} ± " in said and said.endswith(f", n = 3, on {named} alone)")
     assert against_mlp == "not recorded"
+    whole = found.of_tasks(("cb", "copa", "wsc"))
+    assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(found.runs) - 2
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):

@@ -226,8 +226,17 @@ def test_a_budget_of_one_task_names_it(study):
 
 def test_tasks_whose_texts_are_compared_are_named():
     assert "cosine" not in training(GridResults.of(grid("table1", "paper"), pd.DataFrame()))
-    said = training(GridResults.of(grid("table1", "laptop"), pd.DataFrame()))
-    assert "On RTE the head reads the cosine of two texts, each read alone." in said
+    whole = grid("table1", "laptop")
+    assert "On RTE the head reads the cosine of two texts, each read alone." in training(
+        GridResults.of(whole, pd.DataFrame())
+    )
+    of_cb = {
+        point: dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pooling="cosine"))
+        for point, config in whole.jobs.items()
+        if config.task.name == "cb"
+    }
+    said = training(GridResults.of(dataclasses.replace(whole, jobs=whole.jobs | of_cb), pd.DataFrame()))
+    assert said.endswith("On CB and RTE the head reads the cosine of two texts, each read alone.")
 
 
 def test_a_budget_of_one_row_and_task_names_both():
