@@ -83,6 +83,12 @@ class GridResults:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
         return pick_cell(self.runs, values)
 
+    def count_asked(self, values: dict[str, str]) -> int:
+        """How many runs the grid has at these values of its axes, recorded or not."""
+        axes = list(self.experiment.axes)
+        wanted = [(axes.index(key), value) for key, value in values.items()]
+        return sum(all(point[place] == value for place, value in wanted) for point in self.experiment.jobs)
+
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
         places = [list(self.experiment.axes).index(key) for key in axes]

@@ -125,6 +125,12 @@ def test_fewer_seeds_are_said_and_absent_cells_stay_empty(study):
     assert residual[-1].strip(" |") == ""  # no average without every task
 
 
+def test_a_cell_that_the_grid_lacks_asks_for_no_run(study):
+    rows = rows_of(to_csv(table(study("table1"), "table1-mini")))  # in miniature, the encoder has CB alone
+    asked = {row["column"]: row["asked"] for row in rows if (row["backbone"], row["prompt"]) == ("nano_bert", "residual")}
+    assert asked == {"boolq": "0", "cb": "3", "copa": "0", "wsc": "0", "average": "0"}
+
+
 def test_bold_needs_a_lead_over_the_spread():
     def cell(*scores):
         return Cell.of(pd.Series(scores, dtype=float))

@@ -18,11 +18,10 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
     """Counts of every row of table 3; at the paper's scale the paper's stand beside them."""
     scale, axes = results.experiment.scale, results.row_axes(("backbone", "prompt"))
     beside, notes = scale == "paper", Notes()
-    points = results.points(axes)
     by_row = results.runs.groupby(level=list(axes))
     blocks: list[list[list[Text]]] = [[]]
     records, shown = [], set()
-    for at in points:
+    for at in results.points(axes):
         row = tuple(at.values())
         runs = by_row.get_group(row) if row in by_row.groups else results.runs.iloc[:0]
         backbone = NAMES.get(at["backbone"], at["backbone"])
@@ -38,7 +37,7 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
             ours, theirs = float(counts[0]) if len(counts) == 1 else None, _spelled_out(printed)
             records.append(
                 {"table": PARAMETERS, "scale": scale, **at, "column": column, "mean": ours, "sd": None}
-                | {"n": len(runs), "asked": len(results.experiment.jobs) // len(points), "paper": theirs}
+                | {"n": len(runs), "asked": results.count_asked(at), "paper": theirs}
                 | {"difference": None if ours is None or theirs is None else ours - theirs}
             )
         blocks[0].append(line)

@@ -26,7 +26,7 @@ class ScoreTable:
     def __init__(self, layout: Layout, results: GridResults, paper: Paper):
         self.layout, self.results, self.paper = layout, results, paper
         axes = results.experiment.axes
-        self.scale, self.asked = results.experiment.scale, len(axes["seed"])
+        self.scale, self.seeds = results.experiment.scale, len(axes["seed"])
         self.beside = self.scale == "paper"  # the paper's numbers stand beside ours
         self.axes = results.row_axes(layout.rows, layout.columns)
         across = axes[layout.columns]
@@ -49,7 +49,7 @@ class ScoreTable:
         labels = [label("axis", key) for key in self.axes] + ([""] if self.beside else [])
         columns = [label_with_unit(layout.columns, column) for column in self.columns]
         blocks = [block for block in (self._majority(), *self._blocks()) if block]
-        about = f"Mean ± standard deviation over {self.asked} seeds where not said otherwise, per cent"
+        about = f"Mean ± standard deviation over {self.seeds} seeds where not said otherwise, per cent"
         families = sorted({config.backbone.family for config in self.results.experiment.jobs.values()})
         words = metrics_in_words(axes["task"], layout.metrics, families[-1])
         judged = "wsc" in axes["task"] and families == ["bert", "t5"]
@@ -98,8 +98,8 @@ class ScoreTable:
         printed = {c: self.paper.value(self.layout.name, *printed_at, c) if self.beside else None for c in self.columns}
         gaps = {c: difference(cells[c], printed[c]) for c in self.columns}
         for c in self.columns:
-            self._record(at, c, cells[c], printed[c], gaps[c], bold[c])
-        ours = [Text(mean_and_spread(cells[c], self.asked), bold=bold[c]) for c in self.columns]
+            self._record(at, c, cells[c], printed[c], gaps[c], bold[c], self._count_asked(at, c))
+        ours = [Text(mean_and_spread(cells[c], self.seeds), bold=bold[c]) for c in self.columns]
         if not self.beside:
             return [[*labels, *ours]]
         lines = [[*labels, Text("ours"), *ours]]
@@ -133,7 +133,7 @@ class ScoreTable:
             of = backbones[0] if len(lines) > 1 else ""  # an encoder is given other rows of WSC
             place = {key: {"prompt": "majority class", "backbone": of}.get(key, "") for key in self.axes}
             for column, value in zip(self.columns, values, strict=True):
-                self._record(place, column, Cell(value, None, 0), None, None, False, counted=False)
+                self._record(place, column, Cell(value, None, 0), None, None, False, asked=None)
             texts = [Text("" if value is None else f"{value:.1f}") for value in values]
             labels = [Text(label(key, name)) for key, name in place.items()]
             block.append([*labels, *([Text()] * self.beside), *texts])
@@ -151,6 +151,12 @@ class ScoreTable:
                 block.append([*labels, *self._printed((backbone, row), printed)])
             yield block
 
+    def _count_asked(self, at: dict[str, str], column: str) -> int:
+        """For how many seeds the grid has every run of a cell."""
+        here = at if column == "average" else at | {self.layout.columns: column}
+        tasks = [here["task"]] if "task" in here else self.results.experiment.axes["task"]
+        return min(self.results.count_asked(here | {"task": task}) for task in tasks)
+
     def _record(
         self,
         at: dict[str, str],
@@ -159,16 +165,14 @@ class ScoreTable:
         printed: Number,
         gap: float | None,
         bold: bool,
-        counted: bool = True,
-        asked: int | None = None,
+        asked: int | None,
     ) -> None:
-        """One line of the CSV."""
-        asked = self.asked if asked is None else asked
+        """One line of the CSV. asked: None where nothing is counted, for it is no mean over seeds."""
         self.records.append(
             {"table": self.layout.name, "scale": self.scale}
             | {key: at.get(key, "") for key in self.axes}
-            | {"column": column, "mean": cell.mean, "sd": cell.sd, "n": cell.n if counted else None}
-            | {"asked": asked if counted else None, "paper": printed, "difference": gap}
+            | {"column": column, "mean": cell.mean, "sd": cell.sd, "n": None if asked is None else cell.n}
+            | {"asked": asked, "paper": printed, "difference": gap}
             | {"bold": "yes" if bold else ""}
         )
 
