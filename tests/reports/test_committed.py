@@ -221,6 +221,10 @@ def test_what_is_said_of_residual_against_plain_on_the_laptop_is_in_its_records(
     cb, plain_cb, copa, plain_copa = map(show, cells.values())
     said = f"residual {cb} and plain {plain_cb} on CB, {copa} and {plain_copa} on COPA"
     assert said in read("results/laptop.md")
+    residual, plain, probe = (on_the_laptop("rte", name) for name in ("residual", "vanilla", "probe"))
+    said = f"On RTE residual is {lead(residual, plain):.1f} points ahead of plain, a little more than the spread"
+    assert f"{said}, and both are behind the probe" in read("README.md")
+    assert max(residual.mean(), plain.mean()) < probe.mean() and len(residual) == len(plain) == 3
 
 
 def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(in_laptop_grid):
@@ -250,18 +254,6 @@ def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm, on
     floor = wic["majority.score"].iloc[0]
     assert f"It reaches {show(on_the_laptop('wic', 'finetune'))} on the validation rows" in text
     assert f"where the majority class is {floor:.1f}" in text
-    probe = runs[runs["prompt"] == "probe"].set_index("lr")
-    best, second, *_ = probe["best.select_score"].sort_values(ascending=False).items()
-    assert len(probe) == 4 and f"best at {best[0]:g} on the held-out rows ({best[1]:.1f}; {second[0]:g} has " in text
-    assert f"has {second[1]:.1f}) and has {probe['scores.score'][best[0]]:.1f} on the validation rows" in text
-    prompts = runs[runs["prompt"].isin(("vanilla", "residual"))].set_index(["prompt", "lr"])
-    assert sorted(prompts.index) == [(name, lr) for name in ("residual", "vanilla") for lr in (0.01, 0.1)]
-    assert (prompts["seed"] == 0).all() and "With seed 0, at 0.01 and 0.1" in text
-    for name, prompt in (("plain", "vanilla"), ("residual", "residual")):
-        for key, where in (("best.select_score", "held out"), ("scores.score", "on the validation rows")):
-            low, high = (prompts[key][prompt, lr] for lr in (0.01, 0.1))
-            assert f"{low:.1f} and {high:.1f} {where}" in text, (name, key)
-    assert "at 0.01 plain was still getting better" in text and prompts["best.epoch"]["vanilla", 0.01] == 6
 
 
 def test_what_the_page_on_the_laptop_says_of_wsc_is_in_its_records(of_minilm):
@@ -283,7 +275,7 @@ def outcome_cells(run):
 
 def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     of_rte, text = of_minilm[of_minilm["task"] == "rte"], read("results/laptop.md")
-    every, others = of_rte[of_rte["prompt"] == "finetune"], of_rte[of_rte["prompt"] != "finetune"]
+    every, probe = of_rte[of_rte["prompt"] == "finetune"], of_rte[of_rte["prompt"] == "probe"]
     told = [[labels.rate(run["lr"]), run["backbone.pooling"], "yes" if run["trainer.dropout"] else "no",
              *outcome_cells(run)] for _, run in every.iterrows()]  # fmt: skip
     rows = rows_of("results/laptop.md")
@@ -321,25 +313,61 @@ def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     held_out = [compared["best.select_score"][lr, 0] for lr in (3e-5, 1e-5)]
     assert "3e-5 is ahead of 1e-5 ({:.1f} against {:.1f} held out)".format(*held_out) in text
     assert "1e-4 and 3e-4 are still to be tried" in text and len(compared) == 4
+    probe = probe[probe["lr"] == 0.01]
+    ahead = chosen["best.select_score"].mean() - probe["best.select_score"].mean()
+    assert round(ahead) == 2 and "on the held-out rows it is two points ahead of the probe" in text
+    assert chosen["scores.score"].mean() < probe["scores.score"].mean()
 
-    told = [
-        [label("prompt", run["prompt"]), labels.rate(run["lr"]), *outcome_cells(run)] for _, run in others.iterrows()
-    ]
-    assert sorted(told) == sorted(row for row in rows if len(row) == 6 and row[0] in {line[0] for line in told})
-    assert (others["backbone.pooling"] == "cosine").all()
-    probe = others[(others["prompt"] == "probe") & (others["lr"] == 0.01)]
+
+@pytest.fixture
+def trained_little(of_minilm):
+    """Of RTE and WiC, the linear probe and the prompts."""
+    return of_minilm[of_minilm["task"].isin(("rte", "wic")) & (of_minilm["prompt"] != "finetune")]
+
+
+def test_the_page_on_the_laptop_lists_each_probe_and_prompt_of_rte_and_wic(trained_little):
+    told = [[label("task", run["task"]), label("prompt", run["prompt"]), labels.rate(run["lr"]), *outcome_cells(run)]
+            for _, run in trained_little.iterrows()]  # fmt: skip
+    rows = rows_of("results/laptop.md")
+    assert sorted(told) == sorted(row for row in rows if len(row) == 7 and row[0] in ("RTE", "WiC"))
+
+
+def test_what_the_page_on_the_laptop_says_of_rte_s_prompts_is_in_its_records(trained_little, on_the_laptop):
+    text, rte = read("results/laptop.md"), trained_little[trained_little["task"] == "rte"]
+    assert (rte["backbone.pooling"] == "cosine").all()
+    probe = rte[(rte["prompt"] == "probe") & (rte["lr"] == 0.01)]
     at_best = f"{show(probe['best.select_score'])} on the held-out rows and {show(probe['scores.score'])} on the"
     assert f"At its best rate, 0.01, the probe has {at_best} validation rows" in text and len(probe) == 3
-    assert others[others["prompt"] == "probe"].groupby("lr")["best.select_score"].mean().idxmax() == 0.01
-    of_one_seed = others[others["seed"] == 0]
-    assert f"at most {of_one_seed['best.select_score'].max():.1f} held out" in text
-    prompts = others[others["prompt"] != "probe"]
-    assert round(chosen["best.select_score"].mean() - probe["best.select_score"].mean()) == 2
-    assert chosen["scores.score"].mean() < probe["scores.score"].mean()
+    assert rte[rte["prompt"] == "probe"].groupby("lr")["best.select_score"].mean().idxmax() == 0.01
+    prompts = rte[rte["prompt"] != "probe"]
     assert set(prompts["lr"]) == {0.01, 0.1} and (prompts["trainer.head_lr"] == 0.01).all()
+    scores = {name: on_the_laptop("rte", name) for name in (*PROMPTS, "probe", "finetune")}
+    assert max(scores[name].mean() for name in (*PROMPTS, "finetune")) < scores["probe"].mean()
+    told = f"PT has {show(scores['vanilla'])} on the validation rows, Residual PT {show(scores['residual'])}"
+    assert f"{told}, an MLP and an LSTM, with one seed" in text
+    assert "one seed, {:.1f} and {:.1f}.".format(*(scores[name].item() for name in ("mlp", "lstm"))) in text
+    held_out = prompts[prompts["lr"] == 0.01].groupby("prompt")["best.select_score"].mean()
+    ahead = lead(scores["residual"], scores["vanilla"]), held_out["residual"] - held_out["vanilla"]
+    assert f"Residual is {ahead[0]:.1f} points ahead of plain there, a little more than the spread" in text
+    assert f"and {ahead[1]:.1f} on the held-out rows" in text
     high = {run["prompt"]: run["history"] for _, run in prompts[prompts["lr"] == 0.1].iterrows()}
-    assert all(line["constant"] for line in high["vanilla"]) and not high["residual"][-1]["constant"]
-    assert "At the rate 0.1 plain gives every row the same answer from the first epoch on" in text
+    constant = {name: history[-1]["constant"] for name, history in high.items()}
+    assert all(line["constant"] for line in high["vanilla"])
+    assert constant == {name: name == "vanilla" for name in PROMPTS}
+    assert "At the rate 0.1 plain gives every row the same answer from the first epoch on; the other three" in text
+
+
+def test_what_the_page_on_the_laptop_says_of_wic_s_prompts_is_in_its_records(trained_little, on_the_laptop):
+    text, wic = read("results/laptop.md"), trained_little[trained_little["task"] == "wic"]
+    held_out = wic[(wic["prompt"] == "probe") & (wic["seed"] == 0)].set_index("lr")["best.select_score"]
+    best, second, *_ = held_out.sort_values(ascending=False).items()
+    told = f"best at {best[0]:g} on the held-out rows, by {best[1] - second[1]:.1f} points"
+    assert f"{told} ({best[1]:.1f}; {second[0]:g} has {second[1]:.1f})" in text
+    highest = wic[wic["prompt"] != "probe"]["scores.score"].max()
+    told = f"at most {highest:.1f} on the validation rows, fine-tuning {show(on_the_laptop('wic', 'finetune'))}"
+    assert told in text
+    (plain,) = wic[(wic["prompt"] == "vanilla") & (wic["lr"] == 0.01) & (wic["seed"] == 0)]["best.epoch"]
+    assert "At 0.01 plain was still getting better when its six epochs ended" in text and plain == 6
 
 
 def mean(runs, at, key):

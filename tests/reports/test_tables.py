@@ -127,7 +127,8 @@ def test_fewer_seeds_are_said_and_absent_cells_stay_empty(study):
 
 def test_a_cell_that_the_grid_lacks_asks_for_no_run(study):
     rows = rows_of(to_csv(table(study("table1"), "table1-mini")))  # in miniature, the encoder has CB alone
-    asked = {row["column"]: row["asked"] for row in rows if (row["backbone"], row["prompt"]) == ("nano_bert", "residual")}
+    of_row = [row for row in rows if (row["backbone"], row["prompt"]) == ("nano_bert", "residual")]
+    asked = {row["column"]: row["asked"] for row in of_row}
     assert asked == {"boolq": "0", "cb": "3", "copa": "0", "wsc": "0", "average": "0"}
 
 
