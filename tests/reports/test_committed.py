@@ -347,9 +347,9 @@ def test_what_the_page_on_the_laptop_says_of_rte_s_prompts_is_in_its_records(tra
     assert set(prompts["lr"]) == {0.01, 0.1} and (prompts["trainer.head_lr"] == 0.01).all()
     scores = {name: on_the_laptop("rte", name) for name in (*PROMPTS, "probe", "finetune")}
     assert max(scores[name].mean() for name in (*PROMPTS, "finetune")) < scores["probe"].mean()
-    told = f"PT has {show(scores['vanilla'])} on the validation rows, an MLP {show(scores['mlp'])}, Residual PT"
-    told += f" {show(scores['residual'])} and an LSTM, with one seed, {scores['lstm'].item():.1f}."
-    assert told in text
+    told = [show(scores[name]) for name in ("vanilla", "mlp", "lstm", "residual")]
+    told = "PT has {} on the validation rows, an MLP {}, an LSTM {} and Residual PT {}.".format(*told)
+    assert told in text and all(len(scores[name]) == 3 for name in PROMPTS)
     held_out = prompts[prompts["lr"] == 0.01].groupby("prompt")["best.select_score"].mean()
     ahead = lead(scores["residual"], scores["vanilla"]), held_out["residual"] - held_out["vanilla"]
     assert f"Residual is {ahead[0]:.1f} points ahead of plain there, a little more than the spread" in text
