@@ -222,13 +222,12 @@ def test_what_is_said_of_residual_against_plain_on_the_laptop_is_in_its_records(
     assert all(len(scores) == 3 for scores in cells.values())
     leads = {task: lead(cells[task, "residual"], cells[task, "vanilla"]) for task in tasks}
     assert [task for task, gap in leads.items() if gap] == ["rte"]
-    said = (
-        f"Residual is {leads['rte']:.1f} points ahead of plain on RTE, a little more than the spread of the seeds, and"
-    )
-    assert f"{said} level with it on the other three, within the spread" in read("README.md")
-    cb, plain_cb, copa, plain_copa = (show(cells[task, name]) for task, name in list(cells)[:4])
-    said = f"residual {cb} and plain {plain_cb} on CB, {copa} and {plain_copa} on COPA"
-    assert said in read("results/laptop.md")
+    ahead = f"Residual is {leads['rte']:.1f} points ahead of plain on RTE, a little more than the spread of the seeds"
+    assert f"{ahead}, and level with it on the other three, within the spread" in read("README.md")
+    shown = {cell: show(scores) for cell, scores in cells.items()}
+    on_cb = f"residual {shown['cb', 'residual']} and plain {shown['cb', 'vanilla']} on CB"
+    on_copa = f"{shown['copa', 'residual']} and {shown['copa', 'vanilla']} on COPA"
+    assert f"{on_cb}, {on_copa}" in read("results/laptop.md")
 
 
 def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(in_laptop_grid):
@@ -250,8 +249,8 @@ def test_what_the_page_on_the_laptop_says_of_learning_rates_is_in_its_records(in
 
 
 def test_what_the_page_on_the_laptop_says_of_wic_is_in_its_records(of_minilm, on_the_laptop):
-    runs, text = of_minilm[of_minilm["task"] == "wic"], read("results/laptop.md")
-    wic = runs[runs["prompt"] == "finetune"]
+    text = read("results/laptop.md")
+    wic = of_minilm[(of_minilm["task"] == "wic") & (of_minilm["prompt"] == "finetune")]
     assert wic.groupby("lr").size().to_dict() == {3e-5: 3, 1e-4: 1} and "Fine-tuning has four runs" in text
     held_out = wic[wic["seed"] == 0].set_index("lr")["best.select_score"]
     assert f"3e-5 is ahead of 1e-4 ({held_out[3e-5]:.1f} against {held_out[1e-4]:.1f} with seed 0)" in text
@@ -280,8 +279,11 @@ def outcome_cells(run):
 def test_what_the_page_on_the_laptop_says_of_rte_is_in_its_records(of_minilm):
     of_rte, text = of_minilm[of_minilm["task"] == "rte"], read("results/laptop.md")
     every, probe = of_rte[of_rte["prompt"] == "finetune"], of_rte[of_rte["prompt"] == "probe"]
-    told = [[labels.rate(run["lr"]), run["backbone.pooling"], "yes" if run["trainer.dropout"] else "no",
-             *outcome_cells(run)] for _, run in every.iterrows()]  # fmt: skip
+    yes_or_no = every["trainer.dropout"].map({True: "yes", False: "no"})
+    told = [
+        [labels.rate(run["lr"]), run["backbone.pooling"], yes_or_no[place], *outcome_cells(run)]
+        for place, run in every.iterrows()
+    ]
     rows = rows_of("results/laptop.md")
     assert sorted(told) == sorted(row for row in rows if len(row) == 7 and row[1] in ("cls", "mean", "cosine"))
     rte = every[every["backbone.pooling"] != "cosine"]
@@ -330,26 +332,37 @@ def trained_little(of_minilm):
 
 
 def test_the_page_on_the_laptop_lists_each_probe_and_prompt_of_rte_and_wic(trained_little):
-    told = [[label("task", run["task"]), label("prompt", run["prompt"]), labels.rate(run["lr"]), *outcome_cells(run)]
-            for _, run in trained_little.iterrows()]  # fmt: skip
+    told = [
+        [label("task", run["task"]), label("prompt", run["prompt"]), labels.rate(run["lr"]), *outcome_cells(run)]
+        for _, run in trained_little.iterrows()
+    ]
     rows = rows_of("results/laptop.md")
     assert sorted(told) == sorted(row for row in rows if len(row) == 7 and row[0] in ("RTE", "WiC"))
+
+
+@pytest.mark.parametrize(("task", "best"), [("rte", 0.01), ("wic", 0.001)])
+def test_what_the_page_on_the_laptop_says_of_the_probe_is_in_its_records(trained_little, task, best):
+    probe = trained_little[(trained_little["task"] == task) & (trained_little["prompt"] == "probe")]
+    assert probe.groupby("lr")["best.select_score"].mean().idxmax() == best
+    of_one_seed = probe[probe["seed"] == 0].set_index("lr")["best.select_score"]
+    assert len(of_one_seed) == 4 and of_one_seed.idxmax() == best
+    at_best = probe[probe["lr"] == best]
+    assert len(at_best) == 3
+    held_out, scores = show(at_best["best.select_score"]), show(at_best["scores.score"])
+    told = f"{held_out} on the held-out rows and {scores} on the validation rows"
+    assert f"At its best rate, {best:g}, the probe has {told}" in read("results/laptop.md")
 
 
 def test_what_the_page_on_the_laptop_says_of_rte_s_prompts_is_in_its_records(trained_little, on_the_laptop):
     text, rte = read("results/laptop.md"), trained_little[trained_little["task"] == "rte"]
     assert (rte["backbone.pooling"] == "cosine").all()
-    probe = rte[(rte["prompt"] == "probe") & (rte["lr"] == 0.01)]
-    at_best = f"{show(probe['best.select_score'])} on the held-out rows and {show(probe['scores.score'])} on the"
-    assert f"At its best rate, 0.01, the probe has {at_best} validation rows" in text and len(probe) == 3
-    assert rte[rte["prompt"] == "probe"].groupby("lr")["best.select_score"].mean().idxmax() == 0.01
     prompts = rte[rte["prompt"] != "probe"]
     assert set(prompts["lr"]) == {0.01, 0.1} and (prompts["trainer.head_lr"] == 0.01).all()
     scores = {name: on_the_laptop("rte", name) for name in (*PROMPTS, "probe", "finetune")}
     assert max(scores[name].mean() for name in (*PROMPTS, "finetune")) < scores["probe"].mean()
-    told = [show(scores[name]) for name in ("vanilla", "mlp", "lstm", "residual")]
-    told = "PT has {} on the validation rows, an MLP {}, an LSTM {} and Residual PT {}.".format(*told)
-    assert told in text and all(len(scores[name]) == 3 for name in PROMPTS)
+    plain, mlp, lstm, residual = (show(scores[name]) for name in PROMPTS)
+    assert f"PT has {plain} on the validation rows, an MLP {mlp}, an LSTM {lstm} and Residual PT {residual}." in text
+    assert all(len(scores[name]) == 3 for name in PROMPTS)
     held_out = prompts[prompts["lr"] == 0.01].groupby("prompt")["best.select_score"].mean()
     ahead = lead(scores["residual"], scores["vanilla"]), held_out["residual"] - held_out["vanilla"]
     assert f"Residual is {ahead[0]:.1f} points ahead of plain there, a little more than the spread" in text
@@ -364,18 +377,12 @@ def test_what_the_page_on_the_laptop_says_of_rte_s_prompts_is_in_its_records(tra
 
 def test_what_the_page_on_the_laptop_says_of_wic_s_prompts_is_in_its_records(trained_little, on_the_laptop):
     text, wic = read("results/laptop.md"), trained_little[trained_little["task"] == "wic"]
-    probe = wic[(wic["prompt"] == "probe") & (wic["lr"] == 0.001)]
-    at_best = f"{show(probe['best.select_score'])} on the held-out rows and {show(probe['scores.score'])} on the"
-    assert f"At its best rate, 0.001, the probe has {at_best} validation rows" in text and len(probe) == 3
-    of_one_seed = wic[(wic["prompt"] == "probe") & (wic["seed"] == 0)].set_index("lr")["best.select_score"]
-    assert len(of_one_seed) == 4 and of_one_seed.idxmax() == 0.001
     scores = {name: on_the_laptop("wic", name) for name in (*PROMPTS, "probe", "finetune")}
     assert "On these no prompt is ahead of it" in text
     assert max(scores[name].mean() for name in PROMPTS) < scores["probe"].mean() < scores["finetune"].mean() - 5
-    told = (
-        f"PT has {show(scores['vanilla'])}, Residual PT {show(scores['residual'])}, an MLP and an LSTM, with one seed"
-    )
-    assert "{}, {:.1f} and {:.1f}.".format(told, *(scores[name].item() for name in ("mlp", "lstm"))) in text
+    of_three = f"PT has {show(scores['vanilla'])}, Residual PT {show(scores['residual'])}"
+    of_one = f"an MLP and an LSTM, with one seed, {scores['mlp'].item():.1f} and {scores['lstm'].item():.1f}."
+    assert f"{of_three}, {of_one}" in text
     assert "residual and plain are level within the spread" in text
     assert lead(scores["residual"], scores["vanilla"]) == 0
     assert set(wic[wic["prompt"] != "probe"]["lr"]) == {0.01, 0.1}

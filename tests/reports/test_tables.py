@@ -232,17 +232,18 @@ def test_a_budget_of_one_task_names_it(study):
 
 
 def test_tasks_whose_texts_are_compared_are_named():
-    assert "cosine" not in training(GridResults.of(grid("table1", "paper"), pd.DataFrame()))
+    def said_of(experiment):
+        return training(GridResults.of(experiment, pd.DataFrame()))
+
     whole = grid("table1", "laptop")
-    assert "On RTE the head reads the cosine of two texts, each read alone." in training(
-        GridResults.of(whole, pd.DataFrame())
-    )
+    assert "cosine" not in said_of(grid("table1", "paper"))
+    assert "On RTE the head reads the cosine of two texts, each read alone." in said_of(whole)
     of_cb = {
         point: dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pooling="cosine"))
         for point, config in whole.jobs.items()
         if config.task.name == "cb"
     }
-    said = training(GridResults.of(dataclasses.replace(whole, jobs=whole.jobs | of_cb), pd.DataFrame()))
+    said = said_of(dataclasses.replace(whole, jobs=whole.jobs | of_cb))
     assert said.endswith("On CB and RTE the head reads the cosine of two texts, each read alone.")
 
 
