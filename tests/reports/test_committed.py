@@ -1,5 +1,6 @@
 """The results in this repository: README and every table stand on the records that are committed beside them."""
 
+import itertools
 import statistics
 from functools import cache
 
@@ -380,11 +381,11 @@ def test_what_the_page_on_the_laptop_says_of_wic_s_prompts_is_in_its_records(tra
     scores = {name: on_the_laptop("wic", name) for name in (*PROMPTS, "probe", "finetune")}
     assert "On these no prompt is ahead of it" in text
     assert max(scores[name].mean() for name in PROMPTS) < scores["probe"].mean() < scores["finetune"].mean() - 5
-    of_three = f"PT has {show(scores['vanilla'])}, Residual PT {show(scores['residual'])}"
-    of_one = f"an MLP and an LSTM, with one seed, {scores['mlp'].item():.1f} and {scores['lstm'].item():.1f}."
-    assert f"{of_three}, {of_one}" in text
-    assert "residual and plain are level within the spread" in text
-    assert lead(scores["residual"], scores["vanilla"]) == 0
+    plain, mlp, lstm, residual = (show(scores[name]) for name in PROMPTS)
+    assert f"PT has {plain}, an MLP {mlp}, an LSTM {lstm} and Residual PT {residual}." in text
+    assert all(len(scores[name]) == 3 for name in PROMPTS)
+    assert "no two of the four differ by more than the spread" in text
+    assert all(lead(scores[one], scores[other]) == 0 for one, other in itertools.combinations(PROMPTS, 2))
     assert set(wic[wic["prompt"] != "probe"]["lr"]) == {0.01, 0.1}
     plain = wic[(wic["prompt"] == "vanilla") & (wic["lr"] == 0.01)]["best.epoch"]
     assert "Two of the three plain runs were best in the last of their six epochs" in text
