@@ -198,12 +198,13 @@ def test_rows_that_have_not_learnt_a_task_are_named(study):
 
 
 def test_runs_whose_epochs_ended_before_their_patience_are_named(study):
-    """WSC has no patience: all of its runs train to the end."""
+    """WSC has no patience: all of its runs train to the end. PT's on BoolQ end theirs with the last of 20 epochs."""
     found = study("table1", keep=lambda c: c.task.name in ("boolq", "wsc") and c.variant in ("vanilla", "residual"))
     at = found.runs.index.to_frame()
-    ended = (at["task"] == "wsc") | ((at["prompt"] == "residual") & (at["backbone"] == "nano") & (at["seed"] != "2"))
+    ended = (at["task"] == "wsc") | ((at["backbone"] == "nano") & (at["seed"] != "2"))
     stopped = np.where(ended, ALL_STEPS, "no better score in 15 evaluations")
-    found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped))
+    best = {"best.step": np.where(at["prompt"] == "residual", 60, 50)}
+    found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped, **best))
     said = "Runs whose epochs ended before their patience did: nano Residual PT (BoolQ 2 of 3)."
     assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Runs whose")] == [said]
 

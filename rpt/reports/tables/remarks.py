@@ -109,16 +109,22 @@ def spans(rows: Rows, floors: pd.DataFrame) -> list[str]:
 
 
 def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[str]:
-    """The runs whose epochs ended before their patience did: they may not have had enough.
+    """The runs whose epochs ended before their patience did: they may not have had enough. Where both ended with the
+    same evaluation, more epochs would have changed nothing.
 
     Args:
         axes: those that name a row. columns: the one across.
     """
-    runs = results.runs.reindex(columns=["stopped", "trainer.patience"])
-    stopped = runs["stopped"][runs["trainer.patience"].notna()]
-    if stopped.empty:
+    runs = results.runs.reindex(columns=["stopped", "trainer.patience", "best.step", "history"])
+    runs = runs[runs["trainer.patience"].notna()]
+    if runs.empty:
         return []
-    counts = (stopped == ALL_STEPS).groupby(level=[*axes, columns]).agg(["sum", "count"])
+    since_best = [
+        sum(line["step"] > best for line in history)
+        for best, history in zip(runs["best.step"], runs["history"], strict=True)
+    ]
+    waiting = (runs["stopped"] == ALL_STEPS) & (since_best < runs["trainer.patience"])
+    counts = waiting.groupby(level=[*axes, columns]).agg(["sum", "count"])
     early = counts[counts["sum"] > 0]
     found = []
     for at in results.points(axes):
