@@ -91,10 +91,20 @@ def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """The tiny T5 as a folder, for runs of which no test asks how well they do."""
+    folder, backbone = tmp_path_factory.mktemp("tiny"), tiny_t5(1.0)
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def miniature(tmp_path, cache) -> list[str]:
-    """Overrides of a run that needs no network and writes nowhere else, with the same numbers on every machine."""
-    places = [f"results={tmp_path / 'results'}", f"data.cache={cache}"]
+def miniature(tmp_path, cache, tiny_folder) -> list[str]:
+    """Overrides of a run that needs no network and writes nowhere else, with the same numbers on every machine. The
+    tiny T5 stands in for the nano."""
+    places = [f"results={tmp_path / 'results'}", f"data.cache={cache}", f"backbone.path={tiny_folder}"]
     return ["backbone=nano", "data=mini", "tracking=none", "trainer.precision=fp32", *places]
 
 
@@ -102,14 +112,16 @@ def miniature(tmp_path, cache) -> list[str]:
 def configure(miniature) -> Callable[..., Config]:
     """A miniature run's configuration, composed from the real YAML files: configure("task=cb", "lr=0.1").
 
-    Each choice is composed once, and values are set as Hydra does it: to compose the whole takes a tenth of a second,
-    and a test may want dozens of configurations.
+    A backbone that is chosen is itself: configure("backbone=nano"). Each choice is composed once, and values are set as
+    Hydra does it: to compose the whole takes a tenth of a second, and a test may want dozens of configurations.
     """
 
     def configured(*overrides: str) -> Config:
-        words = OverridesParser.create().parse_overrides([*miniature, *overrides])
+        chosen = any(word.startswith("backbone=") for word in overrides)
+        given = [*(word for word in miniature if not (chosen and word.startswith("backbone"))), *overrides]
+        words = OverridesParser.create().parse_overrides(given)
         if any(word.type != OverrideType.CHANGE for word in words):  # +key=value and the like
-            return to_config(_composed("train", *miniature, *overrides))
+            return to_config(_composed("train", *given))
         config = copy.deepcopy(_composed("train"))
         for word in sorted(words, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
             key, value = word.key_or_group, word.value()

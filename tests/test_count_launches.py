@@ -1,10 +1,12 @@
 """What is told of kernels and waits."""
 
+import functools
 import json
 import sys
 
 import count_launches
 import pytest
+from transformers import BertConfig
 
 from tests.training.test_gpu import on_known_torch
 
@@ -14,6 +16,7 @@ from tests.training.test_gpu import on_known_torch
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(count_launches, "PACKS", (1, 3))
     monkeypatch.setitem(count_launches.T5_BASE, "num_layers", 2)
+    monkeypatch.setattr(count_launches, "BertConfig", functools.partial(BertConfig, num_hidden_layers=2))
     monkeypatch.setattr(sys, "argv", ["count_launches.py", "--out", str(tmp_path)])
     count_launches.main()
     results = json.loads((tmp_path / "launches.json").read_text())["results"]

@@ -118,7 +118,8 @@ def outcomes(folder):
 @pytest.fixture
 def start(tmp_path, miniature):
     def started(results, *axes, begin=processes.start):
-        where = [word for word in miniature if word.startswith("data.cache")] + [f"results={tmp_path / results}"]
+        kept = [word for word in miniature if word.startswith(("data.cache", "backbone.path"))]
+        where = [*kept, f"results={tmp_path / results}"]
         words = {word.partition("=")[0]: word for word in (*CORNER, *QUICK, *where, *axes)}  # no key twice
         return begin("rpt.train", list(words.values()), tmp_path)
 

@@ -4,7 +4,9 @@ import errno
 import os
 
 import pytest
+import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
 from rpt.errors import NonFiniteLoss, UsageError
 from rpt.records.run_folder import RunFolder
@@ -46,8 +48,8 @@ def test_a_full_disk_is_one_line_and_the_command_goes_on_when_there_is_room(conf
             train(configure(*words))
     assert not list(tmp_path.glob("results/**/result.json")) and not list(tmp_path.rglob("*.tmp"))
     train(configure(*words))
-    results = [next((tmp_path / name).rglob("predictions.json")) for name in ("room", "results")]
-    assert results[0].read_bytes() == results[1].read_bytes()
+    one, other = (load_file(next((tmp_path / name).rglob("prompt.safetensors"))) for name in ("room", "results"))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_finished_record_on_a_disk_that_cannot_be_written_is_found(configure, monkeypatch):

@@ -164,7 +164,8 @@ def records(folder):
 def test_records(configure, tmp_path, evaluate_few):
     """Scores, early stops included; more runs than places."""
     evaluate_few(24)
-    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
+    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1"]
+    words += ["backbone=nano", "backbone.max_tokens=48"]
     for together in (1, 3):
         configs = [configure(*words, *own, f"results={tmp_path / str(together)}") for own in PACKED]
         assert all(isinstance(outcome, float) for outcome in train_all(configs, together))
@@ -178,7 +179,8 @@ def test_records(configure, tmp_path, evaluate_few):
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch, evaluate_few):
     """Also one run more and in another composition than before."""
     evaluate_few(24)
-    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
+    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2"]
+    words += ["backbone=nano", "backbone.max_tokens=64"]
 
     def configs(folder):
         return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]

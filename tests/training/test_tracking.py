@@ -73,7 +73,7 @@ def test_what_wandb_cannot_do_is_said_and_the_run_goes_on(
     monkeypatch.setattr(wandb, "login", log_in)
     monkeypatch.setattr(wandb, "init", init)
     with caplog.at_level(logging.WARNING):
-        assert train(configure(*WORDS, f"tracking.dir={tmp_path}")) > 0
+        assert isinstance(train(configure(*WORDS, f"tracking.dir={tmp_path}")), float)
     warnings = [record.getMessage() for record in caplog.records if "W&B" in record.getMessage()]
     assert tried == modes and said in warnings[0]
 
