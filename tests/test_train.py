@@ -112,7 +112,6 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
     given = {word.split("=")[0] for word in words}
     words = [word.replace("../shared/superglue", str(shared / "superglue")) for word in words]
     words = ["backbone=nano" if word.startswith("backbone=t5") else word for word in words]
-    words = ["backbone=nano_bert" if word == "backbone=minilm" else word for word in words]
     stand_ins = [word for word in miniature if word.split("=")[0] not in given]
     if "data.dir" in given:
         stand_ins = [word for word in stand_ins if word != "data=mini"]
