@@ -438,24 +438,30 @@ def test_the_page_on_why_says_what_its_records_say(in_miniature):
 
 
 def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniature):
-    study = in_miniature("why")
+    study, text = in_miniature("why"), read("results/why.md")
     word = load_file(NANO / "model.safetensors")["shared.weight"].float().norm(dim=1).mean().item()
-    means, spreads, told = {}, {}, []
+    assert f"A word's vector in the nano has a length of about {word:.0f}" in text
+    lengths, rates, scores = [], [], {}
     for name, prompt in (("PT", "vanilla"), ("Residual PT", "residual")):
         for scale in ("1", "0.1667"):
-            runs = study.at({"prompt": prompt, "backbone.stream_scale": scale, "lr": "0.3"})
-            ends = [mean(runs, at, "prompt_norm") for at in (0, -1)]
-            scores = runs["scores.score"]
-            means[name, scale], spreads[name, scale] = scores.mean(), scores.std()
-            told.append([name, scale, *(f"{end / word / float(scale):.1f}" for end in ends), show(scores)])
-            assert len(runs) == 3
-    assert told == [row for row in rows_of("results/why.md") if row[1] in ("1", "0.1667")]
-    assert f"A word's vector in the nano has a length of about {word:.0f}" in read("results/why.md")
+            cell = {"prompt": prompt, "backbone.stream_scale": scale}
+            runs = {lr: study.at(cell | {"lr": lr}) for lr in study.experiment.axes["lr"]}
+            assert all(len(of_rate) == 3 for of_rate in runs.values())
+            scores[name, scale] = of = {lr: of_rate["scores.score"] for lr, of_rate in runs.items()}
+            ends = [mean(runs["0.3"], at, "prompt_norm") / word / float(scale) for at in (0, -1)]
+            lengths.append([name, scale, *(f"{end:.1f}" for end in ends), show(of["0.3"])])
+            rates.append([name, scale, *map(show, of.values())])
+    assert [row for row in rows_of("results/why.md") if row[1] in ("1", "0.1667")] == [*lengths, *rates]
     for name in ("PT", "Residual PT"):
-        assert spreads[name, "0.1667"] >= 3 * spreads[name, "1"]
-        assert abs(means[name, "0.1667"] - means[name, "1"]) <= spreads[name, "0.1667"]
-    gap = means["Residual PT", "0.1667"] - means["PT", "0.1667"]
-    assert abs(gap) <= spreads["PT", "0.1667"]
+        at_one, smaller = (scores[name, scale]["0.3"] for scale in ("1", "0.1667"))
+        assert smaller.std() >= 3 * at_one.std() and lead(smaller, at_one) == 0
+    plain, residual = (scores[name, "0.1667"] for name in ("PT", "Residual PT"))
+    assert lead(residual["0.3"], plain["0.3"]) == lead(residual["0.03"], plain["0.03"]) == 0
+    assert f"at 0.03 it gains {lead(plain['0.03'], scores['PT', '1']['0.03']):.1f} points" in text
+    best = [max(of, key=lambda lr, of=of: of[lr].mean()) for of in (residual, plain)]
+    assert lead(residual[best[0]], plain[best[1]]) == 0
+    gap = residual[best[0]].mean() - plain[best[1]].mean()
+    assert f"{best[0]} for residual and {best[1]} for plain, residual is {gap:.1f} ahead, within the spread, at" in text
 
 
 def runs_by_rate(in_miniature):
