@@ -457,6 +457,7 @@ def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniatu
         assert smaller.std() >= 3 * at_one.std() and lead(smaller, at_one) == 0
     plain, residual = (scores[name, "0.1667"] for name in ("PT", "Residual PT"))
     assert lead(residual["0.3"], plain["0.3"]) == lead(residual["0.03"], plain["0.03"]) == 0
+    assert "With words a sixth as long, its lead at 0.03 is gone" in read("README.md")
     assert f"at 0.03 it gains {lead(plain['0.03'], scores['PT', '1']['0.03']):.1f} points" in text
     best = [max(of, key=lambda lr, of=of: of[lr].mean()) for of in (residual, plain)]
     assert lead(residual[best[0]], plain[best[1]]) == 0
