@@ -59,7 +59,7 @@ NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
-    words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "1", "--out", str(tmp_path)]
+    words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])
     benchmark.main()
     (path,) = tmp_path.glob("*.json")
@@ -67,7 +67,7 @@ def test_it_writes_its_record(tmp_path, monkeypatch):
     (result,) = record["results"]
     assert result["rows"] == "miniature" and set(result["contestants"]) == NAMES
     for of in result["contestants"].values():
-        assert len(of["train"]) == len(of["epoch"]) == 1 and min(of["train"]) > 0 and of["peak_bytes"] > 2**20
+        assert len(of["train"]) == len(of["epoch"]) == 2 and min(of["train"]) > 0 and of["peak_bytes"] > 2**20
     for name in benchmark.SHOWN:
         assert sum(result["contestants"][name]["shares"].values()) == pytest.approx(1)
     assert result["floor"]["seconds"] > 0 and len(result["targets"]) == 5

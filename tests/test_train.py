@@ -23,7 +23,7 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
     done = command(*miniature, "task=boolq", "prompt=residual", *QUICK)
     assert done.returncode == 0, done.stderr
     (result,) = results(tmp_path)
-    d, m = 32, 250  # the width of the tiny T5, the bottleneck
+    d, m = 256, 250
     assert result["parameters"]["trained"] == d * 10 + 2 * d * m + m + d + 2 * d
     assert result["parameters"]["kept"] == d * 10
     assert result["data"]["miniature"] and len(result["data"]["fingerprint"]) == 64
@@ -50,8 +50,8 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_failed_job_does_not_end_the_sweep(command, miniature, tmp_path):
-    done = command("-m", "lr=1e30,0.01", "task=cb", *miniature, *QUICK[:1], "trainer.max_steps=12")
+def test_a_failed_job_does_not_end_the_sweep(command, miniature, tiny, tmp_path):
+    done = command("-m", "lr=1e30,0.01", "task=cb", *miniature, tiny, *QUICK[:1], "trainer.max_steps=12")
     assert done.returncode == 2 and "rpt: the loss of" in done.stderr and "Traceback" not in done.stderr
     assert sorted(r["status"] for r in results(tmp_path)) == ["failed", "finished"]
 

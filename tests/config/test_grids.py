@@ -10,6 +10,7 @@ from collections import Counter
 import psutil
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from rpt.config import compose, to_config
 from rpt.config.grids import SCALES, Grids, names
@@ -104,22 +105,23 @@ def test_an_experiment_is_a_sweep(command):
 
 
 def outcomes(folder):
-    """What every record of a sweep says, without times and machine."""
+    """What every record of a sweep says, without times and machine, and its prompt."""
     found = {}
     for path in folder.rglob("result.json"):
         result = json.loads(path.read_text())
         told = {key: result[key] for key in ("status", "scores", "best", "last", "steps", "trained_rows")}
-        found[result["id"]] = told, (path.parent / "metrics.jsonl").read_text()
+        prompt = load_file(path.parent / "prompt.safetensors")["prompt_embeddings"]
+        found[result["id"]] = told, (path.parent / "metrics.jsonl").read_text(), prompt.tolist()
         yaml.safe_load((path.parent / "config.yaml").read_text())
         json.loads((path.parent / "predictions.json").read_text())
     return found
 
 
 @pytest.fixture
-def start(tmp_path, miniature):
+def start(tmp_path, miniature, tiny):
     def started(results, *axes, begin=processes.start):
-        kept = [word for word in miniature if word.startswith(("data.cache", "backbone.path"))]
-        where = [*kept, f"results={tmp_path / results}"]
+        cache = [word for word in miniature if word.startswith("data.cache")]
+        where = [*cache, tiny, f"results={tmp_path / results}"]
         words = {word.partition("=")[0]: word for word in (*CORNER, *QUICK, *where, *axes)}  # no key twice
         return begin("rpt.train", list(words.values()), tmp_path)
 
@@ -162,7 +164,7 @@ def test_launchers(start, tmp_path, words):
     """Packed: below."""
     sweep = start("out", *words, "seed=0", begin=processes.run_fresh)  # they start interpreters of their own
     assert sweep.returncode == 0, sweep
-    told = [told["status"] for told, _ in outcomes(tmp_path / "out").values()]
+    told = [told["status"] for told, *_ in outcomes(tmp_path / "out").values()]
     assert told == ["finished"] * (words[-1].count(",") + 1)
 
 

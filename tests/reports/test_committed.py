@@ -388,9 +388,9 @@ def test_what_the_page_on_the_laptop_says_of_wic_s_prompts_is_in_its_records(tra
     assert "no two of the four differ by more than the spread" in text
     assert all(lead(scores[one], scores[other]) == 0 for one, other in itertools.combinations(PROMPTS, 2))
     assert set(wic[wic["prompt"] != "probe"]["lr"]) == {0.01, 0.1}
-    plain = wic[(wic["prompt"] == "vanilla") & (wic["lr"] == 0.01)]["best.epoch"]
+    best_epochs = wic[(wic["prompt"] == "vanilla") & (wic["lr"] == 0.01)]["best.epoch"]
     assert "Two of the three plain runs were best in the last of theirs" in text
-    assert sorted(plain == 6) == [False, True, True]
+    assert sorted(best_epochs == 6) == [False, True, True]
 
 
 def test_what_the_page_on_the_laptop_says_of_more_epochs_is_in_its_records(of_minilm, trained_little):
@@ -456,7 +456,8 @@ def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniatu
         at_one, smaller = (scores[name, scale]["0.3"] for scale in ("1", "0.1667"))
         assert smaller.std() >= 3 * at_one.std() and lead(smaller, at_one) == 0
     plain, residual = (scores[name, "0.1667"] for name in ("PT", "Residual PT"))
-    assert lead(residual["0.3"], plain["0.3"]) == lead(residual["0.03"], plain["0.03"]) == 0
+    assert abs(residual["0.3"].mean() - plain["0.3"].mean()) <= plain["0.3"].std()
+    assert lead(residual["0.03"], plain["0.03"]) == 0
     assert "With words a sixth as long, its lead at 0.03 is gone" in read("README.md")
     assert f"at 0.03 it gains {lead(plain['0.03'], scores['PT', '1']['0.03']):.1f} points" in text
     best = [max(of, key=lambda lr, of=of: of[lr].mean()) for of in (residual, plain)]

@@ -39,8 +39,10 @@ def forbid_writing(monkeypatch):
 
 
 @pytest.mark.parametrize("after", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 3, 5))])
-def test_a_full_disk_is_one_line_and_the_command_goes_on_when_there_is_room(configure, tmp_path, monkeypatch, after):
-    words = [*WORDS, "trainer.checkpoint_every=1"]
+def test_a_full_disk_is_one_line_and_the_command_goes_on_when_there_is_room(
+    configure, tiny, tmp_path, monkeypatch, after
+):
+    words = [*WORDS, tiny, "trainer.checkpoint_every=1"]
     train(configure(*words, f"results={tmp_path / 'room'}"))  # its rows are in the cache, too
     with monkeypatch.context() as patch:
         fill_disk(patch, after)
@@ -48,7 +50,9 @@ def test_a_full_disk_is_one_line_and_the_command_goes_on_when_there_is_room(conf
             train(configure(*words))
     assert not list(tmp_path.glob("results/**/result.json")) and not list(tmp_path.rglob("*.tmp"))
     train(configure(*words))
-    one, other = (load_file(next((tmp_path / name).rglob("prompt.safetensors"))) for name in ("room", "results"))
+    results = [next((tmp_path / name).rglob("predictions.json")) for name in ("room", "results")]
+    assert results[0].read_bytes() == results[1].read_bytes()
+    one, other = (load_file(path.with_name("prompt.safetensors")) for path in results)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 

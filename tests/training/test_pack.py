@@ -164,8 +164,7 @@ def records(folder):
 def test_records(configure, tmp_path, evaluate_few):
     """Scores, early stops included; more runs than places."""
     evaluate_few(24)
-    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1"]
-    words += ["backbone=nano", "backbone.max_tokens=48"]
+    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
     for together in (1, 3):
         configs = [configure(*words, *own, f"results={tmp_path / str(together)}") for own in PACKED]
         assert all(isinstance(outcome, float) for outcome in train_all(configs, together))
@@ -179,8 +178,7 @@ def test_records(configure, tmp_path, evaluate_few):
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch, evaluate_few):
     """Also one run more and in another composition than before."""
     evaluate_few(24)
-    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2"]
-    words += ["backbone=nano", "backbone.max_tokens=64"]
+    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
 
     def configs(folder):
         return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]
@@ -203,10 +201,10 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
 
 
 @pytest.mark.slow
-def test_what_ends_one_run_ends_no_other(configure, evaluate_few):
+def test_what_ends_one_run_ends_no_other(configure, tiny, evaluate_few):
     """A run that diverges, and one whose prompt cannot be initialised: each is told, the rest finish."""
     evaluate_few(8)
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64"]
+    words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64", tiny]
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
     outcomes = train_all([configure(*words, *own) for own in [*bad, *PACKED]], 4)
     assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["float"] * 4]

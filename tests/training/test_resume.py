@@ -54,7 +54,7 @@ def unbroken(configure, tmp_path):
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
     """Also with the LSTM's own dropout, the backbone's, and the published AdamW, whose eps depends on the step."""
     evaluate_few(24)
-    words = [*WORDS, "backbone=nano", f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
+    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
     expected = unbroken(*words)
     for at in steps:
         config, folder = configure(*words), tmp_path / str(at)
@@ -69,9 +69,9 @@ def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monk
 
 
 @pytest.mark.slow
-def test_real_kills(miniature, unbroken, tmp_path):
+def test_real_kills(miniature, tiny, unbroken, tmp_path):
     """Of one run, one after the other: at once, and as a scheduler asks for it."""
-    words = [*WORDS, "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
+    words = [*WORDS, tiny, "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
     expected = unbroken(*words)
     words = list({word.partition("=")[0]: word for word in [*miniature, *words]}.values())  # no key twice
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monke
         save_file({"x": load_file(path)["parameter.reparameterization.table"]}, path)
     with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|of another).*resume=never"):
         train(configure(*words))
-    assert isinstance(train(configure(*words, "resume=never")), float)
+    assert train(configure(*words, "resume=never")) > 0
 
 
 def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):
