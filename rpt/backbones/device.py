@@ -13,6 +13,7 @@ from rpt.config import Config
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of a backbone in half precision
 CACHE_TOKENS = 4096  # a processor's caches hold about so many; larger passes were slower (results/benchmark)
+EVALUATION_TOKENS = 1024  # without a backward half nothing is won by passes that leave the second-level cache
 PASS_TOKENS = 256  # a pass on a processor costs so many tokens' time beyond its own
 
 
@@ -77,6 +78,11 @@ def measure_room(sharers: int) -> int:
 def cap_pass(device: torch.device) -> float:
     """Tokens, padding included, beyond which a pass is slower on the device, even if memory holds it."""
     return math.inf if device.type == "cuda" else CACHE_TOKENS
+
+
+def cap_evaluation_pass(device: torch.device) -> float:
+    """As `cap_pass`, of a pass without a backward half."""
+    return math.inf if device.type == "cuda" else EVALUATION_TOKENS
 
 
 def width_multiple(device: torch.device) -> int:

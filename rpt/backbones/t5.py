@@ -36,7 +36,7 @@ class Encoding:
     states: Tensor
     mask: Tensor
 
-    def pick(self, rows: list[int]) -> Encoding:
+    def pick(self, rows: list[int] | Tensor) -> Encoding:
         """Some of the rows."""
         return Encoding(self.states[rows], self.mask[rows])
 
@@ -210,32 +210,38 @@ class T5Backbone(Backbone):
         Args:
             labels: [B, L] answer ids, filled up with NO_LABEL.
         """
-        # T5 starts its answers with the padding token.
-        shifted = torch.cat([torch.full_like(labels[:, :1], self._start), labels[:, :-1]], dim=1)
-        shifted = shifted.masked_fill(shifted == NO_LABEL, self.tokenizer.pad_token_id)
-        logits = self._decode(encoding, shifted)
+        logits = self._decode(encoding, self._shift_right(labels))
         losses = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
         return losses.view(labels.shape).sum(dim=1)
 
     def argmax_is(self, encoding: Encoding, candidates: list[list[int]]) -> Tensor:
         """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.
 
-        Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token. All candidates share
-        one decoder pass: they stand one after the other in one sequence, and a block-diagonal causal mask keeps them
-        apart. T5's decoder knows only relative positions, so each candidate sees what it would see alone; the encoder's
-        keys and values are computed once.
+        Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token. The first token is the
+        same question for all candidates and is asked alone. After it hardly ever more than one candidate is possible:
+        that one is fed to its end, and where the argmax parts from it, those that part at the same place remain.
         """
-        lengths = [len(candidate) for candidate in candidates]
-        flat = [token for candidate in candidates for token in candidate]
-        fed = [token for candidate in candidates for token in (self._start, *candidate[:-1])]
-        block = torch.arange(len(candidates)).repeat_interleave(torch.tensor(lengths))
-        allowed = (block[:, None] == block[None, :]).tril()
-        rows = encoding.states.shape[0]
-        logits = self._decode(
-            encoding, send(torch.tensor(fed), self.device).expand(rows, -1), send(allowed, self.device)
-        )
-        hits = logits.argmax(dim=-1) == send(torch.tensor(flat), self.device)
-        return torch.stack([part.all(dim=1) for part in hits.split(lengths, dim=1)], dim=1)
+        answers = send(pad(candidates, NO_LABEL), self.device)  # [V, L]
+        start = torch.full((len(encoding.states), 1), self._start, device=self.device)
+        possible = self._decode(encoding, start).argmax(dim=-1) == answers[:, 0]  # [B, V]
+        hits = torch.zeros_like(possible)
+        while len(rows := possible.any(dim=1).nonzero()[:, 0]):
+            guess = possible[rows].int().argmax(dim=1)  # of each row, one that is still possible
+            fed = answers[guess]  # [R, L]
+            argmax = self._decode(encoding.pick(rows), self._shift_right(fed)).argmax(dim=-1)
+            agrees = (argmax[:, None] == answers) | (answers == NO_LABEL)  # [R, V, L]
+            # A position says something about a candidate as long as all tokens before it are those that were fed.
+            alike = (fed[:, None] == answers).int().cumprod(dim=2).bool()
+            told = torch.cat([torch.ones_like(alike[..., :1]), alike[..., :-1]], dim=2)
+            possible[rows] &= (agrees | ~told).all(dim=2)
+            hits[rows, guess] = possible[rows, guess]
+            possible[rows, guess] = False
+        return hits
+
+    def _shift_right(self, labels: Tensor) -> Tensor:
+        """What the decoder is fed to write the labels [B, L]: T5 starts its answers with the padding token."""
+        shifted = torch.cat([torch.full_like(labels[:, :1], self._start), labels[:, :-1]], dim=1)
+        return shifted.masked_fill(shifted == NO_LABEL, self.tokenizer.pad_token_id)
 
     def generate(self, encoding: Encoding, longest: int) -> list[str]:
         """Greedy answers of at most `longest` tokens, as text."""
@@ -252,19 +258,14 @@ class T5Backbone(Backbone):
     def _start(self) -> int:
         return self.model.config.decoder_start_token_id
 
-    def _decode(self, encoding: Encoding, fed: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """Logits [B, L, V] for the tokens fed [B, L].
-
-        Args:
-            allowed: bool [L, L], which tokens each one sees; itself and those before it if None.
-        """
-        if allowed is None:
-            allowed = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()
+    def _decode(self, encoding: Encoding, fed: Tensor) -> Tensor:
+        """Logits [B, L, V] for the tokens fed [B, L], each of which sees itself and those before it."""
+        causal = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()
         return self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
             attention_mask=hide(encoding.mask),
             decoder_input_ids=fed,
-            decoder_attention_mask=hide(allowed[None]).expand(len(fed), -1, -1, -1),
+            decoder_attention_mask=hide(causal[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits
 

@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from rpt.backbones import Answer, Backbone, Question, load_backbone
-from rpt.backbones.device import cap_pass, find_device, precision_of
+from rpt.backbones.device import cap_evaluation_pass, find_device, precision_of
 from rpt.backbones.pass_limit import PassLimit
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
@@ -37,7 +37,7 @@ class PromptServer:
     """
 
     def __init__(self, backbone: Backbone, prompts: Mapping[str, SavedRun]):
-        self.backbone, self.limit = backbone, PassLimit(cap_pass(backbone.device))
+        self.backbone, self.limit = backbone, PassLimit(cap_evaluation_pass(backbone.device))
         self.prompts = {name: run.to(backbone.device) for name, run in prompts.items()}
 
     def parse(self, name: str, row: Row) -> list[Example]:

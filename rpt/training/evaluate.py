@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rpt.backbones import Backbone, Encoded, Heads, Prediction
-from rpt.backbones.device import cap_pass
+from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
 from rpt.config import Config
 from rpt.data import task_for
@@ -68,7 +68,7 @@ def evaluate(
         found = cache(found)
         return [(found, place) for place in range(len(batch))]
 
-    limit = limit or PassLimit(cap_pass(backbone.device))
+    limit = limit or PassLimit(cap_evaluation_pass(backbone.device))
     pending = limit.batch(ask, encoded.rows, trainer.eval_batch_size, len(prompt))
     predictions = [found()[place] for found, place in pending]  # read when all is asked: reading waits for the device
     scores = task.score(encoded.examples, predictions, protocol)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rpt.backbones import Backbone
-from rpt.backbones.device import cap_pass
+from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
 from rpt.records.schema import ALL_STEPS
 from rpt.training.checkpoint import save_checkpoint
@@ -42,7 +42,7 @@ class Pack:
 
     def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf, graphs: bool = True):
         self.backbone, self.max_runs, self.limit = backbone, max_runs, PassLimit(max_tokens)
-        self.evaluation_limit = PassLimit(cap_pass(backbone.device))  # without a backward half a token needs far less
+        self.evaluation_limit = PassLimit(cap_evaluation_pass(backbone.device))
         self.losses = GraphedLosses(backbone, graphs)
         # fp16's gradients would vanish without it; in any other precision it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")

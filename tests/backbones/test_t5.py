@@ -116,11 +116,13 @@ def test_argmax_rule_is_generation(tiny_backbone, seed):
     )[:, 1:]
     written = [row[: row.index(1) + 1] if 1 in row else row for row in generated.tolist()]
     decoys = [[7, 1], [9, 9, 1], [*written[0][:-1], 5]]
-    candidates = [list(c) for c in dict.fromkeys(map(tuple, [*written, *decoys]))]
-    hits = tiny_backbone.argmax_is(encoding, candidates)
-    for i, answer in enumerate(written):
-        for j, candidate in enumerate(candidates):
-            assert hits[i, j].item() == (candidate == answer[: len(candidate)]), (candidate, answer)
+    decoys += [[*written[0][:2], 5, 1], [*written[1][:1], 5, 1], [*written[1][:1], 6, 1]]
+    for candidates in ([*written, *decoys], [*decoys, *reversed(written)]):  # which one is guessed first is not told
+        candidates = [list(c) for c in dict.fromkeys(map(tuple, candidates))]
+        hits = tiny_backbone.argmax_is(encoding, candidates)
+        for i, answer in enumerate(written):
+            for j, candidate in enumerate(candidates):
+                assert hits[i, j].item() == (candidate == answer[: len(candidate)]), (candidate, answer)
 
 
 def test_dropout_only_where_asked_for(tiny_backbone):
