@@ -10,7 +10,7 @@ from transformers.activations import NewGELUActivation
 class FusedGelu(NewGELUActivation):
     """What T5 v1.1 and Flan call gelu_new, the same up to rounding, in one pass over memory instead of eight."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (transformers' name)
+    def forward(self, input: Tensor) -> Tensor:
         """The states' shape and precision."""
         return gelu(input, approximate="tanh")
 
