@@ -25,6 +25,7 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
     "bert_base": (12, 768, 3072), "bert_large": (24, 1024, 4096), "roberta_base": (12, 768, 3072),
     "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
 }  # fmt: skip
+FINGERPRINTS = {"flan_small": "fa3a3c8dd62789a7"}  # of weights that are the same on every machine
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
 FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
 
@@ -35,12 +36,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     Raises:
         UsageError: it cannot be had, or is not of its family.
     """
-    place = {
-        "path": lambda: str(Path(os.path.expanduser(config.path))),
-        "embedded": lambda: str(Path(__file__).parent / config.embedded),
-        "package": lambda: str(_find_package_folder(config)),
-        "hub": lambda: config.hub,
-    }[backbone_source(config)]()
+    source = backbone_source(config)
+    place = config.hub if source == "hub" else str(find_folder(config))
     family = FAMILIES[config.family]
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
@@ -58,6 +55,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
+    _check_fingerprint(config, place, fingerprint(model))
     if config.stream_scale != 1:
         rescale_stream(model, config.stream_scale)
     backbone = family(model, tokenizer, fingerprint(model), dropout)
@@ -68,6 +66,22 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     if fault is not None:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {fault}.")
     return backbone
+
+
+def find_folder(config: BackboneConfig) -> Path:
+    """The folder of a backbone that is not the hub's; a package's model is converted first where it has to be.
+
+    Raises:
+        UsageError: the package is not installed, or the backbone is the hub's.
+    """
+    source = backbone_source(config)
+    if source == "path":
+        return Path(os.path.expanduser(config.path))
+    if source == "embedded":
+        return Path(__file__).parent / config.embedded
+    if source == "package":
+        return _find_package_folder(config)
+    raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
 
 
 def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
@@ -87,6 +101,14 @@ def _check_shape(config: BackboneConfig, place: str, found: PretrainedConfig) ->
         raise UsageError(
             f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
             "of its own: backbone.name=NAME."
+        )
+
+
+def _check_fingerprint(config: BackboneConfig, place: str, found: str) -> None:
+    if FINGERPRINTS.get(config.name, found) != found:
+        raise UsageError(
+            f"Backbone {config.name} ({place}) has other weights than it should; delete the folder if rpt made it, or "
+            "give the model a name of its own: backbone.name=NAME."
         )
 
 

@@ -93,8 +93,12 @@ def fingerprint(examples: list[Example]) -> str:
 
 
 def majority_scores(task: Task, train: list[Example], report: list[Example], protocol: str) -> dict[str, float]:
-    """Scores of always giving the training rows' most frequent answer: what a prompt has to beat."""
+    """Scores of always giving the training rows' most frequent answer: what a prompt has to beat. Where labels are
+    equally frequent, as in few-shot rows, the one that scores best, for any of them could be the constant answer."""
+    counts = Counter(target for example in train for target in task.targets(example, protocol))
+    (first, most), *_ = counts.most_common(1)
+    has_labels = task.verbalizers(protocol) is not None
+    tied = [answer for answer, count in counts.items() if count == most] if has_labels else [first]
     # Through `interpret`, an answer is compared just as the backbone's own text would be.
-    answers = Counter(target for example in train for target in task.targets(example, protocol))
-    (answer, _), *_ = answers.most_common(1)
-    return task.score(report, [task.interpret(answer, example, protocol) for example in report], protocol)
+    scores = [task.score(report, [task.interpret(answer, e, protocol) for e in report], protocol) for answer in tied]
+    return max(scores, key=lambda each: each["score"])

@@ -89,6 +89,15 @@ def test_majority_equals_counting(task):
     assert majority_scores(TASKS[task], rows.train, rows.report, "paper")["score"] == pytest.approx(expected)
 
 
+def test_the_floor_of_balanced_rows_is_the_better_constant_answer():
+    rows = data("rte", shots=4)
+    shares = [mean(example.label == label for example in rows.report) for label in (0, 1)]
+    assert Counter(example.label for example in rows.train) == {0: 4, 1: 4} and shares[0] != shares[1]
+    for order in (rows.train, rows.train[::-1]):
+        floor = majority_scores(TASKS["rte"], order, rows.report, "paper")["score"]
+        assert floor == pytest.approx(100 * max(shares))
+
+
 def test_real_majorities(shared):
     def real(task, protocol):
         config = DataConfig("folder", dir=str(shared / "superglue"))

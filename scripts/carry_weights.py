@@ -1,0 +1,104 @@
+"""A backbone's folder in pieces that are small enough to be carried to a machine without a network, and back.
+
+    python scripts/carry_weights.py pack backbone=flan_small to=outputs/pieces     # the folder that rpt reads
+    python scripts/carry_weights.py unpack from=outputs/pieces to=outputs/flan_small
+
+The pieces are parts of one xz-compressed tar file, at most 40 MB each, with a list of their SHA-256 digests beside them.
+Both ways go through temporary names: what stands under the last name is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import lzma
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from rpt.backbones.loading import find_folder
+from rpt.config import compose, to_config
+from rpt.errors import UsageError
+from rpt.files import write_atomically
+
+PIECE = 40_000_000  # bytes
+LIST = "pieces.json"
+
+
+def pack(folder: Path, to: Path) -> list[Path]:
+    """Write the folder's files as pieces; returns their paths."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz", preset=1) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, file.name, filter=_forget_owner)
+    content, names = packed.getvalue(), []
+    for number, start in enumerate(range(0, len(content), PIECE)):
+        names.append(f"piece-{number:03}")
+        write_atomically(to / names[-1], content[start : start + PIECE])
+    digests = {name: hashlib.sha256((to / name).read_bytes()).hexdigest() for name in names}
+    write_atomically(to / LIST, (json.dumps(digests, indent=2) + "\n").encode())
+    return [to / name for name in names]
+
+
+def unpack(pieces: Path, to: Path) -> Path:
+    """Put the folder together again.
+
+    Raises:
+        UsageError: a piece is missing or not as it was packed, or the folder is there already.
+    """
+    if to.exists():
+        raise UsageError(f"{to} is there already; give another folder.")
+    content = b""
+    for name, digest in _read_list(pieces).items():
+        path = pieces / name
+        piece = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(piece).hexdigest() != digest:
+            raise UsageError(f"{path} is {'damaged' if piece else 'missing'}; carry it again.")
+        content += piece
+    to.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(suffix=".tmp", dir=to.parent))
+    try:
+        with tarfile.open(fileobj=io.BytesIO(lzma.decompress(content))) as archive:
+            archive.extractall(unfinished, filter="data")
+        os.rename(unfinished, to)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return to
+
+
+def _read_list(pieces: Path) -> dict[str, str]:
+    try:
+        return json.loads((pieces / LIST).read_text())
+    except (OSError, ValueError):
+        raise UsageError(f"{pieces} has no {LIST}; give the folder that `pack` wrote.") from None
+
+
+def _forget_owner(file: tarfile.TarInfo) -> tarfile.TarInfo:
+    """So that the same weights are the same pieces on every machine."""
+    file.uid = file.gid = file.mtime = 0
+    file.uname = file.gname = ""
+    file.mode = 0o644
+    return file
+
+
+def main(words: list[str]) -> None:
+    verb, given = words[:1], dict(word.split("=", 1) for word in words[1:] if "=" in word)
+    if verb == ["pack"] and {"backbone", "to"} <= given.keys():
+        config = to_config(compose("train", [f"backbone={given['backbone']}", "tracking=none"]))
+        pieces = pack(find_folder(config.backbone), Path(given["to"]))
+        print("\n".join(f"{path} {path.stat().st_size / 1e6:.1f} MB" for path in pieces))
+    elif verb == ["unpack"] and {"from", "to"} <= given.keys():
+        print(unpack(Path(given["from"]), Path(given["to"])))
+    else:
+        raise UsageError("Give `pack backbone=NAME to=FOLDER` or `unpack from=FOLDER to=FOLDER`.")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        sys.exit(str(error))
