@@ -51,7 +51,7 @@ table: $(READY)  ## regenerate every table and figure of results/ from the run r
 bench: $(READY)  ## how fast, beside the published protocol and peft: a quarter of an hour on two cores
 	$(BIN)/python scripts/benchmark.py $(BENCH)
 
-gpu:  ## on a machine with a GPU, with its own torch and no network: the tests marked cuda, how fast; nine minutes
+gpu:  ## on a machine with a GPU, with its own torch and no network: tests marked cuda, how fast; or GPU=--evidence, its runs
 	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) scripts/gpu.py $(GPU)
 
 nano: $(READY)  ## pre-train the embedded backbone again (an hour and a half on two cores)

@@ -3,8 +3,8 @@
     python scripts/carry_weights.py pack backbone=flan_small to=outputs/pieces     # the folder that rpt reads
     python scripts/carry_weights.py unpack from=outputs/pieces to=outputs/flan_small
 
-The pieces are parts of one xz-compressed tar file, at most 40 MB each, with a list of their SHA-256 digests beside them.
-Both ways go through temporary names: what stands under the last name is whole.
+The pieces are parts of one xz-compressed tar file, at most 40 MB each, with a list of their SHA-256 digests beside
+them. Both ways go through temporary names: what stands under the last name is whole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """What a machine with a GPU can tell, in one command and a few minutes: the tests marked `cuda`, then the benchmark.
 
     make gpu GPU="--minutes 4"
+    make gpu GPU="--evidence --weights FOLDER --minutes 10"
+
+With --evidence it trains the runs behind the tables of real rows instead (scripts/evidence.py), as many as the time
+allows.
 
 It takes the Python that it is started with as it is: torch, transformers, hydra-core and pytest, no network, nothing of
 its own to be installed. T5-Base and T5-Large have random weights. Whatever fails leaves a line that says why; what
@@ -16,6 +20,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = [sys.executable, "-m", "pytest", "tests/training/test_cuda.py", "tests/test_benchmark.py", "-m", "cuda"]
@@ -36,7 +42,11 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--rows", default="../shared/superglue", help="SuperGLUE in the official layout")
     add("--t5", help="a folder with T5's tokenizer; default: the nano's")
     add("--out", default=str(ROOT / "results" / "benchmark"))
+    add("--evidence", action="store_true", help="train the runs of real rows; records go to results/runs")
+    add("--weights", help="with --evidence: a folder with Flan-T5-Small (scripts/carry_weights.py)")
     chosen = parser.parse_args(words)
+    if chosen.evidence:
+        return train_evidence(chosen)
     os.environ["HF_HUB_OFFLINE"] = "1"
     tests = subprocess.Popen(TESTS, cwd=ROOT)
     import benchmark  # slow, so meanwhile
@@ -54,6 +64,13 @@ def main(words: Sequence[str] | None = None) -> int:
     record = benchmark.run(benchmark.parse(asked))
     print(f"\n{record['device']}: tests {said}; {time.monotonic() - began:.0f} s in all\n{write_summary(record)}")
     return int(said != "passed")
+
+
+def train_evidence(chosen: argparse.Namespace) -> int:
+    if not has_gpu():
+        sys.exit("torch finds no GPU here; `python scripts/evidence.py` trains on a processor.")
+    weights = ["--weights", chosen.weights] if chosen.weights else []
+    return evidence.main(["--rows", chosen.rows, "--minutes", f"{chosen.minutes}", *weights])
 
 
 def wait(tests: subprocess.Popen, seconds: float) -> str:

@@ -105,6 +105,13 @@ def hold_memory() -> int:
     return torch.cuda.memory_allocated()
 
 
+def read_allocator() -> dict[str, int]:
+    """What the GPU's allocator holds, and how often it had to give memory back before it found more: where recorded
+    graphs fill the card, evaluation pays for it."""
+    stats = torch.cuda.memory_stats()
+    return {"reserved_bytes": torch.cuda.memory_reserved(), "retries": stats.get("num_alloc_retries", 0)}
+
+
 def _share_time(total: float, products: float, attention: float) -> dict[str, float]:
     shares = {"matrix products": products / total, "attention and softmax": attention / total}
     return shares | {"everything else": 1 - sum(shares.values())}

@@ -12,7 +12,7 @@ import torch
 
 from benchmarking.contestants import Ours
 from benchmarking.field import describe_failure
-from benchmarking.measuring import Contestant, count_flops, measure_seconds, profile_step
+from benchmarking.measuring import Contestant, count_flops, measure_seconds, profile_step, read_allocator
 from benchmarking.processes import PackApart
 from benchmarking.targets import PAPER, PEFT
 from rpt.backbones import T5Backbone
@@ -87,7 +87,10 @@ def take_turn(name: str, contestant: Contestant, found: dict[str, Any], sizes: S
     found["train"].append(measure_seconds(lambda: contestant.train(trained)) / trained)
     if not name.startswith(PACK):  # whose runs are evaluated one by one, as alone
         evaluated = sizes.generated if name in (PAPER, PEFT) else sizes.evaluated
+        before = read_allocator() if torch.cuda.is_available() else None
         found["evaluate"].append(evaluated / measure_seconds(lambda: contestant.evaluate(evaluated)))
+        if before is not None:
+            found.setdefault("allocator", []).append({"before": before, "after": read_allocator()})
 
 
 def add_epochs(found: dict[str, dict[str, Any]], train_rows: int, validation_rows: int, batch_size: int) -> None:
