@@ -61,8 +61,8 @@ def make_run(config: Config, backbone: Backbone) -> TrainingRun:
     task = task_for(config)
     raw = {"passage": "a", "question": "b", "label": 0}
     examples = [example for i in range(len(rows)) for example in task.parse({**raw, "idx": i})]
-    encoded = Encoded(examples, [[row] for row in rows])
-    soft_prompt, head = make_soft_prompt(config, backbone), make_head(config, backbone)
+    encoded = Encoded(task, examples, [[row] for row in rows])
+    soft_prompt, head = make_soft_prompt(config, task, backbone), make_head(config, task, backbone)
     return TrainingRun(config, RunFolder(Path(tempfile.mkdtemp())), soft_prompt, head, {}, rows, encoded, encoded)
 
 

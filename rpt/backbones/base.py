@@ -36,7 +36,7 @@ class Backbone(ABC):
 
     Attributes:
         trained: weights of the model that a method trains, by name; none in prompt tuning.
-        precision: fp32, bf16 or fp16: what it computes in.
+        precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
     """
@@ -109,9 +109,7 @@ class Backbone(ABC):
     # Given examples
 
     @abstractmethod
-    def rows(
-        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
-    ) -> list[list[Row]]:
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
         """What of each example is computed to predict it.
 
         Args:
@@ -120,12 +118,12 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
-        """The rows with a target, from those of `rows`."""
+    def training_rows(self, encoded: Encoded) -> list[Row]:
+        """The rows to train on, each with its target."""
 
     @staticmethod
     @abstractmethod
-    def count(examples: list[Example], task: Task, protocol: str) -> int:
+    def count(examples: list[Example], task: Task) -> int:
         """How many training rows the examples become; to be told without the weights."""
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Module | None:
@@ -169,16 +167,9 @@ class Backbone(ABC):
 
     @abstractmethod
     def predict(
-        self,
-        prompt: Tensor,
-        head: Heads,
-        encoded: Encoded,
-        task: Task,
-        protocol: str,
-        decode: str = "argmax",
-        width: int | None = None,
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
-        """What one prompt predicts for some examples of one task, in one pass. The predictions are read, which waits
+        """What one prompt predicts for some examples, in one pass. The predictions are read, which waits
         for the device, when the result is called.
 
         Args:

@@ -58,21 +58,19 @@ class BertBackbone(Backbone):
 
     # Given examples
 
-    def rows(
-        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
-    ) -> list[list[Row]]:
-        """A row for each of an example's decisions; they do not depend on the protocol."""
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
+        """A row for each of an example's decisions; they are the same under both protocols."""
         sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart=self._reads_apart)
         return [
             [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
             for of_example, example in zip(sequences, examples, strict=True)
         ]
 
-    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
-        return [row for of_example in rows for row in of_example if row.target is not None]
+    def training_rows(self, encoded: Encoded) -> list[Row]:
+        return [row for of_example in encoded.rows for row in of_example if row.target is not None]
 
     @staticmethod
-    def count(examples: list[Example], task: Task, protocol: str) -> int:
+    def count(examples: list[Example], task: Task) -> int:
         return sum(decision.label is not None for example in examples for decision in task.decisions(example))
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Linear:
@@ -104,14 +102,7 @@ class BertBackbone(Backbone):
     # Asked
 
     def predict(
-        self,
-        prompt: Tensor,
-        head: Heads,
-        encoded: Encoded,
-        task: Task,
-        protocol: str,
-        decode: str = "argmax",
-        width: int | None = None,
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
         """What the head decides for; nothing is decoded."""
         rows = [row for of_example in encoded.rows for row in of_example]
@@ -123,7 +114,7 @@ class BertBackbone(Backbone):
         def decide() -> list[Prediction]:
             each = iter(logits.tolist())
             return [
-                task.decide(example, [next(each) for _ in of_example])
+                encoded.task.decide(example, [next(each) for _ in of_example])
                 for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
             ]
 

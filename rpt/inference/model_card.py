@@ -94,7 +94,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         base_model=None if local else base,
         datasets=None if miniature or task.name not in TASKS else ["aps/super_glue"],
     )
-    words = task.verbalizers(run.protocol)
+    words = task.verbalizers
     metrics = [metric for metric in result["scores"] if metric != "score"]
     return CARD.format(
         front=front.to_yaml(),
@@ -105,7 +105,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         kept=result["parameters"]["kept"],
         base=json.dumps(base),
         revision=f", revision={json.dumps(config.backbone.revision)}" if config.backbone.revision else "",
-        text=json.dumps(_show_text(task, run.protocol), ensure_ascii=False),
+        text=json.dumps(_show_text(task), ensure_ascii=False),
         budget=run.text_budget,
         max_tokens=config.backbone.max_tokens,
         longest=longest,
@@ -116,7 +116,7 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         f"(for {', '.join(task.labels)}), or no label.",
         report=result["data"]["report"],
         reported=f"{'made-up rows of the miniature' if miniature else 'validation rows of'} {task.folder}",
-        protocol=run.protocol,
+        protocol=task.protocol,
         scores="\n".join(
             f"| {metric} | {result['scores'][metric]:.2f} | {result['majority'][metric]:.2f} |"
             for metric in [*metrics, "score"]
@@ -139,10 +139,10 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
     )
 
 
-def _show_text(task: Task, protocol: str) -> str:
+def _show_text(task: Task) -> str:
     """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
     if isinstance(task, OwnTask):
-        return task.source(Example({column: f"({column})" for column in task.columns}, None), protocol)
+        return task.source(Example({column: f"({column})" for column in task.columns}, None))
     if task.name not in GRAMMARS:
         return f"a text as rpt's task {task.name} writes it"
-    return task.source(task.parse(rows(task.name, "val", 0)[0])[0], protocol)
+    return task.source(task.parse(rows(task.name, "val", 0)[0])[0])

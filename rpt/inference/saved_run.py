@@ -48,10 +48,6 @@ class SavedRun:
         return task_for(self.config)
 
     @property
-    def protocol(self) -> str:
-        return self.config.protocol.name
-
-    @property
     def backbone_fingerprint(self) -> str:
         """Of the weights that the prompt was trained in front of."""
         return self.result["backbone_fingerprint"]

@@ -79,7 +79,7 @@ def _label(task: Task, example: Example, prediction: Any) -> Any:
             return prediction
         return (prediction or "").split(";")[0].strip()
     if isinstance(prediction, str):  # WSC's referent
-        prediction = task.interpret(prediction, example, "superglue")
+        prediction = task.find_label(prediction, example)
     return LABELS.get(task.name, task.labels)[prediction or 0]
 
 

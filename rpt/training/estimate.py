@@ -17,7 +17,6 @@ import numpy as np
 from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
-from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.training.evaluate import evaluate
 from rpt.training.loader import Loader
@@ -164,7 +163,7 @@ def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Back
 
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
-    n_rows = FAMILIES[config.backbone.family].count(data.train, task_for(config), config.protocol.name)
+    n_rows = FAMILIES[config.backbone.family].count(data.train, data.task)
     per_epoch, steps = plan_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select)

@@ -13,9 +13,8 @@ from typing import Any
 import yaml
 
 from rpt.backbones import Backbone, Encoded
-from rpt.backbones.device import find_device, name_device, precision_of
+from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
-from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
@@ -43,7 +42,7 @@ def prepare_run(config: Config, loader: Loader) -> PreparedRun:
         UsageError: rows or backbone cannot be had.
     """
     data, backbone = loader.rows(config), loader.backbone(config)
-    identity = run_id(config, data.fingerprint, backbone.fingerprint, precision_of(config))
+    identity = run_id(config, data.fingerprint, backbone.fingerprint, backbone.precision)
     runs = Path(config.results) / "runs"
     record = RunFolder(runs / config.task.name / config.backbone.name / config.variant / identity)
     return PreparedRun(config, data, backbone, record, loader)
@@ -91,7 +90,7 @@ class PreparedRun:
         if not self.config.tunes_prompt:
             self.backbone = self.loader.hand_over_backbone(self.config)
             make_trainable(self.backbone, self.config.method, self.config.seed)
-            self.backbone.place(find_device(), precision_of(self.config))
+            self.backbone.place(find_device(), self.backbone.precision)
         run = make_training_run(self.config, self.data, self.backbone, self.record)
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
@@ -142,25 +141,23 @@ class PreparedRun:
 
 def make_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
     """The run with its prompt initialised and its rows tokenised."""
-    task, protocol = task_for(config), config.protocol.name
     text_budget = config.backbone.max_tokens - config.prompt.length
     cache = Path(os.path.expanduser(config.data.cache))
 
     def encode(examples: list[Example]) -> Encoded:
-        return Encoded(examples, backbone.rows(examples, task, protocol, text_budget, cache))
+        return Encoded(data.task, examples, backbone.rows(examples, data.task, text_budget, cache))
 
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
-    rows = backbone.training_rows(data.train, train.rows, task, protocol)
-    soft_prompt, head = make_soft_prompt(config, backbone), make_head(config, backbone)
+    rows = backbone.training_rows(train)
+    soft_prompt, head = make_soft_prompt(config, data.task, backbone), make_head(config, data.task, backbone)
     return TrainingRun(config, record, soft_prompt, head, backbone.trained, rows, select, report)
 
 
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
     lines = [
-        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, "
-        f"{name_device()}, {precision_of(run.config)}"
+        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, {name_device()}, {backbone.precision}"
     ]
     shown = list(run.parameters.items())
     lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MOST_NAMED]]

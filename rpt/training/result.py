@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rpt.backbones import Backbone
-from rpt.backbones.device import name_device, precision_of, read_peak_memory
-from rpt.data import task_for
+from rpt.backbones.device import name_device, read_peak_memory
 from rpt.data.splits import TaskData, majority_scores
 from rpt.records.environment import environment
 from rpt.training.evaluate import Evaluation
@@ -21,7 +20,6 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
     """
     config, progress = run.config, run.progress
     best = next(line for line in progress.history if line["step"] == progress.best_step)
-    task = task_for(config)
     training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
     return {
         "status": "finished",
@@ -41,7 +39,7 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
             "form": data.form,
         },
         "scores": reported.scores,
-        "majority": majority_scores(task, data.train, data.report, config.protocol.name),
+        "majority": majority_scores(data),
         "best": {"step": progress.best_step, "epoch": best["epoch"], "select_score": progress.best_score},
         "last": progress.history[-1],
         "no_label": reported.no_label,
@@ -61,6 +59,6 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
         "peak_memory_bytes": read_peak_memory(),
         "backbone_fingerprint": backbone.fingerprint,
         "device": name_device(),
-        "precision": precision_of(config),
+        "precision": backbone.precision,
         **environment(),
     }

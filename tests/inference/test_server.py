@@ -109,7 +109,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
             assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
             best = max(labels, key=answer.probabilities.get)
             assert answer.answered or answer.label == best
-    assert write_submission(TASKS[task], rows, answers)  # validated there
+    assert write_submission(get_task(task), rows, answers)  # validated there
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
     one, rows = trained(encoder, task), examples(task, "bert")
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
-    encoded = Encoded(rows, encoder.rows(rows, one.task, one.protocol, one.text_budget, None))
-    predictions = encoder.predict(one.prompt, one.head, encoded, one.task, one.protocol)()
+    encoded = Encoded(one.task, rows, encoder.rows(rows, one.task, one.text_budget, None))
+    predictions = encoder.predict(one.prompt, one.head, encoded)()
     for example, answer, prediction in zip(rows, answers, predictions, strict=True):
         if task == "record":
             chosen, candidates = (prediction, None), example.fields["entities"]
@@ -139,7 +139,7 @@ def test_probabilities_are_of_the_labels_words(tiny_backbone):
     one = trained(tiny_backbone, "cb")
     (example,) = examples("cb")[:1]
     (answer,) = server_of(tiny_backbone, {"cb": one}).answer([("cb", example)])
-    ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example, "paper"))["input_ids"]])
+    ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example))["input_ids"]])
     embeds = torch.cat([one.prompt[None], tiny_backbone.model.get_input_embeddings()(ids)], dim=1)
     likelihoods = []
     for word in one.task.verbalizers("paper"):

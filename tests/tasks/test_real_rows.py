@@ -33,7 +33,8 @@ def check_texts(task, rows):
     examples = [example for row in rows for example in task.parse(row)]
     for example in examples:
         for protocol in PROTOCOLS:
-            source = task.source(example, protocol)
+            task = get_task(task.name, protocol=protocol)
+            source = task.source(example)
             assert source == source.strip()
             assert not re.search(r"\w: (None|nan)( \w+:|$)", source)
             if task.name == "wsc":
@@ -42,7 +43,7 @@ def check_texts(task, rows):
                 assert source.startswith(task.name)
                 assert "@highlight" not in source
                 assert "<br>" not in source
-            targets = task.targets(example, protocol)
+            targets = task.targets(example)
             assert all(targets)
             assert bool(targets) == (task.name != "wsc" or example.label == 1)
     return examples
