@@ -142,7 +142,7 @@ def test_probabilities_are_of_the_labels_words(tiny_backbone):
     ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example))["input_ids"]])
     embeds = torch.cat([one.prompt[None], tiny_backbone.model.get_input_embeddings()(ids)], dim=1)
     likelihoods = []
-    for word in one.task.verbalizers("paper"):
+    for word in one.task.verbalizers:
         labels = torch.tensor([tiny_backbone.tokenizer(word)["input_ids"]])
         likelihoods.append(-tiny_backbone.model(inputs_embeds=embeds, labels=labels).loss * labels.shape[1])
     expected = torch.stack(likelihoods).softmax(dim=0).tolist()

@@ -74,7 +74,7 @@ def test_superglue(shared, name, split):
 def test_boolq_majority(shared):
     task = get_task("boolq")
     examples = [example for row in rows_of(shared, "superglue", "boolq", "val") for example in task.parse(row)]
-    assert round(task.score(examples, [1] * len(examples), "paper")["score"], 2) == 62.17
+    assert round(task.score(examples, [1] * len(examples))["score"], 2) == 62.17
 
 
 def test_wsc_stars_stand_at_the_index_but_for_the_one_row_that_is_off(shared):
@@ -82,7 +82,7 @@ def test_wsc_stars_stand_at_the_index_but_for_the_one_row_that_is_off(shared):
     task, moved = get_task("wsc"), []
     for split in ("train", "val"):
         for row in rows_of(shared, "superglue", "wsc", split):
-            words = task.source(task.parse(row)[0], "paper").split()
+            words = task.source(task.parse(row)[0]).split()
             starred = [i for i, word in enumerate(words) if "*" in word]
             if row["target"]["span2_index"] not in starred:
                 moved.append((split, row["idx"], starred[0] - row["target"]["span2_index"]))
