@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,13 @@ class Backbone(ABC):
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
         self.precision = "fp32"
+
+    @classmethod
+    def build(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
+    ) -> Self:
+        """The backbone as the configuration asks for it, named by the fingerprint of its weights."""
+        return cls(model, tokenizer, fingerprint(model), dropout)
 
     @abstractmethod
     def find_fault(self, config: BackboneConfig) -> str | None:

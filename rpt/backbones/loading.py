@@ -11,7 +11,7 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
-from rpt.backbones.base import Backbone, fingerprint
+from rpt.backbones.base import Backbone
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
@@ -60,9 +60,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     if config.stream_scale != 1:
         rescale_stream(model, config.stream_scale)
-    backbone = family(model, tokenizer, fingerprint(model), dropout)
-    if isinstance(backbone, BertBackbone) and config.pooling != "cls":
-        backbone.pool_by(config.pooling)
+    backbone = family.build(model, tokenizer, config, dropout)
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:

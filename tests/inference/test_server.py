@@ -66,10 +66,7 @@ BY_KIND = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def encoder(request):
-    backbone = tiny_bert()
-    if getattr(request, "param", "bert") == "bi-encoder":
-        backbone.pool_by("cosine")
-    return backbone
+    return tiny_bert(pooling="cosine" if getattr(request, "param", "bert") == "bi-encoder" else "cls")
 
 
 @pytest.fixture
