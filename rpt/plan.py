@@ -99,9 +99,9 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
     from tqdm import tqdm
 
     from rpt.hub import offline_unless_reachable
-    from rpt.training.estimate import Estimator
-    from rpt.training.preflight import check
-    from rpt.training.workers import count_devices, count_processes, count_sharers, largest_pack, share_threads
+    from rpt.training.sweep.estimate import Estimator
+    from rpt.training.sweep.preflight import check
+    from rpt.training.sweep.workers import count_devices, count_processes, count_sharers, largest_pack, share_threads
 
     for config in needed.values():
         check(config)

@@ -56,9 +56,9 @@ from rpt.backbones import T5Backbone
 from rpt.backbones.device import name_device, precision_of
 from rpt.files import write_atomically
 from rpt.records.environment import environment
-from rpt.training import graphs
-from rpt.training.run import TrainingRun
-from rpt.training.workers import count_processes
+from rpt.training.engine import graphs
+from rpt.training.run.run import TrainingRun
+from rpt.training.sweep.workers import count_processes
 
 LEAST_ROUNDS = 2  # whatever time they take
 

@@ -24,7 +24,7 @@ from rpt.records.published import publish
 from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.tasks import PROTOCOLS, TASKS, get_task
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 from tests.records.test_run_folder import whole
 from tests.reports.conftest import reseal
 

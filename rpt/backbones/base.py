@@ -26,7 +26,8 @@ from rpt.tasks import Example, Task
 
 class Backbone(ABC):
     """A frozen language model. Prompts reach it only as tensors of embeddings, and so do the parameters of the heads
-    that a family may need beside them. Other methods than prompt tuning (rpt.training.methods) change the model itself.
+    that a family may need beside them. Other methods than prompt tuning (rpt.training.run.methods) change the model
+    itself.
 
     Args:
         model: it is frozen here.

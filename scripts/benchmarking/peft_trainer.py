@@ -15,7 +15,7 @@ from transformers import DataCollatorForSeq2Seq
 
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import precision_of
-from rpt.training.run import TrainingRun
+from rpt.training.run.run import TrainingRun
 
 
 class Peft:

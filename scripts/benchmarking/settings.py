@@ -21,9 +21,9 @@ from rpt.backbones.device import find_device
 from rpt.config import Config, compose, to_config
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS, Example
-from rpt.training.loader import Loader
-from rpt.training.prepare import make_training_run
-from rpt.training.run import TrainingRun
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import make_training_run
+from rpt.training.run.run import TrainingRun
 
 NANO = Path(rpt.backbones.__file__).parent / "nano"
 SHAPES = {  # of the first T5, for random weights

@@ -11,7 +11,7 @@ from rpt.data.splits import split_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS
 from rpt.tasks.own import make_task
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 
 REVIEWS = ["task=custom", "task.name=reviews", "task.fields=[text]", "task.labels=[bad,good]"]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from rpt.records.run_folder import RunFolder
-from rpt.training.loader import Loader
-from rpt.training.pack import Pack
-from rpt.training.prepare import make_training_run
+from rpt.training.engine.pack import Pack
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import make_training_run
 
 LOADER = Loader()  # of rows
 SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]

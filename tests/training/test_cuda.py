@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from rpt.train import train
-from rpt.training import graphs
-from rpt.training.evaluate import evaluate
-from rpt.training.methods import make_trainable
-from rpt.training.pack import Pack
-from rpt.training.sweep import train_all
+from rpt.training.engine import graphs
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.methods import make_trainable
+from rpt.training.sweep.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, crash_at, prepared
 from tests.training.test_pack import SMOOTH, TOLERANCE, assert_equal_traces, traced

@@ -7,8 +7,8 @@ import torch
 
 from rpt.errors import NonFiniteLoss
 from rpt.train import train
-from rpt.training.evaluate import evaluate
-from rpt.training.pack import Pack
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 

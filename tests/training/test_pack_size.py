@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rpt.training import pack_size, sweep
-from rpt.training.pack_size import USUAL, choose_max_runs
-from rpt.training.sweep import train_all
-from rpt.training.workers import largest_pack
+from rpt.training.sweep import pack_size, sweep
+from rpt.training.sweep.pack_size import USUAL, choose_max_runs
+from rpt.training.sweep.sweep import train_all
+from rpt.training.sweep.workers import largest_pack
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, prepared
 

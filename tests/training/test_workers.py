@@ -13,8 +13,8 @@ import torch
 from rpt.backbones.device import measure_room
 from rpt.config import Config
 from rpt.errors import UsageError
-from rpt.training import memory, workers
-from rpt.training.workers import _make_sendable, _receive, environment_of, train_in_processes
+from rpt.training.sweep import memory, workers
+from rpt.training.sweep.workers import _make_sendable, _receive, environment_of, train_in_processes
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
-from rpt.training.loader import Loader
-from rpt.training.memory import choose_max_tokens
-from rpt.training.pack import Pack
-from rpt.training.pack_size import choose_max_runs
-from rpt.training.preflight import check
-from rpt.training.prepare import PreparedRun, prepare_run
-from rpt.training.run import TrainingRun
+from rpt.training.engine.pack import Pack
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import PreparedRun, prepare_run
+from rpt.training.run.run import TrainingRun
+from rpt.training.sweep.memory import choose_max_tokens
+from rpt.training.sweep.pack_size import choose_max_runs
+from rpt.training.sweep.preflight import check
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it

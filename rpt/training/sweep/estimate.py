@@ -18,14 +18,14 @@ from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.data.splits import TaskData
-from rpt.training.evaluate import evaluate
-from rpt.training.loader import Loader
-from rpt.training.memory import choose_max_tokens
-from rpt.training.pack import Pack
-from rpt.training.pack_size import SIZES, choose_max_runs
-from rpt.training.prepare import prepare_run
-from rpt.training.progress import plan_steps
-from rpt.training.run import TrainingRun, read_losses
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import prepare_run
+from rpt.training.run.progress import plan_steps
+from rpt.training.run.run import TrainingRun, read_losses
+from rpt.training.sweep.memory import choose_max_tokens
+from rpt.training.sweep.pack_size import SIZES, choose_max_runs
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows

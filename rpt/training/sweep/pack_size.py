@@ -16,8 +16,8 @@ import torch
 
 from rpt.backbones import Backbone
 from rpt.backbones.device import forget_peak_memory
-from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun, read_losses
+from rpt.training.engine.pack import Pack
+from rpt.training.run.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
 SIZES = (1, 2, 4, 8, 16)  # runs

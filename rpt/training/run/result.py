@@ -8,8 +8,8 @@ from rpt.backbones import Backbone
 from rpt.backbones.device import name_device, read_peak_memory
 from rpt.data.splits import TaskData, majority_scores
 from rpt.records.environment import environment
-from rpt.training.evaluate import Evaluation
-from rpt.training.run import TrainingRun
+from rpt.training.run.evaluate import Evaluation
+from rpt.training.run.run import TrainingRun
 
 
 def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, backbone: Backbone) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from torch import Tensor
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.records.prompt_file import HEAD
-from rpt.training.progress import Progress
-from rpt.training.run import WEIGHTS, TrainingRun, read_losses
+from rpt.training.run.progress import Progress
+from rpt.training.run.run import WEIGHTS, TrainingRun, read_losses
 
 
 def save_checkpoint(run: TrainingRun) -> None:

@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from rpt.config import Config
 from rpt.errors import ONE_LINE
-from rpt.training.signals import Interrupted, catch_signals
+from rpt.training.engine.signals import Interrupted, catch_signals
 
 if TYPE_CHECKING:
-    from rpt.training.sweep import Outcome
+    from rpt.training.sweep.sweep import Outcome
 
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 
@@ -78,7 +78,7 @@ def train_in_processes(
         Interrupted: on SIGTERM or SIGINT, after every process has saved its runs and ended.
     """
     if n_processes == 1:
-        from rpt.training.sweep import train_all  # the slow libraries, which else only the children need
+        from rpt.training.sweep.sweep import train_all  # the slow libraries, which else only the children need
 
         return train_all(configs, max_runs)
     # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
@@ -149,7 +149,7 @@ def _train_part(
         torch.cuda.set_per_process_memory_fraction(1 / sharers)
     tqdm.set_lock(lock)
     prepare()
-    from rpt.training.sweep import train_all
+    from rpt.training.sweep.sweep import train_all
 
     sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs, sharers)])
 

@@ -18,9 +18,9 @@ from rpt.backbones import Heads, Row
 from rpt.backbones.device import price_pass, send
 from rpt.backbones.pass_limit import PassLimit
 from rpt.data.batches import plan_passes
-from rpt.training.graphs import GraphedLosses
-from rpt.training.rows_of_runs import RowsOfRuns
-from rpt.training.stacked_runs import StackedRuns
+from rpt.training.engine.graphs import GraphedLosses
+from rpt.training.engine.rows_of_runs import RowsOfRuns
+from rpt.training.engine.stacked_runs import StackedRuns
 
 
 @dataclass

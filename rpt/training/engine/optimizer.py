@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from rpt.backbones.device import send
-
-if TYPE_CHECKING:
-    from rpt.training.run import TrainingRun
+from rpt.training.run.run import TrainingRun
 
 BETAS = (0.9, 0.999)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter

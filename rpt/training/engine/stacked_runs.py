@@ -14,8 +14,8 @@ from torch.func import functional_call
 
 from rpt.prompts import can_compute_together, compute_together
 from rpt.records.prompt_file import HEAD
-from rpt.training.optimizer import StackedAdamW, align_runs
-from rpt.training.run import WEIGHTS, TrainingRun
+from rpt.training.engine.optimizer import StackedAdamW, align_runs
+from rpt.training.run.run import WEIGHTS, TrainingRun
 
 
 def stack_runs(runs: Iterable[TrainingRun], width: int) -> list[StackedRuns]:

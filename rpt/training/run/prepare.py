@@ -22,14 +22,14 @@ from rpt.records.environment import environment
 from rpt.records.prompt_file import save_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import Example
-from rpt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from rpt.training.evaluate import evaluate
-from rpt.training.first_values import make_head, make_soft_prompt
-from rpt.training.loader import Loader
-from rpt.training.methods import make_trainable
-from rpt.training.result import describe_result
-from rpt.training.run import TrainingRun
-from rpt.training.tracking import Tracker
+from rpt.training.run.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.first_values import make_head, make_soft_prompt
+from rpt.training.run.loader import Loader
+from rpt.training.run.methods import make_trainable
+from rpt.training.run.result import describe_result
+from rpt.training.run.run import TrainingRun
+from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger("rpt")
 MOST_NAMED = 20  # of what is trained
@@ -96,7 +96,8 @@ class PreparedRun:
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
         _announce(run, self.backbone, self.data)
-        run.tracker = Tracker(run)
+        run.tracker = Tracker(self.config, run.name, run.progress.wandb_id)
+        run.progress.wandb_id = run.tracker.wandb_id
         run.progress.seconds += time.perf_counter() - began
         return run
 
