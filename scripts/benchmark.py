@@ -192,7 +192,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
                 result = {"failed": f"left out, for the {chosen.minutes:g} minutes are over"}
             else:
                 try:
-                    with mock.patch.object(graphs, "WORTH", 1):  # else it is later at its speed
+                    with mock.patch.object(graphs, "RECORD_AFTER", 1):  # else it is later at its speed
                         result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
                 except Exception as error:
                     result = {"failed": describe_failure(error)}

@@ -192,9 +192,9 @@ class Backbone(ABC):
         each is the one that its question gets alone."""
 
 
-def hide(mask: Tensor) -> Tensor:
+def attention_bias(mask: Tensor) -> Tensor:
     """What to add to attention scores, [B, 1, 1 or Q, S] float32, from a mask [B, S] or [B, Q, S], 1 where something
-    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it hides
+    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it masks
     anything at all."""
     mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(mask == 0, torch.finfo(torch.float32).min)

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, fingerprint, hide
+from rpt.backbones.base import Backbone, attention_bias, fingerprint
 from rpt.backbones.device import send
 from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
@@ -224,7 +224,7 @@ class BertBackbone(Backbone):
         no_prompt = torch.zeros_like(prompt_mask)
         states: Tensor = self.model(
             inputs_embeds=joined(texts, prompts),
-            attention_mask=hide(mask),
+            attention_mask=attention_bias(mask),
             position_ids=positions,
             token_type_ids=joined(batch["types"], no_prompt),
         ).last_hidden_state

@@ -63,13 +63,13 @@ def batch_examples(
     batch: list[int] = []
     sequences, longest = 0, 0
     for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
-        own = sum(len(row.sequences) for row in rows[i])
-        if batch and (sequences + own > size or (sequences + own) * longest > max_tokens):
+        n_sequences = sum(len(row.sequences) for row in rows[i])
+        if batch and (sequences + n_sequences > size or (sequences + n_sequences) * longest > max_tokens):
             yield batch
             batch, sequences = [], 0
         if not batch:
             longest = prompt_length + max(row.length for row in rows[i])
         batch.append(i)
-        sequences += own
+        sequences += n_sequences
     if batch:
         yield batch

@@ -17,7 +17,7 @@ from transformers import AutoModelForSeq2SeqLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, hide
+from rpt.backbones.base import Backbone, attention_bias
 from rpt.backbones.device import send
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
@@ -125,8 +125,9 @@ class T5Backbone(Backbone):
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
         one."""
-        words = task.verbalizers
-        return task.max_answer_tokens if words is None else max(map(len, encode_answers(list(words), self.tokenizer)))
+        if task.verbalizers is None:
+            return task.max_answer_tokens
+        return max(map(len, encode_answers(list(task.verbalizers), self.tokenizer)))
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What T5 writes, and how probable it is."""
@@ -190,7 +191,7 @@ class T5Backbone(Backbone):
         texts = self.model.get_input_embeddings()(ids)
         mask = torch.cat([prompt_mask, ids.ne(self.tokenizer.pad_token_id).to(prompt_mask.dtype)], dim=1)
         embeds = torch.cat([prompts.to(texts.dtype), texts], dim=1)
-        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=hide(mask)).last_hidden_state
+        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=attention_bias(mask)).last_hidden_state
         return Encoding(states, mask)
 
     def answer_losses(self, encoding: Encoding, labels: Tensor) -> Tensor:
@@ -251,9 +252,9 @@ class T5Backbone(Backbone):
             allowed = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()
         return self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
-            attention_mask=hide(encoding.mask),
+            attention_mask=attention_bias(encoding.mask),
             decoder_input_ids=fed,
-            decoder_attention_mask=hide(allowed[None]).expand(len(fed), -1, -1, -1),
+            decoder_attention_mask=attention_bias(allowed[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits
 

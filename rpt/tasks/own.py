@@ -32,11 +32,11 @@ class OwnTask(Task):
     def example(self, row: Row) -> Example:
         texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
-        given = row.get(self.answer)
-        label = read_label({"label": self._as_index(given)}, self.labels)
+        value = row.get(self.answer)
+        label = read_label({"label": self._as_index(value)}, self.labels)
         answers: tuple[str, ...] = ()
-        if not self.labels and given is not None:
-            several = given if isinstance(given, list) else [given]
+        if not self.labels and value is not None:
+            several = value if isinstance(value, list) else [value]
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
         return Example(fields, label, answers, read_index(row, "idx"))
 

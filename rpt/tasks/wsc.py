@@ -64,15 +64,15 @@ class WSC(Task):
             ValueError: it is not in the text.
         """
         text, phrase = example.fields["text"], example.fields[f"span{number}_text"]
-        found = _occurrences(phrase, text) or _scattered(phrase, text)
-        if not found:
+        matches = _occurrences(phrase, text) or _scattered(phrase, text)
+        if not matches:
             raise ValueError(f"field 'span{number}_text' is not in the text, found {phrase!r:.80}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in
             return abs(index - example.fields[f"span{number}_index"])
 
-        return min(found, key=distance).span()
+        return min(matches, key=distance).span()
 
     def source(self, example: Example) -> str:
         starred = example.fields["starred"]
@@ -141,8 +141,8 @@ def _occurrences(phrase: str, text: str) -> list[re.Match[str]]:
 
 def _scattered(phrase: str, text: str) -> list[re.Match[str]]:
     """Where the phrase's first word stands, if all of its words are somewhere in the text."""
-    found = [_occurrences(word, text) for word in re.findall(r"\w+", phrase)]
-    return found[0] if found and all(found) else []
+    matches = [_occurrences(word, text) for word in re.findall(r"\w+", phrase)]
+    return matches[0] if matches and all(matches) else []
 
 
 def _same_referent(text: str, noun: str) -> int | None:
@@ -152,7 +152,7 @@ def _same_referent(text: str, noun: str) -> int | None:
     "Bob's hat". None if no word is left to judge by, for saying nothing must not pass as a right "no".
     """
     ours, theirs = (
-        [word for word in given.strip().lower().split(" ") if word not in DETERMINERS] for given in (text, noun)
+        [word for word in answer.strip().lower().split(" ") if word not in DETERMINERS] for answer in (text, noun)
     )
     if not any(ours):
         return None

@@ -155,8 +155,8 @@ class Pack:
         """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
-        found = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
-        run.note_evaluation(prompt, head, found)
+        evaluation = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
+        run.note_evaluation(prompt, head, evaluation)
         run.progress.seconds += time.perf_counter() - began
 
     def maybe_checkpoint(self, run: TrainingRun) -> None:

@@ -63,13 +63,13 @@ def evaluate(
 
     def ask(batch: list[int]) -> list[tuple[Callable[[], list[Prediction]], int]]:
         with backbone.autocast():
-            found = backbone.predict(prompt, head, encoded.pick(batch), trainer.decode, text_width)
-        found = cache(found)
-        return [(found, place) for place in range(len(batch))]
+            read = backbone.predict(prompt, head, encoded.pick(batch), trainer.decode, text_width)
+        read = cache(read)
+        return [(read, place) for place in range(len(batch))]
 
     limit = limit or PassLimit(cap_pass(backbone.device))
     pending = limit.batch(ask, encoded.rows, trainer.eval_batch_size, len(prompt))
-    predictions = [found()[place] for found, place in pending]  # read when all is asked: reading waits for the device
+    predictions = [read()[place] for read, place in pending]  # read when all is asked: reading waits for the device
     scores = task.score(encoded.examples, predictions)
     credits = [task.credit(e, p) for e, p in zip(encoded.examples, predictions, strict=True)]
     norm = prompt.norm(dim=1).mean().item() if len(prompt) else None

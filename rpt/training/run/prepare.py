@@ -32,7 +32,7 @@ from rpt.training.run.run import TrainingRun
 from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger("rpt")
-MOST_NAMED = 20  # of what is trained
+MAX_LISTED = 20  # of what is trained
 
 
 def prepare_run(config: Config, loader: Loader) -> PreparedRun:
@@ -161,8 +161,8 @@ def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
         f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, {name_device()}, {backbone.precision}"
     ]
     shown = list(run.parameters.items())
-    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MOST_NAMED]]
-    lines += [f"  … and {len(shown) - MOST_NAMED} more"] if len(shown) > MOST_NAMED else []
+    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
+    lines += [f"  … and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {backbone.frozen_parameters:,}")
     if (cuts := run.count_cuts()).cut:
         lines.append(f"  {cuts}")

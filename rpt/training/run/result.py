@@ -28,16 +28,7 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
         "backbone": config.backbone.name,
         "prompt": config.variant,
         "protocol": config.protocol.name,
-        "data": {
-            "name": config.data.name,
-            "miniature": config.data.name == "mini",
-            "fingerprint": data.fingerprint,
-            "train": len(data.train),
-            "select": len(data.select),
-            "report": len(data.report),
-            "cut": run.count_cuts().cut,
-            "form": data.form,
-        },
+        "data": _describe_rows(run, data),
         "scores": reported.scores,
         "majority": majority_scores(data),
         "best": {"step": progress.best_step, "epoch": best["epoch"], "select_score": progress.best_score},
@@ -61,4 +52,17 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
         "device": name_device(),
         "precision": backbone.precision,
         **environment(),
+    }
+
+
+def _describe_rows(run: TrainingRun, data: TaskData) -> dict[str, Any]:
+    return {
+        "name": run.config.data.name,
+        "miniature": run.config.data.name == "mini",
+        "fingerprint": data.fingerprint,
+        "train": len(data.train),
+        "select": len(data.select),
+        "report": len(data.report),
+        "cut": run.count_cuts().cut,
+        "form": data.form,
     }

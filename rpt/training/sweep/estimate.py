@@ -50,13 +50,13 @@ class Estimator:
     Args:
         records: what config.yaml and result.json of finished runs hold.
         together: runs of a pack; 1 is one after another, None as many as a short trial finds fastest.
-        sharers: processes that would compute on one GPU.
+        gpu_processes: processes that would compute on one GPU.
     """
 
     def __init__(
-        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, sharers: int = 1
+        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, gpu_processes: int = 1
     ):
-        self._together, self._sharers = together, sharers
+        self._together, self._gpu_processes = together, gpu_processes
         self._results = defaultdict(list)
         for config, result in records:
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
@@ -80,7 +80,8 @@ class Estimator:
         if which not in self._rates:
             known = self._results.get(which)
             together = self._together if config.tunes_prompt else 1
-            self._rates[which] = rates_of(known) if known else measure(config, together, self._loader, self._sharers)
+            rates = rates_of(known) if known else measure(config, together, self._loader, self._gpu_processes)
+            self._rates[which] = rates
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
             self._data[rows] = self._loader.rows(config)
@@ -119,12 +120,12 @@ def rates_of(results: list[dict[str, Any]]) -> Rates:
     )
 
 
-def measure(config: Config, together: int | None, loader: Loader, sharers: int = 1) -> Rates:
+def measure(config: Config, together: int | None, loader: Loader, gpu_processes: int = 1) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
         together: runs of a pack, as above; the rates are one run's share.
-        sharers: processes that would compute on one GPU.
+        gpu_processes: processes that would compute on one GPU.
 
     Raises:
         UsageError: rows or backbone cannot be had.
@@ -133,7 +134,7 @@ def measure(config: Config, together: int | None, loader: Loader, sharers: int =
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
         run, backbone, starting = _start(config, 0, loader)
-        max_tokens = choose_max_tokens(config, backbone, sharers)
+        max_tokens = choose_max_tokens(config, backbone, gpu_processes)
         together = together or choose_max_runs(run, backbone, SIZES[-1], max_tokens)
         others = [_start(config, seed, loader) for seed in range(1, together)]
         start = (starting + sum(seconds for *_, seconds in others)) / together
