@@ -36,17 +36,12 @@ class Pooling(ABC):
     """How states of tokens become what a head reads. It is part of the backbone's fingerprint, for answers differ.
 
     Attributes:
-        name: what backbone.pooling calls it.
+        suffix: of the fingerprint; none for [CLS], as published runs have it.
         sequences: of each reading: one, or two, where the encoder reads each of its texts alone, behind the prompt.
     """
 
-    name: ClassVar[str]
+    suffix: ClassVar[str]
     sequences: ClassVar[int] = 1
-
-    @property
-    def suffix(self) -> str:
-        """What the fingerprint ends with."""
-        return f"-{self.name}"
 
     def width(self, d: int) -> int:
         """w, for a model of width d."""
@@ -68,8 +63,7 @@ class Pooling(ABC):
 class ClsPooling(Pooling):
     """The state of [CLS], as in the paper."""
 
-    name = "cls"
-    suffix = ""  # published runs have the fingerprint of the weights alone
+    suffix = ""
 
     def read(self, texts: list[States]) -> Tensor:
         (text,) = texts
@@ -79,7 +73,7 @@ class ClsPooling(Pooling):
 class MeanPooling(Pooling):
     """The text's mean state, as sentence encoders are trained to be read."""
 
-    name = "mean"
+    suffix = "-mean"
 
     def read(self, texts: list[States]) -> Tensor:
         (text,) = texts
@@ -89,7 +83,7 @@ class MeanPooling(Pooling):
 class CosinePooling(Pooling):
     """The cosine of the mean states of two texts: a bi-encoder (Reimers & Gurevych 2019, section 3)."""
 
-    name = "cosine"
+    suffix = "-cosine"
     sequences = 2
 
     def width(self, d: int) -> int:
@@ -109,7 +103,7 @@ class CosinePooling(Pooling):
         return outputs * SHARPNESS
 
 
-POOLINGS: dict[str, Pooling] = {pooling.name: pooling for pooling in (ClsPooling(), MeanPooling(), CosinePooling())}
+POOLINGS: dict[str, Pooling] = {"cls": ClsPooling(), "mean": MeanPooling(), "cosine": CosinePooling()}
 
 
 @dataclass(frozen=True)
