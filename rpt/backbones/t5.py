@@ -151,10 +151,10 @@ class T5Backbone(Backbone):
         for example, text, probabilities in zip(
             examples, texts, (-losses.view(n, v)).softmax(dim=1).tolist(), strict=True
         ):
-            found = task.find_label(text, example)
-            label = probabilities.index(max(probabilities)) if found is None else found
+            written = task.find_label(text, example)
+            label = probabilities.index(max(probabilities)) if written is None else written
             by_label = dict(zip(task.labels, probabilities, strict=True))
-            answers.append(Answer(example.idx, text, task.labels[label], found is not None, by_label))
+            answers.append(Answer(example.idx, text, task.labels[label], written is not None, by_label))
         return answers
 
     def _read_open_answers(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
@@ -163,11 +163,10 @@ class T5Backbone(Backbone):
         likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
         answers = []
         for example, text, probability in zip(examples, texts, likelihoods, strict=True):
-            label, found = None, None
+            label, answered = None, bool(text.strip())
             if task.labels:  # WSC: the text is somebody, the label whether that is the noun
-                found = task.find_label(text, example)
-                label = task.labels[found or 0]
-            answered = found is not None if task.labels else bool(text.strip())
+                same_noun = task.find_label(text, example)
+                label, answered = task.labels[same_noun or 0], same_noun is not None
             answers.append(Answer(example.idx, text, label, answered, probability=probability))
         return answers
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpt.backbones import BertBackbone, Encoded, Row
-from rpt.config import Config
+from rpt.config import Config, TaskConfig
 from rpt.data import miniature
 from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
@@ -86,6 +86,19 @@ def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prom
     requests = [(str(i), examples(prompts[i][0], family)[row]) for i, row in asked]
     together = server.answer(requests, batch_size=data.draw(st.integers(2, 12)))
     assert len(together) == len(requests)
+    for request, answer in zip(requests, together, strict=True):
+        assert_same(answer, *server.answer([request]))
+
+
+def test_tasks_of_one_name_are_told_apart(tiny_backbone):
+    """Two people may each have declared their `reviews`."""
+    prompts = {"one": trained(tiny_backbone, "cb"), "other": trained(tiny_backbone, "cb")}
+    for labels, run in zip((["bad", "good"], ["no", "maybe", "yes"]), prompts.values(), strict=True):
+        run.config.task = TaskConfig(name="reviews", fields=["text"], labels=labels)
+    server = server_of(tiny_backbone, prompts)
+    requests = [(name, *server.parse(name, {"text": "A cake."})) for name in prompts]
+    together = server.answer(requests)
+    assert [list(answer.probabilities) for answer in together] == [["bad", "good"], ["no", "maybe", "yes"]]
     for request, answer in zip(requests, together, strict=True):
         assert_same(answer, *server.answer([request]))
 
