@@ -66,7 +66,7 @@ def export(words: dict[str, str | None]) -> None:
     backbone = load_backbone_of(run, words["backbone.path"])  # a prompt for other weights would be worth nothing
     assert isinstance(backbone, T5Backbone)  # encoders were refused above
     base = words["base"] or backbone.model.name_or_path
-    longest = backbone.longest_answer(run.task, run.protocol)
+    longest = backbone.longest_answer(run.task)
     save_prompt(folder / FILES[1], run.prompt / run.config.backbone.stream_scale)  # for the model as others have it
     write_atomically(folder / FILES[0], (json.dumps(make_adapter_config(run, base), indent=2) + "\n").encode())
     write_atomically(folder / FILES[2], write_model_card(run, base, longest).encode())

@@ -99,9 +99,15 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
     from tqdm import tqdm
 
     from rpt.hub import offline_unless_reachable
-    from rpt.training.estimate import Estimator
-    from rpt.training.preflight import check
-    from rpt.training.workers import count_devices, count_processes, count_sharers, largest_pack, share_threads
+    from rpt.training.sweep.estimate import Estimator
+    from rpt.training.sweep.preflight import check
+    from rpt.training.sweep.workers import (
+        count_devices,
+        count_gpu_processes,
+        count_processes,
+        largest_pack,
+        share_threads,
+    )
 
     for config in needed.values():
         check(config)
@@ -113,7 +119,9 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
         together = largest_pack(list(needed.values()))
         processes = count_processes(next(iter(needed.values())).pack.processes, len(needed))
         torch.set_num_threads(share_threads(processes))  # measured as each of the processes will train
-    estimator = Estimator(((record.config, record.result) for record in records), together, count_sharers(processes))
+    estimator = Estimator(
+        ((record.config, record.result) for record in records), together, count_gpu_processes(processes)
+    )
     what = f"{estimator.count_unknown_kinds(list(needed.values()))} kinds of run to measure"
     try:
         costs = {

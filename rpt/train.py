@@ -51,7 +51,7 @@ def train(config: Config) -> float:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
     validate(config)  # `train_all` checks it again and further, but its libraries take seconds to import
-    from rpt.training.sweep import train_all
+    from rpt.training.sweep.sweep import train_all
 
     (outcome,) = train_all([config])
     if isinstance(outcome, Exception):

@@ -56,9 +56,9 @@ from rpt.backbones import T5Backbone
 from rpt.backbones.device import name_device, precision_of
 from rpt.files import write_atomically
 from rpt.records.environment import environment
-from rpt.training import graphs
-from rpt.training.run import TrainingRun
-from rpt.training.workers import count_processes
+from rpt.training.engine import graphs
+from rpt.training.run.run import TrainingRun
+from rpt.training.sweep.workers import count_processes
 
 LEAST_ROUNDS = 2  # whatever time they take
 
@@ -192,7 +192,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
                 result = {"failed": f"left out, for the {chosen.minutes:g} minutes are over"}
             else:
                 try:
-                    with mock.patch.object(graphs, "WORTH", 1):  # else it is later at its speed
+                    with mock.patch.object(graphs, "RECORD_AFTER", 1):  # else it is later at its speed
                         result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
                 except Exception as error:
                     result = {"failed": describe_failure(error)}

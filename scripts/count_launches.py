@@ -31,10 +31,10 @@ from rpt.data.sequences import TokenSequence
 from rpt.files import write_atomically
 from rpt.records.environment import environment
 from rpt.records.run_folder import RunFolder
-from rpt.training.evaluate import evaluate
-from rpt.training.first_values import make_head, make_soft_prompt
-from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.first_values import make_head, make_soft_prompt
+from rpt.training.run.run import TrainingRun
 
 EMBEDDED = Path(rpt.backbones.__file__).parent  # whose tokenizers do for these models too
 T5_BASE = {"vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
@@ -42,7 +42,11 @@ T5_BASE |= {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
 PACKS = (1, 3, 8, 16)
 LENGTHS = range(166, 142, -3)  # tokens of a batch's 8 rows
 PARTS = ("forward", "backward", "optimizer")
-OPTIMIZER = ("rpt/training/optimizer.py:", "rpt/training/step.py:update", "rpt/training/stacked_runs.py:clip_gradients")
+OPTIMIZER = (
+    "rpt/training/engine/optimizer.py:",
+    "rpt/training/engine/step.py:update",
+    "rpt/training/engine/stacked_runs.py:clip_gradients",
+)
 
 
 def make_backbone(name: str) -> Backbone:
@@ -61,8 +65,8 @@ def make_run(config: Config, backbone: Backbone) -> TrainingRun:
     task = task_for(config)
     raw = {"passage": "a", "question": "b", "label": 0}
     examples = [example for i in range(len(rows)) for example in task.parse({**raw, "idx": i})]
-    encoded = Encoded(examples, [[row] for row in rows])
-    soft_prompt, head = make_soft_prompt(config, backbone), make_head(config, backbone)
+    encoded = Encoded(task, examples, [[row] for row in rows])
+    soft_prompt, head = make_soft_prompt(config, task, backbone), make_head(config, task, backbone)
     return TrainingRun(config, RunFolder(Path(tempfile.mkdtemp())), soft_prompt, head, {}, rows, encoded, encoded)
 
 

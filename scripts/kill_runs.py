@@ -28,7 +28,7 @@ import psutil
 from safetensors.numpy import load
 
 import rpt.train
-import rpt.training.sweep  # not used here: what the forked processes would import one by one
+import rpt.training.sweep.sweep  # not used here: what the forked processes would import one by one
 
 COMMON = ["data=mini", "tracking=none", "trainer.precision=fp32", "data.shots=8", "trainer.checkpoint_every=2"]
 COMMON += [

@@ -28,7 +28,7 @@ from rpt.backbones.t5 import rescale_stream
 from rpt.data import miniature
 from rpt.data.miniature.facts import facts, passage
 from rpt.data.miniature.texts import endless_text
-from rpt.tasks import TASKS
+from rpt.tasks import TASKS, get_task
 
 SENTINELS = 32
 SHARE_OF_TEXT = 0.1  # of the mixture; the rest is supervised
@@ -64,9 +64,10 @@ WEIGHTS = {  # of the supervised mixture: the more there is to learn, the more r
 
 def held_out_sources() -> set[str]:
     """Every validation source of the miniature: the pre-training must not see them."""
+    tasks = [get_task(name, protocol="superglue") for name in TASKS]
     return {
-        task.source(example, "superglue")
-        for task in TASKS.values()
+        task.source(example)
+        for task in tasks
         for grammars in (miniature.GRAMMARS, miniature.PRETRAINING)
         for row in miniature.rows(task.name, "val", by=grammars)
         for example in task.parse(row)
@@ -81,9 +82,9 @@ def supervised(seed: str) -> Iterator[tuple[str, Pair]]:
         if name in OTHER_TASKS:
             yield name, OTHER_TASKS[name](draw)
             continue
-        task = TASKS[name]
+        task = get_task(name, protocol="superglue")
         example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
-        targets, source = task.targets(example, "superglue"), task.source(example, "superglue")
+        targets, source = task.targets(example), task.source(example)
         if targets and source not in held_out:
             yield name, (source, draw.choice(targets))
 
@@ -110,10 +111,10 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     pairs, texts = supervised("vocabulary"), endless_text("vocabulary")
     corpus = [next(texts) for _ in range(20_000)] + [" ".join(next(pairs)[1]) for _ in range(20_000)]
     # The published formats of the prompts, and the field names of all tasks, are words it should know.
-    for task in TASKS.values():
+    for task in map(get_task, TASKS):
         for row in miniature.rows(task.name, "train", by=miniature.PRETRAINING):
             for example in task.parse(row):
-                corpus += [task.source(example, "paper"), *task.targets(example, "paper")]
+                corpus += [task.source(example), *task.targets(example)]
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(corpus),

@@ -28,7 +28,7 @@ from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokeniz
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import NAMES, THINGS
 from rpt.data.miniature.texts import endless_text
-from rpt.tasks import TASKS, Reading
+from rpt.tasks import TASKS, Reading, get_task
 
 SHARE_OF_TEXT = 0.2  # of the mixture; the rest is supervised
 MASKED = 0.15
@@ -71,9 +71,9 @@ def supervised(seed: str) -> Iterator[Asked]:
     draw, held_out = random.Random(seed), held_out_sources()
     while True:
         (name,) = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
-        task = TASKS[name].for_encoder()
+        task = get_task(name, "bert")
         example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
-        if TASKS[name].source(example, "superglue") in held_out:
+        if get_task(name, protocol="superglue").source(example) in held_out:
             continue
         decision = draw.choice(task.decisions(example))
         which = draw.randrange(len(decision.readings))

@@ -27,6 +27,7 @@ from transformers import (
 
 import rpt.backbones
 from rpt.backbones import BertBackbone, T5Backbone
+from rpt.backbones.pooling import POOLINGS
 from rpt.config import GROUPS, Config, config_folder, register, to_config
 from rpt.train import train
 from tests.processes import Ended, start
@@ -63,7 +64,7 @@ def tiny_t5(initializer_factor: float) -> T5Backbone:
     return T5Backbone(T5ForConditionalGeneration(config), tokenizer, fingerprint="tiny")
 
 
-def tiny_bert(kind: str = "bert", initializer_range: float = 0.3) -> BertBackbone:
+def tiny_bert(kind: str = "bert", initializer_range: float = 0.3, pooling: str = "cls") -> BertBackbone:
     """An encoder of random weights with the nano encoder's vocabulary; "roberta" numbers positions in its own way."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(NANO_BERT)
@@ -72,7 +73,8 @@ def tiny_bert(kind: str = "bert", initializer_range: float = 0.3) -> BertBackbon
     if kind == "roberta":
         config = RobertaConfig(**shape, max_position_embeddings=514, type_vocab_size=1, pad_token_id=1)
         return BertBackbone(RobertaModel(config, add_pooling_layer=False), tokenizer, fingerprint="tiny")
-    return BertBackbone(BertModel(BertConfig(**shape), add_pooling_layer=False), tokenizer, fingerprint="tiny")
+    model = BertModel(BertConfig(**shape), add_pooling_layer=False)
+    return BertBackbone(model, tokenizer, fingerprint="tiny", pooling=POOLINGS[pooling])
 
 
 @pytest.fixture(scope="session")

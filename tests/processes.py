@@ -23,7 +23,7 @@ from typing import NamedTuple
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["torch", "transformers", "safetensors.torch", "sklearn.metrics", "rpt.train", "rpt.plan", "rpt.predict",
-     "rpt.export", "rpt.results", "rpt.training.sweep", "rpt.reports.report"]
+     "rpt.export", "rpt.results", "rpt.training.sweep.sweep", "rpt.reports.report"]
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from rpt.records.published import publish
 from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.tasks import PROTOCOLS, TASKS, get_task
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 from tests.records.test_run_folder import whole
 from tests.reports.conftest import reseal
 
@@ -82,7 +82,8 @@ def damaged(data, content):
 @fuzzed(30)
 @given(st.data())
 def test_rows(name, data):
-    task = get_task(name, data.draw(st.sampled_from(["t5", "bert"])))
+    family = data.draw(st.sampled_from(["t5", "bert"]))
+    task = get_task(name, family)
     if data.draw(st.booleans()):
         rows = [changed(data, row) if number == 1 else row for number, row in enumerate(ROWS[name])]
         content = "\n".join(map(written, rows)).encode("utf-8", "surrogatepass")
@@ -94,8 +95,8 @@ def test_rows(name, data):
         assert str(error).startswith("rows") and "\n" not in str(error) and len(str(error)) < 400
         return
     for example in examples:  # what is accepted can be used
-        for protocol in PROTOCOLS:
-            assert task.source(example, protocol).encode() and isinstance(task.targets(example, protocol), list)
+        for bound in (get_task(name, family, protocol) for protocol in PROTOCOLS):
+            assert bound.source(example).encode() and isinstance(bound.targets(example), list)
         assert task.name == "wsc" or task.decisions(example)
 
 

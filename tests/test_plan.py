@@ -9,8 +9,8 @@ from rpt import plan
 from rpt.config.grids import Grids
 from rpt.records.run_records import RunRecords
 from rpt.train import train
-from rpt.training import estimate, workers
-from rpt.training.loader import Loader
+from rpt.training.run.loader import Loader
+from rpt.training.sweep import estimate, workers
 
 WORDS = [
     "trainer.precision=fp32",

@@ -24,7 +24,6 @@ class Question:
     prompt: Tensor
     head: Heads
     task: Task
-    protocol: str
 
 
 @dataclass(frozen=True)

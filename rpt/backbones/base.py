@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,8 @@ from rpt.tasks import Example, Task
 
 class Backbone(ABC):
     """A frozen language model. Prompts reach it only as tensors of embeddings, and so do the parameters of the heads
-    that a family may need beside them. Other methods than prompt tuning (rpt.training.methods) change the model itself.
+    that a family may need beside them. Other methods than prompt tuning (rpt.training.run.methods) change the model
+    itself.
 
     Args:
         model: it is frozen here.
@@ -36,7 +37,7 @@ class Backbone(ABC):
 
     Attributes:
         trained: weights of the model that a method trains, by name; none in prompt tuning.
-        precision: fp32, bf16 or fp16: what it computes in.
+        precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
     """
@@ -54,6 +55,13 @@ class Backbone(ABC):
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
         self.precision = "fp32"
+
+    @classmethod
+    def build(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
+    ) -> Self:
+        """The backbone as the configuration asks for it, named by the fingerprint of its weights."""
+        return cls(model, tokenizer, fingerprint(model), dropout)
 
     @abstractmethod
     def find_fault(self, config: BackboneConfig) -> str | None:
@@ -109,9 +117,7 @@ class Backbone(ABC):
     # Given examples
 
     @abstractmethod
-    def rows(
-        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
-    ) -> list[list[Row]]:
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
         """What of each example is computed to predict it.
 
         Args:
@@ -120,12 +126,12 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
-        """The rows with a target, from those of `rows`."""
+    def training_rows(self, encoded: Encoded) -> list[Row]:
+        """The rows to train on, each with its target."""
 
     @staticmethod
     @abstractmethod
-    def count(examples: list[Example], task: Task, protocol: str) -> int:
+    def count(examples: list[Example], task: Task) -> int:
         """How many training rows the examples become; to be told without the weights."""
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Module | None:
@@ -169,16 +175,9 @@ class Backbone(ABC):
 
     @abstractmethod
     def predict(
-        self,
-        prompt: Tensor,
-        head: Heads,
-        encoded: Encoded,
-        task: Task,
-        protocol: str,
-        decode: str = "argmax",
-        width: int | None = None,
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
-        """What one prompt predicts for some examples of one task, in one pass. The predictions are read, which waits
+        """What one prompt predicts for some examples, in one pass. The predictions are read, which waits
         for the device, when the result is called.
 
         Args:
@@ -193,9 +192,9 @@ class Backbone(ABC):
         each is the one that its question gets alone."""
 
 
-def hide(mask: Tensor) -> Tensor:
+def attention_bias(mask: Tensor) -> Tensor:
     """What to add to attention scores, [B, 1, 1 or Q, S] float32, from a mask [B, S] or [B, Q, S], 1 where something
-    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it hides
+    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it masks
     anything at all."""
     mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(mask == 0, torch.finfo(torch.float32).min)

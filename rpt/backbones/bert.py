@@ -1,6 +1,7 @@
 """A frozen encoder of the BERT family with soft prompts behind its [CLS], and a head trained on the [CLS] state.
 
-Shapes: B rows, S sequences of all rows, N prompt tokens, T text tokens, M marked words, C head outputs, d model width.
+Shapes: B rows, S sequences of all rows (of cosine pooling, pairs of them), N prompt tokens, T text tokens, M marked
+words, C head outputs, d model width, w width of what is pooled.
 """
 
 from __future__ import annotations
@@ -8,45 +9,54 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, cross_entropy
-from transformers import AutoModel
+from torch.nn.functional import cross_entropy
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, hide
+from rpt.backbones.base import Backbone, attention_bias, fingerprint
 from rpt.backbones.device import send
+from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
 from rpt.tasks import Example, Task
 
-SECOND = "second_"  # of texts that are read apart: what is the second text's in a batch
-SHARPNESS = 10.0  # of a cosine, in logits: so a head finds its two numbers at the rates that others learn at
+SECOND = "second_"  # where two texts are read one by one: what is the second text's in a batch
 
 
 class BertBackbone(Backbone):
     """An encoder whose weights never change. It reads [CLS], prompt, text, [SEP] (paper, section 4.2), and a linear
-    head tells the label from what it made of [CLS]. The published code has no such part."""
+    head tells the label from what it made of [CLS]. The published code has no such part.
+
+    Args:
+        pooling: what heads read instead of [CLS]'s state.
+    """
 
     model_types = ("bert", "roberta", "xlm-roberta")
     load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
 
-    pooling = "cls"
-
-    def pool_by(self, pooling: str) -> None:
-        """Let heads read another state than that of [CLS]. The fingerprint says so, for the answers are others.
-
-        Args:
-            pooling: "mean", the text's mean state, over [CLS], text and [SEP] but not the prompt, as sentence encoders
-                are trained to be read; "cosine" of the mean states of a reading's two texts, each of which is read
-                alone, behind its own copy of the prompt: a bi-encoder (Reimers & Gurevych 2019, section 3).
-        """
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        fingerprint: str,
+        dropout: bool = False,
+        pooling: Pooling = POOLINGS["cls"],
+    ):
+        super().__init__(model, tokenizer, fingerprint + pooling.suffix, dropout)
         self.pooling = pooling
-        self.fingerprint += f"-{pooling}"
+
+    @classmethod
+    def build(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
+    ) -> Self:
+        return cls(model, tokenizer, fingerprint(model), dropout, POOLINGS[config.pooling])
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
@@ -58,33 +68,28 @@ class BertBackbone(Backbone):
 
     # Given examples
 
-    def rows(
-        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
-    ) -> list[list[Row]]:
-        """A row for each of an example's decisions; they do not depend on the protocol."""
-        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart=self._reads_apart)
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
+        """A row for each of an example's decisions; they are the same under both protocols."""
+        apart = self.pooling.sequences > 1
+        sequences = encode_decisions(examples, task, self.tokenizer, text_budget, cache, apart)
         return [
             [Row(read, decision.label) for read, decision in zip(of_example, task.decisions(example), strict=True)]
             for of_example, example in zip(sequences, examples, strict=True)
         ]
 
-    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
-        return [row for of_example in rows for row in of_example if row.target is not None]
+    def training_rows(self, encoded: Encoded) -> list[Row]:
+        return [row for of_example in encoded.rows for row in of_example if row.target is not None]
 
     @staticmethod
-    def count(examples: list[Example], task: Task, protocol: str) -> int:
+    def count(examples: list[Example], task: Task) -> int:
         return sum(decision.label is not None for example in examples for decision in task.decisions(example))
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Linear:
-        """One layer, as in the paper. It reads the [CLS] state and, with head=spans, beside it the mean state of each
-        marked word; or the cosine alone, which it gives no weight before training."""
-        width = self._state_width * (1 + task.encoder_marks if config.head == "spans" else 1)
+        """One layer, as in the paper. It reads what is pooled and, with head=spans, behind it the mean state of each
+        marked word."""
+        width = self._pooled_width * (1 + task.encoder_marks if config.head == "spans" else 1)
         # Where choices are compared a bias would be the same for all, and drift on the noise of its gradient.
-        head = nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1)
-        if self._reads_apart:
-            for parameter in head.parameters():
-                nn.init.zeros_(parameter)
-        return head
+        return self.pooling.initialize(nn.Linear(width, task.head_outputs, bias=task.head_outputs > 1))
 
     # Trained with
 
@@ -97,33 +102,26 @@ class BertBackbone(Backbone):
         return cross_entropy(self.logits(prompts, prompt_mask, batch, heads), batch["labels"], reduction="none")
 
     def make_trial(self, width: int) -> tuple[Row, Heads]:
-        d = self._state_width
-        head = {"weight": torch.zeros(1, 2, d, device=self.device), "bias": torch.zeros(1, 2, device=self.device)}
-        return Row((TokenSequence(np.ones(width, dtype=np.int32), width),) * self._per_reading, 0), head
+        w = self._pooled_width
+        head = {"weight": torch.zeros(1, 2, w, device=self.device), "bias": torch.zeros(1, 2, device=self.device)}
+        return Row((TokenSequence(np.ones(width, dtype=np.int32), width),) * self.pooling.sequences, 0), head
 
     # Asked
 
     def predict(
-        self,
-        prompt: Tensor,
-        head: Heads,
-        encoded: Encoded,
-        task: Task,
-        protocol: str,
-        decode: str = "argmax",
-        width: int | None = None,
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
         """What the head decides for; nothing is decoded."""
         rows = [row for of_example in encoded.rows for row in of_example]
         mask = torch.ones(len(rows), len(prompt), dtype=torch.long, device=self.device)
-        own = {name: value.expand(len(rows), *value.shape) for name, value in head.items()}
+        heads = {name: value.expand(len(rows), *value.shape) for name, value in head.items()}
         batch = self.collate(rows, len(prompt), width)
-        logits = self.logits(prompt.expand(len(rows), -1, -1), mask, batch, own)
+        logits = self.logits(prompt.expand(len(rows), -1, -1), mask, batch, heads)
 
         def decide() -> list[Prediction]:
             each = iter(logits.tolist())
             return [
-                task.decide(example, [next(each) for _ in of_example])
+                encoded.task.decide(example, [next(each) for _ in of_example])
                 for example, of_example in zip(encoded.examples, encoded.rows, strict=True)
             ]
 
@@ -133,17 +131,16 @@ class BertBackbone(Backbone):
         """What the head of each question decides for, and how probable each choice is."""
         prompts, mask = stack_prompts(questions)
         sequences = [sequence for question in questions for row in question.rows for sequence in row.sequences]
-        # Whose reading each is.
-        of = [i for i, question in enumerate(questions) for row in question.rows for _ in self._readings(row)]
+        # The number of each reading's question.
+        asked = [i for i, question in enumerate(questions) for row in question.rows for _ in self._readings(row)]
         batch = self._pad_sequences(sequences, prompts.shape[1])
-        states = self.encode(prompts[of], mask[of], batch)
+        features = self.read(prompts[asked], mask[asked], batch)
         outputs: dict[int, list[float]] = {}
-        for group in group_alike([questions[i] for i in of], lambda question: tuple(question.head["weight"].shape)):
-            heads = [questions[of[s]].head for s in group]
+        for group in group_alike([questions[i] for i in asked], lambda question: tuple(question.head["weight"].shape)):
+            heads = [questions[asked[s]].head for s in group]
             stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
-            read = self.outputs(states[group], batch["marks"][group], prompts.shape[1], stacked)
-            outputs |= zip(group, read.tolist(), strict=True)
-        each = (outputs[s] for s in range(len(of)))
+            outputs |= zip(group, self.outputs(features.pick(group), stacked).tolist(), strict=True)
+        each = (outputs[s] for s in range(len(asked)))
         return [
             _decide(question, [[out for _ in self._readings(row) for out in next(each)] for row in question.rows])
             for question in questions
@@ -152,35 +149,25 @@ class BertBackbone(Backbone):
     # The model itself
 
     @property
-    def _reads_apart(self) -> bool:
-        """Whether each of a reading's two texts is a sequence, and heads read their cosine."""
-        return self.pooling == "cosine"
-
-    @property
-    def _per_reading(self) -> int:
-        """Sequences: one, or each of its two texts."""
-        return 2 if self._reads_apart else 1
-
-    @property
-    def _state_width(self) -> int:
-        """Of what a head reads of a whole text: d, or the cosine."""
-        return 1 if self._reads_apart else self.embeddings.shape[1]
+    def _pooled_width(self) -> int:
+        return self.pooling.width(self.embeddings.shape[1])
 
     def _readings(self, row: Row) -> Sequence[TokenSequence]:
         """The first or only sequence of each of its readings."""
-        return row.sequences[:: self._per_reading]
+        return row.sequences[:: self.pooling.sequences]
 
     def _pad_sequences(
         self, sequences: Sequence[TokenSequence], prompt_length: int, width: int | None = None, multiple: int = 1
     ) -> Batch:
         """ids, mask and types (0 or 1: first or second text) [S, T], and the marked words' ends [S, M, 2].
 
-        Of texts that are read apart the second ones stand beside the first, as second_ids and so on, and have a width
-        of their own: a hypothesis is shorter than its premise.
+        Where two texts are read one by one, the second ones stand beside the first, as second_ids and so on, and have a
+        width of their own: a hypothesis is shorter than its premise.
         """
         batch: Batch = {}
-        for i, which in enumerate(("", SECOND)[: self._per_reading]):
-            padded = self._pad_alike(sequences[i :: self._per_reading], prompt_length, width, multiple)
+        each = self.pooling.sequences
+        for i, which in enumerate(("", SECOND)[:each]):
+            padded = self._pad_alike(sequences[i::each], prompt_length, width, multiple)
             batch |= {f"{which}{name}": part for name, part in padded.items()}
         return batch
 
@@ -209,23 +196,23 @@ class BertBackbone(Backbone):
         if each > 1:
             prompts, prompt_mask = (part.repeat_interleave(each, dim=0) for part in (prompts, prompt_mask))
             heads = {name: value.repeat_interleave(each, dim=0) for name, value in heads.items()}
-        states = self.encode(prompts, prompt_mask, batch)
-        return self.outputs(states, batch["marks"], prompts.shape[1], heads).reshape(rows, -1)
+        return self.outputs(self.read(prompts, prompt_mask, batch), heads).reshape(rows, -1)
 
-    def encode(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
-        """States [S, N + T, d] of [CLS] (or in its place, pooling by the mean, the text's), prompt [S, N, d], text;
-        pooling by the cosine, that of the mean states of both texts, [S, 1, 1].
+    def read(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Features:
+        """What heads may read of each sequence, or of each pair of texts.
 
         Args:
+            prompts: [S, N, d].
             prompt_mask: [S, N], 1 where the row's own prompt stands, which is at the right end, next to its text.
         """
-        if not self._reads_apart:
-            return self._encode_texts(prompts, prompt_mask, batch)
-        second = {name.removeprefix(SECOND): part for name, part in batch.items() if name.startswith(SECOND)}
-        u, v = (self._encode_texts(prompts, prompt_mask, texts)[:, :1].float() for texts in (batch, second))
-        return cosine_similarity(u, v, dim=-1)[..., None]
+        texts = [self.encode(prompts, prompt_mask, batch)]
+        if self.pooling.sequences > 1:
+            second = {name.removeprefix(SECOND): part for name, part in batch.items() if name.startswith(SECOND)}
+            texts.append(self.encode(prompts, prompt_mask, second))
+        return Features(self.pooling.read(texts), texts[0].states, batch["marks"], prompts.shape[1])
 
-    def _encode_texts(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> Tensor:
+    def encode(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch) -> States:
+        """The states of [CLS], prompt, text."""
         texts = self.model.get_input_embeddings()(batch["ids"])
 
         def joined(text: Tensor, prompt: Tensor) -> Tensor:
@@ -234,41 +221,25 @@ class BertBackbone(Backbone):
         mask = joined(batch["mask"], prompt_mask)
         # Positions count what is there, so that neither a shorter prompt nor padding moves a row's text.
         positions = mask.cumsum(dim=1) - 1 + self._first_position
+        no_prompt = torch.zeros_like(prompt_mask)
         states: Tensor = self.model(
             inputs_embeds=joined(texts, prompts),
-            attention_mask=hide(mask),
+            attention_mask=attention_bias(mask),
             position_ids=positions,
-            token_type_ids=joined(batch["types"], torch.zeros_like(prompt_mask)),
+            token_type_ids=joined(batch["types"], no_prompt),
         ).last_hidden_state
-        if self.pooling == "cls":
-            return states
-        own = joined(batch["mask"], torch.zeros_like(prompt_mask)).to(states.dtype)[:, None]  # [S, 1, N + T]
-        return torch.cat([own @ states / own.sum(dim=-1, keepdim=True), states[:, 1:]], dim=1)
+        return States(states, joined(batch["mask"], no_prompt))
 
-    def outputs(self, states: Tensor, marks: Tensor, prompt: int, heads: Heads) -> Tensor:
+    def outputs(self, features: Features, heads: Heads) -> Tensor:
         """What the heads make of each sequence: [S, C], float32.
 
         Args:
-            states: as `encode` gives them.
-            marks: ends of the marked words in the text [S, M, 2].
-            prompt: N.
-            heads: weight [S, C, d] (or [S, C, (1 + M) d], which reads the marked words too, or [S, C, 1], the cosine)
-                and, with C > 1, bias [S, C].
+            heads: weight [S, C, w] (or, of a head that reads the marked words too, [S, C, (1 + M) d]) and, with C > 1,
+                bias [S, C].
         """
-        states = states.float()
-        features = [states[:, 0]]
-        if marked := heads["weight"].shape[-1] // states.shape[-1] - 1:
-            features += self._marked(states, marks[:, :marked] + prompt).unbind(dim=1)
+        read = features.take(heads["weight"].shape[-1])
         with torch.autocast(self.device.type, enabled=False):  # what is trained is small, and stays float32
-            read = torch.einsum("scd,sd->sc", heads["weight"], torch.cat(features, dim=-1)) + heads.get("bias", 0.0)
-            return read * SHARPNESS if self._reads_apart else read
-
-    @staticmethod
-    def _marked(states: Tensor, marks: Tensor) -> Tensor:
-        """The mean state of each marked word [S, M, d] from their ends [S, M, 2]."""
-        at = torch.arange(states.shape[1], device=states.device)
-        inside = ((at >= marks[..., :1]) & (at < marks[..., 1:])).to(states.dtype)
-        return inside @ states / inside.sum(dim=-1, keepdim=True)
+            return self.pooling.scale(torch.einsum("scd,sd->sc", heads["weight"], read) + heads.get("bias", 0.0))
 
     @property
     def _first_position(self) -> int:
@@ -280,11 +251,11 @@ class BertBackbone(Backbone):
 def _decide(question: Question, logits: list[list[float]]) -> Answer:
     """The answer to a question from what its head gave each of its rows."""
     task, example = question.task, question.example
-    found = task.decide(example, logits)
+    decided = task.decide(example, logits)
     probabilities = torch.tensor(task.weigh(logits)).softmax(dim=0).tolist()
     return Answer(
         example.idx,
-        text=found if isinstance(found, str) else None,
-        label=None if isinstance(found, str) else task.labels[found],
+        text=decided if isinstance(decided, str) else None,
+        label=None if isinstance(decided, str) else task.labels[decided],
         probabilities=dict(zip(task.candidates(example), probabilities, strict=True)),
     )

@@ -67,12 +67,12 @@ def read_peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def measure_room(sharers: int) -> int:
-    """Bytes that this process may still take of a GPU that so many share. They may have started at the same moment, so
-    what is free says nothing of what the others will want: each has its part of the whole."""
+def measure_free_memory(n_processes: int) -> int:
+    """Bytes that this process may still take of a GPU that so many processes share. They may have started at the same
+    moment, so what is free says nothing of what the others will want: each has its part of the whole."""
     torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
     free, total = torch.cuda.mem_get_info()
-    return min(free, total // sharers - torch.cuda.memory_reserved())
+    return min(free, total // n_processes - torch.cuda.memory_reserved())
 
 
 def cap_pass(device: torch.device) -> float:
@@ -90,6 +90,6 @@ def width_multiple(device: torch.device) -> int:
     return 8 if device.type == "cuda" else 1
 
 
-def price_pass(device: torch.device) -> float:
+def pass_overhead(device: torch.device) -> float:
     """What a pass costs on the device beyond its tokens, in tokens. Not measured on GPUs yet: as few as fit."""
     return 10**6 if device.type == "cuda" else PASS_TOKENS

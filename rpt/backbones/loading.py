@@ -11,7 +11,7 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
-from rpt.backbones.base import Backbone, fingerprint
+from rpt.backbones.base import Backbone
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
@@ -42,9 +42,9 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
     try:
-        found = AutoConfig.from_pretrained(place, revision=config.revision)
-        _check_family(config, place, found.model_type)
-        _check_shape(config, place, found)
+        found_config = AutoConfig.from_pretrained(place, revision=config.revision)
+        _check_family(config, place, found_config.model_type)
+        _check_shape(config, place, found_config)
         _check_tokenizer(config, place)
         tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
         model, report = family.load_model(
@@ -58,9 +58,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     _check_fingerprint(config, place, fingerprint(model))
     if config.stream_scale != 1:
         rescale_stream(model, config.stream_scale)
-    backbone = family(model, tokenizer, fingerprint(model), dropout)
-    if isinstance(backbone, BertBackbone) and config.pooling != "cls":
-        backbone.pool_by(config.pooling)
+    backbone = family.build(model, tokenizer, config, dropout)
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:
@@ -93,10 +91,10 @@ def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
     raise UsageError(f"Backbone {config.name} ({place}) is a {model_type}, not of family {config.family}; {remedy}.")
 
 
-def _check_shape(config: BackboneConfig, place: str, found: PretrainedConfig) -> None:
+def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
     """Records go by the backbone's name, which therefore has to be another one for another model."""
-    inner = found.d_ff if config.family == "t5" else found.intermediate_size
-    shape = (found.num_hidden_layers, found.hidden_size, inner)
+    inner = found_config.d_ff if config.family == "t5" else found_config.intermediate_size
+    shape = (found_config.num_hidden_layers, found_config.hidden_size, inner)
     if (named := SHAPES.get(config.name, shape)) != shape:
         raise UsageError(
             f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "

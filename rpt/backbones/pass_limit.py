@@ -21,7 +21,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether it says that a device's memory has run out, whoever found it out."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in WORDS)
 
 
 class PassLimit:
@@ -71,14 +71,14 @@ class PassLimit:
         Raises:
             RuntimeError: a single example is too much; of the kind that `is_out_of_memory` knows.
         """
-        found: dict[int, Result] = {}
+        results: dict[int, Result] = {}
 
         def answer_rest(max_tokens: float) -> None:
-            rest = [i for i in range(len(rows)) if i not in found]
+            rest = [i for i in range(len(rows)) if i not in results]
             for places in batch_examples([rows[i] for i in rest], size, prompt_length, max_tokens):
                 batch = [rest[place] for place in places]
-                found.update(zip(batch, answer(batch), strict=True))
+                results.update(zip(batch, answer(batch), strict=True))
 
         lengths = [prompt_length + row.length for of_example in rows for row in of_example]
         self.fit(answer_rest, lambda: None, size * max(lengths, default=0), min(lengths, default=0))
-        return [found[i] for i in range(len(rows))]
+        return [results[i] for i in range(len(rows))]

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rpt.tasks import Example
+from rpt.tasks import Example, Task
 
 Prediction = int | str | None  # a label's index, an open answer's text, or None for what is no answer of the task
 Heads = dict[str, Tensor]  # a head's parameters by name; empty where the backbone has none
@@ -37,14 +37,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Examples ready to be predicted: rows[i] are those of examples[i]."""
+    """Examples of a task ready to be predicted: rows[i] are those of examples[i]."""
 
+    task: Task
     examples: list[Example]
     rows: list[list[Row]]
 
     def pick(self, indices: Sequence[int]) -> Encoded:
         """Some of the examples, in this order."""
-        return Encoded([self.examples[i] for i in indices], [self.rows[i] for i in indices])
+        return Encoded(self.task, [self.examples[i] for i in indices], [self.rows[i] for i in indices])
 
 
 def batch_examples(
@@ -62,13 +63,13 @@ def batch_examples(
     batch: list[int] = []
     sequences, longest = 0, 0
     for i in sorted(range(len(rows)), key=lambda i: -max(row.length for row in rows[i])):
-        own = sum(len(row.sequences) for row in rows[i])
-        if batch and (sequences + own > size or (sequences + own) * longest > max_tokens):
+        n_sequences = sum(len(row.sequences) for row in rows[i])
+        if batch and (sequences + n_sequences > size or (sequences + n_sequences) * longest > max_tokens):
             yield batch
             batch, sequences = [], 0
         if not batch:
             longest = prompt_length + max(row.length for row in rows[i])
         batch.append(i)
-        sequences += own
+        sequences += n_sequences
     if batch:
         yield batch

@@ -17,7 +17,7 @@ from transformers import AutoModelForSeq2SeqLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, hide
+from rpt.backbones.base import Backbone, attention_bias
 from rpt.backbones.device import send
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.config import BackboneConfig
@@ -59,26 +59,25 @@ class T5Backbone(Backbone):
 
     # Given examples
 
-    def rows(
-        self, examples: list[Example], task: Task, protocol: str, text_budget: int, cache: Path | None
-    ) -> list[list[Row]]:
-        sources = encode_sources(examples, task, protocol, self.tokenizer, text_budget, cache)
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
+        sources = encode_sources(examples, task, self.tokenizer, text_budget, cache)
         return [[Row((source,))] for source in sources]
 
-    def training_rows(self, examples: list[Example], rows: list[list[Row]], task: Task, protocol: str) -> list[Row]:
+    def training_rows(self, encoded: Encoded) -> list[Row]:
         """A row for each of an example's answers."""
-        targets = [task.targets(example, protocol) for example in examples]
+        task = encoded.task
+        targets = [task.targets(example) for example in encoded.examples]
         flat = [target for of_example in targets for target in of_example]
         answers = iter(encode_answers(flat, self.tokenizer, task.max_answer_tokens))
         trained = []
-        for (row,), of_example in zip(rows, targets, strict=True):
+        for (row,), of_example in zip(encoded.rows, targets, strict=True):
             for answer in (next(answers) for _ in of_example):
                 trained.append(Row(row.sequences, answer, terms=len(answer)))
         return trained
 
     @staticmethod
-    def count(examples: list[Example], task: Task, protocol: str) -> int:
-        return sum(len(task.targets(example, protocol)) for example in examples)
+    def count(examples: list[Example], task: Task) -> int:
+        return sum(len(task.targets(example)) for example in examples)
 
     # Trained with
 
@@ -98,32 +97,24 @@ class T5Backbone(Backbone):
     # Asked
 
     def predict(
-        self,
-        prompt: Tensor,
-        head: Heads,
-        encoded: Encoded,
-        task: Task,
-        protocol: str,
-        decode: str = "argmax",
-        width: int | None = None,
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
         """By the argmax rule where answers are labels, and by generation where asked for or needed."""
         ids = self._pad_sources([row for (row,) in encoded.rows], len(prompt), width)
         mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
-        if decode == "argmax" and task.verbalizers(protocol):
-            return self._match_labels(encoding, task, protocol)
-        texts = self.generate(encoding, self.longest_answer(task, protocol))
-        return lambda: [
-            task.interpret(t, example, protocol) for t, example in zip(texts, encoded.examples, strict=True)
-        ]
+        task = encoded.task
+        if decode == "argmax" and task.verbalizers:
+            return self._match_labels(encoding, task)
+        texts = self.generate(encoding, self.longest_answer(task))
+        return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
 
-    def _match_labels(self, encoding: Encoding, task: Task, protocol: str) -> Callable[[], list[Prediction]]:
+    def _match_labels(self, encoding: Encoding, task: Task) -> Callable[[], list[Prediction]]:
         """The labels whose words are the greedy answers, without generating."""
         # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
         spellings = [
             (spelling, label)
-            for label, word in enumerate(task.verbalizers(protocol))
+            for label, word in enumerate(task.verbalizers)
             for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
         ]
         candidates = encode_answers([spelling for spelling, _ in spellings], self.tokenizer)
@@ -131,11 +122,12 @@ class T5Backbone(Backbone):
         found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
         return lambda: [None if i == -1 else spellings[i][1] for i in found.tolist()]
 
-    def longest_answer(self, task: Task, protocol: str) -> int:
+    def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
         one."""
-        words = task.verbalizers(protocol)
-        return task.max_answer_tokens if words is None else max(map(len, encode_answers(list(words), self.tokenizer)))
+        if task.verbalizers is None:
+            return task.max_answer_tokens
+        return max(map(len, encode_answers(list(task.verbalizers), self.tokenizer)))
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What T5 writes, and how probable it is."""
@@ -143,41 +135,38 @@ class T5Backbone(Backbone):
         ids = self._pad_sources([row for question in questions for row in question.rows], prompts.shape[1])
         encoding = self.encode(prompts, mask, ids)
         answers: dict[int, Answer] = {}
-        for group in group_alike(questions, lambda question: (question.task.name, question.protocol)):
-            task, protocol = questions[group[0]].task, questions[group[0]].protocol
-            read = self._read_open_answers if task.verbalizers(protocol) is None else self._read_labels
+        for group in group_alike(questions, lambda question: question.task):
+            task = questions[group[0]].task
+            read = self._read_open_answers if task.verbalizers is None else self._read_labels
             examples = [questions[i].example for i in group]
-            answers |= zip(group, read(encoding.pick(group), examples, task, protocol), strict=True)
+            answers |= zip(group, read(encoding.pick(group), examples, task), strict=True)
         return [answers[i] for i in range(len(questions))]
 
-    def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task, protocol: str) -> list[Answer]:
-        words = encode_answers(list(task.verbalizers(protocol)), self.tokenizer)
-        texts = self.generate(encoding, self.longest_answer(task, protocol))
+    def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
+        words = encode_answers(list(task.verbalizers), self.tokenizer)
+        texts = self.generate(encoding, self.longest_answer(task))
         n, v = len(examples), len(words)
         losses = self.answer_losses(encoding.repeat(v), pad(words, NO_LABEL).to(self.device).repeat(n, 1))  # row by row
         answers = []
         for example, text, probabilities in zip(
             examples, texts, (-losses.view(n, v)).softmax(dim=1).tolist(), strict=True
         ):
-            found = task.interpret(text, example, protocol)
-            label = probabilities.index(max(probabilities)) if found is None else found
+            written = task.find_label(text, example)
+            label = probabilities.index(max(probabilities)) if written is None else written
             by_label = dict(zip(task.labels, probabilities, strict=True))
-            answers.append(Answer(example.idx, text, task.labels[label], found is not None, by_label))
+            answers.append(Answer(example.idx, text, task.labels[label], written is not None, by_label))
         return answers
 
-    def _read_open_answers(
-        self, encoding: Encoding, examples: list[Example], task: Task, protocol: str
-    ) -> list[Answer]:
-        texts = self.generate(encoding, self.longest_answer(task, protocol))
+    def _read_open_answers(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
+        texts = self.generate(encoding, self.longest_answer(task))
         written = pad(encode_answers(texts, self.tokenizer), NO_LABEL).to(self.device)
         likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
         answers = []
         for example, text, probability in zip(examples, texts, likelihoods, strict=True):
-            label, found = None, None
+            label, answered = None, bool(text.strip())
             if task.labels:  # WSC: the text is somebody, the label whether that is the noun
-                found = task.interpret(text, example, "superglue")
-                label = task.labels[found or 0]
-            answered = found is not None if task.labels else bool(text.strip())
+                same_noun = task.find_label(text, example)
+                label, answered = task.labels[same_noun or 0], same_noun is not None
             answers.append(Answer(example.idx, text, label, answered, probability=probability))
         return answers
 
@@ -201,7 +190,7 @@ class T5Backbone(Backbone):
         texts = self.model.get_input_embeddings()(ids)
         mask = torch.cat([prompt_mask, ids.ne(self.tokenizer.pad_token_id).to(prompt_mask.dtype)], dim=1)
         embeds = torch.cat([prompts.to(texts.dtype), texts], dim=1)
-        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=hide(mask)).last_hidden_state
+        states = self.model.get_encoder()(inputs_embeds=embeds, attention_mask=attention_bias(mask)).last_hidden_state
         return Encoding(states, mask)
 
     def answer_losses(self, encoding: Encoding, labels: Tensor) -> Tensor:
@@ -263,9 +252,9 @@ class T5Backbone(Backbone):
         causal = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()
         return self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoding.states),
-            attention_mask=hide(encoding.mask),
+            attention_mask=attention_bias(encoding.mask),
             decoder_input_ids=fed,
-            decoder_attention_mask=hide(causal[None]).expand(len(fed), -1, -1, -1),
+            decoder_attention_mask=attention_bias(causal[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits
 

@@ -1,6 +1,6 @@
 """The configuration of a run: its classes, how Hydra composes it, what of it is refused, which run it stands for.
 
-Nothing here needs torch, a task or a device; rpt.training.preflight checks what does.
+Nothing here needs torch, a task or a device; rpt.training.sweep.preflight checks what does.
 """
 
 from rpt.config.compose import compose, config_folder, register, to_config, use_config_folder

@@ -7,10 +7,10 @@ from rpt.tasks.own import make_task
 
 
 def task_for(config: Config) -> Task:
-    """The run's task, as backbones of its family are given it.
+    """The run's task under its protocol, as backbones of its family are given it.
 
     Raises:
-        ValueError: there is no task of that name.
+        ValueError: there is no task or no protocol of that name.
         UsageError: one of one's own is not declared as it has to be.
     """
     own = config.task
@@ -20,8 +20,9 @@ def task_for(config: Config) -> Task:
         if not own.labels and config.backbone.family == "bert":
             raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5.")
         declared = (own.answer, own.metric, own.template, own.hub_config, own.max_answer_tokens, own.shared_text)
+        lists = (tuple(own.fields), tuple(own.labels), tuple(own.words))
         try:
-            return make_task(own.name, tuple(own.fields), tuple(own.labels), tuple(own.words), *declared)
+            return make_task(own.name, *lists, *declared, config.protocol.name)
         except ValueError as error:
             raise UsageError(f"{error}.") from error
-    return get_task(config.task.name, config.backbone.family)
+    return get_task(config.task.name, config.backbone.family, config.protocol.name)

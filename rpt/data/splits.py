@@ -18,12 +18,14 @@ from rpt.tasks import Example, Task
 class TaskData:
     """The examples of one run.
 
+    task: what they are examples of, under the run's protocol.
     train: what the prompt is trained on; select: what chooses the best checkpoint; report: what the record's
     scores are on. Under selection=reported (the paper's way) the last two are the same list.
     fingerprint: SHA-256 of all of them in order, so that two records can be told to rest on the same rows.
     form: how the source's training and validation rows oddly differ in form; None if they do not.
     """
 
+    task: Task
     train: list[Example]
     select: list[Example]
     report: list[Example]
@@ -39,8 +41,8 @@ def split_examples(
     Raises:
         UsageError: no row has an answer, or there are too few to hold some out or for the shots.
     """
-    train = [example for example in examples["train"] if task.targets(example, protocol.name)]
-    report = [example for example in examples["val"] if task.evaluated(example, protocol.name)]
+    train = [example for example in examples["train"] if task.targets(example)]
+    report = [example for example in examples["val"] if task.evaluated(example)]
     if not train or not report:
         raise UsageError(f"Task {task.name} has no {'training' if not train else 'validation'} rows with an answer.")
     select = report
@@ -48,7 +50,7 @@ def split_examples(
         train, select = _hold_out(train, task, protocol.held_out)
     if data.shots is not None:
         train = _few(train, data.shots, data.shots_seed)
-    return TaskData(train, select, report, fingerprint([*train, *select, *report]))
+    return TaskData(task, train, select, report, fingerprint([*train, *select, *report]))
 
 
 def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Example], list[Example]]:
@@ -92,13 +94,13 @@ def fingerprint(examples: list[Example]) -> str:
     return digest.hexdigest()
 
 
-def majority_scores(task: Task, train: list[Example], report: list[Example], protocol: str) -> dict[str, float]:
+def majority_scores(data: TaskData) -> dict[str, float]:
     """Scores of always giving the training rows' most frequent answer: what a prompt has to beat. Where labels are
     equally frequent, as in few-shot rows, the one that scores best, for any of them could be the constant answer."""
-    counts = Counter(target for example in train for target in task.targets(example, protocol))
+    task = data.task
+    counts = Counter(target for example in data.train for target in task.targets(example))
     (first, most), *_ = counts.most_common(1)
-    has_labels = task.verbalizers(protocol) is not None
-    tied = [answer for answer, count in counts.items() if count == most] if has_labels else [first]
+    tied = [first] if task.verbalizers is None else [answer for answer, count in counts.items() if count == most]
     # Through `interpret`, an answer is compared just as the backbone's own text would be.
-    scores = [task.score(report, [task.interpret(answer, e, protocol) for e in report], protocol) for answer in tied]
+    scores = [task.score(data.report, [task.interpret(answer, e) for e in data.report]) for answer in tied]
     return max(scores, key=lambda each: each["score"])

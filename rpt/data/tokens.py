@@ -28,7 +28,6 @@ class Source(list[int]):
 def encode_sources(
     examples: list[Example],
     task: Task,
-    protocol: str,
     tokenizer: PreTrainedTokenizerBase,
     text_budget: int,
     cache: Path | None = None,
@@ -45,10 +44,10 @@ def encode_sources(
     """
     texts = text_tokenizer(tokenizer)
     if cache is None:
-        return _tokenise(examples, task, protocol, texts, text_budget)
-    asked = [task.name, task.version, protocol, text_budget]
+        return _tokenise(examples, task, texts, text_budget)
+    asked = [task.name, task.version, task.protocol, text_budget]
     made_of = [LAYOUT, *asked, texts.fingerprint, fingerprint(examples)]
-    arrays = cached(cache, made_of, lambda: _as_arrays(_tokenise(examples, task, protocol, texts, text_budget)))
+    arrays = cached(cache, made_of, lambda: _as_arrays(_tokenise(examples, task, texts, text_budget)))
     ids = np.split(arrays["ids"], arrays["ends"][:-1])
     return [Source(row.tolist(), lost) for row, lost in zip(ids, arrays["lost"].tolist(), strict=True)]
 
@@ -59,19 +58,17 @@ def encode_answers(texts: list[str], tokenizer: PreTrainedTokenizerBase, longest
     return [ids if longest is None or len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in answers]
 
 
-def _tokenise(
-    examples: list[Example], task: Task, protocol: str, texts: TextTokenizer, text_budget: int
-) -> list[Source]:
-    encodings = texts.encode([task.source(example, protocol) for example in examples])
+def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_budget: int) -> list[Source]:
+    encodings = texts.encode([task.source(example) for example in examples])
     sources = []
     for example, encoding in zip(examples, encodings, strict=True):
         whole = encoding.ids
-        ids = whole if len(whole) <= text_budget else _cut(example, task, protocol, texts, text_budget)
+        ids = whole if len(whole) <= text_budget else _cut(example, task, texts, text_budget)
         sources.append(Source(ids, len(whole) - len(ids)))
     return sources
 
 
-def _cut(example: Example, task: Task, protocol: str, texts: TextTokenizer, text_budget: int) -> Tokens:
+def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int) -> Tokens:
     """The source with as many words of its longest field as fit (binary search)."""
     lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
     longest = max(lengths, key=lengths.__getitem__)
@@ -79,7 +76,7 @@ def _cut(example: Example, task: Task, protocol: str, texts: TextTokenizer, text
 
     def source(n: int) -> Tokens:
         fields = {**example.fields, longest: " ".join(words[:n])}
-        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields), protocol)])
+        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields))])
         return encoding.ids
 
     fits, too_many = 0, len(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from huggingface_hub import ModelCardData
 
@@ -87,17 +88,9 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
     """
     task, config, result = run.task, run.config, run.result
     miniature, local = result["data"]["miniature"], os.path.isdir(base)
-    front = ModelCardData(
-        library_name="peft",
-        license="apache-2.0",
-        tags=["soft-prompt", "prompt-tuning", "t5"],
-        base_model=None if local else base,
-        datasets=None if miniature or task.name not in TASKS else ["aps/super_glue"],
-    )
-    words = task.verbalizers(run.protocol)
-    metrics = [metric for metric in result["scores"] if metric != "score"]
     return CARD.format(
-        front=front.to_yaml(),
+        **_describe_scores(run),
+        front=_front_matter(run, None if local else base),
         name=f"{task.folder}{' in miniature' if miniature else ''}",
         prompt=config.prompt.name,
         n=len(run.prompt),
@@ -105,27 +98,12 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
         kept=result["parameters"]["kept"],
         base=json.dumps(base),
         revision=f", revision={json.dumps(config.backbone.revision)}" if config.backbone.revision else "",
-        text=json.dumps(_show_text(task, run.protocol), ensure_ascii=False),
+        text=json.dumps(_show_text(task), ensure_ascii=False),
         budget=run.text_budget,
         max_tokens=config.backbone.max_tokens,
         longest=longest,
         folder="\n`base` is a folder on the machine where this was written: put in where yours is.\n" if local else "",
-        answers="The text that comes back is the answer."
-        if words is None
-        else f"What comes back is one of {', '.join(f'`{word}`' for word in words)}, but for case and punctuation "
-        f"(for {', '.join(task.labels)}), or no label.",
-        report=result["data"]["report"],
-        reported=f"{'made-up rows of the miniature' if miniature else 'validation rows of'} {task.folder}",
-        protocol=run.protocol,
-        scores="\n".join(
-            f"| {metric} | {result['scores'][metric]:.2f} | {result['majority'][metric]:.2f} |"
-            for metric in [*metrics, "score"]
-        ),
-        caution="\nMiniature scores show effects and are not comparable with SuperGLUE's.\n"
-        if miniature
-        else "\nThe checkpoint was chosen on these same rows, as in the paper.\n"
-        if config.protocol.selection == "reported"
-        else "",
+        answers=_describe_answers(task),
         id=result["id"],
         lr=config.lr,
         seed=config.seed,
@@ -139,10 +117,48 @@ def write_model_card(run: SavedRun, base: str, longest: int) -> str:
     )
 
 
-def _show_text(task: Task, protocol: str) -> str:
+def _front_matter(run: SavedRun, hub_id: str | None) -> str:
+    real = run.task.name in TASKS and not run.result["data"]["miniature"]
+    return ModelCardData(
+        library_name="peft",
+        license="apache-2.0",
+        tags=["soft-prompt", "prompt-tuning", "t5"],
+        base_model=hub_id,
+        datasets=["aps/super_glue"] if real else None,
+    ).to_yaml()
+
+
+def _describe_answers(task: Task) -> str:
+    if task.verbalizers is None:
+        return "The text that comes back is the answer."
+    words = ", ".join(f"`{word}`" for word in task.verbalizers)
+    labels = ", ".join(task.labels)
+    return f"What comes back is one of {words}, but for case and punctuation (for {labels}), or no label."
+
+
+def _describe_scores(run: SavedRun) -> dict[str, Any]:
+    """The part of the card on scores: what they are on, and what speaks against them."""
+    scores, majority, rows = (run.result[key] for key in ("scores", "majority", "data"))
+    caution = ""
+    if rows["miniature"]:
+        caution = "\nMiniature scores show effects and are not comparable with SuperGLUE's.\n"
+    elif run.config.protocol.selection == "reported":
+        caution = "\nThe checkpoint was chosen on these same rows, as in the paper.\n"
+    metrics = [*(metric for metric in scores if metric != "score"), "score"]
+    return {
+        "report": rows["report"],
+        "reported": f"{'made-up rows of the miniature' if rows['miniature'] else 'validation rows of'} "
+        f"{run.task.folder}",
+        "protocol": run.task.protocol,
+        "scores": "\n".join(f"| {metric} | {scores[metric]:.2f} | {majority[metric]:.2f} |" for metric in metrics),
+        "caution": caution,
+    }
+
+
+def _show_text(task: Task) -> str:
     """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
     if isinstance(task, OwnTask):
-        return task.source(Example({column: f"({column})" for column in task.columns}, None), protocol)
+        return task.source(Example({column: f"({column})" for column in task.columns}, None))
     if task.name not in GRAMMARS:
         return f"a text as rpt's task {task.name} writes it"
-    return task.source(task.parse(rows(task.name, "val", 0)[0])[0], protocol)
+    return task.source(task.parse(rows(task.name, "val", 0)[0])[0])

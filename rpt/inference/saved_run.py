@@ -48,10 +48,6 @@ class SavedRun:
         return task_for(self.config)
 
     @property
-    def protocol(self) -> str:
-        return self.config.protocol.name
-
-    @property
     def backbone_fingerprint(self) -> str:
         """Of the weights that the prompt was trained in front of."""
         return self.result["backbone_fingerprint"]
@@ -89,18 +85,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         log.warning("%s is older than digests: whether its files are as its run left them cannot be seen.", folder)
     config = _fill(Config, stored)
     load_plugins(config.plugins)
-    if (config.task.name not in TASKS and not config.task.fields) or config.protocol.name not in PROTOCOLS:
-        raise UsageError(
-            f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
-            "which this version does not have."
-        )
-    if not config.tunes_prompt:
-        raise UsageError(
-            f"The run of {folder} had method={config.method.name}, which changes the backbone's weights and leaves no "
-            "prompt; give a run of method=prompt."
-        )
-    if config.prompt.length == 0:
-        raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
+    _check_usable(config, record, folder)
     again = f"this makes it again:\n  {train_command(stored, record, force=True)}"
     if not record.prompt_path.is_file():
         raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
@@ -116,6 +101,26 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     if config.backbone.family == "bert" and not head:
         raise UsageError(f"{record.prompt_path} lacks the head that an encoder answers with; {again}")
     return SavedRun(record.folder, config, result, prompt, head)
+
+
+def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None:
+    """Refuse a run of a task that is not known, or one that leaves no prompt.
+
+    Raises:
+        UsageError: it is such a run.
+    """
+    if (config.task.name not in TASKS and not config.task.fields) or config.protocol.name not in PROTOCOLS:
+        raise UsageError(
+            f"{record.config_path} is of task {config.task.name} under protocol {config.protocol.name}, "
+            "which this version does not have."
+        )
+    if not config.tunes_prompt:
+        raise UsageError(
+            f"The run of {folder} had method={config.method.name}, which changes the backbone's weights and "
+            "leaves no prompt; give a run of method=prompt."
+        )
+    if config.prompt.length == 0:
+        raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
 
 
 def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:

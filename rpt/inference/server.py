@@ -86,9 +86,9 @@ class PromptServer:
         questions: dict[int, Question] = {}
         for name, asked in of_prompt.items():
             run, examples = self._find(name), [requests[i][1] for i in asked]
-            encoded = self.backbone.rows(examples, run.task, run.protocol, run.text_budget, cache=None)
+            encoded = self.backbone.rows(examples, run.task, run.text_budget, cache=None)
             for i, example, rows in zip(asked, examples, encoded, strict=True):
-                questions[i] = Question(example, rows, run.prompt, run.head, run.task, run.protocol)
+                questions[i] = Question(example, rows, run.prompt, run.head, run.task)
         return [questions[i] for i in range(len(requests))]
 
     def _find(self, name: str) -> SavedRun:

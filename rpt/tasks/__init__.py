@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -13,18 +14,18 @@ from rpt.tasks.metrics import clean
 __all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "add_tasks", "clean", "get_task"]
 
 
-TASKS: dict[str, Task] = {}
+TASKS: dict[str, type[Task]] = {}
 
 
 def add_tasks(module: ModuleType) -> None:
-    """An instance of every Task that the module defines under a name of its own, by that name.
+    """Register every Task that the module defines under a name of its own.
 
     Raises:
         ValueError: another class has the name already.
     """
     for cls in vars(module).values():
         is_task = isinstance(cls, type) and issubclass(cls, Task) and "name" in vars(cls)
-        if is_task and type(TASKS.setdefault(cls.name, cls())) is not cls:
+        if is_task and TASKS.setdefault(cls.name, cls) is not cls:
             raise ValueError(f"there is a task {cls.name} already; give {cls.__name__} another name")
 
 
@@ -32,12 +33,15 @@ for _module in iter_modules(__path__):
     add_tasks(import_module(f"{__name__}.{_module.name}"))
 
 
-def get_task(name: str, family: str = "t5") -> Task:
-    """The task as backbones of that family are given it: an encoder ("bert") cannot write what a T5 writes.
+@cache
+def get_task(name: str, family: str = "t5", protocol: str = "paper") -> Task:
+    """The task under a protocol, as backbones of that family are given it: an encoder ("bert") cannot write what a T5
+    writes.
 
     Raises:
-        ValueError: there is no task of that name.
+        ValueError: there is no task or no protocol of that name.
     """
     if name not in TASKS:
         raise ValueError(f"task {name!r} is unknown; there are {', '.join(TASKS)}")
-    return TASKS[name].for_encoder() if family == "bert" else TASKS[name]
+    task = TASKS[name](protocol)
+    return task.for_encoder() if family == "bert" else task

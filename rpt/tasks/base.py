@@ -21,18 +21,18 @@ PROTOCOLS = ("paper", "superglue")
 FALSE_TRUE = ("False", "True")
 
 
-def check_protocol(protocol: str) -> None:
-    """Raise ValueError unless the protocol is one of PROTOCOLS."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol {protocol!r} is unknown; there are {', '.join(PROTOCOLS)}")
-
-
 class Task:
-    """A task, mostly declared by class attributes; a subclass overrides only where the task is peculiar.
+    """A task under one protocol, mostly declared by class attributes; a subclass overrides only where the task is
+    peculiar.
 
-    `protocol` is one of PROTOCOLS everywhere; another raises ValueError. A prediction is a label's index, a text where
-    answers are open, or None where what a backbone wrote is no answer of the task. Shapes: D decisions of an example,
-    C candidates among which an encoder chooses.
+    A prediction is a label's index, a text where answers are open, or None where what a backbone wrote is no answer of
+    the task. Shapes: D decisions of an example, C candidates among which an encoder chooses.
+
+    Args:
+        protocol: one of PROTOCOLS.
+
+    Raises:
+        ValueError: there is no such protocol.
 
     Attributes:
         name: our name for it, and T5's task prefix.
@@ -76,6 +76,11 @@ class Task:
     encoder_pairs: ClassVar[bool] = True
     encoder_marks: ClassVar[int] = 0
     encoder_outputs: ClassVar[int | None] = None
+
+    def __init__(self, protocol: str):
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"protocol {protocol!r} is unknown; there are {', '.join(PROTOCOLS)}")
+        self.protocol = protocol
 
     # Rows in
 
@@ -131,10 +136,9 @@ class Task:
 
     # Text out
 
-    def source(self, example: Example, protocol: str) -> str:
+    def source(self, example: Example) -> str:
         """The text that the encoder reads."""
-        check_protocol(protocol)
-        if protocol == "paper":
+        if self.protocol == "paper":
             return self.join(example, self.columns)
         return f"{self.name} " + self.join(example, self.superglue_columns or self.columns)
 
@@ -144,16 +148,16 @@ class Task:
         fields = example.fields
         return " ".join(f"{column}: {fields[column]}" for column in columns if column in fields)
 
-    def targets(self, example: Example, protocol: str) -> list[str]:
+    def targets(self, example: Example) -> list[str]:
         """The texts to train on, each a row of its own: one, several where answers are open, or none when the example
         is not trained on."""
-        words = self.verbalizers(protocol)
+        words = self.verbalizers
         return [] if words is None or example.label is None else [words[example.label]]
 
-    def verbalizers(self, protocol: str) -> tuple[str, ...] | None:
+    @property
+    def verbalizers(self) -> tuple[str, ...] | None:
         """The word for each label, in label order; None when answers are generated."""
-        check_protocol(protocol)
-        return self.paper_labels or self.labels if protocol == "paper" else self.labels
+        return self.paper_labels or self.labels if self.protocol == "paper" else self.labels
 
     # For an encoder
 
@@ -200,19 +204,20 @@ class Task:
 
     # Predictions scored
 
-    def evaluated(self, example: Example, protocol: str) -> bool:
+    def evaluated(self, example: Example) -> bool:
         """Whether the example counts in the evaluation."""
-        check_protocol(protocol)
         return True
 
-    def interpret(self, text: str, example: Example, protocol: str) -> Any:
-        """A generated text as a prediction: the label's index, or None when the text is no label."""
-        words = [clean(word) for word in self.verbalizers(protocol) or ()]
+    def find_label(self, text: str, example: Example) -> int | None:
+        """The index of the label that a generated text stands for; None when it stands for none."""
+        words = [clean(word) for word in self.verbalizers or ()]
         return words.index(clean(text)) if clean(text) in words else None
 
-    def score(
-        self, examples: Sequence[Example], predictions: Sequence[int | str | None], protocol: str
-    ) -> dict[str, float]:
+    def interpret(self, text: str, example: Example) -> Any:
+        """A generated text as the prediction that is scored: its label, or the text itself where answers are open."""
+        return self.find_label(text, example)
+
+    def score(self, examples: Sequence[Example], predictions: Sequence[int | str | None]) -> dict[str, float]:
         """All metrics in percent, and the protocol's headline number as "score".
 
         Examples that the protocol does not evaluate are passed over; a None prediction is wrong everywhere.
@@ -220,23 +225,23 @@ class Task:
         Raises:
             ValueError: nothing to evaluate, an example without gold, or lengths that differ.
         """
-        pairs = [(e, p) for e, p in zip(examples, predictions, strict=True) if self.evaluated(e, protocol)]
+        pairs = [(e, p) for e, p in zip(examples, predictions, strict=True) if self.evaluated(e)]
         if not pairs:
             raise ValueError(f"{self.name}: there is nothing to score")
         for example, _ in pairs:
             if example.label is None and not example.answers:
                 raise ValueError(f"{self.name}: example {example.idx} has no gold label or answer")
-        fractions = self.measure([e for e, _ in pairs], [p for _, p in pairs], protocol)
+        fractions = self.measure([e for e, _ in pairs], [p for _, p in pairs])
         percent = {name: 100.0 * value for name, value in fractions.items()}
-        headline = self.paper_score if protocol == "paper" else self.superglue_score
+        headline = self.paper_score if self.protocol == "paper" else self.superglue_score
         return percent | {"score": mean([percent[name] for name in headline])}
 
-    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any) -> float:
         """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1. None earns
         nothing."""
         return float(prediction is not None and prediction == example.label)
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions.
 
         Args:

@@ -16,7 +16,7 @@ class CB(Task):
     metrics = ("accuracy", "macro_f1")
     paper_score = superglue_score = metrics
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
         gold = [example.gold for example in examples]
         return {
             "accuracy": accuracy(gold, predictions),

@@ -73,12 +73,12 @@ def starred(texts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> Read
     """The texts with *stars* around each span (which text, start, end); the words inside of them are the marks."""
     marked, marks = [], {}
     for which, text in enumerate(texts):
-        own = [span for span in spans if span[0] == which]
+        spans_here = [span for span in spans if span[0] == which]
         # One span may lie in the other ("their" in "their mothers"), so stars that meet are sorted from the outer in.
-        opening = [(start, 1, -end) for _, start, end in own]
-        closing = [(end, 0, -start) for _, start, end in own]
+        opening = [(start, 1, -end) for _, start, end in spans_here]
+        closing = [(end, 0, -start) for _, start, end in spans_here]
         stars = sorted(opening + closing)
-        for span, first, last in zip(own, opening, closing, strict=True):
+        for span, first, last in zip(spans_here, opening, closing, strict=True):
             marks[span] = (which, span[1] + stars.index(first) + 1, span[2] + stars.index(last))
         cuts = [0, *(at for at, *_ in stars), len(text)]
         marked.append("*".join(text[start:end] for start, end in pairwise(cuts)))

@@ -19,8 +19,8 @@ def read(row: Row, field: str, kind: type) -> Any:
         ValueError: naming the field, what it should be and what was found.
     """
     if not isinstance(row, Mapping) or field not in row:
-        found = ", ".join(map(repr, row)) if isinstance(row, Mapping) else repr(row)
-        raise ValueError(f"field {field!r} is missing, found only {found:.80}")
+        present = ", ".join(map(repr, row)) if isinstance(row, Mapping) else repr(row)
+        raise ValueError(f"field {field!r} is missing, found only {present:.80}")
     value = row[field]
     if not isinstance(value, kind) or isinstance(value, bool):  # a bool is an int to Python, but no index
         raise ValueError(f"field {field!r} should be {kind.__name__}, found {type(value).__name__} {value!r:.80}")

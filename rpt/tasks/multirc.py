@@ -52,15 +52,15 @@ class MultiRC(Task):
         if not example.fields["answer"]:
             yield "with an empty answer"
 
-    def source(self, example: Example, protocol: str) -> str:
-        if protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in
+    def source(self, example: Example) -> str:
+        if self.protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in
             example = _without_markup(example)
-        return super().source(example, protocol)
+        return super().source(example)
 
     def decisions(self, example: Example) -> list[Decision]:
         return super().decisions(_without_markup(example))
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
         gold = [example.gold for example in examples]
         questions = [example.group for example in examples]
         return {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from rpt.tasks.base import Task, check_protocol
+from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import Row, read_index, read_label, read_text
 from rpt.tasks.metrics import accuracy, exact_match, macro_f1, mean, token_f1
@@ -32,11 +32,11 @@ class OwnTask(Task):
     def example(self, row: Row) -> Example:
         texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
-        given = row.get(self.answer)
-        label = read_label({"label": self._as_index(given)}, self.labels)
+        value = row.get(self.answer)
+        label = read_label({"label": self._as_index(value)}, self.labels)
         answers: tuple[str, ...] = ()
-        if not self.labels and given is not None:
-            several = given if isinstance(given, list) else [given]
+        if not self.labels and value is not None:
+            several = value if isinstance(value, list) else [value]
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
         return Example(fields, label, answers, read_index(row, "idx"))
 
@@ -45,15 +45,14 @@ class OwnTask(Task):
         is_index = isinstance(label, str) and label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
         return int(label) if is_index else label.strip() if isinstance(label, str) else label
 
-    def source(self, example: Example, protocol: str) -> str:
-        check_protocol(protocol)
+    def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
 
-    def targets(self, example: Example, protocol: str) -> list[str]:
-        return list(example.answers) if not self.labels else super().targets(example, protocol)
+    def targets(self, example: Example) -> list[str]:
+        return list(example.answers) if not self.labels else super().targets(example)
 
-    def verbalizers(self, protocol: str) -> tuple[str, ...] | None:
-        check_protocol(protocol)
+    @property
+    def verbalizers(self) -> tuple[str, ...] | None:
         return self.words or None
 
     def decisions(self, example: Example) -> list[Decision]:
@@ -65,15 +64,15 @@ class OwnTask(Task):
             texts = (" ".join(others), last) if others else (last,)
         return [Decision((Reading(texts),), example.label)]
 
-    def interpret(self, text: str, example: Example, protocol: str) -> Any:
-        return super().interpret(text, example, protocol) if self.labels else text
+    def interpret(self, text: str, example: Example) -> Any:
+        return super().interpret(text, example) if self.labels else text
 
-    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any) -> float:
         if self.labels:
-            return super().credit(example, prediction, protocol)
+            return super().credit(example, prediction)
         return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
         if self.labels:
             gold = [example.gold for example in examples]
             f1 = macro_f1(gold, predictions, len(self.labels))
@@ -97,8 +96,9 @@ def make_task(
     hub_config: str | None = None,
     max_answer_tokens: int = 16,
     shared_text: str | None = None,
+    protocol: str = "paper",
 ) -> OwnTask:
-    """The task that is declared so; `rpt.config.TaskConfig` says what each means.
+    """The task that is declared so, under the protocol; `rpt.config.TaskConfig` says what each means.
 
     Raises:
         ValueError: naming what does not fit.
@@ -124,7 +124,7 @@ def make_task(
         "shared_text": shared_text, "encoder_pairs": len(fields) > 1 and not template,
         "version": zlib.crc32(repr((fields, template)).encode()),  # rows are cached by it
     }  # fmt: skip
-    return type("DeclaredTask", (OwnTask,), declared)()
+    return type("DeclaredTask", (OwnTask,), declared)(protocol)
 
 
 def _fields_of(template: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rpt.tasks.base import Task, check_protocol
+from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import Row, read, read_index, read_text
 from rpt.tasks.metrics import clean, exact_match, mean, token_f1
@@ -65,22 +65,21 @@ class ReCoRD(Task):
         texts = read(row, field, list)
         return tuple(sorted({read_text({field: text}, field) for text in texts}))
 
-    def source(self, example: Example, protocol: str) -> str:
-        check_protocol(protocol)
+    def source(self, example: Example) -> str:
         passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
-        if protocol == "paper":  # the space before the first colon is the published code's
+        if self.protocol == "paper":  # the space before the first colon is the published code's
             return f"passage : {passage} query: {query} entities: {'; '.join(entities)}"
         passage = _without_highlights(passage)
         return f"record query: {query} entities: {', '.join(entities)} passage: {passage}"
 
-    def targets(self, example: Example, protocol: str) -> list[str]:
-        check_protocol(protocol)
-        if protocol == "paper" and example.answers:
+    def targets(self, example: Example) -> list[str]:
+        if self.protocol == "paper" and example.answers:
             return ["; ".join(example.answers)]
         return list(example.answers)
 
-    def verbalizers(self, protocol: str) -> None:
-        check_protocol(protocol)
+    @property
+    def verbalizers(self) -> None:
+        return None
 
     def decisions(self, example: Example) -> list[Decision]:
         passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
@@ -104,14 +103,13 @@ class ReCoRD(Task):
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> str:
         return self.candidates(example)[super().decide(example, logits)]
 
-    def interpret(self, text: str, example: Example, protocol: str) -> str:
-        check_protocol(protocol)
+    def interpret(self, text: str, example: Example) -> str:
         return text
 
-    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
+    def credit(self, example: Example, prediction: Any) -> float:
         return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
         pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
         return {
             "exact_match": mean([exact_match(*pair) for pair in pairs]),

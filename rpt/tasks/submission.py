@@ -52,13 +52,13 @@ def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | s
             where answers are generated. WSC's are compared with the noun as under `superglue`; of ReCoRD's, which may
             list several entities, the first is given; one entity is given whole.
     """
-    given: list[tuple[Any, Any]] = [
+    answers: list[tuple[Any, Any]] = [
         (index_of(task, e), _label(task, e, p)) for e, p in zip(examples, predictions, strict=True)
     ]
     if task.name != "multirc":
-        return [json.dumps({"idx": index, "label": label}) for index, label in given]
+        return [json.dumps({"idx": index, "label": label}) for index, label in answers]
     passages: dict[int, dict[int, list]] = defaultdict(lambda: defaultdict(list))
-    for (paragraph, question, answer), label in given:
+    for (paragraph, question, answer), label in answers:
         passages[paragraph][question].append({"idx": answer, "label": label})
     return [
         json.dumps({"idx": p, "passage": {"questions": [{"idx": q, "answers": a} for q, a in questions.items()]}})
@@ -79,7 +79,7 @@ def _label(task: Task, example: Example, prediction: Any) -> Any:
             return prediction
         return (prediction or "").split(";")[0].strip()
     if isinstance(prediction, str):  # WSC's referent
-        prediction = task.interpret(prediction, example, "superglue")
+        prediction = task.find_label(prediction, example)
     return LABELS.get(task.name, task.labels)[prediction or 0]
 
 

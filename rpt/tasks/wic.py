@@ -39,16 +39,16 @@ class WiC(Task):
     @staticmethod
     def _spans(row: Row, which: str) -> dict[str, int]:
         """The word's span in the sentence without the spaces around it."""
-        given, word = row["sentence" + which], row["word"]
-        sentence = given.strip()
-        shift = len(given) - len(given.lstrip())
+        text, word = row["sentence" + which], row["word"]
+        sentence = text.strip()
+        shift = len(text) - len(text.lstrip())
         start, end = (row[field + which] - shift for field in ("start", "end"))
         if not 0 <= start < end <= len(sentence):
             raise ValueError(
                 f"fields 'start{which}' and 'end{which}' should be a span of field 'sentence{which}', "
-                f"found {start + shift} and {end + shift}: {given!r:.80}"
+                f"found {start + shift} and {end + shift}: {text!r:.80}"
             )
-        if not any(_is_form(found, word) for found in re.findall(r"['’]?\w+", sentence)):
+        if not any(_is_form(token, word) for token in re.findall(r"['’]?\w+", sentence)):
             raise ValueError(f"field 'sentence{which}' has the word {word!r:.40} in no form, found {sentence!r:.80}")
         return {"start" + which: start, "end" + which: end}
 

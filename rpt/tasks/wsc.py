@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from rpt.tasks.base import FALSE_TRUE, Task, check_protocol
+from rpt.tasks.base import FALSE_TRUE, Task
 from rpt.tasks.examples import Decision, Example, starred
 from rpt.tasks.fields import Row, read
 from rpt.tasks.metrics import accuracy, exact_match, mean
@@ -64,47 +64,47 @@ class WSC(Task):
             ValueError: it is not in the text.
         """
         text, phrase = example.fields["text"], example.fields[f"span{number}_text"]
-        found = _occurrences(phrase, text) or _scattered(phrase, text)
-        if not found:
+        matches = _occurrences(phrase, text) or _scattered(phrase, text)
+        if not matches:
             raise ValueError(f"field 'span{number}_text' is not in the text, found {phrase!r:.80}: {text!r:.80}")
 
         def distance(match: re.Match[str]) -> int:
             index = len(text[: match.start() + 1].split()) - 1  # of the word that the match begins in
             return abs(index - example.fields[f"span{number}_index"])
 
-        return min(found, key=distance).span()
+        return min(matches, key=distance).span()
 
-    def source(self, example: Example, protocol: str) -> str:
-        check_protocol(protocol)
+    def source(self, example: Example) -> str:
         starred = example.fields["starred"]
-        return starred if protocol == "paper" else f"wsc: {starred}"
+        return starred if self.protocol == "paper" else f"wsc: {starred}"
 
-    def targets(self, example: Example, protocol: str) -> list[str]:
-        check_protocol(protocol)
+    def targets(self, example: Example) -> list[str]:
         return list(example.answers)
 
-    def verbalizers(self, protocol: str) -> tuple[str, ...] | None:
-        check_protocol(protocol)
+    @property
+    def verbalizers(self) -> tuple[str, ...] | None:
         return None
 
-    def evaluated(self, example: Example, protocol: str) -> bool:
-        check_protocol(protocol)
-        return protocol == "superglue" or example.label == 1
+    def evaluated(self, example: Example) -> bool:
+        return self.protocol == "superglue" or example.label == 1
 
-    def interpret(self, text: str, example: Example, protocol: str) -> Any:
-        check_protocol(protocol)
-        return text if protocol == "paper" else _same_referent(text, example.fields["span1_text"])
+    def find_label(self, text: str, example: Example) -> int | None:
+        """Whether the text means the noun, as T5 judges; under `paper` too, where the text itself is scored."""
+        return _same_referent(text, example.fields["span1_text"])
+
+    def interpret(self, text: str, example: Example) -> Any:
+        return text if self.protocol == "paper" else self.find_label(text, example)
 
     def for_encoder(self) -> Task:
-        return JudgedWSC()
+        return JudgedWSC(self.protocol)
 
-    def credit(self, example: Example, prediction: Any, protocol: str) -> float:
-        if protocol == "paper":
+    def credit(self, example: Example, prediction: Any) -> float:
+        if self.protocol == "paper":
             return exact_match(prediction, example.answers)
-        return super().credit(example, prediction, protocol)
+        return super().credit(example, prediction)
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any], protocol: str) -> dict[str, float]:
-        if protocol == "paper":
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+        if self.protocol == "paper":
             pairs = zip(predictions, examples, strict=True)
             return {"exact_match": mean([exact_match(text, example.answers) for text, example in pairs])}
         return {"accuracy": accuracy([example.gold for example in examples], predictions)}
@@ -119,8 +119,8 @@ class JudgedWSC(WSC):
     max_answer_tokens = None
     encoder_pairs = False
     encoder_marks = 2
-    targets, verbalizers, evaluated, interpret = Task.targets, Task.verbalizers, Task.evaluated, Task.interpret
-    credit, measure = Task.credit, Task.measure
+    targets, verbalizers, evaluated = Task.targets, Task.verbalizers, Task.evaluated
+    find_label, interpret, credit, measure = Task.find_label, Task.interpret, Task.credit, Task.measure
 
     def example(self, row: Row) -> Example:
         example = super().example(row)
@@ -141,8 +141,8 @@ def _occurrences(phrase: str, text: str) -> list[re.Match[str]]:
 
 def _scattered(phrase: str, text: str) -> list[re.Match[str]]:
     """Where the phrase's first word stands, if all of its words are somewhere in the text."""
-    found = [_occurrences(word, text) for word in re.findall(r"\w+", phrase)]
-    return found[0] if found and all(found) else []
+    matches = [_occurrences(word, text) for word in re.findall(r"\w+", phrase)]
+    return matches[0] if matches and all(matches) else []
 
 
 def _same_referent(text: str, noun: str) -> int | None:
@@ -152,7 +152,7 @@ def _same_referent(text: str, noun: str) -> int | None:
     "Bob's hat". None if no word is left to judge by, for saying nothing must not pass as a right "no".
     """
     ours, theirs = (
-        [word for word in given.strip().lower().split(" ") if word not in DETERMINERS] for given in (text, noun)
+        [word for word in answer.strip().lower().split(" ") if word not in DETERMINERS] for answer in (text, noun)
     )
     if not any(ours):
         return None

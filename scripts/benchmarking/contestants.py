@@ -8,10 +8,10 @@ import numpy as np
 
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import find_device, precision_of
-from rpt.training.evaluate import evaluate
-from rpt.training.memory import choose_max_tokens
-from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun, read_losses
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.run import TrainingRun, read_losses
+from rpt.training.sweep.memory import choose_max_tokens
 
 
 class Ours:

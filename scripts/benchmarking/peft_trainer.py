@@ -15,8 +15,7 @@ from transformers import DataCollatorForSeq2Seq
 
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import precision_of
-from rpt.tasks import TASKS
-from rpt.training.run import TrainingRun
+from rpt.training.run.run import TrainingRun
 
 
 class Peft:
@@ -26,7 +25,7 @@ class Peft:
 
     def __init__(self, run: TrainingRun, batches: list[np.ndarray], backbone: T5Backbone):
         config, precision = run.config, precision_of(run.config)
-        longest = backbone.longest_answer(TASKS[config.task.name], config.protocol.name)
+        longest = backbone.longest_answer(run.report.task)
         prompt = PromptTuningConfig(task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=config.prompt.length)
         model = get_peft_model(backbone.model, prompt)
         rows = [i for batch in batches for i in batch]

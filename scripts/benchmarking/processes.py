@@ -12,7 +12,7 @@ import torch
 from benchmarking.contestants import Ours
 from benchmarking.measuring import profile_step
 from benchmarking.settings import Words, make_setting, prepare
-from rpt.training.workers import count_processes, environment_of, share_threads
+from rpt.training.sweep.workers import count_processes, environment_of, share_threads
 
 
 class Apart:

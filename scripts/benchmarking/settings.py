@@ -19,12 +19,11 @@ import rpt.backbones
 from rpt.backbones import T5Backbone, load_backbone
 from rpt.backbones.device import find_device
 from rpt.config import Config, compose, to_config
-from rpt.data import task_for
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS, Example
-from rpt.training.loader import Loader
-from rpt.training.prepare import make_training_run
-from rpt.training.run import TrainingRun
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import make_training_run
+from rpt.training.run.run import TrainingRun
 
 NANO = Path(rpt.backbones.__file__).parent / "nano"
 SHAPES = {  # of the first T5, for random weights
@@ -67,8 +66,8 @@ class Setting:
 
     def count_rows(self) -> tuple[int, int]:
         """How many the task has: for training, for validation."""
-        data, protocol = LOADER.rows(self.config), self.config.protocol.name
-        return T5Backbone.count(data.train, task_for(self.config), protocol), len(data.select)
+        data = LOADER.rows(self.config)
+        return T5Backbone.count(data.train, data.task), len(data.select)
 
 
 def compose_config(*overrides: str) -> Config:

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpt.backbones import Row
-from rpt.backbones.bert import SHARPNESS
+from rpt.backbones.pooling import POOLINGS, SHARPNESS
 from rpt.config import BackboneConfig
 from rpt.data.sequences import encode_readings
-from rpt.tasks import TASKS, Reading
+from rpt.tasks import TASKS, Reading, get_task
 from rpt.tasks.examples import starred
 from tests.conftest import tiny_bert
 
@@ -61,7 +61,7 @@ def test_token_embeddings_as_prompt_are_those_words(backbone):
     if backbone.model.config.model_type == "roberta":  # it has no token types
         hard.pop("token_type_ids")
         assert (hard["input_ids"] != backbone.model.config.pad_token_id).all()  # from which it counts positions
-    assert_close(soft, backbone.model(**hard).last_hidden_state)
+    assert_close(soft.states, backbone.model(**hard).last_hidden_state)
 
 
 @ANYTIME
@@ -100,7 +100,7 @@ def test_the_loss_is_the_cross_entropy_of_the_row_s_own_head_on_cls(backbone):
     table, mask = prompts(backbone, 2)
     own = heads(backbone, 2)
     batch = backbone.collate(rows, 4)
-    states = backbone.encode(table, mask, batch)
+    states = backbone.encode(table, mask, batch).states
     logits = [own["weight"][i] @ states[i, 0] + own["bias"][i] for i in range(2)]
     expected = [torch.nn.functional.cross_entropy(logits[i][None], torch.tensor([rows[i].target])) for i in range(2)]
     assert_close(backbone.losses(table, mask, batch, own), torch.stack(expected))
@@ -123,7 +123,7 @@ def test_a_wider_head_reads_the_marked_words(backbone):
     (sequence,) = encode_readings([reading], backbone.tokenizer, 512)
     table, mask = prompts(backbone, 1, n=3)
     batch = backbone.collate([Row((sequence,))], 3)
-    (states,) = backbone.encode(table, mask, batch)
+    (states,) = backbone.encode(table, mask, batch).states
     # [CLS], 3 of the prompt, the * red dog * bought a * coat * .
     features = torch.cat([states[0], states[6:8].mean(dim=0), states[states.shape[0] - 3]])
     own = heads(backbone, 1, marks=2)
@@ -132,15 +132,12 @@ def test_a_wider_head_reads_the_marked_words(backbone):
 
 def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
     """Of a row alone, and beside a longer one with a longer prompt."""
-    backbone = tiny_bert()
+    backbone = tiny_bert(pooling="mean")
     short, long = sequences(backbone, ("red dog", "coat"), ("the red dog bought a coat", "ada"))
     table, mask = prompts(backbone, 2)
     mask[0, :2] = 0
     own = heads(backbone, 2)
-    by_cls = backbone.fingerprint
-    plain = backbone.encode(table, mask, backbone.collate([Row((short,)), Row((long,))], 4))
-    backbone.pool_by("mean")
-    assert backbone.fingerprint != by_cls
+    plain = backbone.encode(table, mask, backbone.collate([Row((short,)), Row((long,))], 4)).states
     logits = backbone.logits(table, mask, backbone.collate([Row((short,)), Row((long,))], 4), own)
     for i, text in enumerate((short, long)):
         mean = torch.cat([plain[i, :1], plain[i, 5 : 4 + len(text)]]).mean(dim=0)
@@ -151,8 +148,7 @@ def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
 
 def test_pooling_by_the_cosine_compares_two_texts_each_read_alone():
     """Each behind the prompt, beside longer ones and a longer prompt."""
-    backbone = tiny_bert()
-    backbone.pool_by("mean")
+    backbone, by_mean = tiny_bert(pooling="cosine"), tiny_bert(pooling="mean")
     texts = [("red dog", "coat"), ("the red dog bought a coat", "ada")]
     table, mask = prompts(backbone, 2)
     mask[0, :2] = 0
@@ -160,13 +156,10 @@ def test_pooling_by_the_cosine_compares_two_texts_each_read_alone():
     def state(i, text):
         (alone,) = encode_readings([Reading((text,))], backbone.tokenizer, 512)
         first = 2 if i == 0 else 0
-        batch = backbone.collate([Row((alone,))], 4 - first)
-        return backbone.encode(table[i : i + 1, first:], mask[i : i + 1, first:], batch)[0, 0]
+        batch = by_mean.collate([Row((alone,))], 4 - first)
+        return by_mean.read(table[i : i + 1, first:], mask[i : i + 1, first:], batch).pooled[0]
 
     states = [[state(i, text) for text in pair] for i, pair in enumerate(texts)]
-    by_mean = backbone.fingerprint
-    backbone.pool_by("cosine")
-    assert backbone.fingerprint != by_mean
     own = {name: value[..., :1] if name == "weight" else value for name, value in heads(backbone, 2).items()}
     rows = [Row(tuple(encode_readings([*Reading(pair).apart()], backbone.tokenizer, 512))) for pair in texts]
     batch = backbone.collate(rows, 4)
@@ -177,10 +170,15 @@ def test_pooling_by_the_cosine_compares_two_texts_each_read_alone():
         assert_close(logits[i], SHARPNESS * (own["weight"][i, :, 0] * cosine + own["bias"][i]))
 
 
+def test_the_fingerprint_tells_how_states_are_pooled():
+    """As published records have it: nothing is added for [CLS]."""
+    assert [tiny_bert(pooling=name).fingerprint for name in POOLINGS] == ["tiny", "tiny-mean", "tiny-cosine"]
+
+
 def test_heads_fit_their_tasks(backbone):
     d = backbone.embeddings.shape[1]
-    for name, task in TASKS.items():
-        task = task.for_encoder()
+    for name in TASKS:
+        task = get_task(name, "bert")
         head = backbone.new_head(task, BackboneConfig(head="cls"))
         assert tuple(head.weight.shape) == ({"cb": 3, "copa": 1}.get(name, 2), d)
         assert (head.bias is None) == (name == "copa")  # what is added to both choices tells nothing

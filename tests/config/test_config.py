@@ -19,7 +19,7 @@ from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
 from rpt.prompts.contract import find_options
 from rpt.train import main
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 
 FOLDER = Path(config_folder())
 GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))

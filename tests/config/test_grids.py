@@ -19,7 +19,7 @@ from rpt.data import task_for
 from rpt.data.sources import read_examples
 from rpt.data.splits import split_examples
 from rpt.errors import UsageError
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 from tests import processes
 
 open_grids = functools.cache(Grids)

@@ -5,7 +5,7 @@ from transformers import AutoTokenizer
 from rpt.data.cuts import Cuts, count_cuts
 from rpt.data.sequences import encode_decisions
 from rpt.data.tokens import encode_sources
-from rpt.tasks import TASKS, Example
+from rpt.tasks import Example, get_task
 from tests.conftest import NANO, NANO_BERT
 
 # One is short, three have 10, 20 and 30 words too many.
@@ -14,10 +14,10 @@ EXAMPLES = [Example({"passage": " ".join(["red"] * n), "question": "is it"}, 1, 
 
 def test_sources(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(NANO)
-    whole = encode_sources(EXAMPLES[:1], TASKS["boolq"], "paper", tokenizer, 500)
+    whole = encode_sources(EXAMPLES[:1], get_task("boolq"), tokenizer, 500)
     budget = len(whole[0]) - 5 + 40  # "red" is one token
     for _ in range(2):
-        sources = encode_sources(EXAMPLES, TASKS["boolq"], "paper", tokenizer, budget, tmp_path)
+        sources = encode_sources(EXAMPLES, get_task("boolq"), tokenizer, budget, tmp_path)
         assert [source.lost for source in sources] == [0, 10, 20, 30]
         assert count_cuts(sources) == Cuts(4, 3, 20, 30)
 
@@ -25,7 +25,7 @@ def test_sources(tmp_path):
 def test_sequences(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(NANO_BERT)
     for _ in range(2):
-        encoded = encode_decisions(EXAMPLES, TASKS["boolq"], tokenizer, 40 + 3 + 2, tmp_path)
+        encoded = encode_decisions(EXAMPLES, get_task("boolq"), tokenizer, 40 + 3 + 2, tmp_path)
         assert count_cuts(read for of_example in encoded for decision in of_example for read in decision) == Cuts(
             4, 3, 20, 30
         )

@@ -8,9 +8,9 @@ import pytest
 from rpt.config import DataConfig
 from rpt.data.form import compare_forms
 from rpt.data.sources import read_examples
-from rpt.tasks import TASKS, Example
+from rpt.tasks import TASKS, Example, get_task
 
-BOOLQ = TASKS["boolq"]
+BOOLQ = get_task("boolq")
 
 
 def passages(n, title="Ulm -- ", words=20, seed=0, label=lambda i: i % 2):
@@ -46,17 +46,17 @@ def test_a_few_rows_may_differ_by_chance():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_miniature_is_of_one_form(task):
-    examples = read_examples(DataConfig("mini"), TASKS[task])
-    assert compare_forms(TASKS[task], examples["train"], examples["val"]) is None
+    examples = read_examples(DataConfig("mini"), get_task(task))
+    assert compare_forms(get_task(task), examples["train"], examples["val"]) is None
 
 
 @pytest.mark.parametrize("task", sorted(set(TASKS) - {"record"}))
 def test_the_official_rows_are_of_one_form(shared, task):
-    examples = read_examples(DataConfig("folder", dir=str(shared / "superglue")), TASKS[task])
-    assert compare_forms(TASKS[task], examples["train"], examples["val"]) is None
+    examples = read_examples(DataConfig("folder", dir=str(shared / "superglue")), get_task(task))
+    assert compare_forms(get_task(task), examples["train"], examples["val"]) is None
     if task == "boolq":  # as its validation file once was
         bare = [
             replace(e, fields={**e.fields, "passage": e.fields["passage"].split(" -- ", 1)[-1]})
             for e in examples["val"]
         ]
-        assert "passage with a title 100 % and" in compare_forms(TASKS[task], examples["train"], bare)
+        assert "passage with a title 100 % and" in compare_forms(get_task(task), examples["train"], bare)

@@ -11,7 +11,7 @@ import pytest
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import COLOURS, NAMES, PLACES, THINGS, VERBS
 from rpt.data.miniature.texts import endless_text
-from rpt.tasks import PROTOCOLS, TASKS
+from rpt.tasks import PROTOCOLS, TASKS, get_task
 
 ROWS_OF_SEED_0 = {  # SHA-256 of the rows that the committed records rest on
     "boolq": "ff17e1db75cf241e",
@@ -43,9 +43,8 @@ def test_rows_are_official_reproducible_and_disjoint(task):
     assert (len(train), len(val)) == miniature.SPLIT_SIZES[task]
     assert train == miniature.rows(task, "train") != miniature.rows(task, "train", seed=1)
     for protocol in PROTOCOLS:
-        texts = [
-            {TASKS[task].source(e, protocol) for row in rows for e in TASKS[task].parse(row)} for rows in (train, val)
-        ]
+        bound = get_task(task, protocol=protocol)
+        texts = [{bound.source(e) for row in rows for e in bound.parse(row)} for rows in (train, val)]
         assert not texts[0] & texts[1] or task in ("wsc", "copa", "wic"), texts[0] & texts[1]
         assert all(text.strip() and "{" not in text for part in texts for text in part)
 
@@ -55,8 +54,8 @@ def test_what_is_held_out_was_not_in_pretraining(task, share):
     """So many of the rows are of a kind that pre-training cannot draw."""
 
     def kind(row):  # the row without its names, things, colours and places, of which any could stand anywhere
-        (example,) = TASKS[task].parse(row)
-        return re.sub("|".join([*NAMES, *THINGS, *COLOURS, *PLACES]), "", TASKS[task].source(example, "paper"))
+        (example,) = get_task(task).parse(row)
+        return re.sub("|".join([*NAMES, *THINGS, *COLOURS, *PLACES]), "", get_task(task).source(example))
 
     draw = random.Random(0)
     seen = {kind(miniature.row(task, draw, miniature.PRETRAINING)) for _ in range(5000)}
@@ -65,14 +64,14 @@ def test_what_is_held_out_was_not_in_pretraining(task, share):
 
 
 def test_most_false_answers_of_multirc_are_of_nothing_in_the_passage():
-    examples = [e for row in miniature.rows("multirc", "val") for e in TASKS["multirc"].parse(row)]
+    examples = [e for row in miniature.rows("multirc", "val") for e in get_task("multirc").parse(row)]
     false = [e for e in examples if not e.label]
     assert sum(e.fields["answer"].split()[-1] not in e.fields["paragraph"] for e in false) > len(false) / 2
 
 
 @pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.labels])
 def test_labels_are_mixed(task):
-    examples = [e for row in miniature.rows(task, "train") for e in TASKS[task].parse(row)]
+    examples = [e for row in miniature.rows(task, "train") for e in get_task(task).parse(row)]
     shares = [sum(e.label == label for e in examples) / len(examples) for label in range(len(TASKS[task].labels))]
     assert min(shares) > 0.05 and max(shares) < 0.7
 
@@ -91,6 +90,6 @@ def test_boolq_answers_follow_from_the_passage():
 
 def test_record_answers_are_entities_of_the_passage():
     for row in miniature.rows("record", "val"):
-        (example,) = TASKS["record"].parse(row)
+        (example,) = get_task("record").parse(row)
         assert set(example.answers) <= set(example.fields["entities"]) <= set(NAMES)
         assert len(example.fields["entities"]) >= 2

@@ -17,7 +17,7 @@ from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows, warn_once
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
-from rpt.tasks import PROTOCOLS, TASKS
+from rpt.tasks import PROTOCOLS, TASKS, get_task
 from tests.tasks.rows import GOLDEN
 
 
@@ -32,7 +32,7 @@ def row_of(name, **changes):
 
 def parsed(name, *rows, labelled=True):
     content = "\n".join(map(json.dumps, rows)).encode()
-    return parse_rows(TASKS[name], "f.jsonl", read_json_lines(content, "f.jsonl"), labelled)
+    return parse_rows(get_task(name), "f.jsonl", read_json_lines(content, "f.jsonl"), labelled)
 
 
 def nested(name, *path, value):
@@ -100,7 +100,7 @@ def test_what_cannot_be_right_is_refused(name, row, message):
 @pytest.mark.parametrize("row", [None, "text", 7, [1], True])
 def test_a_row_that_is_no_object_is_refused_whatever_it_comes_from(name, row):
     with pytest.raises(UsageError, match=f"hub, row 1: {name}: a row should be an object with named fields, found"):
-        parse_rows(TASKS[name], "hub", [("row 1", row)])
+        parse_rows(get_task(name), "hub", [("row 1", row)])
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -151,7 +151,7 @@ def test_what_is_odd_is_said_once_with_a_count(caplog, name, rows, doubt):
 @pytest.mark.parametrize("name", TASKS)
 def test_golden_and_miniature_rows_raise_no_doubts(caplog, name):
     parsed(name, row_of(name))
-    read_examples(DataConfig("mini"), TASKS[name])
+    read_examples(DataConfig("mini"), get_task(name))
     assert not caplog.records
 
 
@@ -175,12 +175,12 @@ OFFICIAL = {  # examples of train and val; the majority class's accuracy on val;
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_official_rows(shared, caplog, name):
     n_train, n_val, majority, doubts = OFFICIAL[name]
-    examples = read_examples(DataConfig("folder", dir=str(shared / "superglue")), TASKS[name])
+    examples = read_examples(DataConfig("folder", dir=str(shared / "superglue")), get_task(name))
     assert (len(examples["train"]), len(examples["val"])) == (n_train, n_val)
     assert [record.message.split(" examples: ")[1] for record in caplog.records] == doubts
     labels = Counter(example.label for example in examples["val"])
     ((most, _),) = labels.most_common(1)
-    accuracy = TASKS[name].for_encoder().score(examples["val"], [most] * n_val, "superglue")["accuracy"]
+    accuracy = get_task(name, "bert", "superglue").score(examples["val"], [most] * n_val)["accuracy"]
     assert accuracy == pytest.approx(majority, abs=0.005)
 
 
@@ -189,8 +189,8 @@ def test_other_real_rows(shared, name):
     folder = TASKS[name].folder
     for path in (shared / "fewglue" / folder / "train.jsonl", shared / "superglue_test" / folder / "test.jsonl"):
         if path.is_file():
-            parse_rows(TASKS[name], str(path), read_json_lines(path.read_bytes(), str(path)))
-            task = TASKS[name].for_encoder()
+            parse_rows(get_task(name), str(path), read_json_lines(path.read_bytes(), str(path)))
+            task = get_task(name, "bert")
             examples = parse_rows(task, str(path), read_json_lines(path.read_bytes(), str(path)))
             assert all(task.decisions(example) for example in examples)
 
@@ -243,15 +243,15 @@ def test_damaged_rows_are_refused_or_whole(name, data):
         at = data.draw(st.integers(0, len(content) - 1))
         content = content[:at] + bytes([data.draw(st.integers(0, 255))]) + content[at + 1 :]
     try:
-        examples = parse_rows(TASKS[name], "f", read_json_lines(content, "f"), labelled=True)
+        examples = parse_rows(get_task(name), "f", read_json_lines(content, "f"), labelled=True)
     except UsageError as error:
         assert str(error).startswith("f") and "\n" not in str(error)
         return
-    task = TASKS[name].for_encoder()
+    task = get_task(name, "bert")
     for example in examples:
         assert example.label is not None or example.answers
         for protocol in PROTOCOLS:
-            TASKS[name].source(example, protocol).encode()
-            TASKS[name].targets(example, protocol)
+            get_task(name, protocol=protocol).source(example).encode()
+            get_task(name, protocol=protocol).targets(example)
         if name != "wsc":  # an encoder's WSC has a parser of its own
             assert all(reading.texts for decision in task.decisions(example) for reading in decision.readings)

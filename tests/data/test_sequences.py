@@ -10,7 +10,7 @@ from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.data.sequences import encode_decisions, encode_readings
 from rpt.errors import UsageError
-from rpt.tasks import TASKS, Reading
+from rpt.tasks import TASKS, Reading, get_task
 from rpt.tasks.examples import starred
 from tests.conftest import NANO_BERT
 
@@ -62,7 +62,7 @@ def test_a_mark_outside_of_its_text_is_named(tokenizer):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_real_rows_and_the_cache(tokenizer, shared, tmp_path, name):
-    task = TASKS[name].for_encoder()
+    task = get_task(name, "bert")
     path = shared / "fewglue" / task.folder / "train.jsonl"
     examples = parse_rows(task, str(path), read_json_lines(path.read_bytes(), str(path)))
     first = encode_decisions(examples, task, tokenizer, 100, tmp_path)

@@ -9,7 +9,7 @@ from rpt.data.sequences import encode_readings
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.data.tokens import encode_answers, encode_sources
 from rpt.errors import UsageError
-from rpt.tasks import TASKS, Example, Reading
+from rpt.tasks import Example, Reading, get_task
 from tests.conftest import NANO, NANO_BERT
 
 KINDS = ("nano", "nano_bert", "t5")
@@ -61,12 +61,12 @@ def test_a_source_has_one_end_marker_and_no_padding():
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     passage = "a red dog </s> <pad> <extra_id_0>"
     example = Example({"passage": passage, "question": "is it </s> red"}, 1, idx=0)
-    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, 200)
+    (ids,) = encode_sources([example], get_task("boolq"), tokenizer, 200)
     assert [i for i in ids if i in special_ids(tokenizer)] == [tokenizer.eos_token_id] == ids[-1:]
     assert tokenizer.decode(ids[:-1]) == f"passage: {passage} question: is it </s> red"
     (answer,) = encode_answers(["</s> dog"], tokenizer)
     assert answer.count(tokenizer.eos_token_id) == 1 and tokenizer.decode(answer[:-1]) == "</s> dog"
-    (cut,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, 30)
+    (cut,) = encode_sources([example], get_task("boolq"), tokenizer, 30)
     assert cut.count(tokenizer.eos_token_id) == 1 and len(cut) <= 30 and cut.lost == len(ids) - len(cut) > 0
 
 
@@ -81,4 +81,4 @@ def test_a_reading_has_one_marker_of_each_kind():
 def test_a_slow_tokenizer_is_refused():
     example = Example({"passage": "a", "question": "b"}, 1, idx=0)
     with pytest.raises(UsageError, match=r"CanineTokenizer\) is a slow one.*; give a backbone with a fast tokenizer"):
-        encode_sources([example], TASKS["boolq"], "paper", CanineTokenizer(), 100)
+        encode_sources([example], get_task("boolq"), CanineTokenizer(), 100)

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.data.tokens import encode_answers, encode_sources
-from rpt.tasks import TASKS, Example
+from rpt.tasks import TASKS, Example, get_task
 from tests.conftest import NANO
 
 
@@ -28,7 +28,7 @@ def boolq(passage, question, idx=0):
 def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, text_budget):
     example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
     cache = tmp_path_factory.mktemp("c")
-    (ids,) = encode_sources([example], TASKS["boolq"], "paper", tokenizer, text_budget, cache)
+    (ids,) = encode_sources([example], get_task("boolq"), tokenizer, text_budget, cache)
     assert len(ids) <= text_budget and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
     text = tokenizer.decode(ids, skip_special_tokens=True)
     assert text.endswith("question: did Ada buy a red coat")
@@ -38,14 +38,14 @@ def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factor
 
 def test_cache_gives_the_same_and_follows_its_inputs(tokenizer, tmp_path):
     examples = [boolq("a passage", "a question", i) for i in range(3)]
-    first = encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path)
+    first = encode_sources(examples, get_task("boolq"), tokenizer, 64, tmp_path)
     (file,) = tmp_path.iterdir()
-    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) == first
+    assert encode_sources(examples, get_task("boolq"), tokenizer, 64, tmp_path) == first
     file.write_bytes(file.read_bytes()[:20])  # a cut file is made again
-    assert encode_sources(examples, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) == first
+    assert encode_sources(examples, get_task("boolq"), tokenizer, 64, tmp_path) == first
     other = [dataclasses.replace(examples[0], fields={"passage": "b", "question": "c"}), *examples[1:]]
-    assert encode_sources(other, TASKS["boolq"], "paper", tokenizer, 64, tmp_path) != first
-    encode_sources(examples, TASKS["boolq"], "superglue", tokenizer, 64, tmp_path)
+    assert encode_sources(other, get_task("boolq"), tokenizer, 64, tmp_path) != first
+    encode_sources(examples, get_task("boolq", protocol="superglue"), tokenizer, 64, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -70,6 +70,6 @@ def test_text_comes_back_from_its_tokens(tokenizer, text):
 @pytest.mark.parametrize("task", TASKS)
 def test_real_rows_pass_without_unknown_pieces(tokenizer, shared, tmp_path, task):
     path = shared / "fewglue" / TASKS[task].folder / "train.jsonl"
-    examples = parse_rows(TASKS[task], str(path), read_json_lines(path.read_bytes(), str(path)))
-    sources = encode_sources(examples, TASKS[task], "paper", tokenizer, 502, tmp_path)
+    examples = parse_rows(get_task(task), str(path), read_json_lines(path.read_bytes(), str(path)))
+    sources = encode_sources(examples, get_task(task), tokenizer, 502, tmp_path)
     assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in sources)

@@ -18,7 +18,7 @@ from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
 from rpt.records.run_folder import RunFolder
-from rpt.tasks import TASKS
+from rpt.tasks import TASKS, get_task
 from rpt.tasks.submission import validate
 from tests.conftest import ROOT
 from tests.processes import run_script
@@ -56,7 +56,7 @@ def test_the_answers_are_the_record_s(record, tmp_path):
 
 
 def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
-    rows, task = miniature.rows("copa", "val", 0), TASKS["copa"]
+    rows, task = miniature.rows("copa", "val", 0), get_task("copa")
     keys = {"input": written(tmp_path, rows), "batch_size": "100"}
     predicted(encoder_record, **keys, output=str(tmp_path / "answers.jsonl"))
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
@@ -86,8 +86,8 @@ def test_readme_commands_run(record, tmp_path):
     assert [answer["idx"] for answer in answers] == [0, 1, 2, 3, 4]
     (submitted,) = (tmp_path / "submission").iterdir()
     assert submitted.name == "BoolQ.jsonl"
-    examples = [example for row in ROWS[5:8] for example in TASKS["boolq"].parse(row)]
-    validate(TASKS["boolq"], submitted.read_text().splitlines(), examples)
+    examples = [example for row in ROWS[5:8] for example in get_task("boolq").parse(row)]
+    validate(get_task("boolq"), submitted.read_text().splitlines(), examples)
     assert len(list((tmp_path / "adapter").iterdir())) == 3
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpt.backbones import BertBackbone, Encoded, Row
-from rpt.config import Config
+from rpt.config import Config, TaskConfig
 from rpt.data import miniature
 from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
@@ -66,10 +66,7 @@ BY_KIND = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def encoder(request):
-    backbone = tiny_bert()
-    if getattr(request, "param", "bert") == "bi-encoder":
-        backbone.pool_by("cosine")
-    return backbone
+    return tiny_bert(pooling="cosine" if getattr(request, "param", "bert") == "bi-encoder" else "cls")
 
 
 @pytest.fixture
@@ -93,6 +90,19 @@ def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prom
         assert_same(answer, *server.answer([request]))
 
 
+def test_tasks_of_one_name_are_told_apart(tiny_backbone):
+    """Two people may each have declared their `reviews`."""
+    prompts = {"one": trained(tiny_backbone, "cb"), "other": trained(tiny_backbone, "cb")}
+    for labels, run in zip((["bad", "good"], ["no", "maybe", "yes"]), prompts.values(), strict=True):
+        run.config.task = TaskConfig(name="reviews", fields=["text"], labels=labels)
+    server = server_of(tiny_backbone, prompts)
+    requests = [(name, *server.parse(name, {"text": "A cake."})) for name in prompts]
+    together = server.answer(requests)
+    assert [list(answer.probabilities) for answer in together] == [["bad", "good"], ["no", "maybe", "yes"]]
+    for request, answer in zip(requests, together, strict=True):
+        assert_same(answer, *server.answer([request]))
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task, protocol):
@@ -109,7 +119,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
             assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
             best = max(labels, key=answer.probabilities.get)
             assert answer.answered or answer.label == best
-    assert write_submission(TASKS[task], rows, answers)  # validated there
+    assert write_submission(get_task(task), rows, answers)  # validated there
 
 
 @pytest.mark.parametrize(
@@ -120,8 +130,8 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
     one, rows = trained(encoder, task), examples(task, "bert")
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
-    encoded = Encoded(rows, encoder.rows(rows, one.task, one.protocol, one.text_budget, None))
-    predictions = encoder.predict(one.prompt, one.head, encoded, one.task, one.protocol)()
+    encoded = Encoded(one.task, rows, encoder.rows(rows, one.task, one.text_budget, None))
+    predictions = encoder.predict(one.prompt, one.head, encoded)()
     for example, answer, prediction in zip(rows, answers, predictions, strict=True):
         if task == "record":
             chosen, candidates = (prediction, None), example.fields["entities"]
@@ -139,10 +149,10 @@ def test_probabilities_are_of_the_labels_words(tiny_backbone):
     one = trained(tiny_backbone, "cb")
     (example,) = examples("cb")[:1]
     (answer,) = server_of(tiny_backbone, {"cb": one}).answer([("cb", example)])
-    ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example, "paper"))["input_ids"]])
+    ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example))["input_ids"]])
     embeds = torch.cat([one.prompt[None], tiny_backbone.model.get_input_embeddings()(ids)], dim=1)
     likelihoods = []
-    for word in one.task.verbalizers("paper"):
+    for word in one.task.verbalizers:
         labels = torch.tensor([tiny_backbone.tokenizer(word)["input_ids"]])
         likelihoods.append(-tiny_backbone.model(inputs_embeds=embeds, labels=labels).loss * labels.shape[1])
     expected = torch.stack(likelihoods).softmax(dim=0).tolist()

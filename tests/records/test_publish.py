@@ -13,7 +13,7 @@ from rpt.inference.saved_run import open_saved_run
 from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.train import train
-from rpt.training.prepare import PreparedRun
+from rpt.training.run.prepare import PreparedRun
 from tests.reports.conftest import grid, reseal, write_record
 
 

@@ -28,7 +28,7 @@ BY_TASK = pytest.mark.parametrize("name", TASKS)
 
 
 def example_of(name, **changes):
-    return get_task(name).for_encoder().parse(GOLDEN[name].hub[-1] | changes)[0]
+    return get_task(name, "bert").parse(GOLDEN[name].hub[-1] | changes)[0]
 
 
 def marked(reading):
@@ -37,10 +37,10 @@ def marked(reading):
 
 @pytest.mark.parametrize("name", ENCODED)
 def test_golden_readings(name):
-    task = get_task(name).for_encoder()
+    task = get_task(name, "bert")
     expected = ENCODED[name]
     if name == "multirc":  # as its source under protocol=superglue
-        text = task.source(example_of(name), "superglue").split("paragraph: ")[1]
+        text = get_task(name, "bert", "superglue").source(example_of(name)).split("paragraph: ")[1]
         expected = [Decision((Reading((text, "Who has a cat? Ann")),), 1)]
     assert task.decisions(example_of(name)) == expected
 
@@ -53,7 +53,7 @@ def test_wic_marks_the_word_in_both_sentences():
 
 def test_wsc_marks_noun_and_pronoun():
     example = example_of("wsc")
-    (decision,) = get_task("wsc").for_encoder().decisions(example)
+    (decision,) = get_task("wsc", "bert").decisions(example)
     assert marked(decision.readings[0]) == [example.fields["span1_text"], example.fields["span2_text"]]
     assert decision.label == example.label
 
@@ -76,7 +76,7 @@ def test_stars(spans, text):
 @BY_TASK
 def test_every_label_can_be_predicted_and_scores_in_full(name):
     """Under both protocols, on rows of every label."""
-    task = get_task(name).for_encoder()
+    task = get_task(name, "bert")
     examples = [example_of(name, label=label) for label in range(len(task.labels))] or [example_of(name)]
     predictions = []
     for example in examples:
@@ -86,9 +86,10 @@ def test_every_label_can_be_predicted_and_scores_in_full(name):
         assert all(max(of_one) == 1.0 for of_one in logits)  # every label is one of the outputs
         predictions.append(task.decide(example, logits))
     for protocol in PROTOCOLS:
-        assert all(task.evaluated(example, protocol) and task.targets(example, protocol) for example in examples)
-        assert task.score(examples, predictions, protocol)["score"] == 100
-        assert [task.credit(e, p, protocol) for e, p in zip(examples, predictions, strict=True)] == [1] * len(examples)
+        task = get_task(name, "bert", protocol)
+        assert all(task.evaluated(example) and task.targets(example) for example in examples)
+        assert task.score(examples, predictions)["score"] == 100
+        assert [task.credit(e, p) for e, p in zip(examples, predictions, strict=True)] == [1] * len(examples)
 
 
 def test_record_answers_with_the_likeliest_entity():
@@ -109,7 +110,7 @@ def test_wsc_without_its_noun_is_refused_when_the_row_is_read():
 
 @BY_TASK
 def test_real_rows(shared, name):
-    task = get_task(name).for_encoder()
+    task = get_task(name, "bert")
     examples = [example for row in rows_of(shared, "fewglue", name, "train") for example in task.parse(row)]
     for example in examples:
         decisions = task.decisions(example)
@@ -126,7 +127,7 @@ def test_real_rows(shared, name):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_real_wsc_row_has_its_marks(shared, split):
-    task = get_task("wsc").for_encoder()
+    task = get_task("wsc", "bert")
     for row in rows_of(shared, "superglue", "wsc", split):
         (example,) = task.parse(row)
         (reading,) = task.decisions(example)[0].readings

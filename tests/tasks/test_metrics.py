@@ -169,18 +169,18 @@ def test_score_is_accuracy_in_percent(name, rows):
     gold, predicted, _ = zip(*rows, strict=True)
     percent = close(100 * sum(g == p for g, p, _ in rows) / len(rows))
     for protocol in ("paper", "superglue"):
-        scores = get_task(name).score(examples_of(name, gold), predicted, protocol)
+        scores = get_task(name, protocol=protocol).score(examples_of(name, gold), predicted)
         assert scores == {"accuracy": percent, "score": percent}
 
 
 @given(judged(3))
 def test_cb_score(rows):
     gold, predicted, _ = zip(*rows, strict=True)
-    scores = get_task("cb").score(examples_of("cb", gold), predicted, "paper")
+    scores = get_task("cb").score(examples_of("cb", gold), predicted)
     accuracy, f1 = sum(g == p for g, p, _ in rows) / len(rows), plain_macro_f1(rows, 3)
     expected = {"accuracy": 100 * accuracy, "macro_f1": 100 * f1, "score": 50 * (accuracy + f1)}
     assert scores == pytest.approx(expected)
-    assert scores == get_task("cb").score(examples_of("cb", gold), predicted, "superglue")
+    assert scores == get_task("cb", protocol="superglue").score(examples_of("cb", gold), predicted)
 
 
 @given(judged(2))
@@ -190,7 +190,9 @@ def test_multirc_headlines_differ(rows):
     accuracy = sum(g == p for g, p, _ in rows) / len(rows)
     f1_a = plain_f1(flipped(rows), 1) or 0.0
     task, examples = get_task("multirc"), examples_of("multirc", gold, questions)
-    paper, superglue = (task.score(examples, predicted, protocol) for protocol in ("paper", "superglue"))
+    paper, superglue = (
+        get_task("multirc", protocol=protocol).score(examples, predicted) for protocol in ("paper", "superglue")
+    )
     assert paper["score"] == pytest.approx(50 * (exact + accuracy))
     assert superglue["score"] == pytest.approx(50 * (exact + f1_a))
     assert set(paper) == {*task.metrics, "score"}
@@ -199,38 +201,40 @@ def test_multirc_headlines_differ(rows):
 
 def test_record_score():
     task, example = get_task("record"), get_task("record").parse(GOLDEN["record"].hub[0])[0]
-    scores = task.score([example] * 4, ["bob", "Ann", "Ulm", None], "paper")
+    scores = task.score([example] * 4, ["bob", "Ann", "Ulm", None])
     assert scores == pytest.approx({"exact_match": 25, "f1": 25 * (1 + 2 / 3), "score": 12.5 * (2 + 2 / 3)})
-    assert scores == task.score([example] * 4, ["bob", "Ann", "Ulm", None], "superglue")
+    assert scores == get_task("record", protocol="superglue").score([example] * 4, ["bob", "Ann", "Ulm", None])
 
 
 def test_wsc_score():
-    task, examples = get_task("wsc"), examples_of("wsc", [1, 0, 1, 1, 0, 0])
+    task, superglue = get_task("wsc"), get_task("wsc", protocol="superglue")
+    examples = examples_of("wsc", [1, 0, 1, 1, 0, 0])
     texts = ["The cup", "Ann", "cup of tea", "", "", "cup"]
-    paper = task.score(examples, texts, "paper")  # negatives are passed over
+    paper = task.score(examples, texts)  # negatives are passed over
     assert paper == pytest.approx({"exact_match": 100 / 3, "score": 100 / 3})
-    same = [task.interpret(text, example, "superglue") for text, example in zip(texts, examples, strict=True)]
+    same = [superglue.interpret(text, example) for text, example in zip(texts, examples, strict=True)]
     assert same == [1, 0, 1, None, None, 1]
-    assert task.score(examples, same, "superglue") == {"accuracy": 50.0, "score": 50.0}
+    assert superglue.score(examples, same) == {"accuracy": 50.0, "score": 50.0}
     with pytest.raises(ValueError, match="wsc: there is nothing to score"):
-        task.score(examples[1:2], ["Ann"], "paper")
+        task.score(examples[1:2], ["Ann"])
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_none_scores_nothing_and_gold_scores_all(name):
-    task, examples = get_task(name), get_task(name).parse(GOLDEN[name].official)
+    examples = get_task(name).parse(GOLDEN[name].official)
     for protocol in ("paper", "superglue"):
-        texts = [(task.targets(example, protocol) or ["?"])[0] for example in examples]
-        right = [task.interpret(text, example, protocol) for text, example in zip(texts, examples, strict=True)]
-        worst = task.score(examples, [None] * len(examples), protocol)
+        task = get_task(name, protocol=protocol)
+        texts = [(task.targets(example) or ["?"])[0] for example in examples]
+        right = [task.interpret(text, example) for text, example in zip(texts, examples, strict=True)]
+        worst = task.score(examples, [None] * len(examples))
         assert set(worst.values()) == {0.0}
         assert set(worst) <= {*task.metrics, "score"}
         if name != "record":  # whose joined targets equal no single answer under `paper`
-            assert set(task.score(examples, right, protocol).values()) == {100.0}
+            assert set(task.score(examples, right).values()) == {100.0}
         with pytest.raises(ValueError, match=f"{name}: there is nothing to score"):
-            task.score([], [], protocol)
+            task.score([], [])
         with pytest.raises(ValueError):
-            task.score(examples, [None] * (len(examples) + 1), protocol)
+            task.score(examples, [None] * (len(examples) + 1))
 
 
 # The same metrics through the evaluate library
@@ -276,7 +280,7 @@ OURS = {"macro_f1": "f1"}  # what the hub's metric calls it, where it does not c
 @pytest.mark.parametrize("name", TASKS)
 def test_evaluate_gives_what_records_hold(load, name):
     """On random predictions for the miniature's validation rows, some of them no label."""
-    task, draw = get_task(name), random.Random(name)
+    task, draw = get_task(name, protocol="superglue"), random.Random(name)
     examples = [example for row in miniature.rows(name, "val")[:50] for example in task.parse(row)]
     if name == "record":
         predictions = [draw.choice([*example.fields["entities"], "the red cup", None]) for example in examples]
@@ -288,7 +292,7 @@ def test_evaluate_gives_what_records_hold(load, name):
         if name == "multirc":
             given = [{"idx": e.idx, "prediction": p} for e, p in zip(examples, given, strict=True)]
         gold = [example.label for example in examples]
-    expected = task.score(examples, predictions, "superglue")
+    expected = task.score(examples, predictions)
     scores = load(name).compute(predictions=given, references=gold)
     named = {OURS.get(metric, metric): value for metric, value in expected.items()}
     assert {metric: 100 * value for metric, value in scores.items()} == pytest.approx(

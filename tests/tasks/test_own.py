@@ -9,8 +9,9 @@ from rpt.data.csv_rows import read_csv_rows
 from rpt.data.sources import read_examples
 from rpt.data.splits import split_examples
 from rpt.errors import UsageError
+from rpt.tasks import PROTOCOLS
 from rpt.tasks.own import make_task
-from rpt.training.preflight import check
+from rpt.training.sweep.preflight import check
 
 REVIEWS = ["task=custom", "task.name=reviews", "task.fields=[text]", "task.labels=[bad,good]"]
 
@@ -42,15 +43,16 @@ def test_what_is_no_row_of_it_is_refused(row):
 
 
 def test_words_stand_for_labels_and_the_template_for_the_row():
-    task = make_task("pairs", ("a", "b"), ("0", "1"), words=("no", "yes"), template="{b}? {a}.")
+    declared = {"words": ("no", "yes"), "template": "{b}? {a}."}
+    task, other = (make_task("pairs", ("a", "b"), ("0", "1"), **declared, protocol=protocol) for protocol in PROTOCOLS)
     one = example(task, a="Snow", b="Is it white", label="1", idx=3)
-    assert task.source(one, "paper") == task.source(one, "superglue") == "Is it white? Snow."
-    assert task.targets(one, "paper") == task.targets(one, "superglue") == ["yes"]
-    assert task.interpret("Yes.", one, "paper") == 1 and task.interpret("1", one, "paper") is None
+    assert task.source(one) == other.source(one) == "Is it white? Snow."
+    assert task.targets(one) == other.targets(one) == ["yes"]
+    assert task.interpret("Yes.", one) == 1 and task.interpret("1", one) is None
     assert task.decisions(one)[0].readings[0].texts == ("Is it white? Snow.",) and not task.encoder_pairs
     plain = make_task("pairs", ("a", "b", "c"), ("0", "1"))
     one = example(plain, a="x", b=2, c="z", label="0", idx=3)
-    assert plain.source(one, "paper") == "a: x b: 2 c: z"
+    assert plain.source(one) == "a: x b: 2 c: z"
     assert plain.decisions(one)[0].readings[0].texts == ("x 2", "z") and plain.encoder_pairs
     assert plain.version != task.version  # tokenised rows of the one are none of the other
 
@@ -59,18 +61,16 @@ def test_words_stand_for_labels_and_the_template_for_the_row():
 def test_labels_are_scored_by_the_metric_of_choice(metric, score):
     task = labelled(metric=metric)
     rows = [example(task, text=str(i), label=label, idx=i) for i, label in enumerate(["bad", "bad", "good", "good"])]
-    scores = task.score(rows, [0, 1, 1, 1], "paper")
+    scores = task.score(rows, [0, 1, 1, 1])
     assert scores["score"] == pytest.approx(score, abs=0.01) and set(scores) == {"accuracy", "macro_f1", "score"}
 
 
 def test_open_answers_are_scored_as_texts():
     task = make_task("qa", ("question",), answer="answers", metric="f1")
     one = example(task, question="Where?", answers=["in the garden", "outside"])
-    assert task.targets(one, "paper") == ["in the garden", "outside"] and task.verbalizers("paper") is None
-    assert task.score([one], ["The garden"], "paper") == pytest.approx(
-        {"exact_match": 0, "f1": 200 / 3, "score": 200 / 3}
-    )
-    assert task.credit(one, "Outside!", "paper") == 1.0
+    assert task.targets(one) == ["in the garden", "outside"] and task.verbalizers is None
+    assert task.score([one], ["The garden"]) == pytest.approx({"exact_match": 0, "f1": 200 / 3, "score": 200 / 3})
+    assert task.credit(one, "Outside!") == 1.0
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from rpt.data import miniature
-from rpt.tasks import TASKS
+from rpt.tasks import TASKS, get_task
 from rpt.tasks.submission import SubmissionError, file_name, lines, validate
 
 
 def examples_of(name, n=40):
-    task = TASKS[name]
+    task = get_task(name)
     return task, [example for row in miniature.rows(name, "val", 0)[:n] for example in task.parse(row)]
 
 
@@ -85,7 +85,7 @@ def test_mistakes_are_named(name):
 
 
 def test_an_rte_prompt_answers_the_diagnostic_sets_in_files_of_their_own():
-    task = TASKS["rte"]
+    task = get_task("rte")
     broad = {"idx": "7", "label": "not_entailment", "sentence1": "A cat sat.", "sentence2": "No cat sat.", "logic": "x"}
     gender = {"idx": 7, "pair_id": 551646, "premise": "She met him.", "hypothesis": "He met her."}
     (example,) = task.parse(broad)
@@ -98,7 +98,7 @@ def test_an_rte_prompt_answers_the_diagnostic_sets_in_files_of_their_own():
             validate(task, [], examples, name)
     with pytest.raises(SubmissionError, match="The rows are of AX-b and AX-g; give those of one file"):
         file_name(task, [broad, gender])
-    assert file_name(TASKS["cb"], [gender]) == "CB.jsonl"
+    assert file_name(get_task("cb"), [gender]) == "CB.jsonl"
     for wrong in ({"idx": "-1"}, {"idx": "1e3"}, {"idx": "9" * 40}, {"sentence2": None}):
         with pytest.raises(ValueError, match="rte: field '(idx|hypothesis)' should be"):
             task.parse(broad | wrong)

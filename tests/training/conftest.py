@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from rpt.backbones import load_backbone
 from rpt.config import config_folder, to_config
-from rpt.training import loader as loader_module
+from rpt.training.run import loader as loader_module
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rpt.backbones import Encoded
 from rpt.records.run_folder import RunFolder
-from rpt.training.loader import Loader
-from rpt.training.pack import Pack
-from rpt.training.prepare import make_training_run
+from rpt.training.engine.pack import Pack
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import make_training_run
 
 LOADER = Loader()  # of rows
 SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]
@@ -20,7 +19,7 @@ SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]
 def prepared(config, backbone, folder, evaluated=None):
     """evaluated: on its first so many rows alone, for a test that scores have nothing to do with."""
     run = make_training_run(config, LOADER.rows(config), backbone, RunFolder(Path(folder)))
-    run.select = Encoded(run.select.examples[:evaluated], run.select.rows[:evaluated])
+    run.select = run.select.pick(range(len(run.select.rows))[:evaluated])
     return run
 
 

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from rpt.train import train
-from rpt.training import graphs
-from rpt.training.evaluate import evaluate
-from rpt.training.methods import make_trainable
-from rpt.training.pack import Pack
-from rpt.training.sweep import train_all
+from rpt.training.engine import graphs
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.methods import make_trainable
+from rpt.training.sweep.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, crash_at, prepared
 from tests.training.test_pack import SMOOTH, TOLERANCE, assert_equal_traces, traced
@@ -172,7 +172,7 @@ ONE_SHAPE = [SMOOTH, "data.shots=8", "trainer.batch_size=24", "trainer.max_steps
 @pytest.mark.parametrize("limit", [math.inf, 1500], ids=["one pass", "several passes"])
 def test_graphs_have_the_losses_of_single_kernels(ready, monkeypatch, words, precision, limit):
     """Recorded at once, replayed in every step and, where a pass is small, several times in a step."""
-    monkeypatch.setattr(graphs, "WORTH", 1)
+    monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
     backbone = backbone_for(words, CUDA, precision)
     steps = [*ONE_SHAPE, f"trainer.precision={precision}"]
     found = {}
@@ -190,7 +190,7 @@ def test_graphs_have_the_losses_of_single_kernels(ready, monkeypatch, words, pre
 @pytest.mark.parametrize("graphed", [True, False], ids=["graphs", "kernels"])
 def test_a_step_that_reads_no_loss_never_waits(ready, monkeypatch, words, together, graphed):
     """For the device: torch raises where the processor would."""
-    monkeypatch.setattr(graphs, "WORTH", 1)
+    monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
     backbone = backbone_for(words, CUDA, "bf16")
     runs = ready(backbone, words, PACK[:together], [*ONE_SHAPE, "trainer.precision=bf16"])
     pack = Pack(backbone, together, graphs=graphed)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from rpt.errors import NonFiniteLoss, UsageError
 from rpt.records.run_folder import RunFolder
 from rpt.train import train
-from rpt.training.pack import Pack
-from rpt.training.sweep import train_all
+from rpt.training.engine.pack import Pack
+from rpt.training.sweep.sweep import train_all
 
 WORDS = ["task=cb", "prompt=vanilla", "prompt.length=3", "data.shots=4", "trainer.max_steps=2", "trainer.eval_every=9"]
 WORDS += ["backbone.max_tokens=48", "trainer.eval_batch_size=256"]

@@ -5,7 +5,7 @@ import torch
 
 from rpt.prompts import uniform
 from rpt.records.prompt_file import save_prompt
-from rpt.training.first_values import load_table
+from rpt.training.run.first_values import load_table
 
 D = 3
 

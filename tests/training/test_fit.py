@@ -5,11 +5,10 @@ import json
 import pytest
 import torch
 
-from rpt.backbones import Encoded
 from rpt.errors import NonFiniteLoss
 from rpt.train import train
-from rpt.training.evaluate import evaluate
-from rpt.training.pack import Pack
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
 
@@ -79,7 +78,7 @@ def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol
     words = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=4"]
     run = prepared(configure(*words, "trainer.max_steps=4", "lr=0.05"), nano, tmp_path, evaluated=8)
     fitted(nano, run)
-    some = Encoded(run.report.examples[:40], run.report.rows[:40])
+    some = run.report.pick(range(len(run.report.rows))[:40])
     results = []
     for decode in ("argmax", "generate"):
         run.config.trainer.decode = decode

@@ -11,10 +11,10 @@ from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.backbones.device import find_device, precision_of
 from rpt.inference.server import open_server
 from rpt.tasks import TASKS
-from rpt.training.evaluate import evaluate
-from rpt.training.pack import Pack
-from rpt.training.step import Step
-from rpt.training.sweep import train_all
+from rpt.training.engine.pack import Pack
+from rpt.training.engine.step import Step
+from rpt.training.run.evaluate import evaluate
+from rpt.training.sweep.sweep import train_all
 from tests.conftest import ROOT
 from tests.training.runs import crash_at, prepared
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from rpt.records.prompt_file import load_prompt
 from rpt.train import train
-from rpt.training.evaluate import evaluate
+from rpt.training.run.evaluate import evaluate
 from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 ENCODER = ["backbone=nano_bert", "trainer.eval_batch_size=256"]

@@ -6,10 +6,10 @@ import pytest
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from rpt.errors import UsageError
-from rpt.training import loader as loader_module
-from rpt.training.estimate import measure
-from rpt.training.loader import Loader
-from rpt.training.sweep import train_all
+from rpt.training.run import loader as loader_module
+from rpt.training.run.loader import Loader
+from rpt.training.sweep.estimate import measure
+from rpt.training.sweep.sweep import train_all
 
 SHORT = ["task=cb", "data.shots=4", "trainer.max_steps=1", "trainer.eval_batch_size=128", "backbone.max_tokens=64"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rpt.training import pack as pack_module
+from rpt.training.engine import pack as pack_module
 from tests.training.runs import fitted, prepared
 
 SHORT = ["task=rte", "data.shots=16", "trainer.max_steps=6"]

@@ -11,8 +11,8 @@ from rpt.data.batches import pad
 from rpt.errors import UsageError
 from rpt.tasks import TASKS
 from rpt.train import train
-from rpt.training.evaluate import evaluate
-from rpt.training.methods import make_trainable
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.methods import make_trainable
 from tests.training.runs import assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 METHODS = ["finetune", "bitfit", "adapter", "lora", "ia3"]

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from rpt import backbones
 from rpt.errors import NonFiniteLoss, UsageError
-from rpt.training import pack as pack_module
-from rpt.training import sweep
-from rpt.training.memory import measure_kept_bytes
-from rpt.training.optimizer import StackedAdamW
-from rpt.training.pack import Pack
-from rpt.training.step import Step
-from rpt.training.sweep import train_all
+from rpt.training.engine import pack as pack_module
+from rpt.training.engine.optimizer import StackedAdamW
+from rpt.training.engine.pack import Pack
+from rpt.training.engine.step import Step
+from rpt.training.sweep import sweep
+from rpt.training.sweep.memory import measure_kept_bytes
+from rpt.training.sweep.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
 

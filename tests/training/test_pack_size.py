@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rpt.training import pack_size, sweep
-from rpt.training.pack_size import USUAL, choose_max_runs
-from rpt.training.sweep import train_all
-from rpt.training.workers import largest_pack
+from rpt.training.sweep import pack_size, sweep
+from rpt.training.sweep.pack_size import DEFAULT_RUNS, choose_max_runs
+from rpt.training.sweep.sweep import train_all
+from rpt.training.sweep.workers import largest_pack
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, prepared
 
@@ -29,11 +29,11 @@ def run(configure, tiny_backbone, tmp_path):
         ({1: 70.0, 2: 76.8, 4: 83.0, 8: 69.9, 16: 64.7}, 0.01, 30, 8, 4),  # as measured without bf16 units
         ({1: 100, 2: 120, 4: 140, 8: 160, 16: 180}, 0.01, 30, 16, 16),
         ({1: 100, 2: 120, 4: 140, 8: 160, 16: 180}, 0.01, 9, 8, 8),
-        ({1: 100, 2: 101, 4: 99, 8: 102, 16: 100}, 0.01, 16, 16, USUAL),  # all the same
+        ({1: 100, 2: 101, 4: 99, 8: 102, 16: 100}, 0.01, 16, 16, DEFAULT_RUNS),  # all the same
         ({1: 100, 2: 80, 4: 60, 8: 50, 16: 40}, 0.01, 16, 4, 1),
         ({1: 100, 2: 120, 4: 140, 8: 160, 16: 180}, 0.4, 16, 8, 8),  # no time for the largest
-        ({1: 100, 2: 120, 4: 140, 8: 160, 16: 180}, 5.0, 16, None, USUAL),  # nor for any
-        ({}, 0.01, 3, None, USUAL),  # too few runs
+        ({1: 100, 2: 120, 4: 140, 8: 160, 16: 180}, 5.0, 16, None, DEFAULT_RUNS),  # nor for any
+        ({}, 0.01, 3, None, DEFAULT_RUNS),  # too few runs
     ],
 )
 def test_the_fastest_size_is_taken(run, tiny_backbone, monkeypatch, rates, one_step, waiting, tried, chosen):
@@ -51,7 +51,7 @@ def test_the_fastest_size_is_taken(run, tiny_backbone, monkeypatch, rates, one_s
 def test_a_short_sweep_is_not_worth_a_trial(configure, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.delattr(pack_size, "try_sizes")
     short = prepared(configure("task=cb", *SHORT), tiny_backbone, tmp_path)
-    assert choose_max_runs(short, tiny_backbone, 16, 4096) == USUAL
+    assert choose_max_runs(short, tiny_backbone, 16, 4096) == DEFAULT_RUNS
 
 
 @pytest.mark.parametrize("prompt", ["residual", "lstm"])  # the latter draws its dropout
@@ -60,7 +60,7 @@ def test_a_trial_leaves_no_trace(configure, tmp_path, monkeypatch, prompt):
     run = prepared(configure(*LONG, f"prompt={prompt}"), backbone, tmp_path)
     monkeypatch.setattr(pack_size, "BATCHES", (2,))
     monkeypatch.setattr(pack_size, "SIZES", (1, 2))
-    monkeypatch.setattr(pack_size, "USUAL", 2)
+    monkeypatch.setattr(pack_size, "DEFAULT_RUNS", 2)
 
     def state():
         values = {name: value.tolist() for name, value in run.parameters.items()}

@@ -13,9 +13,9 @@ from torch.amp import GradScaler
 
 from rpt.errors import RecordError, UsageError
 from rpt.train import train
-from rpt.training import pack as pack_module
-from rpt.training.checkpoint import load_checkpoint
-from rpt.training.pack import Pack
+from rpt.training.engine import pack as pack_module
+from rpt.training.engine.pack import Pack
+from rpt.training.run.checkpoint import load_checkpoint
 from tests import processes
 from tests.conftest import tiny_t5
 from tests.training.runs import crash_at, prepared

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpt.training.rows_of_runs import RowsOfRuns
+from rpt.training.engine.rows_of_runs import RowsOfRuns
 
 OF_RUN = st.lists(st.integers(0, 3), min_size=1, max_size=12)  # of runs whose last ones may have no row
 

@@ -7,8 +7,8 @@ import wandb
 
 from rpt.errors import UsageError
 from rpt.train import train
-from rpt.training import tracking
-from rpt.training.sweep import train_all
+from rpt.training.run import tracking
+from rpt.training.sweep.sweep import train_all
 
 WORDS = ["task=cb", "tracking=wandb", "data.shots=8", "trainer.max_steps=2"]
 

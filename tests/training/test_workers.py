@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rpt.backbones.device import measure_room
+from rpt.backbones.device import measure_free_memory
 from rpt.config import Config
 from rpt.errors import UsageError
-from rpt.training import memory, workers
-from rpt.training.workers import _make_sendable, _receive, environment_of, train_in_processes
+from rpt.training.sweep import memory, workers
+from rpt.training.sweep.workers import _make_sendable, _receive, environment_of, train_in_processes
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_processes_on_one_gpu_have_equal_parts_of_its_memory(configure, nano, mo
 
     def room(free, sharers):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, total))
-        return measure_room(sharers)
+        return measure_free_memory(sharers)
 
     assert room(total - taken, 1) == total - taken
     assert room(total - 2 * taken, 4) == total // 4 - taken

@@ -65,8 +65,8 @@ class _Blocks(torch.autograd.Function):
             for each in added:
                 scores.add_(_of(each, block))
             torch.softmax(scores, dim=-1, out=scores)
-            own = probabilities[block].copy_(scores)
-            out.transpose(1, 2)[block] = torch.matmul(own, value[block])
+            softmax = probabilities[block].copy_(scores)
+            out.transpose(1, 2)[block] = torch.matmul(softmax, value[block])
         ctx.scaling = scaling
         ctx.save_for_backward(query, key, value, probabilities)
         return out
@@ -78,10 +78,10 @@ class _Blocks(torch.autograd.Function):
         # Laid out as the projections before them are, so that these read them without a copy.
         to_query, to_key, to_value = (torch.empty_like(t.transpose(1, 2)).transpose(1, 2) for t in (query, key, value))
         for block in _blocks(probabilities):
-            own = probabilities[block]
-            to_value[block] = torch.matmul(own.transpose(2, 3), gradient[block])
-            own, to_own = own.float(), torch.matmul(gradient[block], value[block].transpose(2, 3)).float()
-            to_scores = to_own.mul_(own).sub_(own.mul_(to_own.sum(dim=-1, keepdim=True)))
+            softmax = probabilities[block]
+            to_value[block] = torch.matmul(softmax.transpose(2, 3), gradient[block])
+            softmax, to_softmax = softmax.float(), torch.matmul(gradient[block], value[block].transpose(2, 3)).float()
+            to_scores = to_softmax.mul_(softmax).sub_(softmax.mul_(to_softmax.sum(dim=-1, keepdim=True)))
             if ctx.scaling != 1.0:
                 to_scores.mul_(ctx.scaling)
             to_scores = to_scores.to(query.dtype)
@@ -129,12 +129,12 @@ def _add_up(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Ten
     if bias is None or mask is None:
         either = mask if bias is None else bias
         return None if either is None else either.to(dtype)
-    kept = getattr(bias, "_rpt_sum", None)
-    if kept is None or kept[0] is not mask:
+    cached = getattr(bias, "_rpt_sum", None)
+    if cached is None or cached[0] is not mask:
         # T5's bias comes with its heads innermost, and torch's fused kernels take no such mask: it would fall back to
         # the plain attention, in float32, without a word.
-        kept = bias._rpt_sum = mask, (bias + mask).to(dtype).contiguous()  # type: ignore[attr-defined]
-    return kept[1]
+        cached = bias._rpt_sum = mask, (bias + mask).to(dtype).contiguous()  # type: ignore[attr-defined]
+    return cached[1]
 
 
 for name, function in ((BLOCKS, attend_in_blocks), (FUSED, attend_fused)):

@@ -26,7 +26,7 @@ class PackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         # Slow, and Hydra imports this module for any command.
-        from rpt.training.workers import count_processes, largest_pack, train_in_processes
+        from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
 
         setup_globals()
         jobs = []

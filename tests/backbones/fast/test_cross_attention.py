@@ -15,7 +15,7 @@ from rpt.backbones.base import fingerprint
 from rpt.backbones.fast.cross_attention import AbsorbedAttention
 from rpt.config import MethodConfig
 from rpt.data.batches import pad
-from rpt.training.methods import make_trainable
+from rpt.training.run.methods import make_trainable
 from tests.conftest import tiny_t5
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from rpt.backbones.fast.norm import FrozenNorm
 from rpt.config import MethodConfig
-from rpt.training.methods import make_trainable
+from rpt.training.run.methods import make_trainable
 from tests.conftest import tiny_t5
 
 # Two roundings: of the norm and of the product with its weight.

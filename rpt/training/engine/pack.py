@@ -16,14 +16,14 @@ from rpt.backbones import Backbone
 from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
 from rpt.records.schema import ALL_STEPS
-from rpt.training.checkpoint import save_checkpoint
-from rpt.training.evaluate import evaluate
-from rpt.training.graphs import GraphedLosses
-from rpt.training.progress_bar import ProgressBar, open_progress_bar
-from rpt.training.run import TrainingRun, read_losses
-from rpt.training.signals import Interrupted, catch_signals
-from rpt.training.stacked_runs import StackedRuns, stack_runs
-from rpt.training.step import Step
+from rpt.training.engine.graphs import GraphedLosses
+from rpt.training.engine.progress_bar import ProgressBar, open_progress_bar
+from rpt.training.engine.signals import Interrupted, catch_signals
+from rpt.training.engine.stacked_runs import StackedRuns, stack_runs
+from rpt.training.engine.step import Step
+from rpt.training.run.checkpoint import save_checkpoint
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
 READ_EVERY = 10  # steps between readings of the losses: each one makes the processor wait for the device
@@ -155,8 +155,8 @@ class Pack:
         """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
-        found = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
-        run.note_evaluation(prompt, head, found)
+        evaluation = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
+        run.note_evaluation(prompt, head, evaluation)
         run.progress.seconds += time.perf_counter() - began
 
     def maybe_checkpoint(self, run: TrainingRun) -> None:

@@ -74,7 +74,7 @@ def _is_of(value: Any, kind: type) -> bool:
 
 def _check_task(config: Config) -> None:
     task = task_for(config)
-    if config.prompt.init == "labels" and task.verbalizers(config.protocol.name) is None:
+    if config.prompt.init == "labels" and task.verbalizers is None:
         raise UsageError(
             f"prompt.init=labels needs a task with fixed labels; {config.task.name} has open answers; "
             "choose prompt.init=vocabulary or text."

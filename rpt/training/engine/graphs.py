@@ -16,8 +16,8 @@ from rpt.backbones import Backbone, Batch, Heads
 log = logging.getLogger(__name__)
 MULTIPLE = 32  # widths are padded to, so that few shapes are met
 MAX_TOKENS = 32_768  # of a pass, padding included; a larger one keeps the device busy by itself
-WORTH = 2  # times that a shape is met before it is recorded, which takes as long as some passes
-MOST = 48  # shapes
+RECORD_AFTER = 2  # times that a shape is met before it is recorded, which takes as long as some passes
+MAX_GRAPHS = 48  # shapes
 
 
 class GraphedLosses:
@@ -52,7 +52,8 @@ class GraphedLosses:
         shape = tuple((tuple(each.shape), each.requires_grad) for each in inputs)
         if shape not in self._recorded:
             self._met[shape] += 1
-            if self._met[shape] < WORTH or len(self._recorded) >= MOST or not self._record(shape, inputs, batch, heads):
+            worth_it = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
+            if not (worth_it and self._record(shape, inputs, batch, heads)):
                 return self.backbone.losses(prompts, prompt_mask, batch, heads)
         return self._recorded[shape](*inputs)
 
@@ -61,14 +62,14 @@ class GraphedLosses:
         names = len(batch)
 
         def losses(prompts: Tensor, prompt_mask: Tensor, *rest: Tensor) -> Tensor:
-            own = dict(zip(batch, rest[:names], strict=True)), dict(zip(heads, rest[names:], strict=True))
-            return self.backbone.losses(prompts, prompt_mask, *own)
+            named = dict(zip(batch, rest[:names], strict=True)), dict(zip(heads, rest[names:], strict=True))
+            return self.backbone.losses(prompts, prompt_mask, *named)
 
         samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
-            words: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
-            self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **words)
+            options: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
+            self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **options)
         except Exception as error:
             self.enabled = False
             log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])

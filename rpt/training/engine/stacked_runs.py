@@ -14,8 +14,8 @@ from torch.func import functional_call
 
 from rpt.prompts import can_compute_together, compute_together
 from rpt.records.prompt_file import HEAD
-from rpt.training.optimizer import StackedAdamW, align_runs
-from rpt.training.run import WEIGHTS, TrainingRun
+from rpt.training.engine.optimizer import StackedAdamW, align_runs
+from rpt.training.run.run import WEIGHTS, TrainingRun
 
 
 def stack_runs(runs: Iterable[TrainingRun], width: int) -> list[StackedRuns]:
@@ -46,28 +46,28 @@ class StackedRuns:
         self.prompt = runs[0].soft_prompt
         self.parameters: dict[str, Tensor] = {}
         for name in runs[0].parameters:
-            own = [run.parameters[name] for run in runs]
-            stacked = torch.stack([parameter.detach() for parameter in own])
-            for r, parameter in enumerate(own):
+            originals = [run.parameters[name] for run in runs]
+            stacked = torch.stack([parameter.detach() for parameter in originals])
+            for r, parameter in enumerate(originals):
                 parameter.data = stacked[r]
             self.parameters[name] = stacked.requires_grad_()
         self.optimizer = StackedAdamW(self.parameters, runs)
-        prompts = [dict(run.soft_prompt.named_buffers()) for run in runs if run.soft_prompt]
-        self.buffers = {name: torch.stack([own[name] for own in prompts]) for name in (prompts[0] if prompts else ())}
+        buffers = [dict(run.soft_prompt.named_buffers()) for run in runs if run.soft_prompt]
+        self.buffers = {name: torch.stack([each[name] for each in buffers]) for name in (buffers[0] if buffers else ())}
         self.together = self.prompt is not None and can_compute_together(self.prompt)
 
     def compute_prompts(self) -> Tensor:
         """Every run's prompt P' [R, N, d]; N is 0 where none is trained."""
         if self.prompt is None:
             return torch.zeros(len(self.runs), 0, self.width, device=next(iter(self.parameters.values())).device)
-        own = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
-        own |= self.buffers
+        inputs = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
+        inputs |= self.buffers
         if self.together:
-            return compute_together(self.prompt, own)
+            return compute_together(self.prompt, inputs)
         prompts = []
         for r, run in enumerate(self.runs):
             run.seed_dropout()
-            prompts.append(functional_call(self.prompt, {name: p[r] for name, p in own.items()}, ()))
+            prompts.append(functional_call(self.prompt, {name: p[r] for name, p in inputs.items()}, ()))
         return torch.stack(prompts)
 
     @property

@@ -6,7 +6,6 @@ of them, with its own part of the runs, never waits. Several processes on one GP
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import threading
@@ -22,10 +21,10 @@ from tqdm import tqdm
 
 from rpt.config import Config
 from rpt.errors import ONE_LINE
-from rpt.training.signals import Interrupted, catch_signals
+from rpt.training.engine.signals import Interrupted, catch_signals
 
 if TYPE_CHECKING:
-    from rpt.training.sweep import Outcome
+    from rpt.training.sweep.sweep import Outcome
 
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 
@@ -39,8 +38,8 @@ def list_gpus() -> list[str]:
 
 def largest_pack(configs: list[Config]) -> int | None:
     """How many runs of the sweep may train together; None is left to a trial."""
-    given = [config.pack.max_runs for config in configs]
-    return None if None in given else max(given)
+    sizes = [config.pack.max_runs for config in configs]
+    return None if None in sizes else max(sizes)
 
 
 def count_processes(asked: int | None, runs: int) -> int:
@@ -55,7 +54,7 @@ def count_devices(n_processes: int) -> int:
     return min(n_processes, len(list_gpus()) or n_processes)
 
 
-def count_sharers(n_processes: int, number: int = 0) -> int:
+def count_gpu_processes(n_processes: int, number: int = 0) -> int:
     """How many of them compute where the one of this number does, itself included; the first has the most."""
     return len(range(number % count_devices(n_processes), n_processes, count_devices(n_processes)))
 
@@ -78,7 +77,7 @@ def train_in_processes(
         Interrupted: on SIGTERM or SIGINT, after every process has saved its runs and ended.
     """
     if n_processes == 1:
-        from rpt.training.sweep import train_all  # the slow libraries, which else only the children need
+        from rpt.training.sweep.sweep import train_all  # the slow libraries, which else only the children need
 
         return train_all(configs, max_runs)
     # Runs that can be trained together come one after another here, so that each process gets its part of each pack.
@@ -90,24 +89,33 @@ def train_in_processes(
     for number in range(n_processes):
         part = order[number::n_processes]
         receiver, sender = context.Pipe(duplex=False)
-        sharers = count_sharers(n_processes, number)
-        given = sender, [configs[i] for i in part], max_runs, sharers, threads, prepare, lock
-        child = context.Process(target=_train_part, args=given)
+        gpu_processes = count_gpu_processes(n_processes, number)
+        arguments = sender, [configs[i] for i in part], max_runs, gpu_processes, threads, prepare, lock
+        child = context.Process(target=_train_part, args=arguments)
         with environment_of(number):
             child.start()
         sender.close()  # the child has the only one left: when it dies, nothing more can come
         children.append((child, receiver, part))
+    outcomes = _collect(children)
+    return [outcomes[i] for i in range(len(configs))]
+
+
+def _collect(children: list[tuple[BaseProcess, Connection, list[int]]]) -> dict[int, Outcome]:
+    """The outcomes of all runs by their numbers, once every process has ended. Signals are passed on to the processes.
+
+    Raises:
+        Interrupted: there was one.
+    """
 
     def forward(caught: list[int]) -> None:
         for child, *_ in children:
             if child.is_alive():
                 os.kill(child.pid, caught[-1])
 
-    outcomes: list[Outcome] = [math.nan] * len(configs)
+    outcomes: dict[int, Outcome] = {}
     with catch_signals(forward) as caught:
-        for process, pipe, own in children:
-            for i, outcome in zip(own, _receive(process, pipe, len(own)), strict=True):
-                outcomes[i] = outcome
+        for child, receiver, numbers in children:
+            outcomes |= zip(numbers, _receive(child, receiver, len(numbers)), strict=True)
     if caught:
         raise Interrupted(128 + caught[0])
     return outcomes
@@ -117,11 +125,11 @@ def train_in_processes(
 def environment_of(number: int) -> Iterator[None]:
     """A process started in here sees its own GPU alone, the processes being dealt out to them, and shows its progress
     bars on a line of its own. Both are asked of the environment when torch and tqdm are imported."""
-    own, gpus = {"TQDM_POSITION": str(number)}, list_gpus()
+    variables, gpus = {"TQDM_POSITION": str(number)}, list_gpus()
     if gpus:
-        own["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
+        variables["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -135,7 +143,7 @@ def _train_part(
     sender: Connection,
     configs: list[Config],
     max_runs: int | None,
-    sharers: int,
+    gpu_processes: int,
     threads: int,
     prepare: Callable[[], None],
     lock: Any,
@@ -145,13 +153,13 @@ def _train_part(
         os.setsid()  # Ctrl-C goes to the parent, which passes it on: twice would mean at once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    if sharers > 1:
-        torch.cuda.set_per_process_memory_fraction(1 / sharers)
+    if gpu_processes > 1:
+        torch.cuda.set_per_process_memory_fraction(1 / gpu_processes)
     tqdm.set_lock(lock)
     prepare()
-    from rpt.training.sweep import train_all
+    from rpt.training.sweep.sweep import train_all
 
-    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs, sharers)])
+    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs, gpu_processes)])
 
 
 def _end_with_parent() -> None:

@@ -14,7 +14,6 @@ from rpt.backbones import Backbone, Encoded, Heads, Prediction
 from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
 from rpt.config import Config
-from rpt.data import task_for
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def evaluate(
         RuntimeError: memory runs out over a single example.
     """
     began = time.perf_counter()
-    task, protocol, trainer = task_for(config), config.protocol.name, config.trainer
+    task, trainer = encoded.task, config.trainer
     backbone.train(False)
     width = backbone.embeddings.shape[1]
     prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
@@ -64,15 +63,15 @@ def evaluate(
 
     def ask(batch: list[int]) -> list[tuple[Callable[[], list[Prediction]], int]]:
         with backbone.autocast():
-            found = backbone.predict(prompt, head, encoded.pick(batch), task, protocol, trainer.decode, text_width)
-        found = cache(found)
-        return [(found, place) for place in range(len(batch))]
+            read = backbone.predict(prompt, head, encoded.pick(batch), trainer.decode, text_width)
+        read = cache(read)
+        return [(read, place) for place in range(len(batch))]
 
     limit = limit or PassLimit(cap_evaluation_pass(backbone.device))
     pending = limit.batch(ask, encoded.rows, trainer.eval_batch_size, len(prompt))
-    predictions = [found()[place] for found, place in pending]  # read when all is asked: reading waits for the device
-    scores = task.score(encoded.examples, predictions, protocol)
-    credits = [task.credit(e, p, protocol) for e, p in zip(encoded.examples, predictions, strict=True)]
+    predictions = [read()[place] for read, place in pending]  # read when all is asked: reading waits for the device
+    scores = task.score(encoded.examples, predictions)
+    credits = [task.credit(e, p) for e, p in zip(encoded.examples, predictions, strict=True)]
     norm = prompt.norm(dim=1).mean().item() if len(prompt) else None
     elapsed = time.perf_counter() - began
     return Evaluation(scores, predictions, credits, predictions.count(None), len(predictions) / elapsed, norm)

@@ -8,14 +8,11 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rpt.config import as_dict
+from rpt.config import Config, as_dict
 from rpt.errors import UsageError
 from rpt.files import reason_of
-
-if TYPE_CHECKING:
-    from rpt.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +20,23 @@ log = logging.getLogger(__name__)
 class Tracker:
     """One run's W&B run; does nothing under tracking=none, or where W&B cannot be started.
 
+    Args:
+        config: of the run.
+        name: under which W&B shows the run.
+        wandb_id: which W&B run a resumed one goes on in; None starts another.
+
+    Attributes:
+        wandb_id: of the W&B run; None under tracking=none.
+
     Raises:
         UsageError: W&B does not take tracking.project or tracking.entity, or tracking.dir cannot be used.
     """
 
-    def __init__(self, run: TrainingRun):
-        self._wandb = _start_wandb(run) if run.config.tracking.name == "wandb" else None
+    def __init__(self, config: Config, name: str, wandb_id: str | None):
+        self.wandb_id, self._wandb = wandb_id, None
+        if config.tracking.name == "wandb":
+            self.wandb_id = wandb_id or uuid.uuid4().hex[:8]
+            self._wandb = _start_wandb(config, name, self.wandb_id)
 
     def log(self, values: dict[str, Any], step: int) -> None:
         self._try(lambda wandb: wandb.log(values, step=step))
@@ -52,25 +60,24 @@ class Tracker:
             self._wandb = None
 
 
-def _start_wandb(run: TrainingRun) -> Any:
+def _start_wandb(config: Config, name: str, wandb_id: str) -> Any:
     """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all."""
     import wandb  # slow to import, and not wanted in every run
 
-    tracking = run.config.tracking
+    tracking = config.tracking
     try:
         Path(tracking.dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"tracking.dir={tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
         ) from error
-    run.progress.wandb_id = run.progress.wandb_id or uuid.uuid4().hex[:8]
     try:
         if _log_in():
             try:
-                return _init(run, online=True)
+                return _init(config, name, wandb_id, online=True)
             except wandb.errors.CommError as error:
                 log.warning("W&B cannot be reached (%s): this run is tracked offline (later wandb sync).", _line(error))
-        return _init(run, online=False)
+        return _init(config, name, wandb_id, online=False)
     except wandb.errors.UsageError as error:
         raise UsageError(
             f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
@@ -97,20 +104,20 @@ def _log_in() -> bool:
     return False
 
 
-def _init(run: TrainingRun, online: bool) -> Any:
+def _init(config: Config, name: str, wandb_id: str, online: bool) -> Any:
     import wandb
 
-    tracking = run.config.tracking
+    tracking = config.tracking
     return wandb.init(
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
-        name=run.name,
-        id=run.progress.wandb_id,
+        name=name,
+        id=wandb_id,
         resume="allow" if online else None,
         reinit="create_new",
         mode="online" if online else "offline",
-        config=as_dict(run.config),
+        config=as_dict(config),
         settings=wandb.Settings(silent=True),
     )
 

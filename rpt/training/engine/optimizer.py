@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from rpt.backbones.device import send
-
-if TYPE_CHECKING:
-    from rpt.training.run import TrainingRun
+from rpt.training.run.run import TrainingRun
 
 BETAS = (0.9, 0.999)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
@@ -41,11 +37,11 @@ class StackedAdamW(torch.optim.Optimizer):
         self._as_transformers = trainer.adamw == "transformers"
         self._runs = runs
         for name, parameter in parameters.items():
-            own = [run.moments.setdefault(name, {}) for run in runs]
+            moments = [run.moments.setdefault(name, {}) for run in runs]
             zeros = torch.zeros_like(parameter[0])
             for moment in MOMENTS:
-                stacked = torch.stack([of_run.get(moment, zeros).to(parameter.device) for of_run in own])
-                for r, of_run in enumerate(own):
+                stacked = torch.stack([of_run.get(moment, zeros).to(parameter.device) for of_run in moments])
+                for r, of_run in enumerate(moments):
                     of_run[moment] = stacked[r]
                 self.state[parameter][moment] = stacked
 
@@ -61,7 +57,7 @@ class StackedAdamW(torch.optim.Optimizer):
         correct_first, correct_second = send(torch.tensor(corrections), parameters[0].device)
 
         def each(tensors: list[Tensor], per_run: list[Tensor]) -> list[Tensor]:
-            return [tensor * align_runs(own, tensor) for tensor, own in zip(tensors, per_run, strict=True)]
+            return [tensor * align_runs(value, tensor) for tensor, value in zip(tensors, per_run, strict=True)]
 
         # All parameters in one kernel, but for what differs between runs.
         torch._foreach_lerp_(first, gradients, 1 - BETAS[0])
@@ -78,10 +74,10 @@ class StackedAdamW(torch.optim.Optimizer):
             torch._foreach_add_(scales, self.defaults["eps"])
         torch._foreach_div_(updates, scales)
         if self.defaults["weight_decay"]:
-            kept = [1 - lr * self.defaults["weight_decay"] for lr in rates]
-            torch._foreach_copy_(parameters, each(parameters, kept))
+            decays = [1 - lr * self.defaults["weight_decay"] for lr in rates]
+            torch._foreach_copy_(parameters, each(parameters, decays))
             if self._as_transformers:  # whose decay comes after the update, and so takes its share of it
-                updates = each(updates, kept)
+                updates = each(updates, decays)
         torch._foreach_sub_(parameters, updates)
 
 

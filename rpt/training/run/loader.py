@@ -27,7 +27,8 @@ class Loader:
         self._rows: dict[Hashable, TaskData] = {}
 
     def backbone(self, config: Config) -> Backbone:
-        """The run's backbone: where it computes, or, for a method that changes it, still as it was loaded.
+        """The run's backbone: where it computes, or, for a method that changes it, still as it was loaded. Its
+        `precision` is the run's.
 
         Raises:
             UsageError: it cannot be had.
@@ -37,6 +38,7 @@ class Loader:
         if self._backbone is None or key != self._backbone_key:
             self.forget_backbone()  # first: memory may hold one alone
             backbone = load_backbone(config.backbone, config.trainer.dropout)
+            backbone.precision = precision
             if config.tunes_prompt:
                 backbone.place(find_device(), precision)
             self._backbone, self._backbone_key = backbone, key

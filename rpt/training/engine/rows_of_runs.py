@@ -25,8 +25,8 @@ class RowsOfRuns:
         for row, run in enumerate(of_run):
             rows[run].append(row)
         of_rows = np.full((runs, max(map(len, rows))), len(of_run))  # where a run has fewer: a row of zeros at the end
-        for run, own in enumerate(rows):
-            of_rows[run, : len(own)] = own
+        for run, row_numbers in enumerate(rows):
+            of_rows[run, : len(row_numbers)] = row_numbers
         self.of_run, self.of_rows = (send(torch.as_tensor(each), device) for each in (of_run, of_rows))
 
     def spread(self, table: Tensor) -> Tensor:

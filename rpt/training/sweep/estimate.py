@@ -17,16 +17,15 @@ import numpy as np
 from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
-from rpt.data import task_for
 from rpt.data.splits import TaskData
-from rpt.training.evaluate import evaluate
-from rpt.training.loader import Loader
-from rpt.training.memory import choose_max_tokens
-from rpt.training.pack import Pack
-from rpt.training.pack_size import SIZES, choose_max_runs
-from rpt.training.prepare import prepare_run
-from rpt.training.progress import plan_steps
-from rpt.training.run import TrainingRun, read_losses
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import prepare_run
+from rpt.training.run.progress import plan_steps
+from rpt.training.run.run import TrainingRun, read_losses
+from rpt.training.sweep.memory import choose_max_tokens
+from rpt.training.sweep.pack_size import SIZES, choose_max_runs
 
 WARM_UP, MEASURED = 3, 12  # steps of one run; a pack takes as many rows in fewer steps
 EVALUATED = 128  # rows
@@ -51,13 +50,13 @@ class Estimator:
     Args:
         records: what config.yaml and result.json of finished runs hold.
         together: runs of a pack; 1 is one after another, None as many as a short trial finds fastest.
-        sharers: processes that would compute on one GPU.
+        gpu_processes: processes that would compute on one GPU.
     """
 
     def __init__(
-        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, sharers: int = 1
+        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, gpu_processes: int = 1
     ):
-        self._together, self._sharers = together, sharers
+        self._together, self._gpu_processes = together, gpu_processes
         self._results = defaultdict(list)
         for config, result in records:
             packed = result.get("trained_together", 1) > 1  # such a run's rates are its share of the pack's
@@ -81,7 +80,8 @@ class Estimator:
         if which not in self._rates:
             known = self._results.get(which)
             together = self._together if config.tunes_prompt else 1
-            self._rates[which] = rates_of(known) if known else measure(config, together, self._loader, self._sharers)
+            rates = rates_of(known) if known else measure(config, together, self._loader, self._gpu_processes)
+            self._rates[which] = rates
         rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
         if rows not in self._data:
             self._data[rows] = self._loader.rows(config)
@@ -120,12 +120,12 @@ def rates_of(results: list[dict[str, Any]]) -> Rates:
     )
 
 
-def measure(config: Config, together: int | None, loader: Loader, sharers: int = 1) -> Rates:
+def measure(config: Config, together: int | None, loader: Loader, gpu_processes: int = 1) -> Rates:
     """Rates from a few steps and a part of the evaluation; nothing is recorded.
 
     Args:
         together: runs of a pack, as above; the rates are one run's share.
-        sharers: processes that would compute on one GPU.
+        gpu_processes: processes that would compute on one GPU.
 
     Raises:
         UsageError: rows or backbone cannot be had.
@@ -134,7 +134,7 @@ def measure(config: Config, together: int | None, loader: Loader, sharers: int =
     with tempfile.TemporaryDirectory() as folder:
         config = dataclasses.replace(config, results=folder, tracking=TrackingConfig(name="none"))
         run, backbone, starting = _start(config, 0, loader)
-        max_tokens = choose_max_tokens(config, backbone, sharers)
+        max_tokens = choose_max_tokens(config, backbone, gpu_processes)
         together = together or choose_max_runs(run, backbone, SIZES[-1], max_tokens)
         others = [_start(config, seed, loader) for seed in range(1, together)]
         start = (starting + sum(seconds for *_, seconds in others)) / together
@@ -164,7 +164,7 @@ def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Back
 
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
-    n_rows = FAMILIES[config.backbone.family].count(data.train, task_for(config), config.protocol.name)
+    n_rows = FAMILIES[config.backbone.family].count(data.train, data.task)
     per_epoch, steps = plan_steps(config.trainer, n_rows)
     evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
     evaluated = evaluations * len(data.select)

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn.functional import pad as pad_tensor
 
 from rpt.backbones import Heads, Row
-from rpt.backbones.device import price_pass, send
+from rpt.backbones.device import pass_overhead, send
 from rpt.backbones.pass_limit import PassLimit
 from rpt.data.batches import plan_passes
-from rpt.training.graphs import GraphedLosses
-from rpt.training.rows_of_runs import RowsOfRuns
-from rpt.training.stacked_runs import StackedRuns
+from rpt.training.engine.graphs import GraphedLosses
+from rpt.training.engine.rows_of_runs import RowsOfRuns
+from rpt.training.engine.stacked_runs import StackedRuns
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Step:
         self.backbone = losses.backbone
         self.runs = [run for stack in stacks for run in stack.runs]
         self.config = self.runs[0].config  # what is read of it, the runs share
-        self.terms = [sum(run.rows[i].terms for i in own) for run, own in zip(self.runs, rows, strict=True)]
+        self.terms = [sum(run.rows[i].terms for i in indices) for run, indices in zip(self.runs, rows, strict=True)]
 
     def take(self, limit: PassLimit) -> Tensor:
         """Every run's mean loss over the terms of its rows: [R], detached."""
@@ -111,8 +111,8 @@ class Step:
         for start in range(0, max(map(len, self.rows)), trainer.batch_size):
             pieces = [
                 Piece(r, run.config.prompt.length, run.rows[i])
-                for r, (run, own) in enumerate(zip(self.runs, self.rows, strict=True))
-                for i in own[start : start + trainer.batch_size]
+                for r, (run, indices) in enumerate(zip(self.runs, self.rows, strict=True))
+                for i in indices[start : start + trainer.batch_size]
             ]
             # Rows of similar length meet, whichever run they belong to.
             pieces.sort(key=lambda piece: (piece.prompt_length, piece.row.length))
@@ -120,7 +120,7 @@ class Step:
             for _, prompt, row in pieces:
                 text = longest_row - prompt if trainer.pad_to_max else row.length
                 widths.append((len(row.sequences) * prompt, len(row.sequences) * text))
-            for first, last in plan_passes(widths, max_tokens, price_pass(self.backbone.device)):
+            for first, last in plan_passes(widths, max_tokens, pass_overhead(self.backbone.device)):
                 yield pieces[first:last]
 
     def run_pass(self, pieces: list[Piece], buffers: GradientBuffers) -> Tensor:
@@ -133,16 +133,16 @@ class Step:
             sum(len(row.sequences) for row in rows), longest + max(row.length for row in rows)
         )
         batch = self.backbone.collate(rows, longest, width, multiple)
-        whose = RowsOfRuns([piece.run for piece in pieces], len(table), device)
+        rows_of_runs = RowsOfRuns([piece.run for piece in pieces], len(table), device)
         mask = torch.arange(longest) >= longest - torch.tensor([[piece.prompt_length] for piece in pieces])
         # Over the terms of the whole step, so that several passes give what one large batch gives.
         shares = send(torch.tensor([1 / self.terms[piece.run] for piece in pieces]), device)
-        prompts = whose.spread(table[:, table.shape[1] - longest :])
-        heads = {name: whose.spread(head) for name, head in buffers.heads.items()}
+        prompts = rows_of_runs.spread(table[:, table.shape[1] - longest :])
+        heads = {name: rows_of_runs.spread(head) for name, head in buffers.heads.items()}
         with self.backbone.autocast():
             losses = self.losses(prompts, send(mask.long(), device), batch, heads)
         torch.autograd.backward(losses, self.scaler.scale(shares))
-        return whose.add_up(losses.detach() * shares)
+        return rows_of_runs.add_up(losses.detach() * shares)
 
     def send_back(self, buffers: GradientBuffers, prompts: list[Tensor]) -> None:
         """The collected gradients to the stacks: those of prompts through phi."""

@@ -16,16 +16,16 @@ import torch
 
 from rpt.backbones import Backbone
 from rpt.backbones.device import forget_peak_memory
-from rpt.training.pack import Pack
-from rpt.training.run import TrainingRun, read_losses
+from rpt.training.engine.pack import Pack
+from rpt.training.run.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
 SIZES = (1, 2, 4, 8, 16)  # runs
-USUAL = 4  # runs: good on all processors that were measured; what no trial is worth, and what is not clearly beaten
-PAYS = 10  # a trial is worth its time if all runs have so many times as many steps
+DEFAULT_RUNS = 4  # good on all processors that were measured; where a trial costs too much or finds no clear winner
+MIN_STEPS_RATIO = 10  # a trial is worth its time if all runs have so many times as many steps
 SECONDS = 6.0  # that a trial may take, about
 BATCHES = (16, 8, 4)  # that each size is tried on, the most that there is time for
-FEWEST = 3  # sizes: to try fewer tells nothing
+MIN_SIZES = 3  # sizes: to try fewer tells nothing
 CLEARLY = 1.05  # times the usual size's rate: less is as well the noise of so short a trial
 SLOWER = 0.9  # of the best rate is so much less that still larger packs are not tried
 
@@ -38,15 +38,15 @@ def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_toke
         max_tokens: of a pass.
     """
     sizes = [size for size in SIZES if size <= waiting]
-    if waiting < USUAL or waiting * run.total_steps < PAYS * len(sizes) * BATCHES[0]:
-        return USUAL
+    if waiting < DEFAULT_RUNS or waiting * run.total_steps < MIN_STEPS_RATIO * len(sizes) * BATCHES[0]:
+        return DEFAULT_RUNS
     began = time.perf_counter()
     generators = [backbone.device] if backbone.device.type == "cuda" else []
     with torch.random.fork_rng(devices=generators):
         rates = try_sizes(sizes, run, backbone, max_tokens)
     forget_peak_memory()  # the trial's is no run's
-    best = max(rates, key=lambda size: rates[size], default=USUAL)
-    chosen = best if USUAL in rates and rates[best] > CLEARLY * rates[USUAL] else USUAL
+    best = max(rates, key=lambda size: rates[size], default=DEFAULT_RUNS)
+    chosen = best if DEFAULT_RUNS in rates and rates[best] > CLEARLY * rates[DEFAULT_RUNS] else DEFAULT_RUNS
     log.info(
         "Packs of %d, by a trial of %.1f s: %s; pack.max_runs=N sets it.",
         chosen,
@@ -73,7 +73,7 @@ def try_sizes(sizes: list[int], run: TrainingRun, backbone: Backbone, max_tokens
     number = next((n for n in BATCHES if n * of_one < SECONDS / len(sizes)), BATCHES[-1])
     rounds = min(3, max(1, int(SECONDS / len(sizes) / (number * of_one))))
     rates: dict[int, float] = {}
-    if FEWEST * number * of_one > SECONDS:
+    if MIN_SIZES * number * of_one > SECONDS:
         return rates
     for size in sizes:
         number = max(size, number)
@@ -81,7 +81,7 @@ def try_sizes(sizes: list[int], run: TrainingRun, backbone: Backbone, max_tokens
             break
         seconds, rows = min(time_batches(size, number) for _ in range(rounds))
         rates[size] = rows / seconds
-        if size >= USUAL and rates[size] < SLOWER * max(rates.values()):
+        if size >= DEFAULT_RUNS and rates[size] < SLOWER * max(rates.values()):
             break
     return rates
 

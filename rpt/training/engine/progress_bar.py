@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from rpt.training.run import TrainingRun
+from rpt.training.run.run import TrainingRun
 
 
 class ProgressBar:

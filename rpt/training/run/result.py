@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rpt.backbones import Backbone
-from rpt.backbones.device import name_device, precision_of, read_peak_memory
-from rpt.data import task_for
+from rpt.backbones.device import name_device, read_peak_memory
 from rpt.data.splits import TaskData, majority_scores
 from rpt.records.environment import environment
-from rpt.training.evaluate import Evaluation
-from rpt.training.run import TrainingRun
+from rpt.training.run.evaluate import Evaluation
+from rpt.training.run.run import TrainingRun
 
 
 def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, backbone: Backbone) -> dict[str, Any]:
@@ -21,7 +20,6 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
     """
     config, progress = run.config, run.progress
     best = next(line for line in progress.history if line["step"] == progress.best_step)
-    task = task_for(config)
     training_rate = progress.trained_rows / progress.training_seconds if progress.trained_rows else None
     return {
         "status": "finished",
@@ -30,18 +28,9 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
         "backbone": config.backbone.name,
         "prompt": config.variant,
         "protocol": config.protocol.name,
-        "data": {
-            "name": config.data.name,
-            "miniature": config.data.name == "mini",
-            "fingerprint": data.fingerprint,
-            "train": len(data.train),
-            "select": len(data.select),
-            "report": len(data.report),
-            "cut": run.count_cuts().cut,
-            "form": data.form,
-        },
+        "data": _describe_rows(run, data),
         "scores": reported.scores,
-        "majority": majority_scores(task, data.train, data.report, config.protocol.name),
+        "majority": majority_scores(data),
         "best": {"step": progress.best_step, "epoch": best["epoch"], "select_score": progress.best_score},
         "last": progress.history[-1],
         "no_label": reported.no_label,
@@ -61,6 +50,19 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
         "peak_memory_bytes": read_peak_memory(),
         "backbone_fingerprint": backbone.fingerprint,
         "device": name_device(),
-        "precision": precision_of(config),
+        "precision": backbone.precision,
         **environment(),
+    }
+
+
+def _describe_rows(run: TrainingRun, data: TaskData) -> dict[str, Any]:
+    return {
+        "name": run.config.data.name,
+        "miniature": run.config.data.name == "mini",
+        "fingerprint": data.fingerprint,
+        "train": len(data.train),
+        "select": len(data.select),
+        "report": len(data.report),
+        "cut": run.count_cuts().cut,
+        "form": data.form,
     }

@@ -13,9 +13,8 @@ from typing import Any
 import yaml
 
 from rpt.backbones import Backbone, Encoded
-from rpt.backbones.device import find_device, name_device, precision_of
+from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
-from rpt.data import task_for
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
@@ -23,17 +22,17 @@ from rpt.records.environment import environment
 from rpt.records.prompt_file import save_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import Example
-from rpt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from rpt.training.evaluate import evaluate
-from rpt.training.first_values import make_head, make_soft_prompt
-from rpt.training.loader import Loader
-from rpt.training.methods import make_trainable
-from rpt.training.result import describe_result
-from rpt.training.run import TrainingRun
-from rpt.training.tracking import Tracker
+from rpt.training.run.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.first_values import make_head, make_soft_prompt
+from rpt.training.run.loader import Loader
+from rpt.training.run.methods import make_trainable
+from rpt.training.run.result import describe_result
+from rpt.training.run.run import TrainingRun
+from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger("rpt")
-MOST_NAMED = 20  # of what is trained
+MAX_LISTED = 20  # of what is trained
 
 
 def prepare_run(config: Config, loader: Loader) -> PreparedRun:
@@ -43,7 +42,7 @@ def prepare_run(config: Config, loader: Loader) -> PreparedRun:
         UsageError: rows or backbone cannot be had.
     """
     data, backbone = loader.rows(config), loader.backbone(config)
-    identity = run_id(config, data.fingerprint, backbone.fingerprint, precision_of(config))
+    identity = run_id(config, data.fingerprint, backbone.fingerprint, backbone.precision)
     runs = Path(config.results) / "runs"
     record = RunFolder(runs / config.task.name / config.backbone.name / config.variant / identity)
     return PreparedRun(config, data, backbone, record, loader)
@@ -91,13 +90,14 @@ class PreparedRun:
         if not self.config.tunes_prompt:
             self.backbone = self.loader.hand_over_backbone(self.config)
             make_trainable(self.backbone, self.config.method, self.config.seed)
-            self.backbone.place(find_device(), precision_of(self.config))
+            self.backbone.place(find_device(), self.backbone.precision)
         run = make_training_run(self.config, self.data, self.backbone, self.record)
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
         _announce(run, self.backbone, self.data)
-        run.tracker = Tracker(run)
+        run.tracker = Tracker(self.config, run.name, run.progress.wandb_id)
+        run.progress.wandb_id = run.tracker.wandb_id
         run.progress.seconds += time.perf_counter() - began
         return run
 
@@ -142,29 +142,27 @@ class PreparedRun:
 
 def make_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
     """The run with its prompt initialised and its rows tokenised."""
-    task, protocol = task_for(config), config.protocol.name
     text_budget = config.backbone.max_tokens - config.prompt.length
     cache = Path(os.path.expanduser(config.data.cache))
 
     def encode(examples: list[Example]) -> Encoded:
-        return Encoded(examples, backbone.rows(examples, task, protocol, text_budget, cache))
+        return Encoded(data.task, examples, backbone.rows(examples, data.task, text_budget, cache))
 
     train, report = encode(data.train), encode(data.report)
     select = report if data.select is data.report else encode(data.select)
-    rows = backbone.training_rows(data.train, train.rows, task, protocol)
-    soft_prompt, head = make_soft_prompt(config, backbone), make_head(config, backbone)
+    rows = backbone.training_rows(train)
+    soft_prompt, head = make_soft_prompt(config, data.task, backbone), make_head(config, data.task, backbone)
     return TrainingRun(config, record, soft_prompt, head, backbone.trained, rows, select, report)
 
 
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
     lines = [
-        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, "
-        f"{name_device()}, {precision_of(run.config)}"
+        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, {name_device()}, {backbone.precision}"
     ]
     shown = list(run.parameters.items())
-    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MOST_NAMED]]
-    lines += [f"  … and {len(shown) - MOST_NAMED} more"] if len(shown) > MOST_NAMED else []
+    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
+    lines += [f"  … and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {backbone.frozen_parameters:,}")
     if (cuts := run.count_cuts()).cut:
         lines.append(f"  {cuts}")

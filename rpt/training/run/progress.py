@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rpt.config import TrainerConfig
-from rpt.training.evaluate import Evaluation
+from rpt.training.run.evaluate import Evaluation
 
 
 @dataclass

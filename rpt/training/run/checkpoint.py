@@ -22,15 +22,15 @@ from torch import Tensor
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 from rpt.records.prompt_file import HEAD
-from rpt.training.progress import Progress
-from rpt.training.run import WEIGHTS, TrainingRun, read_losses
+from rpt.training.run.progress import Progress
+from rpt.training.run.run import WEIGHTS, TrainingRun, read_losses
 
 
 def save_checkpoint(run: TrainingRun) -> None:
     """Write the run's whole state, atomically."""
     read_losses([run])
     tensors: dict[str, Tensor] = {f"parameter.{name}": value for name, value in run.parameters.items()}
-    tensors |= {f"{moment}.{name}": value for name, of in run.moments.items() for moment, value in of.items()}
+    tensors |= {f"{moment}.{name}": value for name, moments in run.moments.items() for moment, value in moments.items()}
     if run.best_prompt is not None:
         tensors["best_prompt"] = run.best_prompt
     tensors |= {f"best_head.{name}": value for name, value in run.best_head.items()}
@@ -62,7 +62,7 @@ def load_checkpoint(run: TrainingRun) -> bool:
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(values[name])
-            run.moments[name] = {moment: of[name] for moment, of in stored.items() if name in of}
+            run.moments[name] = {moment: values_of[name] for moment, values_of in stored.items() if name in values_of}
     return True
 
 

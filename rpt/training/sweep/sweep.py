@@ -15,31 +15,31 @@ from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
-from rpt.training.loader import Loader
-from rpt.training.memory import choose_max_tokens
-from rpt.training.pack import Pack
-from rpt.training.pack_size import choose_max_runs
-from rpt.training.preflight import check
-from rpt.training.prepare import PreparedRun, prepare_run
-from rpt.training.run import TrainingRun
+from rpt.training.engine.pack import Pack
+from rpt.training.run.loader import Loader
+from rpt.training.run.prepare import PreparedRun, prepare_run
+from rpt.training.run.run import TrainingRun
+from rpt.training.sweep.memory import choose_max_tokens
+from rpt.training.sweep.pack_size import choose_max_runs
+from rpt.training.sweep.preflight import check
 
 log = logging.getLogger("rpt")
 Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
 # What may differ between runs that are trained together.
-OWN = (
+MAY_DIFFER = (
     "prompt", "lr", "seed", "force", "resume", "results", "tracking",
     "data.shots", "data.shots_seed", "trainer.network_lr", "trainer.head_lr",
 )  # fmt: skip
 
 
-def train_all(configs: list[Config], max_runs: int | None = 1, sharers: int = 1) -> list[Outcome]:
+def train_all(configs: list[Config], max_runs: int | None = 1, gpu_processes: int = 1) -> list[Outcome]:
     """Run the configurations to their records. A finished record is returned as it is.
 
     Args:
         max_runs: so many at most together; None is as many as a short trial finds fastest.
-        sharers: processes that compute on this one's GPU, itself included.
+        gpu_processes: processes that compute on this one's GPU, itself included.
     """
-    sweep = Sweep(max_runs, sharers)
+    sweep = Sweep(max_runs, gpu_processes)
     groups: dict[str, dict[int, Config]] = defaultdict(dict)
     for number, config in enumerate(configs):
         try:
@@ -57,7 +57,7 @@ def train_all(configs: list[Config], max_runs: int | None = 1, sharers: int = 1)
 def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
-    drop_keys(shared, OWN)
+    drop_keys(shared, MAY_DIFFER)
     # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
     # would not be what it is alone. Another method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
@@ -71,11 +71,11 @@ class Sweep:
 
     Args:
         max_runs: of a pack; None is as many as a short trial finds fastest.
-        sharers: processes that compute on this one's GPU, itself included.
+        gpu_processes: processes that compute on this one's GPU, itself included.
     """
 
-    def __init__(self, max_runs: int | None, sharers: int):
-        self.max_runs, self.sharers = max_runs, sharers
+    def __init__(self, max_runs: int | None, gpu_processes: int):
+        self.max_runs, self.gpu_processes = max_runs, gpu_processes
         self.loader = Loader()
         self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
         self.outcomes: dict[int, Outcome] = {}
@@ -97,7 +97,7 @@ class Sweep:
     def train_pack(self, first: TrainingRun, waiting: Iterator[TrainingRun], n_runs: int) -> None:
         backbone = self.under_way[first][1].backbone
         try:
-            max_tokens = choose_max_tokens(first.config, backbone, self.sharers)
+            max_tokens = choose_max_tokens(first.config, backbone, self.gpu_processes)
             max_runs = self.max_runs or choose_max_runs(first, backbone, n_runs, max_tokens)
             pack = Pack(backbone, max_runs, max_tokens, first.config.pack.graphs)
             for run in pack.fit(chain([first], waiting)):

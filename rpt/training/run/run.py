@@ -19,9 +19,9 @@ from rpt.errors import NonFiniteLoss
 from rpt.prompts import TABLE, SoftPrompt
 from rpt.records.prompt_file import HEAD
 from rpt.records.run_folder import RunFolder
-from rpt.training.evaluate import Evaluation
-from rpt.training.progress import Progress, plan_steps
-from rpt.training.tracking import Tracker
+from rpt.training.run.evaluate import Evaluation
+from rpt.training.run.progress import Progress, plan_steps
+from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger(__name__)
 WEIGHTS = "backbone."  # before the names of what a method trains within the backbone

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from rpt.backbones import Backbone
 from rpt.config import Config
-from rpt.data import task_for
 from rpt.data.tokens import Tokens
 from rpt.errors import UsageError
 from rpt.prompts import SoftPrompt, Start, from_labels, from_text, from_vocabulary, uniform
 from rpt.records.prompt_file import load_prompt
 from rpt.records.run_folder import check_beside
+from rpt.tasks import Task
 
 
-def make_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
+def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftPrompt | None:
     """The prompt of a run before training (paper, section 4: sampled vocabulary rows, unless told otherwise).
 
     Raises:
@@ -28,7 +28,7 @@ def make_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
     if prompt.length == 0:
         return None
     try:
-        table = _make_table(config, backbone)
+        table = _make_table(config, task, backbone)
     except ValueError as error:
         raise UsageError(f"prompt.init={prompt.init}: {error}.") from error
     # The network's weights come from torch's global generator; the seed of the run decides them too.
@@ -41,7 +41,7 @@ def make_soft_prompt(config: Config, backbone: Backbone) -> SoftPrompt | None:
     return soft_prompt.to(backbone.device)
 
 
-def _make_table(config: Config, backbone: Backbone) -> Tensor:
+def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
     """The first values of the table [N, d]."""
     prompt, embeddings = config.prompt, backbone.embeddings.cpu()
     generator = torch.Generator().manual_seed(config.seed)
@@ -50,8 +50,7 @@ def _make_table(config: Config, backbone: Backbone) -> Tensor:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def tokenise_labels() -> list[Tokens]:
-        task = task_for(config)
-        return [tokenise(label) for label in task.verbalizers(config.protocol.name)]
+        return [tokenise(label) for label in task.verbalizers]
 
     return {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
@@ -78,9 +77,9 @@ def load_table(path: str | Path, length: int, d_model: int) -> Tensor:
     return prompt
 
 
-def make_head(config: Config, backbone: Backbone) -> nn.Module | None:
+def make_head(config: Config, task: Task, backbone: Backbone) -> nn.Module | None:
     """What the backbone needs beside a prompt, before training; the seed of the run decides its weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        head = backbone.new_head(task_for(config), config.backbone)
+        head = backbone.new_head(task, config.backbone)
     return None if head is None else head.to(backbone.device)

@@ -1,0 +1,1 @@
+"""Runs trained together over one frozen backbone."""
