@@ -11,7 +11,7 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
-from rpt.backbones.base import Backbone
+from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
