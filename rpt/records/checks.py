@@ -1,22 +1,18 @@
 """The check of every record that is read: each field has its type, and all fit one another."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
-from omegaconf import MISSING
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
-from rpt.config import Config
 from rpt.errors import RecordError
-from rpt.records.schema import Failure, Record, ResultFile, RunRecord, strict
+from rpt.records.schema import Failure, Record, ResultFile, RunRecord, Settings
 from rpt.tasks import TASKS, get_task
 
 REMEDY = "delete its folder and run its command again, or restore it"
@@ -84,16 +80,6 @@ def check_result(result: Any) -> None:
     _adapter(Failure if failed else ResultFile).validate_python(result)
 
 
-def check_fields(fields: Any) -> None:
-    """Refuse a record's fields (`Record`) where one is missing, of the wrong type, or out of its range.
-
-    Raises:
-        ValidationError: naming the field.
-    """
-    _adapter(Record).validate_python(fields)
-    _config_adapter().validate_python(fields["config"])
-
-
 def check_config(config: Any, path: Path) -> None:
     """Refuse a configuration whose groups are no mappings, or that lacks a key or has a value of the wrong type. One
     that came later than the record may be missing.
@@ -102,21 +88,22 @@ def check_config(config: Any, path: Path) -> None:
         RecordError: naming the key.
     """
     with one_line_refusal(path):
-        _config_adapter().validate_python(config)
+        _adapter(Settings).validate_python(config)
 
 
 def check_record(record: RunRecord) -> None:
-    """Refuse a record whose fields, each right by itself, do not fit one another.
+    """Refuse a record in which something is missing, of the wrong type or impossible.
 
     Raises:
-        Misfit: naming the field.
+        ValidationError, Misfit: naming the field.
         KeyError, TypeError: its settings make no identity.
     """
+    _adapter(Record).validate_python({name: getattr(record, name) for name in get_type_hints(Record)})
     result, count = record.result, record.result["data"]["report"]
     family = record.config["backbone"].get("family", "t5")
     for metric in _required_metrics(result["task"], family, result["protocol"]):
         if metric not in result["scores"]:
-            raise Misfit(f"field scores.{metric} is missing")
+            raise Misfit(f"field result.scores.{metric} is missing")
     if not record.history:
         raise Misfit("metrics.jsonl should have a line for each evaluation, is empty")
     for name, values in (("predictions", record.predictions), ("credits", record.credits)):
@@ -139,20 +126,3 @@ def _required_metrics(name: str, family: str, protocol: str) -> frozenset[str]:
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
-
-
-@cache
-def _config_adapter() -> TypeAdapter[Any]:
-    return TypeAdapter(strict(_as_typed_dict(Config)))
-
-
-def _as_typed_dict(cls: Any) -> Any:
-    """What a mapping with the fields of a configuration's class holds; those that have a default may be missing."""
-    types, fields = get_type_hints(cls), {}
-    for field in dataclasses.fields(cls):
-        kind, needed = types[field.name], field.default == MISSING
-        if dataclasses.is_dataclass(kind):
-            kind = _as_typed_dict(kind)
-            needed = bool(kind.__required_keys__)
-        fields[field.name] = kind if needed else NotRequired[kind]
-    return TypedDict(cls.__name__, fields)  # type: ignore[operator]

@@ -1,7 +1,7 @@
 """The published store: the records that a repository shares, one line of plain JSON a run.
 
 `<results>/runs/<task>/<backbone>.jsonl` holds the runs whose folders would lie in `<results>/runs/<task>/<backbone>/`,
-sorted by prompt and id. The fields of a line are those of rpt.records.schema.Record, and its digest. Nothing is rounded.
+sorted by prompt and id. A line has the fields of rpt.records.schema.Record and their digest. Nothing is rounded.
 Left out are the trained tensors, the digests of a folder's files, and the folders of the machine that trained (PLACES).
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
-from rpt.records.checks import check_digest, check_fields, check_record, digest_of, one_line_refusal
+from rpt.records.checks import check_digest, check_record, digest_of, one_line_refusal
 from rpt.records.schema import RunRecord
 
 PLACES = ("data.dir", "data.cache", "backbone.path", "tracking.dir", "results")  # of the configuration
@@ -86,11 +86,9 @@ def _parse_line(path: Path, number: int, line: bytes) -> RunRecord:
     name = f"{path}, line {number}"
     with one_line_refusal(name, REMEDY):
         fields = json.loads(line.decode())
-        check_fields(fields)
         check_digest(name, fields.pop("digest", None), digest_of(fields), REMEDY)
-        result = fields["result"]
-        folder = path.parents[1] / result["task"] / result["backbone"] / result["prompt"] / result["id"]
-        record = RunRecord(folder, **fields)
+        place = (fields["result"][key] for key in ("task", "backbone", "prompt", "id"))
+        record = RunRecord(path.parents[1].joinpath(*place), **fields)
         check_record(record)
         return record
 

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from rpt.config.compose import YAML_LOADER
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
-from rpt.records.checks import check_digest, check_fields, check_record, check_result, digest_of, one_line_refusal
+from rpt.records.checks import check_digest, check_record, check_result, digest_of, one_line_refusal
 from rpt.records.published import find_published
 from rpt.records.schema import SCHEMA, RunRecord
 
@@ -109,13 +109,10 @@ class RunFolder:
             RecordError: it cannot be read.
         """
         if self.config_path.exists():
-            return self._read_config()
+            with one_line_refusal(self.config_path):
+                return yaml.load(self.config_path.read_bytes(), YAML_LOADER)
         published = find_published(self.folder)
         return published.config if published else None
-
-    def _read_config(self) -> dict[str, Any]:
-        with one_line_refusal(self.config_path):
-            return yaml.load(self.config_path.read_bytes(), YAML_LOADER)
 
     def read(self) -> RunRecord:
         """The whole record of a finished run, checked; what it trained is left to those who use it.
@@ -129,18 +126,10 @@ class RunFolder:
             raise FailedRun(f"failed run {self.folder}: {result['error']}")
         self.check_files(result, self.config_path, self.metrics_path, self.predictions_path)
         with one_line_refusal(self.folder):
-            answers = {"predictions": None, "credits": None}
-            if self.predictions_path.exists():
-                answers = json.loads(self.predictions_path.read_text("utf-8"))
-            fields = {
-                "config": self._read_config(),
-                "result": result,
-                "history": [json.loads(line) for line in self.metrics_path.read_text("utf-8").splitlines()],
-                "predictions": answers["predictions"],
-                "credits": answers["credits"],
-            }
-            check_fields(fields)
-            record = RunRecord(self.folder, **fields)
+            history = [json.loads(line) for line in self.metrics_path.read_text("utf-8").splitlines()]
+            answers = json.loads(self.predictions_path.read_text("utf-8")) if self.predictions_path.exists() else {}
+            predictions, credits = answers.get("predictions"), answers.get("credits")
+            record = RunRecord(self.folder, self.config(), result, history, predictions, credits)
             check_record(record)
         return record
 

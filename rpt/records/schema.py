@@ -4,12 +4,14 @@ Records are JSON, so they stay dicts. A field that is NotRequired came later tha
 runs only. Fields that are not named here stay in a record and are not checked.
 """
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, get_type_hints
 
+from omegaconf import MISSING
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
 from pydantic_core.core_schema import custom_error_schema
 from typing_extensions import TypedDict  # pydantic cannot read typing's before python 3.12
@@ -40,6 +42,21 @@ Amount = Annotated[float, Field(ge=0), _expect("0 or more")]
 PerCent = Annotated[float, Field(ge=0, le=100), _expect("from 0 to 100")]
 Answer = Annotated[int | str | None, _expect("a label's index, a text or null")]
 Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
+
+
+def _as_typed_dict(cls: Any) -> Any:
+    """What a mapping with the fields of a configuration's class holds; those that have a default may be missing."""
+    types, fields = get_type_hints(cls), {}
+    for field in dataclasses.fields(cls):
+        kind, needed = types[field.name], field.default == MISSING
+        if dataclasses.is_dataclass(kind):
+            kind = _as_typed_dict(kind)
+            needed = bool(kind.__required_keys__)
+        fields[field.name] = kind if needed else NotRequired[kind]
+    return strict(TypedDict(cls.__name__, fields))  # type: ignore[operator]
+
+
+Settings = Annotated[dict[str, Any], GetPydanticSchema(lambda _, make: make(_as_typed_dict(Config)))]
 
 
 class Data(TypedDict):
@@ -132,7 +149,7 @@ class Failure(TypedDict):
 class Record(TypedDict):
     """A line of the published store; a run's folder has the same in several files."""
 
-    config: dict[str, Any]  # as config.yaml holds it; checked against the classes of rpt.config
+    config: Settings  # as config.yaml holds it
     result: Result
     history: list[Evaluation]  # metrics.jsonl
     predictions: list[Answer] | None  # by reported row: the label's index or the text
