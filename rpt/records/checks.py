@@ -1,4 +1,4 @@
-"""The check of every record that is read: each field has its type, and all fit one another."""
+"""Checks of every record that is read: each field has its type, and the fields fit one another."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ class Misfit(ValueError):
 
 @contextmanager
 def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
-    """Whatever is wrong with a record that is read within becomes one RecordError: its name, what is wrong, remedy."""
+    """Turn any error of reading a record into a RecordError of one line: the record, what is wrong, the remedy."""
     try:
         yield
     except RecordError:
@@ -38,14 +38,15 @@ def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
 
 
 def _describe(error: ValidationError | Misfit) -> str:
-    """The first of its complaints."""
+    """The first error, in one line."""
     if isinstance(error, Misfit):
         return str(error)
     first = error.errors(include_url=False)[0]
     field = f"field {_field_at(first['loc'])} " if first["loc"] else ""
+    problem = f"{first['msg'].removeprefix('Input ')}, is {first['input']!r:.80}"
     if first["type"] == "missing":
-        return f"{field}is missing"
-    return f"{field}{first['msg'].removeprefix('Input ')}, is {first['input']!r:.80}"
+        problem = "is missing"
+    return " ".join(f"{field}{problem}".split())
 
 
 def _field_at(place: tuple[int | str, ...]) -> str:

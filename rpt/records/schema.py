@@ -1,4 +1,4 @@
-"""What a record holds, as types that pydantic checks (rpt.records.checks).
+"""What a record holds: types that pydantic checks (rpt.records.checks).
 
 Records are JSON, so they stay dicts. A field that is NotRequired came later than the first records, or belongs to some
 runs only. Fields that are not named here stay in a record and are not checked.
@@ -21,11 +21,11 @@ from rpt.config import Config, as_dict, is_name, settings
 SCHEMA: Literal[1] = 1  # of result.json; raise it when a field changes its meaning
 ALL_STEPS = "all steps done"  # `stopped` of a run that came to the end of its budget
 
-strict = with_config(ConfigDict(strict=True, allow_inf_nan=False))  # "1" is no number, true is none, NaN is none
+strict = with_config(ConfigDict(strict=True, allow_inf_nan=False))  # a number is no "1", true or NaN
 
 
 def _expect(what: str) -> GetPydanticSchema:
-    """Says what a type asks for where pydantic would speak of its parts."""
+    """Makes pydantic refuse a value of the annotated type in these words instead of its own."""
     message = f"Input should be {what}"
     return GetPydanticSchema(lambda kind, make: custom_error_schema(make(kind), "kind", custom_error_message=message))
 
@@ -45,7 +45,7 @@ Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
 
 
 def _as_typed_dict(cls: Any) -> Any:
-    """What a mapping with the fields of a configuration's class holds; those that have a default may be missing."""
+    """The type of a mapping with the fields of a configuration's class; one with a default may be missing."""
     types, fields = get_type_hints(cls), {}
     for field in dataclasses.fields(cls):
         kind, needed = types[field.name], field.default == MISSING
@@ -127,7 +127,7 @@ class Result(TypedDict):
 
 @strict
 class ResultFile(Result):
-    """The same in a run's folder."""
+    """result.json of a finished run: the same, with digests."""
 
     digests: dict[str, str]  # SHA-256 of the files beside it, by name
     digest: str  # of its other fields (rpt.records.checks.digest_of)

@@ -33,11 +33,11 @@ def published(tmp_path, to="to"):
 
 
 def without_places(config):
-    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    copy = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for group, key in (("data", "dir"), ("data", "cache"), ("backbone", "path"), ("tracking", "dir")):
-        del kept[group][key]
-    del kept["results"]
-    return kept
+        del copy[group][key]
+    del copy["results"]
+    return copy
 
 
 def test_nothing_is_lost(tmp_path):
@@ -59,12 +59,12 @@ def test_nothing_is_lost(tmp_path):
     records = list(RunRecords(store))
     assert len(records) == 3
     for record in records:
-        there = folders[record.result["id"]]
-        assert record.folder == store / there.folder.relative_to(tmp_path / "runs_of")
-        assert record.result == {key: there.result[key] for key in there.result if not key.startswith("digest")}
-        assert record.history == there.history
-        assert record.config == without_places(there.config)
-        assert (record.predictions, record.credits) == (there.predictions, there.credits)
+        original = folders[record.result["id"]]
+        assert record.folder == store / original.folder.relative_to(tmp_path / "runs_of")
+        assert record.result == {key: original.result[key] for key in original.result if not key.startswith("digest")}
+        assert record.history == original.history
+        assert record.config == without_places(original.config)
+        assert (record.predictions, record.credits) == (original.predictions, original.credits)
     assert sorted(path.name for path in store.rglob("*") if path.is_file()) == ["nano.jsonl", "nano.jsonl"]
 
 

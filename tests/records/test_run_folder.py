@@ -189,11 +189,11 @@ def test_a_configuration_of_the_wrong_shape_is_named(tmp_path, text):
 
 def test_what_a_kill_left_is_swept_at_the_next_claim(tmp_path):
     written = whole(tmp_path)
-    kept = set(os.listdir(tmp_path))
+    files = set(os.listdir(tmp_path))
     written.checkpoint_path.write_bytes(b"of a run that was killed behind its result")
     (tmp_path / f".{'0' * 32}.tmp").write_bytes(b"half a file")
     assert written.claim()
-    assert set(os.listdir(tmp_path)) == kept | {".lock"}
+    assert set(os.listdir(tmp_path)) == files | {".lock"}
     written.release()
     written.result_path.unlink()
     written.checkpoint_path.write_bytes(b"of a run that goes on")
