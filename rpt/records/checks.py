@@ -114,14 +114,14 @@ def check_record(record: RunRecord) -> None:
 
 
 @cache
-def _required_metrics(name: str, family: str, protocol: str) -> frozenset[str]:
+def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
     """The metrics that the scores of a run must have: its task's, but for the headline of the other protocol alone."""
     if name not in TASKS:
-        return frozenset({"score"})
+        return ("score",)
     task = get_task(name, family)
     headlines = {"paper": set(task.paper_score), "superglue": set(task.superglue_score)}
     headline = headlines.pop(protocol, set())
-    return frozenset({"score"} | headline | set(task.metrics).difference(*headlines.values()))
+    return tuple(sorted({"score"} | headline | set(task.metrics).difference(*headlines.values())))
 
 
 @cache
