@@ -83,7 +83,7 @@ def _missing(experiment: Experiment, records: RunRecords) -> Jobs:
     from rpt.backbones.device import precision_of
 
     def is_recorded(config: Config) -> bool:
-        record = records.of(config)
+        record = records.find(config)
         return record is not None and record.result["precision"] == precision_of(config)
 
     return {_identity(config): config for config in experiment.jobs.values() if not is_recorded(config)}

@@ -81,8 +81,6 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     record.check_files(result, *(path for path in (record.config_path,) if path.exists()))
-    if "digests" not in result:
-        log.warning("%s is older than digests: whether its files are as its run left them cannot be seen.", folder)
     config = _fill(Config, stored)
     load_plugins(config.plugins)
     _check_usable(config, record, folder)
@@ -90,6 +88,8 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     if not record.prompt_path.is_file():
         raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
     record.check_files(result, record.prompt_path)
+    if "digests" not in result:
+        log.warning("%s is beside no result.json: it may not be as its run left it.", record.prompt_path)
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:

@@ -25,8 +25,8 @@ def environment() -> dict[str, Any]:
 def _commit() -> str | None:
     """The checkout's commit, with "+changes" where tracked files differ from it; None outside a checkout."""
 
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    def git(*options: str) -> str:
+        done = subprocess.run(["git", *options], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:

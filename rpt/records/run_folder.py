@@ -24,10 +24,10 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from rpt.config.compose import YAML_LOADER
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
-from rpt.records.checks import REMEDY, check_record, check_result, digest_of
-from rpt.records.config_file import parse_config
+from rpt.records.checks import check_digest, check_record, check_result, digest_of, one_line_refusal
 from rpt.records.published import find_published
 from rpt.records.schema import SCHEMA, RunRecord
 
@@ -52,8 +52,8 @@ class RunFolder:
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
-        trained = self.prompt_path, self.weights_path
-        self._kept_paths = (self.config_path, self.metrics_path, self.predictions_path, *trained)
+        inputs = self.config_path, self.metrics_path, self.predictions_path
+        self._digested = (*inputs, self.prompt_path, self.weights_path)
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -109,11 +109,8 @@ class RunFolder:
             RecordError: it cannot be read.
         """
         if self.config_path.exists():
-            try:
-                content = self.config_path.read_bytes()
-            except OSError as error:
-                raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
-            return self._parse_config(content)
+            with one_line_refusal(self.config_path):
+                return yaml.load(self.config_path.read_bytes(), YAML_LOADER)
         published = find_published(self.folder)
         return published.config if published else None
 
@@ -125,55 +122,26 @@ class RunFolder:
             RecordError: a file of it is missing or damaged.
         """
         result = read_result(self.result_path)
-        if result["status"] != "finished":
+        if result["status"] == "failed":
             raise FailedRun(f"failed run {self.folder}: {result['error']}")
-        try:
-            files = self.config_path, self.metrics_path, self.predictions_path
-            config, metrics, predictions = (self._read_file(path, result) for path in files)
-            history = [json.loads(line) for line in (metrics or b"").decode().splitlines()]
-            answers = json.loads(predictions.decode()) if predictions is not None else {}
-            record = RunRecord(
-                self.folder,
-                self.config() if config is None else self._parse_config(config),
-                result,
-                history,
-                answers.get("predictions"),
-                answers.get("credits"),
-            )
+        self.check_files(result, self.config_path, self.metrics_path, self.predictions_path)
+        with one_line_refusal(self.folder):
+            history = [json.loads(line) for line in self.metrics_path.read_text("utf-8").splitlines()]
+            answers = json.loads(self.predictions_path.read_text("utf-8")) if self.predictions_path.exists() else {}
+            predictions, credits = answers.get("predictions"), answers.get("credits")
+            record = RunRecord(self.folder, self.config(), result, history, predictions, credits)
             check_record(record)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, RecordError):
-                raise
-            raise RecordError(f"Record {self.folder}: {type(error).__name__}: {error}; {REMEDY}.") from error
         return record
 
-    def _parse_config(self, content: bytes) -> dict[str, Any]:
-        try:
-            return parse_config(content.decode())
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
-            raise RecordError(f"{self.config_path} cannot be read ({error}); {REMEDY}.") from error
-
-    def _read_file(self, path: Path, result: dict[str, Any]) -> bytes | None:
-        """The content of a file of the record, checked as `check_files` does; None if there is none."""
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            content = None
-        self._check_digest(result, path, None if content is None else hashlib.sha256(content).hexdigest())
-        return content
-
     def check_files(self, result: dict[str, Any], *paths: Path) -> None:
-        """Refuse files that are not as the run left them. A record older than digests has none to compare with.
+        """Refuse files that are not as the run left them. A published result has no digests to compare with.
 
         Raises:
             RecordError: naming the file.
         """
         for path in paths if "digests" in result else ():
-            self._check_digest(result, path, _digest(path) if path.exists() else None)
-
-    def _check_digest(self, result: dict[str, Any], path: Path, digest: str | None) -> None:
-        if "digests" in result and result["digests"].get(path.name) != digest:
-            raise RecordError(f"{path} is not as its run left it (its digest differs); {REMEDY}.")
+            with one_line_refusal(path):
+                check_digest(path, _digest(path) if path.exists() else None, result["digests"].get(path.name))
 
     def write_config(self, yaml: str) -> None:
         write_atomically(self.config_path, yaml.encode())
@@ -190,13 +158,13 @@ class RunFolder:
     def write_result(self, result: dict[str, Any]) -> None:
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
         if result["status"] == "finished":
-            result["digests"] = {path.name: _digest(path) for path in self._kept_paths if path.exists()}
+            result["digests"] = {path.name: _digest(path) for path in self._digested if path.exists()}
         result["digest"] = digest_of(result)
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
         """Forget everything of an earlier run (force=true, resume=never)."""
-        for path in (self.result_path, self.checkpoint_path, *self._kept_paths):
+        for path in (self.result_path, self.checkpoint_path, *self._digested):
             path.unlink(missing_ok=True)
 
 
@@ -206,11 +174,11 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: it is not JSON, of another schema, not as its run left it, or lacks a field.
     """
-    try:
-        result = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"Record {path} cannot be read ({error}); {REMEDY}.") from error
-    return check_result(result, path)
+    with one_line_refusal(path):
+        result = json.loads(Path(path).read_text("utf-8"))
+        check_result(result)
+        check_digest(path, result.get("digest"), digest_of(result))
+    return result
 
 
 def check_beside(path: Path) -> None:

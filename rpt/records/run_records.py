@@ -17,35 +17,33 @@ class RunRecords:
     """All finished records under `<results>/runs`; a run's folder counts before its published record.
 
     problems: one line for each record that is left out, and why.
-    undigested: how many are older than digests, so that a changed digit in them would not be seen.
     """
 
     def __init__(self, results: Path):
-        results, found = Path(results), {}
+        results, records = Path(results), {}
         self.problems: list[str] = []
         for path in sorted(results.glob("runs/*/*.jsonl")):
             for record in read_published(path):
                 if isinstance(record, RecordError):
                     self._leave_out(record, results)
                 else:
-                    found[record.folder] = record
+                    records[record.folder] = record
         for path in sorted(results.glob("runs/*/*/*/*/result.json")):
             try:
-                found[path.parent] = RunFolder(path.parent).read()
+                records[path.parent] = RunFolder(path.parent).read()
             except RecordError as error:
                 self._leave_out(error, results)
-        self.undigested = sum("digests" not in record.result for record in found.values())
         self._by_identity: dict[str, list[RunRecord]] = defaultdict(list)
-        for _, record in sorted(found.items()):
+        for _, record in sorted(records.items()):
             self._by_identity[record.identity].append(record)
 
     def __iter__(self) -> Iterator[RunRecord]:
         return (record for records in self._by_identity.values() for record in records)
 
-    def of(self, config: Config) -> RunRecord | None:
+    def find(self, config: Config) -> RunRecord | None:
         """The record of a run; of several (other weights, other rows, another precision) the latest."""
-        found = self._by_identity.get(identity_of(config), [])
-        return max(found, key=lambda record: record.result["created"], default=None)
+        records = self._by_identity.get(identity_of(config), [])
+        return max(records, key=lambda record: record.result["created"], default=None)
 
     def _leave_out(self, error: RecordError, results: Path) -> None:
         """In one line, the same wherever the folder of results lies."""

@@ -1,19 +1,62 @@
-"""What a run record holds.
+"""What a record holds: types that pydantic checks (rpt.records.checks).
 
-Records are JSON, so they stay dicts: the classes below name their fields and types. A field that is NotRequired came
-later than the first records, or belongs to some runs only. Fields that are not named here are kept and not checked.
+Records are JSON, so they stay dicts. A field that is NotRequired came later than the first records, or belongs to some
+runs only. Fields that are not named here stay in a record and are not checked.
 """
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, get_type_hints
 
-from rpt.config import Config, as_dict, settings
+from omegaconf import MISSING
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
+from pydantic_core.core_schema import custom_error_schema
+from typing_extensions import TypedDict  # pydantic cannot read typing's before python 3.12
 
-SCHEMA = 1  # of result.json; raise it when a field changes its meaning
+from rpt.config import Config, as_dict, is_name, settings
+
+SCHEMA: Literal[1] = 1  # of result.json; raise it when a field changes its meaning
 ALL_STEPS = "all steps done"  # `stopped` of a run that came to the end of its budget
+
+strict = with_config(ConfigDict(strict=True, allow_inf_nan=False))  # a number is no "1", true or NaN
+
+
+def _expect(what: str) -> GetPydanticSchema:
+    """Makes pydantic refuse a value of the annotated type in these words instead of its own."""
+    message = f"Input should be {what}"
+    return GetPydanticSchema(lambda kind, make: custom_error_schema(make(kind), "kind", custom_error_message=message))
+
+
+def _check_name(text: str) -> str:
+    if not is_name(text.replace("+", "")):  # an id has one in lr1e+06
+        raise ValueError(text)
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name), _expect("a part of a path")]
+Count = Annotated[int, Field(ge=0), _expect("0 or more")]
+Amount = Annotated[float, Field(ge=0), _expect("0 or more")]
+PerCent = Annotated[float, Field(ge=0, le=100), _expect("from 0 to 100")]
+Answer = Annotated[int | str | None, _expect("a label's index, a text or null")]
+Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
+
+
+def _as_typed_dict(cls: Any) -> Any:
+    """The type of a mapping with the fields of a configuration's class; one with a default may be missing."""
+    types, fields = get_type_hints(cls), {}
+    for field in dataclasses.fields(cls):
+        kind, needed = types[field.name], field.default == MISSING
+        if dataclasses.is_dataclass(kind):
+            kind = _as_typed_dict(kind)
+            needed = bool(kind.__required_keys__)
+        fields[field.name] = kind if needed else NotRequired[kind]
+    return strict(TypedDict(cls.__name__, fields))  # type: ignore[operator]
+
+
+Settings = Annotated[dict[str, Any], GetPydanticSchema(lambda _, make: make(_as_typed_dict(Config)))]
 
 
 class Data(TypedDict):
@@ -22,9 +65,9 @@ class Data(TypedDict):
     name: str
     miniature: bool
     fingerprint: str
-    train: int
-    select: int
-    report: int
+    train: Count
+    select: Count
+    report: Count
     cut: NotRequired[int]  # training texts that were cut to leave room for the prompt
     form: NotRequired[str | None]  # how training and validation rows oddly differ in form, if they do
 
@@ -37,76 +80,90 @@ class Parameters(TypedDict):
     frozen: NotRequired[int]
 
 
-class Result(TypedDict):
-    """result.json of a finished run. Scores in per cent; seconds are the run's share where runs train together."""
+class Evaluation(TypedDict):
+    """A line of metrics.jsonl. loss: mean since the line before. prompt_norm: mean length (L2) of the vectors of P'."""
 
-    schema: int
+    step: NotRequired[Count]
+    epoch: Amount
+    loss: float | None
+    score: PerCent
+    prompt_norm: NotRequired[float]
+
+
+@strict
+class Result(TypedDict):
+    """How a run finished. Scores in per cent; seconds are the run's share where runs train together."""
+
+    schema: Literal[1]
     created: str  # ISO 8601, UTC
-    status: str
-    id: str
-    task: str
-    backbone: str
-    prompt: str  # what is trained: a reparameterization of the prompt, or a method in its place
+    status: Literal["finished"]
+    id: Name
+    task: Name
+    backbone: Name
+    prompt: Name  # what is trained: a reparameterization of the prompt, or a method in its place
     protocol: str
     data: Data
-    scores: dict[str, float]  # by metric; "score" is the protocol's headline
-    majority: dict[str, float]  # the same of always giving the training rows' most frequent answer
-    best: dict[str, Any]  # step, epoch and score of the evaluation whose prompt is kept
-    last: NotRequired[dict[str, Any]]  # the last line of metrics.jsonl
+    scores: dict[str, PerCent]  # by metric; "score" is the protocol's headline
+    majority: dict[str, PerCent]  # the same of always giving the training rows' most frequent answer
+    best: dict[str, float]  # step, epoch and score of the evaluation whose prompt is kept
+    last: NotRequired[Evaluation]  # the last line of metrics.jsonl
     no_label: NotRequired[int]  # answers that are no label of the task
     stopped: NotRequired[str | None]  # why training ended
     steps: NotRequired[int]
-    trained_rows: int
-    evaluations: int
+    trained_rows: Count
+    evaluations: Count
     effective_batch_size: NotRequired[int]
     parameters: Parameters
-    seconds: float
+    seconds: Amount
     trained_together: NotRequired[int]  # the most runs of its pack
     rows_per_second: dict[str, float | None]
-    peak_memory_bytes: int
+    peak_memory_bytes: Count
     backbone_fingerprint: str
     device: str
     precision: str
     versions: dict[str, str]
-    digests: NotRequired[dict[str, str]]  # SHA-256 of the files beside it, by name
-    digest: NotRequired[str]  # of its own fields (rpt.records.checks.digest_of)
     commit: NotRequired[str | None]  # with "+changes" where tracked files differed from it
 
 
+@strict
+class ResultFile(Result):
+    """result.json of a finished run: the same, with digests."""
+
+    digests: dict[str, str]  # SHA-256 of the files beside it, by name
+    digest: str  # of its other fields (rpt.records.checks.digest_of)
+
+
+@strict
 class Failure(TypedDict):
     """result.json of a run that failed in training."""
 
-    schema: int
+    schema: Literal[1]
     created: str
-    status: str
+    status: Literal["failed"]
     id: str
     error: str
-    digest: NotRequired[str]
+    digest: str
 
 
-class Evaluation(TypedDict):
-    """A line of metrics.jsonl. loss: mean since the line before. prompt_norm: mean length (L2) of the vectors of P'."""
+@strict
+class Record(TypedDict):
+    """A line of the published store; a run's folder has the same in several files."""
 
-    step: NotRequired[int]
-    epoch: float
-    loss: float | None
-    score: float
-    prompt_norm: NotRequired[float]
+    config: Settings  # as config.yaml holds it
+    result: Result
+    history: list[Evaluation]  # metrics.jsonl
+    predictions: list[Answer] | None  # by reported row: the label's index or the text
+    credits: list[Credit] | None  # what each of them earned, in the order of the rows
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished run.
-
-    folder: where it lies, or lay before it was published. config: the whole configuration, as config.yaml holds it.
-    predictions: the label's index or the text, by reported row. credits: what each earned, 0 to 1 (Task.credits), in
-    the order of the rows. Both are None where they were not kept.
-    """
+    """One finished run: the fields of `Record`, and where its folder lies, or lay before it was published."""
 
     folder: Path
     config: dict[str, Any]
-    result: dict[str, Any]  # the fields of Result
-    history: list[dict[str, Any]]  # those of Evaluation
+    result: dict[str, Any]
+    history: list[dict[str, Any]]
     predictions: list[int | str | None] | None = None
     credits: list[float] | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from rpt.reports.rates import choose_rates
 from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 from rpt.reports.tables.table import Table
-
-log = logging.getLogger("rpt")
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,6 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         html: with REPORT.html and the figures as SVG.
     """
     runs, paper = load_runs(folder), Paper()
-    if older := runs.attrs["undigested"]:
-        log.warning("%d records are older than digests: a changed digit in them would not be seen.", older)
     problems, sections = list(runs.attrs["problems"]), []
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
     shown: list[GridResults] = []

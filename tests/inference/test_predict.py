@@ -190,8 +190,8 @@ def test_a_record_that_cannot_be_used_is_named_with_the_remedy(copy, tmp_path):
         refused(message)
     for old, new, message in [
         ("length: 8", "length: 0", "config.yaml: prompt.length=0 does not fit prompt=residual"),
-        ("length: 8", "length: many", "field prompt.length should be a whole number, is 'many'"),
-        ("eps: 1.0e-08", "eps: .nan", "field trainer.eps should be a number, is nan"),
+        ("length: 8", "length: many", "field prompt.length should be a valid integer, is 'many'"),
+        ("eps: 1.0e-08", "eps: .nan", "field trainer.eps should be a finite number, is nan"),
         ("weight_decay: 1.0e-05", "weight_decay: 1.0e+300", "config.yaml: trainer.weight_decay=1e[+]300 must"),
         ("task:\n  name: boolq", "task:\n  name: ../boolq", "task.name=../boolq becomes a part of a path"),
     ]:

@@ -10,6 +10,7 @@ import pytest
 from rpt import publish
 from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run
+from rpt.records.checks import digest_of
 from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.train import train
@@ -32,11 +33,11 @@ def published(tmp_path, to="to"):
 
 
 def without_places(config):
-    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    copy = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for group, key in (("data", "dir"), ("data", "cache"), ("backbone", "path"), ("tracking", "dir")):
-        del kept[group][key]
-    del kept["results"]
-    return kept
+        del copy[group][key]
+    del copy["results"]
+    return copy
 
 
 def test_nothing_is_lost(tmp_path):
@@ -58,11 +59,12 @@ def test_nothing_is_lost(tmp_path):
     records = list(RunRecords(store))
     assert len(records) == 3
     for record in records:
-        there = folders[record.result["id"]]
-        assert record.folder == store / there.folder.relative_to(tmp_path / "runs_of")
-        assert (record.result, record.history) == (there.result, there.history)
-        assert record.config == without_places(there.config)
-        assert (record.predictions, record.credits) == (there.predictions, there.credits)
+        original = folders[record.result["id"]]
+        assert record.folder == store / original.folder.relative_to(tmp_path / "runs_of")
+        assert record.result == {key: original.result[key] for key in original.result if not key.startswith("digest")}
+        assert record.history == original.history
+        assert record.config == without_places(original.config)
+        assert (record.predictions, record.credits) == (original.predictions, original.credits)
     assert sorted(path.name for path in store.rglob("*") if path.is_file()) == ["nano.jsonl", "nano.jsonl"]
 
 
@@ -78,7 +80,7 @@ def test_a_further_run_is_a_further_line_and_a_run_again_replaces_its_own(tmp_pa
     write_record(tmp_path / "runs_of", run(), seconds=1.5)
     published(tmp_path)
     again = path.read_text().splitlines()
-    assert len(again) == len(after) and json.loads(again[1])["result.seconds"] == 1.5
+    assert len(again) == len(after) and json.loads(again[0])["result"]["seconds"] == 1.5
 
 
 def test_no_folder_of_the_machine_is_published(tmp_path):
@@ -87,9 +89,9 @@ def test_no_folder_of_the_machine_is_published(tmp_path):
     config = replace(config, data=replace(config.data, name="folder", dir="/where/rows/lay"), results="/where/results")
     write_record(tmp_path / "runs_of", config)
     path = published(tmp_path) / "runs/cb/nano.jsonl"
-    older = json.loads(path.read_text().splitlines()[0])
-    older["common"]["config.data.dir"] = "/where/rows/lay"
-    path.write_text("\n".join([json.dumps(older), *path.read_text().splitlines()[1:]]) + "\n")
+    older = json.loads(path.read_text())
+    older["config"]["data"]["dir"] = "/where/rows/lay"
+    path.write_text(json.dumps(older | {"digest": digest_of(older)}) + "\n")
     assert "/where" not in published(tmp_path).joinpath("runs/cb/nano.jsonl").read_text()
     (record,) = RunRecords(tmp_path / "to")
     with pytest.raises(
@@ -98,12 +100,17 @@ def test_no_folder_of_the_machine_is_published(tmp_path):
         open_saved_run(record.folder)
 
 
-def test_a_published_result_that_was_changed_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "change", [('"seconds":90.0', '"seconds":9.0'), ('"credits":[', '"credits":[1.0,'), ('"lr":0.3', '"lr":0.5')]
+)
+def test_a_published_record_that_was_changed_is_named(tmp_path, change):
     write_record(tmp_path / "runs_of", run())
     path = published(tmp_path) / "runs/cb/nano.jsonl"
-    path.write_text(path.read_text().replace('"result.seconds":90.0', '"result.seconds":9.0'))
+    before = path.read_text()
+    path.write_text(before.replace(*change))
     (problem,) = RunRecords(tmp_path / "to").problems
-    assert "is not as its run left it" in problem
+    assert path.read_text() != before
+    assert "runs/cb/nano.jsonl, line 1 is not as its run left it" in problem and "publish its runs again" in problem
 
 
 def test_a_damaged_record_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys):
@@ -138,15 +145,25 @@ def test_damaged_lines_are_named_and_the_others_are_read(tmp_path):
     store = published(tmp_path)
     path = store / "runs/cb/nano.jsonl"
     lines = path.read_text().splitlines()
-    lines[2] = lines[2][:-10]
+    lines[1] = lines[1][:-10]
     path.write_text("\n".join(lines) + "\n")
     records = RunRecords(store)
     assert len(list(records)) == 2 and len(records.problems) == 1
-    assert "runs/cb/nano.jsonl, line 3" in records.problems[0] and str(store) not in records.problems[0]
-    with pytest.raises(RecordError, match="line 3"):
+    assert "runs/cb/nano.jsonl, line 2" in records.problems[0] and str(store) not in records.problems[0]
+    with pytest.raises(RecordError, match="line 2"):
         published(tmp_path)
-    path.write_text('{"format": 7}\n')
-    assert "has format 7, this version reads 1" in RunRecords(store).problems[0]
+
+
+def test_a_store_of_an_older_version_is_named_once(tmp_path):
+    path = tmp_path / "runs/cb/nano.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"format":1,"common":{"config.lr":0.3}}\n{"id":"n10-lr0.3-seed0-00000000"}\n')
+    (problem,) = RunRecords(tmp_path).problems
+    assert (
+        problem == "left out: runs/cb/nano.jsonl is packed as older versions did; delete it and publish its runs again."
+    )
+    with pytest.raises(RecordError, match="packed as older versions did"):
+        RunFolder(tmp_path / "runs/cb/nano/vanilla/n10-lr0.3-seed0-00000000").finished()
 
 
 def test_a_run_of_ones_own_counts_before_the_published_one(tmp_path):

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
+
+import pandas as pd
 
 from rpt.config import settings
 from rpt.records.published import find_published
@@ -22,8 +26,21 @@ def test_identities_of_published_runs_are_what_their_configurations_say():
         }
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         assert result["id"].endswith(digest), record.folder
-    lines = [path.read_text().count("\n") - 1 for path in ROOT.glob("results/runs/*/*.jsonl")]  # the first is no run
+    lines = [path.read_text().count("\n") for path in ROOT.glob("results/runs/*/*.jsonl")]
     assert len(published) == sum(lines) > 0 and not records.problems
+
+
+def test_pandas_reads_a_file_of_the_store_as_results_readme_says(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"`(pd\.read_json\(.*?\))`", Path("results/README.md").read_text())
+    runs = eval(code, {"pd": pd})
+    records = [record for record in RunRecords(Path("results")) if record.folder.parts[2:4] == ("cb", "nano")]
+    assert len(runs) == len(records) > 0
+    by_id = runs.set_index(runs["result"].map(lambda result: (result["prompt"], result["id"])))
+    for record in records:
+        line = by_id.loc[[(record.result["prompt"], record.result["id"])]].iloc[0]
+        for field in ("config", "result", "history", "predictions", "credits"):
+            assert line[field] == getattr(record, field)
 
 
 def test_a_published_run_is_finished_without_a_folder():

@@ -135,20 +135,20 @@ def test_what_was_trained_is_compared_by_those_who_use_it(tmp_path):
     check_beside(tmp_path / "prompt.safetensors")
 
 
-def test_a_record_without_digests_is_read_and_counted(tmp_path):
+@pytest.mark.parametrize("gone", ["digest", "digests"])
+def test_a_record_without_digests_is_named_and_left_out(tmp_path, gone):
     written = whole(tmp_path / "runs" / "cb" / "nano" / "vanilla" / "x")
-    assert RunRecords(tmp_path).undigested == 0
     result = json.loads(written.result_path.read_text())
-    del result["digests"], result["digest"]
+    del result[gone]
     written.result_path.write_text(json.dumps(result))
-    records = RunRecords(tmp_path)
-    assert records.undigested == len(list(records)) == 1 and not records.problems
+    (problem,) = (records := RunRecords(tmp_path)).problems
+    assert not list(records) and f"field {gone} is missing; delete its folder and run its command again" in problem
 
 
 @pytest.mark.parametrize(
     ("changes", "lines", "answers", "message"),
     [
-        ({}, [], None, "metrics.jsonl should be a line an evaluation, is empty"),
+        ({}, [], None, "metrics.jsonl should have a line for each evaluation, is empty"),
         ({}, [EVALUATION | {"step": -1}], None, "metrics.jsonl line 1, step should be 0 or more, is -1"),
         ({}, [EVALUATION, EVALUATION | {"score": -0.5}], None, "line 2, score should be from 0 to 100, is -0.5"),
         ({"scores": {"score": -3.0, "accuracy": 1.0, "macro_f1": 1.0}}, None, None, "scores.score should be from 0"),
@@ -158,7 +158,7 @@ def test_a_record_without_digests_is_read_and_counted(tmp_path):
         ({"data": FINISHED["data"] | {"train": -1}}, None, None, "data.train should be 0 or more"),
         ({}, None, ([], []), "predictions should be 3 long, one an example, is 0 long"),
         ({}, None, ([0, 1, 2], []), "credits should be 3 long, one an example, is 0 long"),
-        ({}, None, ([0, 1, 2], [0.0, 1.5, 1.0]), "credits should be from 0 to 1, is 1.5"),
+        ({}, None, ([0, 1, 2], [0.0, 1.5, 1.0]), "credits[1] should be from 0 to 1, is 1.5"),
         ({"task": "../../../etc"}, None, None, "task should be a part of a path, is '../../../etc'"),
         ({"backbone": ""}, None, None, "backbone should be a part of a path"),
         ({"id": ".."}, None, None, "id should be a part of a path"),
@@ -183,17 +183,17 @@ def test_a_configuration_of_the_wrong_shape_is_named(tmp_path, text):
     changed = yaml.safe_load(text)
     written.write_config(yaml.safe_dump({**configuration(), **changed} if isinstance(changed, dict) else changed))
     written.write_result(json.loads(written.result_path.read_text()))
-    with pytest.raises(RecordError, match=r"field (backbone|prompt|lr|of the configuration)\S* should be"):
+    with pytest.raises(RecordError, match=r"field (backbone|prompt|lr|config)\S* (should be|is missing)"):
         written.read()
 
 
 def test_what_a_kill_left_is_swept_at_the_next_claim(tmp_path):
     written = whole(tmp_path)
-    kept = set(os.listdir(tmp_path))
+    files = set(os.listdir(tmp_path))
     written.checkpoint_path.write_bytes(b"of a run that was killed behind its result")
     (tmp_path / f".{'0' * 32}.tmp").write_bytes(b"half a file")
     assert written.claim()
-    assert set(os.listdir(tmp_path)) == kept | {".lock"}
+    assert set(os.listdir(tmp_path)) == files | {".lock"}
     written.release()
     written.result_path.unlink()
     written.checkpoint_path.write_bytes(b"of a run that goes on")

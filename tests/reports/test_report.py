@@ -75,7 +75,7 @@ def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded, mon
         "credits[1]",
         "cannot be read",
         "backbone.name",
-        "of the configuration",
+        "field config should be",
     )
     for path, what in zip(paths, wrong, strict=True):
         (line,) = [line for line in problems if path.parent.name in line]

@@ -8,6 +8,7 @@ import pytest
 from rpt import results
 from rpt.config import compose, to_config
 from rpt.errors import UsageError
+from rpt.records.run_folder import RunFolder
 from rpt.reports.frame import load_runs
 from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
 from rpt.results import make_tables
@@ -102,10 +103,7 @@ def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
     with pytest.raises(UsageError, match="no run at all; give the folder that results= was in training"):
         make_tables(words)
     failed = tmp_path / "runs/cb/nano/residual/n10"
-    failed.mkdir(parents=True)
-    (failed / "result.json").write_text(
-        '{"schema": 1, "created": "now", "status": "failed", "id": "n10", "error": "x"}'
-    )
+    RunFolder(failed).write_result({"status": "failed", "id": "n10", "error": "x"})
     (failed / "checkpoint.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match="1 failed, 1 not finished"):
         make_tables(words)
