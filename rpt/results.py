@@ -61,12 +61,12 @@ def make_tables(words: dict[str, str]) -> None:
 
 
 def _summarise(folder: Path, csv: Path | None) -> bool:
-    """Print and write what the folder's runs say; whether one of them may stand in a table of the paper.
+    """Print and write what the folder's runs say; whether one of them stands in a table of the paper.
 
     Raises:
         UsageError: there is no finished run.
     """
-    from rpt.config.experiment_values import may_hold
+    from rpt.config.grids import is_in_a_grid
     from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
 
     summary = summarise(folder)
@@ -76,7 +76,7 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
     print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
-    return any(may_hold(own) for own in summary.settings)
+    return any(map(is_in_a_grid, summary.settings))
 
 
 if __name__ == "__main__":

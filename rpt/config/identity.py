@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from rpt.config.compose import default_options
+from rpt.config.choices import default_options
 from rpt.config.schema import PROMPT_TUNING, Config, head_has_own_lr
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.

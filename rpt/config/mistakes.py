@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import traceback
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from rpt.config.compose import known_keys
+from rpt.config.choices import known_keys, unknown_key
 from rpt.errors import ONE_LINE, UsageError, list_causes
 
 # Hydra's launchers that come as packages, and our extra that installs each.
@@ -62,13 +61,10 @@ def explain(error: Exception) -> str:
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
     if not wrong:
         return f"{text.rstrip('.!')}. --help lists all keys."
-    keys = known_keys()
-    if wrong[1] in keys:
+    if wrong[1] in known_keys():
         group, _, _ = wrong[1].partition(".")
         return f"{wrong[1]} is no key of the chosen {group}; {group}=CHOICE --help lists the keys of a choice."
-    near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "--help lists all keys."
-    return f"There is no key {wrong[1]}; {hint}"
+    return str(unknown_key(wrong[1]))
 
 
 def refuse_repeated(words: list[str]) -> None:

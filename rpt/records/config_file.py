@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rpt.config.compose import YAML_LOADER
+from rpt.config.yaml_files import load_yaml
 
 
 def parse_config(text: str) -> Any:
@@ -24,13 +24,13 @@ def parse_config(text: str) -> Any:
         parts = []
     keys = [key for part in parts if isinstance(part, dict) for key in part]
     if not parts or len(keys) != len(parts) or len(set(keys)) != len(keys):
-        return yaml.load(text, YAML_LOADER)
+        return load_yaml(text)
     return _copy({key: value for part in parts for key, value in part.items()})
 
 
 @lru_cache(maxsize=4096)
 def _parse(block: str) -> Any:
-    return yaml.load(block, YAML_LOADER)
+    return load_yaml(block)
 
 
 def _copy(value: Any) -> Any:

@@ -5,15 +5,14 @@ import functools
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
 import rpt
 from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
-from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config, validate
-from rpt.config.compose import default_options
+from rpt.config import GROUPS, as_dict, compose, run_id, settings, to_config, validate
+from rpt.config.choices import choices, default_options
 from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
@@ -21,9 +20,7 @@ from rpt.prompts.contract import find_options
 from rpt.train import main
 from rpt.training.preflight import check
 
-FOLDER = Path(config_folder())
-GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
-CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in group.glob("*.yaml"))
+CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(group)]
 
 
 def composed(*overrides):
@@ -61,20 +58,20 @@ def test_the_default_is_the_paper_s_setting():
     assert config.protocol.name == "paper" and config.data.repo == "aps/super_glue"
 
 
-def test_yaml_names_every_registered_reparameterization():
-    used = {composed(f"prompt={path.stem}").prompt.reparameterization for path in FOLDER.glob("prompt/*.yaml")}
+def test_every_registered_reparameterization_is_a_choice():
+    used = {composed(f"prompt={name}").prompt.reparameterization for name in choices("prompt")}
     assert used == set(REPARAMETERIZATIONS)
 
 
 @pytest.mark.parametrize("name", REPARAMETERIZATIONS)
-def test_yaml_lists_every_option_with_its_default(name):
+def test_options_are_those_of_the_class_with_their_defaults(name):
     """Where a record is older than an option, its default is read there."""
     parameters = find_options(name)
     assert default_options(name) == {option: each.default for option, each in parameters.items()}
-    for path in FOLDER.glob("prompt/*.yaml"):
-        prompt = composed(f"prompt={path.stem}").prompt
+    for choice in choices("prompt"):
+        prompt = composed(f"prompt={choice}").prompt
         if prompt.reparameterization == name:
-            assert list(prompt.options) == list(parameters), path
+            assert list(prompt.options) == list(parameters), choice
 
 
 @pytest.mark.parametrize(
@@ -262,15 +259,15 @@ def test_help_names_groups_and_keys(command):
     shown = command("--help").stdout
     for word in ("lr: 0.3", "bottleneck: 250", "python -m rpt.train"):
         assert word in shown
-    choices, group = defaultdict(str), ""
+    listed, group = defaultdict(str), ""
     for line in shown.splitlines():
         if line.startswith("  ") and line.split():
             group = group if line.startswith(" " * 10) else line.split()[0]  # a choice may go on in the next line
-            choices[group] += line
+            listed[group] += line
     for group in GROUPS:
-        for path in group.glob("*.yaml"):
-            assert path.stem in choices[group.name], path
-    assert "+experiment=figure4" in shown and "+experiment" in choices
+        for name in choices(group):
+            assert name in listed[group], name
+    assert "+experiment=figure4" in shown and "+experiment" in listed
 
 
 def test_a_backbone_brings_its_learning_rate_unless_one_is_given():

@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rpt.config.yaml_files import dump_yaml
 from rpt.records.config_file import parse_config
 
 KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
@@ -18,7 +19,7 @@ VALUES = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=5))
 def test_it_is_what_yaml_reads(config):
-    text = yaml.safe_dump(config, sort_keys=False)
+    text = dump_yaml(config)
     assert parse_config(text) == yaml.safe_load(text) == config
 
 

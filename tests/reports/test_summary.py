@@ -111,15 +111,18 @@ def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
         make_tables(words)
 
 
-def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
+def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     from rpt.config import as_dict, settings
-    from rpt.config.experiment_values import may_hold
+    from rpt.config.grids import is_in_a_grid
 
     def held(*words):
-        return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
+        return is_in_a_grid(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
 
     budget = ["trainer.epochs=60", "trainer.patience=15"]
-    assert held(*budget) and held(*budget, "method=lora") and held("backbone=t5_base")
-    assert held("trainer.epochs=120", "task=wsc") and held("trainer.epochs=100", "trainer.eval_every=5", "data.shots=5")
+    assert held(*budget) and held(*budget, "task=cb", "method=lora") and held("backbone=t5_base")
+    assert held("trainer.epochs=120", "task=wsc") and held(
+        "trainer.epochs=100", "trainer.eval_every=5", "data.shots=5", "task=cb"
+    )
+    assert not held(*budget, "method=lora")  # in miniature on CB alone
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.OWN.name == "results"
