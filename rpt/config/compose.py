@@ -151,9 +151,7 @@ def _check_name(group: str, values: Values, overrides: Sequence[str]) -> None:
     for key in ("name", "reparameterization"):
         if values.get(key, "") == MISSING:
             if f"~{group}" in overrides:
-                raise UsageError(
-                    f"A run needs a {group}; instead of ~{group} choose one of: {', '.join(choices(group))}."
-                )
+                raise UsageError(f"~{group} leaves a run without one; choose one of: {', '.join(choices(group))}.")
             raise UsageError(f"The YAML file of the chosen {group} lacks the line `{key}: ...`; add it.")
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device, precision_of
 from rpt.config import Config, as_dict, run_id

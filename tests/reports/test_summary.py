@@ -10,7 +10,7 @@ from rpt.config import compose, to_config
 from rpt.errors import UsageError
 from rpt.reports.frame import load_runs
 from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
-from rpt.results import make_tables
+from rpt.results import ResultsArguments, make_tables
 
 from .conftest import write_record
 
@@ -73,7 +73,7 @@ def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
 def test_the_command_prints_writes_and_lays_out_no_grid_in_vain(sweep, capsys, monkeypatch, tmp_path):
     folder = sweep()
     monkeypatch.setattr("rpt.reports.report.Grids", None)
-    make_tables({"results": str(folder), "html": "false", "csv": str(tmp_path / "all.csv")})
+    make_tables(ResultsArguments(str(folder), csv=str(tmp_path / "all.csv")))
     said = capsys.readouterr().out
     assert "Best lr" in said and "no records" not in said
     assert (folder / "summary.md").read_text() in said
@@ -98,9 +98,9 @@ def test_one_run_is_a_table_without_figures(sweep):
 
 
 def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
-    words = {"results": str(tmp_path), "html": "false", "csv": ""}
+    arguments = ResultsArguments(str(tmp_path))
     with pytest.raises(UsageError, match="no run at all; give the folder that results= was in training"):
-        make_tables(words)
+        make_tables(arguments)
     failed = tmp_path / "runs/cb/nano/residual/n10"
     failed.mkdir(parents=True)
     (failed / "result.json").write_text(
@@ -108,7 +108,7 @@ def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
     )
     (failed / "checkpoint.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match="1 failed, 1 not finished"):
-        make_tables(words)
+        make_tables(arguments)
 
 
 def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
