@@ -60,7 +60,7 @@ def check_flags() -> None:
 
     parser.error = refuse  # type: ignore[method-assign]  # what argparse offers beside leaving the process
     if parser.parse_args().experimental_rerun is not None:
-        raise UsageError("--experimental-rerun reads a pickle, which may run any code; give the words again instead.")
+        raise UsageError("--experimental-rerun reads a pickle, which may run any code; give its overrides instead.")
 
 
 def help_text(overrides: list[str]) -> str:

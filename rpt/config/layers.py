@@ -139,8 +139,8 @@ def _resolve(value: Any, root: Values) -> Any:
         return value
     names = ["task.name", *REFERENCE.findall(value)]  # by_task asks for the task
     referred = {name: _resolve(_look_up(root, name), root) for name in names}
-    there = {name: each for name, each in referred.items() if each is not None}
-    return _interpolate(value, tuple(there), *there.values())
+    referred = {name: each for name, each in referred.items() if each is not None}
+    return _interpolate(value, tuple(referred), *referred.values())
 
 
 def _look_up(root: Values, key: str) -> Any:

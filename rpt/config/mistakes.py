@@ -100,14 +100,14 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(overrides)
 
 
-def refuse_repeated(words: list[str]) -> None:
+def refuse_repeated(arguments: list[str]) -> None:
     """Raise UsageError if a key is given twice: only the last one would count."""
     seen: dict[str, str] = {}
-    for word in (word for word in words if "=" in word and not word.startswith("-")):
-        key = word.partition("=")[0].lstrip("+~")
+    for each in (each for each in arguments if "=" in each and not each.startswith("-")):
+        key = each.partition("=")[0].lstrip("+~")
         if key in seen:
-            raise UsageError(f"{key} is given twice, {seen[key]} and {word}; keep one, or give a list with -m.")
-        seen[key] = word
+            raise UsageError(f"{key} is given twice, {seen[key]} and {each}; keep one, or give a list with -m.")
+        seen[key] = each
 
 
 def _quoted(override: str) -> str | None:
@@ -122,8 +122,8 @@ def _quoted(override: str) -> str | None:
 
 
 def _ambiguous(text: str) -> str:
-    found = re.search(r"'([^']*=[^']*)'", text)
-    return found[1] if found else "A value with commas"
+    override = re.search(r"'([^']*=[^']*)'", text)
+    return override[1] if override else "A value with commas"
 
 
 def _missing_launcher(error: Exception) -> str | None:

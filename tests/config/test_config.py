@@ -196,6 +196,50 @@ def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word
     assert_one_message(capsys.readouterr().err, message)
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("results=Ergebnisse ü (1)", "has characters that need quotes; write 'results=\"Ergebnisse ü (1)\"'"),
+        ("prompt.init_text=Is it? (yes or no)", "write 'prompt.init_text=\"Is it? (yes or no)\"'"),
+        ("results=it's", """write 'results="it'"'"'s"'"""),
+        (
+            "method.peft={lora_dropout: 0.1}",
+            "method.peft takes a new key with a plus, one at a time: +method.peft.KEY=",
+        ),
+        ("method.peft.lora_dropout=0.1", "with a plus, one at a time: +method.peft.lora_dropout=VALUE."),
+        ("~tracking", "~tracking leaves a run without one; choose one of: none, wandb."),
+        ("+nonsense=5", "There is no key nonsense; did you mean"),
+        ("++trainer.max_step=1", "There is no key trainer.max_step; did you mean trainer.max_steps?"),
+        ("+backbone.load_in_8bit=true", "There is no key backbone.load_in_8bit; did you mean backbone."),
+        ("+task.field=[text]", "There is no key task.field; did you mean task.fields?"),
+        ("seed=range(2)", "seed=range(2) is a list of values: a sweep; add -m"),
+        ("task=glob(c*)", "task=glob(c*) is a list of values: a sweep; add -m"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(monkeypatch, capsys, word, message):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    others = ["backbone=nano", "data=mini"] + ["method=lora"] * word.startswith("method")
+    monkeypatch.setattr(sys, "argv", ["train", *others, word])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert_one_message(capsys.readouterr().err, message)
+
+
+def test_free_form_mappings_take_new_keys(monkeypatch):
+    assert composed("method=lora", "+method.peft.lora_dropout=0.1").method.peft["lora_dropout"] == 0.1
+    assert composed("+prompt.width=3").prompt.options["width"] == 3  # its class may have it
+
+
+def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("rpt.train.train", lambda config: trained.append((config.task.name, config.seed)) or 0.0)
+    monkeypatch.chdir(tmp_path)
+    for words in (["task=glob(c*,exclude=custom)", "seed=range(2)"], ["task=cb,copa", "seed=shuffle(choice(0,1))"]):
+        trained = []
+        monkeypatch.setattr(sys, "argv", ["train", "-m", "backbone=nano", "data=mini", *words])
+        main()
+        assert sorted(trained) == [("cb", 0), ("cb", 1), ("copa", 0), ("copa", 1)]
+
+
 @pytest.mark.parametrize("value", ["${lr}", "many"])
 def test_beside_a_debugger_too(monkeypatch, value):
     """OmegaConf makes its error its own cause there, which was followed until memory ended."""
