@@ -1,10 +1,10 @@
 """From Python as from the shell: `rpt.train`, `rpt.load` and `rpt.load_runs`.
 
-    import rpt
+import rpt
 
-    run = rpt.train(task="cb", prompt="residual", backbone="nano", data="mini")
-    print(run.scores["score"], run.curve[-1]["loss"], run.prompt.shape)
-    answers = rpt.load(run.folder).answer([{"premise": "…", "hypothesis": "…"}])
+run = rpt.train(task="cb", prompt="residual", backbone="nano", data="mini")
+print(run.scores["score"], run.curve[-1]["loss"], run.prompt.shape)
+answers = rpt.load(run.folder).answer([{"premise": "…", "hypothesis": "…"}])
 """
 
 from __future__ import annotations
