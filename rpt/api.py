@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rpt.backbones import Answer
 from rpt.config import compose, to_config, validate
+from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
@@ -87,7 +88,8 @@ def train(*overrides: str, **choices: str) -> Run:
             backbone cannot be had.
     """
     given = [f"{key}={value}" for key, value in choices.items()]
-    config = to_config(compose("train", [*given, *overrides]))
+    with explained_mistakes():
+        config = to_config(compose("train", [*given, *overrides]), [*given, *overrides])
     validate(config)
     if not config.tunes_prompt or not config.prompt.length:
         raise UsageError("rpt.train trains soft prompts; use the command for prompt=none and other methods.")

@@ -10,8 +10,7 @@ SHORT = ("prompt.length=4", "trainer.max_steps=6", "data.shots=8", "tracking=non
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_loaded_and_asked(tmp_path, monkeypatch, evaluate_few):
-    evaluate_few(8)
+def test_a_run_is_trained_loaded_and_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = rpt.train(*SHORT, task="cb", prompt="residual", backbone="nano", data="mini", results=str(tmp_path))
     assert run.prompt.shape == (4, 256) and 0 <= run.scores["score"] <= 100 and run.majority["score"] > 0
@@ -27,7 +26,7 @@ def test_a_run_is_trained_loaded_and_asked(tmp_path, monkeypatch, evaluate_few):
 
 
 def test_what_is_refused():
-    with pytest.raises(UsageError, match="there is no task nonsense|nonsense"):
+    with pytest.raises(UsageError, match="nonsense.*boolq"):
         rpt.train(task="nonsense")
     with pytest.raises(UsageError, match="trains soft prompts; use the command"):
         rpt.train(task="cb", method="finetune", backbone="nano", data="mini")
