@@ -19,7 +19,8 @@ from rpt.cli import asked_for_help, given, one_line_errors, truth
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
-OWN = Path("results")  # of the repository
+OWN = Path("results")  # of the repository, from its root
+CHECKOUT = Path(__file__).parents[1] / OWN  # from anywhere
 
 
 def main() -> None:
@@ -39,8 +40,8 @@ def make_tables(words: dict[str, str]) -> None:
     folder, html = Path(words["results"]), truth("html", words["html"])
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    fits = True
-    if folder != OWN:
+    is_own, fits = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True
+    if not is_own:
         fits = _summarise(folder, Path(words["csv"]) if words["csv"] else None)
     elif words["csv"]:
         raise UsageError(
@@ -56,7 +57,7 @@ def make_tables(words: dict[str, str]) -> None:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
         print(f"removed {path}, which no record stands behind any more")
-    if written or folder == OWN:
+    if written or is_own:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 
@@ -67,7 +68,8 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
         UsageError: there is no finished run.
     """
     from rpt.config.experiment_values import may_hold
-    from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
+    from rpt.reports.summary import summarise  # slow to import
+    from rpt.reports.summary_page import describe_nothing, to_markdown, write_summary
 
     summary = summarise(folder)
     if summary.runs.empty:

@@ -26,7 +26,7 @@ def load_runs(path: Path | str) -> pd.DataFrame:
         history, predictions, credits: lists, as in metrics.jsonl and predictions.json
         folder: where the run lies, or lay before it was published; identity: equal for runs of equal settings
     A field that a record does not have is NaN or None. `frame.attrs["problems"]` has a line for each record that was
-    left out, and why; `frame.attrs["undigested"]` counts those that are older than digests.
+    left out, and why.
     """
     records = RunRecords(Path(path))
     rows = [
@@ -38,5 +38,4 @@ def load_runs(path: Path | str) -> pd.DataFrame:
     ]
     runs = pd.DataFrame(rows)
     runs.attrs["problems"] = records.problems
-    runs.attrs["undigested"] = records.undigested
     return runs

@@ -34,7 +34,7 @@ class Curves:
     """A figure of scores along one axis, a panel for each task.
 
     caption: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average, where
-    there are several tasks. metrics: where it is not the headline score.
+    there are several tasks. with_majority: the majority class as a line. metrics: where it is not the headline score.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Curves:
     x_label: str
     caption: str
     with_average: bool = True
+    with_majority: bool = True
     metrics: Metrics = field(default_factory=dict)
 
 
@@ -67,7 +68,7 @@ LAYOUTS = (
         metrics={"cb": ("accuracy",)},
     ),
     Layout(
-        "why", "why", "{average}, by learning rate, with words at T5's scale and at a sixth, 10 tokens",
+        "why", "why", "{average}, by learning rate, with embeddings at T5's scale and at a sixth, 10 tokens",
         ("backbone", "backbone.stream_scale", "prompt"), columns="lr", groups=("backbone", "backbone.stream_scale"),
     ),
     Layout("reparameterizations-scores", "reparameterizations", "Reparameterizations. Scores by task, 10 tokens"),
@@ -83,7 +84,8 @@ CURVES = (
     ),
     Curves("figure5", "data.shots", "training rows per class", "Figure 5. Few-shot training, {tokens} prompt tokens"),
     Curves("figure6", "prompt.bottleneck", "bottleneck width m",
-           "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False),
+           "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False,
+           with_majority=False),
 )  # fmt: skip
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 

@@ -1,22 +1,16 @@
-"""Tables and the report as Markdown, CSV, LaTeX and HTML.
-
-The templates escape whatever they are given, so that nothing in a record (an error, a name, a device) can act as
-markup; what is markup on purpose is passed through `safe`.
-"""
+"""Tables and the report as Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rpt.reports.tables.table import Table
+from rpt.reports.templating import environment
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
@@ -37,12 +31,12 @@ def escape_markdown(text: str) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    return _markdown().get_template("table.md.j2").render(table=table)
+    return environment(escape_markdown).get_template("table.md.j2").render(table=table, warning=table.warning)
 
 
 def to_latex(table: Table) -> str:
     r"""A `table*` environment for a document with \usepackage{booktabs}."""
-    return _latex().get_template("table.tex.j2").render(table=table) + "\n"
+    return environment(escape_latex, latex=True).get_template("table.tex.j2").render(table=table) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -55,47 +49,9 @@ def to_csv(table: Table) -> str:
 
 
 def report_markdown(**content: Any) -> str:
-    return _markdown().get_template("report.md.j2").render(**content)
+    return environment(escape_markdown).get_template("report.md.j2").render(**content)
 
 
 def report_html(body: str) -> str:
     """The page around a body that is HTML already."""
-    environment = Environment(loader=_loader(), undefined=StrictUndefined, autoescape=True)
-    return environment.get_template("report.html.j2").render(body=Markup(body)) + "\n"
-
-
-@cache
-def _markdown() -> Environment:
-    return _environment(escape_markdown)
-
-
-@cache
-def _latex() -> Environment:
-    """Braces and per cent signs belong to LaTeX, so its templates have << >> and <% %>."""
-    return _environment(
-        escape_latex,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
-
-
-def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment:
-    def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) else escape(str(value))
-
-    return Environment(
-        loader=_loader(),
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **delimiters,
-    )
-
-
-def _loader() -> PackageLoader:
-    return PackageLoader("rpt.reports")
+    return environment(str).get_template("report.html.j2").render(body=Markup(body)) + "\n"

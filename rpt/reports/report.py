@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markdown import markdown
 
 from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
-from rpt.reports.captions import LAPTOP, MINIATURE, selection_in_words
-from rpt.reports.claims import HEADER, RULE, check_claims
+from rpt.reports import claims
+from rpt.reports.budgets import selection, training
 from rpt.reports.figures import Plot, all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import WARNINGS
 from rpt.reports.layouts import FILES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
 from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
+from rpt.reports.tables.build import backbone_notes
 from rpt.reports.tables.table import Table
-
-log = logging.getLogger("rpt")
+from rpt.reports.templating import paragraphs
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one experiment gives."""
+    """What one experiment gives. training: the paragraphs on how its runs train."""
 
     title: str
     commands: tuple[str, ...]
     recorded: int
     asked: int
     hours: float
+    training: list[str]
     tables: list[Table]
     plots: list[Plot]
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one scale gives. selection: on which rows its best epochs were chosen, in a sentence."""
+    """What one scale gives. selection: on which rows its best epochs were chosen. training: what most parts share."""
 
     scale: str
-    selection: str
+    warning: str
+    selection: list[tuple[list[str], float | None]]
+    training: list[str]
     parts: list[Part]
 
 
@@ -60,8 +64,6 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         html: with REPORT.html and the figures as SVG.
     """
     runs, paper = load_runs(folder), Paper()
-    if older := runs.attrs["undigested"]:
-        log.warning("%d records are older than digests: a changed digit in them would not be seen.", older)
     problems, sections = list(runs.attrs["problems"]), []
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
     shown: list[GridResults] = []
@@ -71,11 +73,11 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         papers += grids if scale == "paper" else []
         grids = _worth_showing(grids)
         problems += [line for grid in grids for line in grid.mixtures()]
+        chosen = [choose_rates(grid) for grid in grids]
+        shown += chosen
         if grids:
-            chosen = [choose_rates(grid) for grid in grids]
-            parts = [_part(grid, of_rates, paper, html) for grid, of_rates in zip(grids, chosen, strict=True)]
-            sections.append(Section(scale, selection_in_words(grids), parts))
-            shown += chosen
+            parts = [_part(*both, paper, html) for both in zip(grids, chosen, strict=True)]
+            sections.append(_section(scale, grids, parts))
     if not sections:
         return {}, problems
     files: dict[str, bytes] = {}
@@ -83,12 +85,11 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         files |= _files(part)
     text = report_markdown(
         head=_head(runs),
-        claims=[HEADER, *check_claims(shown, papers, paper)],
-        rule=RULE,
+        scales=claims.SCALES,
+        claims=claims.check_claims(shown, papers, paper),
+        notes=dict.fromkeys(note for results in shown for note in backbone_notes(results)),
         sections=sections,
         problems=problems,
-        miniature=MINIATURE,
-        laptop=LAPTOP,
     )
     files["REPORT.md"] = text.encode()
     if html:
@@ -135,9 +136,15 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> Pa
         recorded=len(grid.runs),
         asked=len(grid.experiment.jobs),
         hours=grid.runs["seconds"].sum() / 3600,
+        training=paragraphs("training", training=training(chosen)),
         tables=all_tables(chosen, paper),
         plots=all_figures(chosen, paper, svg),
     )
+
+
+def _section(scale: str, grids: list[GridResults], parts: list[Part]) -> Section:
+    (usual, _), *_ = Counter(tuple(part.training) for part in parts).most_common(1)
+    return Section(scale, WARNINGS.get(scale, ""), selection(grids), [*usual], parts)
 
 
 def _files(part: Part) -> dict[str, bytes]:
@@ -151,27 +158,18 @@ def _files(part: Part) -> dict[str, bytes]:
     return files
 
 
-def _head(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def _head(runs: pd.DataFrame) -> dict[str, Any]:
     """What the page says of all runs."""
-    counts = Counter("in miniature" if miniature else "on SuperGLUE" for miniature in runs["data.miniature"])
-    commits = Counter(_short(commit) for commit in (runs["commit"] if "commit" in runs else [None] * len(runs)))
-    return [
-        ("Runs", f"{len(runs)} ({', '.join(f'{n} {what}' for what, n in sorted(counts.items()))})"),
-        ("Time", f"{runs['seconds'].sum() / 3600:.1f} hours, summed over runs"),
-        ("Seeds", ", ".join(map(str, sorted(set(runs["seed"]))))),
-        ("Devices", _counted(Counter(runs["device"]))),
-        ("Code", _counted(commits)),
-    ]
-
-
-def _short(commit: str | None) -> str:
-    """Ten digits of the hash, and whether files differed from it."""
-    sha, plus, changes = (commit if isinstance(commit, str) and commit else "unknown").partition("+")
-    return f"{sha[:10]}{plus}{changes}"
-
-
-def _counted(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} ({n} runs)" for name, n in sorted(counter.items()))
+    commits = runs.reindex(columns=["commit"])["commit"].fillna("unknown")
+    return {
+        "runs": len(runs),
+        "kinds": Counter("in miniature" if miniature else "on SuperGLUE" for miniature in runs["data.miniature"]),
+        "hours": runs["seconds"].sum() / 3600,
+        "seeds": sorted(set(runs["seed"])),
+        "devices": Counter(runs["device"]),
+        "commits": sorted({commit.partition("+")[0][:10] for commit in commits}),
+        "changed": int(commits.str.contains("+", regex=False).sum()),
+    }
 
 
 def _html(text: str, files: dict[str, bytes]) -> str:

@@ -9,7 +9,8 @@ from rpt import results
 from rpt.config import compose, to_config
 from rpt.errors import UsageError
 from rpt.reports.frame import load_runs
-from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
+from rpt.reports.summary import find_best, summarise
+from rpt.reports.summary_page import to_csv, to_markdown, write_summary
 from rpt.results import make_tables
 
 from .conftest import write_record

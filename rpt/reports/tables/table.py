@@ -22,6 +22,7 @@ class Table:
     blocks: groups of lines with a rule between; every line is as long as the header.
     notes: footnotes, the first has number 1. remarks: paragraphs below the table.
     records: the lines of the CSV, numbers unrounded; all have the same keys.
+    warning: what a reader must know of the scale, before the caption.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Table:
     records: list[dict[str, object]]
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    warning: str = ""
 
 
 class Notes:
