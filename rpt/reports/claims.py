@@ -36,7 +36,7 @@ class Judgement:
 
     verdict: NONE where runs are missing. larger, smaller: the two quantities, the larger first if the claim shows.
     seeds: the fewest of either. test: instead of two quantities, of the claim about single examples.
-    backbone: whose runs. tasks: those that count where not all of the grid's do.
+    few: whether the grid has more seeds. backbone: whose runs. without: the tasks of the grid that do not count.
     """
 
     verdict: str = NONE
@@ -44,8 +44,9 @@ class Judgement:
     smaller: Cell = EMPTY
     seeds: int = 0
     test: Comparison | None = None
+    few: bool = False
     backbone: str = ""
-    tasks: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 Judge = Callable[[GridResults, At], Judgement]
@@ -159,15 +160,17 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
 
 def _judgements(claim: Claim, results: GridResults | None) -> list[Judgement]:
     """What is said of each backbone that has runs enough. Where tasks are missing, it is judged on the whole ones."""
-    found = []
-    for backbone in results.experiment.axes["backbone"] if results else ():
-        judged = claim.judge(results, {"backbone": backbone})
+    if results is None:
+        return []
+    found, seeds = [], len(results.experiment.axes["seed"])
+    for backbone in results.experiment.axes["backbone"]:
+        judged, missing = claim.judge(results, {"backbone": backbone}), ()
         # One seed that has every task is not enough: it has no spread.
-        enough = min(2, len(results.experiment.axes["seed"]))
-        if judged.seeds < enough and (tasks := _whole_tasks(claim, results, backbone)):
-            judged = replace(claim.judge(results.of_tasks(tasks), {"backbone": backbone}), tasks=tasks)
-        found += [replace(judged, backbone=backbone)] if judged.verdict != NONE else []
-    return found
+        if judged.seeds < min(2, seeds) and (tasks := _whole_tasks(claim, results, backbone)):
+            judged = claim.judge(results.of_tasks(tasks), {"backbone": backbone})
+            missing = tuple(task for task in results.experiment.axes["task"] if task not in tasks)
+        found.append(replace(judged, backbone=backbone, without=missing, few=judged.seeds < seeds))
+    return [judged for judged in found if judged.verdict != NONE]
 
 
 def _whole_tasks(claim: Claim, results: GridResults, backbone: str) -> tuple[str, ...]:

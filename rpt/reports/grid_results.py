@@ -84,7 +84,7 @@ class GridResults:
         usual = "cls" if "cls" in poolings.values() else next(iter(poolings.values()), "cls")
         others = {pooling: [label("task", t) for t in poolings if poolings[t] == pooling]
                   for pooling in poolings.values() if pooling != usual}  # fmt: skip
-        named = "; ".join(f"{pooling} on {in_words(tasks)}" for pooling, tasks in others.items())
+        named = "; ".join(f"{in_words(tasks)}: {pooling}" for pooling, tasks in others.items())
         return label(key, value) + (f" ({named})" if named else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:

@@ -79,7 +79,10 @@ def in_words(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def row_in_words(at: dict[str, str]) -> str:
-    """A row by the values of its axes: nano PT, 10 tokens."""
-    name = " ".join(label(key, at[key]) for key in ("backbone", "prompt") if key in at)
-    return ", ".join([name, *(label_with_unit(key, at[key]) for key in at if key not in ("backbone", "prompt"))])
+def row_in_words(at: dict[str, str], several: bool = True) -> str:
+    """A row by the values of its axes: nano PT, 10 tokens; without the backbone where there are not several."""
+    named = ("backbone", "prompt") if several or len(at) == 1 else ("prompt",)
+    name = " ".join(label(key, at[key]) for key in named if key in at)
+    return ", ".join(
+        [*filter(None, [name]), *(label_with_unit(key, at[key]) for key in at if key not in ("backbone", "prompt"))]
+    )

@@ -38,7 +38,6 @@ class Part:
     commands: tuple[str, ...]
     recorded: int
     asked: int
-    hours: float
     training: list[str]
     tables: list[Table]
     plots: list[Plot]
@@ -83,17 +82,18 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     files: dict[str, bytes] = {}
     for part in (part for section in sections for part in section.parts):
         files |= _files(part)
-    text = report_markdown(
-        head=_head(runs),
-        scales=claims.SCALES,
-        claims=claims.check_claims(shown, papers, paper),
-        notes=dict.fromkeys(note for results in shown for note in backbone_notes(results)),
-        sections=sections,
-        problems=problems,
-    )
-    files["REPORT.md"] = text.encode()
+    lines = claims.check_claims(shown, papers, paper)
+    content = {
+        "head": _head(runs),
+        "claims": lines,
+        "scales": [scale for scale in claims.SCALES if any(line.found[scale] for line in lines)],
+        "notes": dict.fromkeys(note for results in shown for note in backbone_notes(results)),
+        "sections": sections,
+        "problems": problems,
+    }
+    files["REPORT.md"] = report_markdown(**content, full=False).encode()
     if html:
-        files["REPORT.html"] = _html(text, files).encode()
+        files["REPORT.html"] = _html(report_markdown(**content, full=True), files).encode()
     return files, problems
 
 
@@ -135,7 +135,6 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> Pa
         commands=grid.experiment.commands,
         recorded=len(grid.runs),
         asked=len(grid.experiment.jobs),
-        hours=grid.runs["seconds"].sum() / 3600,
         training=paragraphs("training", training=training(chosen)),
         tables=all_tables(chosen, paper),
         plots=all_figures(chosen, paper, svg),

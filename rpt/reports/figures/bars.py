@@ -17,7 +17,7 @@ from rpt.reports.paper import Paper
 from rpt.reports.scores import floors, task_scores
 
 
-def return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tokens", "missing": missing}(results: GridResults, paper: Paper) -> tuple[Figure, dict[str, Any]]:
+def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, dict[str, Any]]:
     """A panel for each backbone that has a run."""
     scores, majority = task_scores(results, {}), floors(results, {})
     majority["average"] = majority.mean(axis=1, skipna=False)
@@ -30,7 +30,7 @@ def return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tok
         missing += [(backbone, group) for group in majority.columns if group not in groups]
         _draw_panel(ax, results, pick_backbone(scores, backbone)[groups], majority.loc[backbone, groups])
         ax.set(title=label("backbone", backbone), ylabel="score (%)")
-    draw_legend(figure, grid.flat)
+    draw_legend(figure, grid.flat, title="method")
     return figure, {
         "title": "Table 1 as bars. Score on each task, 10 prompt tokens",
         "missing": missing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rpt.reports.budgets import training
@@ -22,7 +23,8 @@ def make_table(
     columns: list[str],
     blocks: list[Lines],
     records: list[dict[str, object]],
-    notes: list[str] | None = None,
+    notes: Sequence[str] = (),
+    in_report: bool = True,
     **facts: Any,
 ) -> Table:
     """A table whose caption and remarks a template of templates/text writes from facts.
@@ -30,8 +32,8 @@ def make_table(
     Args:
         name: without the scale. axes: those that name a row. columns: the titles of the others.
     """
-    scale = results.experiment.scale
-    caption, *remarks = paragraphs(template, training=training(results), **facts)
+    scale, several = results.experiment.scale, len(results.backbones) > 1
+    caption, *remarks = paragraphs(template, training=training(results), several=several, **facts)
     return Table(
         name=file_name(name, scale),
         caption=caption,
@@ -39,9 +41,11 @@ def make_table(
         labels=len(axes),
         blocks=blocks,
         records=[{"table": name, "scale": scale} | record for record in records],
-        notes=notes or [],
+        notes=list(notes),
         remarks=[*remarks, *backbone_notes(results)],
         warning=WARNINGS.get(scale, ""),
+        backbone="" if several or scale == "paper" else results.name_of("backbone", results.backbones[0]),
+        in_report=in_report,
     )
 
 

@@ -28,4 +28,4 @@ def costs_table(results: GridResults) -> Table:
             shown = [" or ".join(f"{number:,}" for number in numbers) for numbers in counts.values()]
             lines.append([*row_labels(results, at), *map(Text, [*shown, str(cell), f"{seconds:,.0f}"])])
     columns = ["trained", label("parameters", "kept"), "average", "seconds"]
-    return make_table(COSTS, "costs", results, axes, columns, [lines], records)
+    return make_table(COSTS, "costs", results, axes, columns, [lines], records, in_report=False)

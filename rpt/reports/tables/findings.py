@@ -1,4 +1,4 @@
-"""What a table of scores shows, as data: the template scores.j2 says it below the table."""
+"""What a table of scores shows, as data: the template scores.j2 says it above and below the table."""
 
 from __future__ import annotations
 
@@ -8,36 +8,51 @@ from rpt.records.schema import ALL_STEPS
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import METHODS
 from rpt.reports.paper import Paper, row_name
-from rpt.reports.scores import Cell
-from rpt.reports.tables.score_rows import At, Cells, ScoreRows
+from rpt.reports.scores import metrics_of
+from rpt.reports.tables.rates import limits
+from rpt.reports.tables.score_rows import At, ScoreRows
 
 Shares = list[tuple[str, int, int]]  # by column, how many of how many
-Places = list[tuple[At, list[str]]]  # rows, each with some of its columns
+
+
+def find_all(table: ScoreRows, paper: Paper) -> dict[str, Any]:
+    """Everything that the template says."""
+    layout, experiment = table.layout, table.results.experiment
+    tasks, families = experiment.axes["task"], sorted({job.backbone.family for job in experiment.jobs.values()})
+    return {
+        "layout": layout, "seeds": len(experiment.axes["seed"]), "tasks": tasks,
+        "metrics": {task: metrics_of(task, layout.metrics, families[-1]) for task in tasks},
+        "judged": "wsc" in tasks and families == ["bert", "t5"],
+        "contrasts": contrasts(table, paper),
+        "best_rates": at_best_rates(table),
+        "spans": spans(table) if layout.name == "table1" else {},
+        "not_ahead": not_ahead(table),
+        "out_of_budget": out_of_budget(table.results, table.axes, layout.columns),
+        "unrecorded": [] if experiment.scale == "paper" else unrecorded(table),
+        "limits": limits(table.results),
+    }  # fmt: skip
 
 
 def contrasts(table: ScoreRows, paper: Paper) -> list[dict[str, Any]]:
     """The differences that the table is about, by column: here and in the paper."""
-    layout = table.layout
+    layout, compared = table.layout, []
     axis, high, low = layout.contrast
-    compared = []
-    for at, cells in table.rows:
-        other = {**at, axis: low}
-        against = table.cells_at(other) if at[axis] == high else None
-        if against is None:
+    for row in table.rows:
+        other = {**row.at, axis: low}
+        against = next((of.cells for of in table.rows if of.at == other and row.at[axis] == high), {})
+        ours = {column: row.cells[column].minus(cell.mean) for column, cell in against.items()}
+        if all(gap is None for gap in ours.values()):
             continue
-        ours = {column: cell.minus(against[column].mean) for column, cell in cells.items()}
-        backbone = paper.backbone_beside(layout.name, at["backbone"])
-        theirs = {}
-        for column in cells:
-            first, second = (paper.value(layout.name, backbone, row_name(row), column) for row in (at, other))
+        backbone, theirs = paper.backbone_beside(layout.name, row.at["backbone"]), {}
+        for column in ours:
+            first, second = (paper.value(layout.name, backbone, row_name(at), column) for at in (row.at, other))
             if None not in (first, second):
                 theirs[column] = first - second
         if not paper.covered_by(table.results.experiment.axes["task"], layout.name):
             theirs.pop("average", None)  # it is over other tasks
-        where = {key: value for key, value in at.items() if key not in (axis, "backbone", "prompt")}
+        where = {key: value for key, value in row.at.items() if key not in (axis, "backbone", "prompt")}
         ours = {column: gap for column, gap in ours.items() if gap is not None}
-        if ours:
-            compared.append({"where": where, "ours": ours, "here": at["backbone"], "theirs": theirs, "paper": backbone})
+        compared.append({"where": where, "ours": ours, "here": row.at["backbone"], "theirs": theirs, "paper": backbone})
     return compared
 
 
@@ -47,50 +62,39 @@ def at_best_rates(table: ScoreRows) -> list[dict[str, Any]]:
     if table.layout.columns != "lr":
         return []
     axis, high, low = table.layout.contrast
-    groups: dict[tuple[str, ...], dict[str, tuple[float, str]]] = {}
-    keys = [key for key in table.layout.groups if key in table.axes]
-    for at, cells in table.rows:
-        scored = [(cell.mean, column) for column, cell in cells.items() if cell.mean is not None]
-        if scored:
-            groups.setdefault(tuple(at[key] for key in keys), {})[at[axis]] = max(scored)
-    return [
-        {"at": dict(zip(keys, group, strict=True)), "best": best,
-         "gap": best[high][0] - best[low][0] if high in best and low in best else None}
-        for group, best in groups.items()
-    ]  # fmt: skip
+    keys, found = [key for key in table.layout.groups if key in table.axes], []
+    for group in table.groups:
+        scores = {row.at[axis]: [(cell.mean, lr) for lr, cell in row.cells.items() if cell.n] for row in group}
+        best = {name: max(of_row) for name, of_row in scores.items() if of_row}
+        gap = best[high][0] - best[low][0] if high in best and low in best else None
+        found += [{"at": {key: group[0].at[key] for key in keys}, "best": best, "gap": gap}] if best else []
+    return found
 
 
-def not_ahead(table: ScoreRows) -> Places:
+def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
     """The rows that have not learnt a task: within their spread of the majority class, or below it."""
-
-    def fails(cell: Cell, floor: float) -> bool:
-        return cell.mean is not None and cell.mean - floor <= (cell.sd or 0.0)  # False beside NaN
-
-    places = [
-        (at, [task for task in table.floors.columns if fails(cells[task], table.floors.at[at["backbone"], task])])
-        for at, cells in table.rows
-    ]
-    return [(at, tasks) for at, tasks in places if tasks]
+    found = []
+    for row in table.rows:
+        cells = {task: row.cells[task] for task in table.floors if row.cells[task].mean is not None}
+        gaps = {task: cell.mean - table.floors.at[row.at["backbone"], task] for task, cell in cells.items()}
+        found.append((row.at, [task for task, gap in gaps.items() if gap <= (cells[task].sd or 0.0)]))  # no NaN is
+    return [(at, tasks) for at, tasks in found if tasks]
 
 
 def spans(table: ScoreRows) -> dict[str, list[dict[str, Any]]]:
     """Whether a task can tell methods apart: by backbone each task's floor, prompts' lowest and highest, best row."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for backbone in table.floors.index:
-        rows = [(at, cells) for at, cells in table.rows if at["backbone"] == backbone]
-        for task in table.floors.columns:
-            scores = {at["prompt"]: cells[task].mean for at, cells in rows if cells[task].mean is not None}
-            prompts = [mean for prompt, mean in scores.items() if prompt not in METHODS]
+    for backbone, floors in table.floors.iterrows():
+        for task, floor in floors.items():
+            rows = [row for row in table.rows if row.at["backbone"] == backbone and row.cells[task].n]
+            prompts = [row.cells[task].mean for row in rows if row.at["prompt"] not in METHODS]
             if len(prompts) > 1:
-                floor = float(table.floors.at[backbone, task])
                 span = {"task": task, "floor": floor, "low": min(prompts), "high": max(prompts)}
-                found.setdefault(backbone, []).append(span | {"best": max(scores.values())})
+                found.setdefault(backbone, []).append(span | {"best": max(row.cells[task].mean for row in rows)})
     return found
 
 
-def out_of_budget(
-    results: GridResults, axes: tuple[str, ...], columns: str
-) -> list[tuple[At, list[tuple[str, int, int]]]]:
+def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[tuple[At, Shares]]:
     """The runs whose epochs ended before their patience did: they may not have had enough. By row and column, how many
     of how many. Where both ended with the same evaluation, more epochs would have changed nothing.
 
@@ -101,36 +105,20 @@ def out_of_budget(
     runs = runs[runs["trainer.patience"].notna()]
     if runs.empty:
         return []
-    since_best = [
-        sum(line["step"] > best for line in history)
-        for best, history in zip(runs["best.step"], runs["history"], strict=True)
-    ]
+    steps = zip(runs["best.step"], runs["history"], strict=True)
+    since_best = [sum(line["step"] > best for line in history) for best, history in steps]
     waiting = (runs["stopped"] == ALL_STEPS) & (since_best < runs["trainer.patience"])
     counts = waiting.groupby(level=[*axes, columns]).agg(["sum", "count"])
     early = counts[counts["sum"] > 0]
-    places = []
+    found = []
     for at in results.points(axes):
         cells = [(name, (*at.values(), name)) for name in results.experiment.axes[columns]]
-        places.append((at, [(name, *early.loc[cell]) for name, cell in cells if cell in early.index]))
-    return [(at, shares) for at, shares in places if shares]
+        found.append((at, [(name, *early.loc[cell]) for name, cell in cells if cell in early.index]))
+    return [(at, shares) for at, shares in found if shares]
 
 
 def unrecorded(table: ScoreRows) -> list[At]:
     """The rows without any run; where a backbone has none at all, the backbone alone."""
-    recorded = table.results.backbones
-    missing = [at if at["backbone"] in recorded else {"backbone": at["backbone"]}
-               for at, cells in table.rows if is_empty(cells)]  # fmt: skip
+    empty = [row.at for row in table.rows if row.is_empty]
+    missing = [at if at["backbone"] in table.results.backbones else {"backbone": at["backbone"]} for at in empty]
     return [at for place, at in enumerate(missing) if at not in missing[:place]]
-
-
-def is_empty(cells: Cells) -> bool:
-    return all(cell.mean is None for cell in cells.values())
-
-
-def best(cells: list[Cell]) -> Cell | None:
-    """The cell that is ahead of the next by more than either's standard deviation; None where that cannot be said."""
-    ranked = sorted((cell for cell in cells if cell.mean is not None), key=lambda cell: -cell.mean)
-    if len(ranked) < 2 or ranked[0].sd is None or ranked[1].sd is None:
-        return None
-    first, second = ranked[:2]
-    return first if first.mean - second.mean > max(first.sd, second.sd) else None

@@ -33,7 +33,7 @@ def rates_table(results: GridResults) -> Table:
                 )
     columns = [label("task", task) for task in tasks]
     facts = {"experiment": title_of(name).lower(), "tried": _tried(results), "heads": _heads(results)}
-    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, **facts)
+    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, in_report=False, **facts)
 
 
 def limits(results: GridResults) -> dict[str, Any]:

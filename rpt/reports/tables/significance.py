@@ -32,7 +32,9 @@ def significance_table(results: GridResults) -> Table | None:
             {**at, "plain": found.second, "residual": found.first, "difference": found.difference, "low": found.low}
             | {"high": found.high, "p": found.p, "p_holm": p_holm, "examples": found.examples, "seeds": found.seeds}
         )
-    return make_table(SIGNIFICANCE, "significance", results, axes, COLUMNS, [lines], records, repeats=f"{REPEATS:,}")
+    return make_table(
+        SIGNIFICANCE, "significance", results, axes, COLUMNS, [lines], records, in_report=False, repeats=f"{REPEATS:,}"
+    )
 
 
 def p_value(p: float) -> str:

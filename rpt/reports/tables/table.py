@@ -22,7 +22,8 @@ class Table:
     blocks: groups of lines with a rule between; every line is as long as the header.
     notes: footnotes, the first has number 1. remarks: paragraphs below the table.
     records: the lines of the CSV, numbers unrounded; all have the same keys.
-    warning: what a reader must know of the scale, before the caption.
+    warning: what a reader must know of the scale, before the caption. backbone: the only one that has runs; the report
+    leaves its column out and names it once. in_report: False where the report only says that the table is there.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     warning: str = ""
+    backbone: str = ""
+    in_report: bool = True
 
 
 class Notes:
