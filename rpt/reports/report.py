@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +15,16 @@ from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
 from rpt.reports import claims
 from rpt.reports.budgets import selection, training
-from rpt.reports.figures import Plot, all_figures
+from rpt.reports.figures import all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import WARNINGS
+from rpt.reports.labels import said_of
 from rpt.reports.layouts import FILES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
-from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
+from rpt.reports.render import paragraphs, report_html, report_markdown
+from rpt.reports.table import backbone_notes, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
-from rpt.reports.tables.build import backbone_notes
-from rpt.reports.tables.table import Table
-from rpt.reports.templating import paragraphs
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one experiment gives. training: the paragraphs on how its runs train."""
-
-    title: str
-    commands: tuple[str, ...]
-    recorded: int
-    asked: int
-    training: list[str]
-    tables: list[Table]
-    plots: list[Plot]
-
-
-@dataclass(frozen=True)
-class Section:
-    """What one scale gives. selection: on which rows its best epochs were chosen. training: what most parts share."""
-
-    scale: str
-    warning: str
-    selection: list[tuple[list[str], float | None]]
-    training: list[str]
-    parts: list[Part]
 
 
 def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]]:
@@ -64,6 +37,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     """
     runs, paper = load_runs(folder), Paper()
     problems, sections = list(runs.attrs["problems"]), []
+    files: dict[str, bytes] = {}
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
     shown: list[GridResults] = []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
@@ -74,14 +48,11 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         problems += [line for grid in grids for line in grid.mixtures()]
         chosen = [choose_rates(grid) for grid in grids]
         shown += chosen
-        if grids:
-            parts = [_part(*both, paper, html) for both in zip(grids, chosen, strict=True)]
-            sections.append(_section(scale, grids, parts))
+        parts = [_part(*both, paper, html) for both in zip(grids, chosen, strict=True)]
+        files |= {name: content for part in parts for name, content in _files(part).items()}
+        sections += [_section(scale, grids, parts)] if parts else []
     if not sections:
         return {}, problems
-    files: dict[str, bytes] = {}
-    for part in (part for section in sections for part in section.parts):
-        files |= _files(part)
     lines = claims.check_claims(shown, papers, paper)
     content = {
         "head": _head(runs),
@@ -128,30 +99,32 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
     return shown
 
 
-def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> Part:
-    """The section of a grid; its tables and figures show it at the chosen rates."""
-    return Part(
-        title=title_of(grid.experiment.name),
-        commands=grid.experiment.commands,
-        recorded=len(grid.runs),
-        asked=len(grid.experiment.jobs),
-        training=paragraphs("training", training=training(chosen)),
-        tables=all_tables(chosen, paper),
-        plots=all_figures(chosen, paper, svg),
-    )
+def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> dict[str, Any]:
+    """What one experiment gives; its tables and figures show it at the chosen rates. training: how its runs train."""
+    return {
+        "title": title_of(grid.experiment.name),
+        "commands": grid.experiment.commands,
+        "recorded": len(grid.runs),
+        "asked": len(grid.experiment.jobs),
+        "training": paragraphs("training", training=training(chosen)),
+        "tables": all_tables(chosen, paper),
+        "plots": all_figures(chosen, paper, svg),
+    }
 
 
-def _section(scale: str, grids: list[GridResults], parts: list[Part]) -> Section:
-    (usual, _), *_ = Counter(tuple(part.training) for part in parts).most_common(1)
-    return Section(scale, WARNINGS.get(scale, ""), selection(grids), [*usual], parts)
+def _section(scale: str, grids: list[GridResults], parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What one scale gives. selection: on which rows best epochs were chosen. training: what most parts share."""
+    (usual, _), *_ = Counter(tuple(part["training"]) for part in parts).most_common(1)
+    shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
+    return {"scale": scale, "parts": parts} | shared
 
 
-def _files(part: Part) -> dict[str, bytes]:
+def _files(part: dict[str, Any]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for table in part.tables:
+    for table in part["tables"]:
         for ending, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             files[f"tables/{table.name}.{ending}"] = text.encode()
-    for plot in part.plots:
+    for plot in part["plots"]:
         images = {f"figures/{plot.name}.png": plot.png, f"figures/{plot.name}.svg": plot.svg}
         files |= {name: image for name, image in images.items() if image is not None}
     return files

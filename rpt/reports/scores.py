@@ -44,7 +44,7 @@ def metrics_of(task: str, metrics: Metrics, family: str = "t5") -> tuple[str, ..
     Args:
         family: of the backbone; an encoder answers some tasks in another form.
     """
-    return metrics.get(task) or (get_task(task, family).paper_score if task in TASKS else ("score",))
+    return tuple(metrics.get(task, ())) or (get_task(task, family).paper_score if task in TASKS else ("score",))
 
 
 def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> pd.Series:

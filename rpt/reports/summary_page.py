@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 from rpt.files import write_atomically
+from rpt.reports.render import write_text
 from rpt.reports.scores import Cell
 from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
-from rpt.reports.templating import environment
 
 STATISTICS = ["mean", "sd", "n", "trained", "seconds"]
 
@@ -24,7 +24,7 @@ def to_markdown(summary: Summary) -> str:
     for axis in summary.numeric:
         tops = [(at, line.loc[line["mean"].idxmax()]) for at, line in find_best(summary, axis)]
         best[name_of(axis)] = [([*map(show, at.values())], show(top[axis]), top["mean"]) for at, top in tops]
-    return environment(str).get_template("text/summary.j2").render(
+    return write_text("summary",
         header=rows[0], rows=rows[1:], widths=[max(map(len, column)) for column in zip(*rows, strict=True)],
         runs=len(summary.runs), seeds=sorted(set(summary.runs["seed"])), implied=[*map(name_of, summary.implied)],
         best=best, shown=SHOWN,

@@ -6,26 +6,10 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from rpt.reports import figures
 from rpt.reports.figures import all_figures
 from rpt.reports.paper import Paper
 
 OTHERS = ("table1", "figure3", "figure6")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are drawn, kept for a look at their axes."""
-    kept = []
-    image_of = figures.image_of
-
-    def kept_image_of(figure, kind):
-        if figure not in kept:
-            kept.append(figure)
-        return image_of(figure, kind)
-
-    monkeypatch.setattr(figures, "image_of", kept_image_of)
-    return kept
 
 
 @pytest.mark.parametrize("name", ["figure4", *(pytest.param(of, marks=pytest.mark.slow) for of in OTHERS)])

@@ -19,10 +19,10 @@ from rpt.reports.figures.curves import draw_along_axis
 from rpt.reports.figures.epochs import draw_by_epoch
 from rpt.reports.figures.style import SETTINGS
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import BACKBONE_NOTES, FIGURE_NOTES
+from rpt.reports.labels import said_of
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
 from rpt.reports.paper import Paper
-from rpt.reports.templating import paragraphs
+from rpt.reports.render import paragraphs
 
 Draw = Callable[[GridResults, Paper], tuple[Figure, dict[str, Any]]]  # the figure and what its caption says
 FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
@@ -48,11 +48,11 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
     if results.runs.empty or results.experiment.name not in FIGURES:
         return []
     name, draw = FIGURES[results.experiment.name]
-    scale, notes = results.experiment.scale, {key: BACKBONE_NOTES.get(key, "") for key in results.backbones}
+    scale, notes = results.experiment.scale, {name: said_of("backbone note", name) for name in results.backbones}
     with plt.rc_context(SETTINGS):
         figure, facts = draw(results, paper)
-        if scale in FIGURE_NOTES:
-            figure.supxlabel(FIGURE_NOTES[scale], fontsize=8, color="#555555")
+        if note := said_of("figure note", scale):
+            figure.supxlabel(note, fontsize=8, color="#555555")
         images = [image_of(figure, "png"), image_of(figure, "svg") if svg else None]
         plt.close(figure)
     (caption,) = paragraphs("figure", scale=scale, notes=notes, **facts)

@@ -54,7 +54,7 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
             ax.set_ylabel(score_label(panel, curves.metrics, results.family_of(backbone)))
             ax.set_xlabel(curves.x_label if ax in grid[-1] else "")
     draw_legend(figure, grid.flat)
-    title = curves.caption.format(tokens=" or ".join(axes["prompt.length"]))
+    title = curves.title.format(tokens=" or ".join(axes["prompt.length"]))
     return figure, {"title": title, "theirs": theirs}
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
+from rpt.reports.table import Table
 from rpt.reports.tables.costs import costs_table
 from rpt.reports.tables.parameters import parameters_table
 from rpt.reports.tables.rates import rates_table
 from rpt.reports.tables.scores import score_table
 from rpt.reports.tables.significance import significance_table
-from rpt.reports.tables.table import Table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:

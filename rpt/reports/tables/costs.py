@@ -6,8 +6,7 @@ from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.layouts import COSTS
 from rpt.reports.scores import Cell, task_scores
-from rpt.reports.tables.build import make_table, row_labels
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.table import Table, Text, make_table, row_labels
 
 COUNTS = ("trained", "kept")
 

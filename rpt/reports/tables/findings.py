@@ -20,7 +20,7 @@ def find_all(table: ScoreRows, paper: Paper) -> dict[str, Any]:
     layout, experiment = table.layout, table.results.experiment
     tasks, families = experiment.axes["task"], sorted({job.backbone.family for job in experiment.jobs.values()})
     return {
-        "layout": layout, "seeds": len(experiment.axes["seed"]), "tasks": tasks,
+        "layout": layout, "tasks": tasks,
         "metrics": {task: metrics_of(task, layout.metrics, families[-1]) for task in tasks},
         "judged": "wsc" in tasks and families == ["bert", "t5"],
         "contrasts": contrasts(table, paper),

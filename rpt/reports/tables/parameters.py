@@ -9,8 +9,7 @@ from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.layouts import PARAMETERS
 from rpt.reports.paper import Number, Paper
-from rpt.reports.tables.build import Lines, make_table, row_labels
-from rpt.reports.tables.table import Notes, Table, Text
+from rpt.reports.table import Notes, Table, Text, make_table, row_labels
 
 COLUMNS = ("kept", "trained")
 
@@ -18,7 +17,7 @@ COLUMNS = ("kept", "trained")
 def parameters_table(results: GridResults, paper: Paper) -> Table:
     """Counts of every row of table 3; at the paper's scale the paper's stand beside them."""
     axes, beside, notes = results.row_axes(("backbone", "prompt")), results.experiment.scale == "paper", Notes()
-    lines: Lines = []
+    lines: list[list[Text]] = []
     records: list[dict[str, object]] = []
     shown = []
     for at in results.points(axes):
@@ -50,9 +49,8 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
     columns = itertools.chain(*([title, f"{title}, paper"] if beside else [title] for title in titles))
     places = paper.rows_without(PARAMETERS, []) if beside else ()
     sourced = [label("prompt", row) for backbone, row in places if paper.value(PARAMETERS, backbone, row, "source")]
-    return make_table(
-        PARAMETERS, "parameters", results, axes, [*columns], blocks, records, notes.texts, sourced=sourced
-    )
+    facts, more = {"sourced": sourced}, {"notes": notes.texts, "in_report": beside}
+    return make_table(PARAMETERS, "parameters", results, axes, [*columns], blocks, records, facts, **more)
 
 
 def _printed(paper: Paper, place: tuple[str, str], column: str, notes: Notes) -> Iterator[Text]:

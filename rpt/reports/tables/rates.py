@@ -7,8 +7,7 @@ from typing import Any
 from rpt.reports.grid_results import GridResults, RateChoice
 from rpt.reports.labels import label, rate
 from rpt.reports.layouts import rates_name, title_of
-from rpt.reports.tables.build import make_table, row_labels
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.table import Table, Text, make_table, row_labels
 
 
 def rates_table(results: GridResults) -> Table:
@@ -33,7 +32,7 @@ def rates_table(results: GridResults) -> Table:
                 )
     columns = [label("task", task) for task in tasks]
     facts = {"experiment": title_of(name).lower(), "tried": _tried(results), "heads": _heads(results)}
-    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, in_report=False, **facts)
+    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, facts, in_report=False)
 
 
 def limits(results: GridResults) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from rpt.reports.labels import label_with_unit, signed
 from rpt.reports.layouts import Layout
 from rpt.reports.paper import Paper
 from rpt.reports.scores import Cell
-from rpt.reports.tables.build import make_table, row_labels
+from rpt.reports.table import Notes, Table, Text, make_table, row_labels
 from rpt.reports.tables.findings import find_all
 from rpt.reports.tables.score_rows import Row, ScoreRows, fill, majority_rows, rows_of_the_paper
-from rpt.reports.tables.table import Notes, Table, Text
 
 
 def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
@@ -31,8 +30,9 @@ def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
         [*[""] * beside, *(label_with_unit(layout.columns, column) for column in numbers.columns)],
         [[line for row in group for line in _lines(row, numbers, paper, notes)] for group in groups],
         [record for group in groups for row in group for record in _records(row)],
-        notes.texts,
-        **find_all(numbers, paper),
+        find_all(numbers, paper),
+        notes=notes.texts,
+        seeds=len(results.experiment.axes["seed"]),
     )
 
 

@@ -6,8 +6,7 @@ from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import signed
 from rpt.reports.layouts import SIGNIFICANCE
 from rpt.reports.significance import REPEATS, compare_runs, holm
-from rpt.reports.tables.build import make_table, row_labels
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.table import Table, Text, make_table, row_labels
 
 COLUMNS = ["PT", "Residual PT", "difference", "95 % interval", "p", "p (Holm)", "examples", "seeds"]
 
@@ -33,7 +32,15 @@ def significance_table(results: GridResults) -> Table | None:
             | {"high": found.high, "p": found.p, "p_holm": p_holm, "examples": found.examples, "seeds": found.seeds}
         )
     return make_table(
-        SIGNIFICANCE, "significance", results, axes, COLUMNS, [lines], records, in_report=False, repeats=f"{REPEATS:,}"
+        SIGNIFICANCE,
+        "significance",
+        results,
+        axes,
+        COLUMNS,
+        [lines],
+        records,
+        {"repeats": f"{REPEATS:,}"},
+        in_report=False,
     )
 
 
