@@ -6,21 +6,10 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from rpt.reports import quantities
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
-from rpt.reports.quantities import (
-    At,
-    Ours,
-    Theirs,
-    average,
-    averages,
-    digitised_ranges,
-    digitised_starts,
-    printed,
-    printed_ranges,
-    ranges_along,
-    speeds,
-)
+from rpt.reports.quantities import At, Ours, Theirs, averages, printed
 from rpt.reports.scores import Cell
 from rpt.reports.significance import Comparison, compare_tasks, credits_of
 
@@ -34,9 +23,9 @@ EMPTY = Cell()
 class Judgement:
     """What our records say of a claim.
 
-    verdict: NONE where runs are missing. larger, smaller: the two quantities, the larger first if the claim shows.
-    seeds: the fewest of either. test: instead of two quantities, of the claim about single examples.
-    few: whether the grid has more seeds. backbone: whose runs. without: the tasks of the grid that do not count.
+    larger, smaller: the two quantities, the larger first if the claim shows. seeds: the fewest of either. test: of a
+    claim over single examples, which has it in their place. few: whether the grid has more seeds. backbone: whose runs.
+    without: the tasks of the grid that do not count.
     """
 
     verdict: str = NONE
@@ -52,46 +41,42 @@ class Judgement:
 Judge = Callable[[GridResults, At], Judgement]
 
 
-def by_spread(quantities: Ours) -> Judge:
+def by_spread(ours: Ours) -> Judge:
     """Judge two quantities by the spread of their seeds."""
 
     def judge(results: GridResults, at: At) -> Judgement:
-        larger, smaller = map(Cell.of, quantities(results, at))
+        larger, smaller = map(Cell.of, ours(results, at))
         return Judgement(verdict(larger, smaller), larger, smaller, min(larger.n, smaller.n))
 
     return judge
 
 
-def by_example(first: str, second: str) -> Judge:
-    """Judge the mean difference of two prompts over single examples, every task counting the same: it shows, or does
-    not, where its 95 % interval leaves out zero."""
-
-    def judge(results: GridResults, at: At) -> Judgement:
-        pairs = [
-            credits_of(*(results.at(at | {"task": task, "prompt": prompt}) for prompt in (first, second)))
-            for task in results.experiment.axes["task"]
-        ]
-        if None in pairs:
-            return Judgement()
-        test = compare_tasks(pairs)
-        said = SHOWS if test.low > 0 else AGAINST if test.high < 0 else WITHIN
-        return Judgement(said, seeds=test.seeds, test=test)
-
-    return judge
+def by_example(results: GridResults, at: At) -> Judgement:
+    """Judge the mean difference of residual and plain over single examples, every task counting the same: the claim
+    shows where the 95 % interval lies above zero."""
+    pairs = [
+        credits_of(*(results.at(at | {"task": task, "prompt": prompt}) for prompt in ("residual", "vanilla")))
+        for task in results.experiment.axes["task"]
+    ]
+    if None in pairs:
+        return Judgement()
+    test = compare_tasks(pairs)
+    said = SHOWS if test.low > 0 else AGAINST if test.high < 0 else WITHIN
+    return Judgement(said, seeds=test.seeds, test=test)
 
 
-def width(results: GridResults, at: At) -> Judgement:
-    """Whether the bottleneck's width moves the average less than the seed does."""
+def by_width(results: GridResults, at: At) -> Judgement:
+    """Judge whether the bottleneck's width moves the average less than the seed does."""
     axis, at = "prompt.bottleneck", at | {"prompt": "residual"}
-    cells = [Cell.of(average(results, at | {axis: value})) for value in results.experiment.axes[axis]]
+    cells = [Cell.of(quantities.average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
     seeds = min(cell.n for cell in cells)
     if not seeds:
         return Judgement()
-    by_width = statistics.stdev(cell.mean for cell in cells)
+    over_widths = Cell(statistics.stdev(cell.mean for cell in cells))
     if seeds == 1:
-        return Judgement(TOO_FEW, Cell(by_width), seeds=1)
-    by_seed = statistics.fmean(cell.sd for cell in cells)
-    return Judgement(SHOWS if by_width <= by_seed else AGAINST, Cell(by_width), Cell(by_seed), seeds)
+        return Judgement(TOO_FEW, over_widths, seeds=1)
+    over_seeds = Cell(statistics.fmean(cell.sd for cell in cells))
+    return Judgement(SHOWS if over_widths.mean <= over_seeds.mean else AGAINST, over_widths, over_seeds, seeds)
 
 
 @dataclass(frozen=True)
@@ -111,25 +96,26 @@ PLAIN, RESIDUAL = {"prompt": "vanilla"}, {"prompt": "residual"}
 CLAIMS = (
     Claim("Residual PT beats PT on average", "table1", by_spread(averages(RESIDUAL, PLAIN)),
           printed("table1", "rpt", "pt")),
-    Claim("The same over examples, tasks weighted equally", "table1", by_example("residual", "vanilla")),
+    Claim("The same over examples, tasks weighted equally", "table1", by_example),
     Claim("Residual PT beats PT w/ MLP on average", "table1", by_spread(averages(RESIDUAL, {"prompt": "mlp"})),
           printed("table1", "rpt", "pt-mlp")),
     Claim("Residual PT beats PT w/ LSTM on average", "table1", by_spread(averages(RESIDUAL, {"prompt": "lstm"})),
           printed("table1", "rpt", "pt-lstm")),
-    Claim("Residual PT learns faster than PT (mean score of two evaluations or more)", "figure3", by_spread(speeds)),
+    Claim("Residual PT learns faster than PT (mean score over shared evaluations)", "figure3",
+          by_spread(quantities.speeds)),
     Claim("PT moves more than Residual PT with the learning rate (highest minus lowest average)", "figure4",
-          by_spread(ranges_along("lr")), digitised_ranges),
+          by_spread(quantities.ranges_along("lr")), quantities.digitised_ranges),
     Claim("PT moves more than Residual PT with the initialisation (highest minus lowest average)", "table4",
-          by_spread(ranges_along("prompt.init")), printed_ranges),
+          by_spread(quantities.ranges_along("prompt.init")), quantities.printed_ranges),
     Claim("Residual PT beats PT with the shortest prompt", "table5",
           by_spread(averages(RESIDUAL, PLAIN, smallest="prompt.length")), printed("table5", "2-rpt", "2-pt")),
     Claim("Residual PT beats PT with the fewest training rows", "figure5",
-          by_spread(averages(RESIDUAL, PLAIN, smallest="data.shots")), digitised_starts),
+          by_spread(averages(RESIDUAL, PLAIN, smallest="data.shots")), quantities.digitised_starts),
     Claim("A network per token beats a shared one", "table6",
           by_spread(averages(RESIDUAL | {"prompt.shared": "False"}, RESIDUAL | {"prompt.shared": "True"})),
           printed("table6", "rpt-separate", "rpt-shared")),
     Claim("The bottleneck's width matters no more than the seed (standard deviation over widths, over seeds)",
-          "figure6", width),
+          "figure6", by_width),
 )  # fmt: skip
 
 
@@ -154,7 +140,11 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
     lines = []
     for claim in CLAIMS:
         found = {scale: _judgements(claim, by_place.get((claim.experiment, scale))) for scale in SCALES}
-        lines.append(Line(claim, found, _of_the_paper(claim, whole.get(claim.experiment), paper)))
+        results = whole.get(claim.experiment) if claim.theirs else None
+        backbones = results.experiment.axes["backbone"] if results else ()
+        theirs = {backbone: claim.theirs(paper, results, backbone) for backbone in backbones}
+        gaps = {backbone: numbers[0] - numbers[1] for backbone, numbers in theirs.items() if numbers}
+        lines.append(Line(claim, found, gaps))
     return lines
 
 
@@ -162,29 +152,15 @@ def _judgements(claim: Claim, results: GridResults | None) -> list[Judgement]:
     """What is said of each backbone that has runs enough. Where tasks are missing, it is judged on the whole ones."""
     if results is None:
         return []
-    found, seeds = [], len(results.experiment.axes["seed"])
-    for backbone in results.experiment.axes["backbone"]:
-        judged, missing = claim.judge(results, {"backbone": backbone}), ()
-        # One seed that has every task is not enough: it has no spread.
-        if judged.seeds < min(2, seeds) and (tasks := _whole_tasks(claim, results, backbone)):
-            judged = claim.judge(results.of_tasks(tasks), {"backbone": backbone})
-            missing = tuple(task for task in results.experiment.axes["task"] if task not in tasks)
-        found.append(replace(judged, backbone=backbone, without=missing, few=judged.seeds < seeds))
+    found, (tasks, seeds) = [], (results.experiment.axes["task"], len(results.experiment.axes["seed"]))
+    for at in ({"backbone": backbone} for backbone in results.experiment.axes["backbone"]):
+        judged, missing = claim.judge(results, at), ()
+        if judged.seeds < min(2, seeds):  # one seed that has every task is not enough: it has no spread
+            whole = tuple(task for task in tasks if claim.judge(results.of_tasks((task,)), at).seeds == seeds)
+            judged = claim.judge(results.of_tasks(whole), at) if whole else judged
+            missing = tuple(task for task in tasks if task not in whole) if whole else ()
+        found.append(replace(judged, **at, without=missing, few=judged.seeds < seeds))
     return [judged for judged in found if judged.verdict != NONE]
-
-
-def _whole_tasks(claim: Claim, results: GridResults, backbone: str) -> tuple[str, ...]:
-    """The tasks that have every run of a claim with every seed of the grid."""
-    tasks, seeds = results.experiment.axes["task"], len(results.experiment.axes["seed"])
-    at = {"backbone": backbone}
-    return tuple(task for task in tasks if claim.judge(results.of_tasks((task,)), at).seeds == seeds)
-
-
-def _of_the_paper(claim: Claim, results: GridResults | None, paper: Paper) -> dict[str, float]:
-    """The paper's difference for each of its backbones."""
-    backbones = results.experiment.axes["backbone"] if results and claim.theirs else ()
-    theirs = {backbone: claim.theirs(paper, results, backbone) for backbone in backbones}
-    return {backbone: numbers[0] - numbers[1] for backbone, numbers in theirs.items() if numbers is not None}
 
 
 def verdict(larger: Cell, smaller: Cell) -> str:

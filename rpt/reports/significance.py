@@ -67,7 +67,7 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
     """
     firsts, seconds = ([float(credits.mean()) for credits in side] for side in zip(*pairs, strict=True))
     by_task = [first.mean(axis=0) - second.mean(axis=0) for first, second in pairs]
-    difference = sum(gaps.mean() for gaps in by_task) / len(pairs)
+    difference = round(sum(gaps.mean() for gaps in by_task) / len(pairs), 12) + 0.0  # no minus before zero
     sign = -1.0 if difference < 0 else 1.0
     draws = {"n_resamples": REPEATS, "vectorized": True, "batch": BATCH, "rng": seed}
     shares = np.concatenate([sign * gaps / (gaps.size * len(pairs)) for gaps in by_task])

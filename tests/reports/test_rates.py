@@ -116,7 +116,7 @@ def test_other_numbers_of_rates_are_said(tried):
 def test_bars_significance_and_claims_stand_on_the_chosen_rates(tried, drawn):
     found = choose_rates(tried())
     (plot,) = all_figures(found, Paper())
-    assert plot.caption.startswith("LAPTOP. Table 1 as bars.") and len(drawn[0].axes[0].patches) == 2
+    assert plot.caption.startswith("LAPTOP. Table 1 as bars.")
     heights = [bar.get_height() for bar in drawn[0].axes[0].patches]
     assert heights == [41.0, 41.0]
     assert statistics.fmean(found.at({"backbone": "minilm", "prompt": "vanilla", "task": TASK})["scores.score"]) == 41.0

@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+from rpt import results
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
 from rpt.reports.claims import CLAIMS, SCALES, check_claims, verdict
@@ -18,7 +19,7 @@ from rpt.reports.quantities import speeds
 from rpt.reports.render import environment, escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
-from rpt.results import main
+from rpt.results import main, make_tables
 
 from .conftest import grid, open_grids, reseal, write_record
 
@@ -219,7 +220,7 @@ def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):
 def test_nothing_without_records_and_no_training_code(tmp_path):
     code = """
 import sys
-from rpt.results import main
+from rpt.results import main, make_tables
 try:
     main()
 finally:
@@ -229,3 +230,23 @@ finally:
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith(f"rpt: There is no finished run below {tmp_path}: no run at all")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_repositorys_folder_is_known_by_its_absolute_path_too(recorded, monkeypatch, capsys, tmp_path):
+    """It gets the paper's tables alone: no summary, and no figure along a setting."""
+    recorded("table6", keep=lambda c: c.seed == 0)
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "elsewhere").rename(folder / "runs")
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for path in ("results", str(folder), f"{folder}/../results"):
+        make_tables({"results": path, "html": "false", "csv": ""})
+        said.append(capsys.readouterr().out.replace(path, "results"))
+        assert {path.name for path in folder.iterdir()} == {"runs", "tables", "REPORT.md"}
+    assert said[0] == said[1] == said[2] and "REPORT.md" in said[0]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(results, "CHECKOUT", folder)
+    make_tables({"results": str(folder), "html": "false", "csv": ""})
+    assert not (folder / "summary.md").exists()

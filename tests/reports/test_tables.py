@@ -12,15 +12,16 @@ import pytest
 import yaml
 
 from rpt.records.schema import ALL_STEPS
+from rpt.reports.budgets import training
+from rpt.reports.figures import all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import LABELS, label, signed
 from rpt.reports.layouts import file_name
-from rpt.reports.budgets import training
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
 from rpt.reports.render import paragraphs
-from rpt.reports.scores import Cell
+from rpt.reports.scores import Cell, floors
 from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 from rpt.reports.tables.score_rows import best
@@ -28,7 +29,6 @@ from rpt.reports.tables.scores import mean_and_spread
 from rpt.tasks import get_task
 
 from .conftest import fake_score, grid, write_record
-
 
 MINIATURE = LABELS["warning"]["mini"]
 
@@ -176,7 +176,10 @@ def test_miniature_tables_hold_no_number_of_the_papers(study):
 
 def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with_the_paper(study):
     made = table(choose_rates(study("table1", "laptop", keep=lambda c: c.seed == 0)), "table1-laptop")
-    assert made.warning == LABELS["warning"]["laptop"] and "CB mean of accuracy and macro-F1; accuracy elsewhere." in made.caption
+    assert (
+        made.warning == LABELS["warning"]["laptop"]
+        and "CB mean of accuracy and macro-F1; accuracy elsewhere." in made.caption
+    )
     assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "minilm"}  # the majority class has none
     remark, *_ = made.remarks
     ours, paper = remark.split("; the paper (BERT-Base) ")
@@ -213,7 +216,7 @@ def test_runs_whose_epochs_ended_before_their_patience_are_named(study):
     stopped = np.where(ended, ALL_STEPS, "no better score in 15 evaluations")
     best = {"best.step": np.where(at["prompt"] == "residual", 60, 50)}
     found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped, **best))
-    said = "Epochs ended before patience did: nano Residual PT (BoolQ 2 of 3)."
+    said = "Epochs ended before patience did: Residual PT (BoolQ 2 of 3)."
     assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Epochs ended")] == [said]
 
 
@@ -360,3 +363,64 @@ def test_table_1_says_whether_a_task_can_tell_methods_apart(study):
     floor, best_of_all = means["majority class"], max(means.values())
     said = f": CB {min(prompts):.1f} to {max(prompts):.1f} ({floor:.1f}; {best_of_all:.1f})."
     assert any(remark.endswith(said) for remark in made.remarks)
+
+
+def two_backbones():
+    """Table 1 at scale=laptop with a T5 beside the encoder, which comes first in the files."""
+    whole = grid("table1", "laptop")
+    place, jobs = list(whole.axes).index("backbone"), {}
+    for point, config in whole.jobs.items():
+        if config.task.name == "cb" and config.lr == 0.01 and config.variant in ("vanilla", "residual"):
+            t5 = dataclasses.replace(config.backbone, name="flan_small", family="t5", pooling="cls")
+            jobs[point] = config
+            jobs[(*point[:place], "flan_small", *point[place + 1 :])] = dataclasses.replace(config, backbone=t5)
+    axes = whole.axes | {"backbone": ("minilm", "flan_small"), "task": ("cb",), "lr": ("0.01",)}
+    return dataclasses.replace(whole, axes=axes, jobs=jobs)
+
+
+def test_a_t5_stands_before_the_encoder_and_is_explained_once(tmp_path):
+    experiment = two_backbones()
+    for config in experiment.jobs.values():
+        write_record(tmp_path, config)
+    found = GridResults.of(experiment, load_runs(tmp_path))
+    tables = {made.name: made for made in all_tables(found, Paper())}
+    text = to_markdown(tables["table1-laptop"])
+    assert text.index("| Flan-T5-Small | PT |") < text.index("| MiniLM-L6 | PT |")
+    assert "Residual PT − PT: here (Flan-T5-Small) CB" in text and "; the paper (T5-Base) CB" in text
+    note = LABELS["backbone note"]["flan_small"]
+    assert note.startswith("int8 weights") and all(to_markdown(made).count(note) == 1 for made in tables.values())
+    (plot,) = all_figures(found, Paper())
+    assert plot.caption.count(note) == 1
+
+
+def test_a_backbone_that_pools_by_task_says_so_in_its_name(study):
+    found = study("table1", "laptop", keep=lambda c: c.seed == 0 and c.prompt.name == "vanilla")
+    made = table(choose_rates(found), "table1-laptop")
+    assert "| MiniLM-L6 (RTE: cosine) | PT |" in to_markdown(made)
+    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "minilm"}
+    assert found.name_of("prompt", "vanilla") == "PT"
+
+
+def test_rows_without_a_run_are_named_below_the_table(study):
+    made = table(study("table1", keep=lambda c: c.backbone.name == "nano" and c.variant != "lstm"), "table1-mini")
+    text = to_markdown(made)
+    assert "Not recorded yet: PT w/ LSTM; nano BERT." in text and "| nano BERT |" not in text
+    assert find(rows_of(to_csv(made)), backbone="nano_bert", prompt="residual", column="cb")["n"] == "0"
+
+
+def test_averages_stand_beside_the_papers_only_over_the_same_tasks():
+    """As many tasks are not enough."""
+    paper = Paper()
+    assert paper.covered_by(("wic", "cb", "rte", "copa"), "table6")
+    assert not paper.covered_by(("wic", "cb", "rte", "wsc"), "table6")
+    assert not paper.covered_by(("wic", "cb", "rte", "copa", "wsc"), "table6")
+
+
+def test_the_floor_of_few_shots_is_the_better_constant_answer(study):
+    """Balanced rows have no most frequent answer. 48.0 is recorded; of two labels the other one has 52.0."""
+    few = study("figure5", "paper", keep=lambda c: c.seed == 0)
+    lowest = floors(few, {}).loc["t5_large"]
+    assert dict(lowest[["wic", "rte", "boolq"]]) == {"wic": 52.0, "rte": 52.0, "boolq": 52.0}
+    assert np.isnan(lowest["wsc"])  # its answers are open
+    assert floors(study("figure5", keep=lambda c: c.seed == 0), {}).isna().all(axis=None)  # CB has three labels
+    assert set(floors(study("table1", keep=lambda c: c.seed == 0), {}).loc["nano"]) == {48.0}

@@ -7,7 +7,7 @@ from collections import Counter
 
 from matplotlib import pyplot as plt
 
-from rpt.reports.figures import image_of
+from rpt.reports import figures
 from rpt.reports.figures.style import FURTHER_STYLES, SETTINGS, draw_legend, style_of, widen
 from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
 
@@ -42,6 +42,6 @@ def draw_along(summary: Summary, axis: str) -> bytes | None:
         widen(ax)
         ax.set(xlabel=name_of(axis), ylabel="score (%)", title="mean ± standard deviation over seeds; a star: best")
         draw_legend(figure, [ax], title=", ".join(map(name_of, others)))
-        image = image_of(figure, "png")
+        image = figures.image_of(figure, "png")
         plt.close(figure)
     return image
