@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rpt.config import Config
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
 
 
-@dataclass(frozen=True)
-class Budget:
-    """length: epochs, or steps where `unit` says so. patience: None where runs never stop early. every: epochs between
-    evaluations."""
+class Budget(NamedTuple):
+    """How long a run trains at most, and what ends it earlier: so many evaluations (patience) without a better score,
+    one every so many epochs."""
 
-    length: int
-    unit: str
+    epochs: int
+    max_steps: int | None
     patience: int | None
     every: int
     held_out: bool
 
-    @classmethod
-    def of(cls, config: Config) -> Budget:
-        trainer, held_out = config.trainer, config.protocol.selection == "held_out"
-        steps = trainer.max_steps
-        length, unit = (trainer.epochs, "epochs") if steps is None else (steps, "steps")
-        return cls(length, unit, trainer.patience, trainer.eval_every, held_out)
+
+def _budget(config: Config) -> Budget:
+    trainer, held_out = config.trainer, config.protocol.selection == "held_out"
+    return Budget(trainer.epochs, trainer.max_steps, trainer.patience, trainer.eval_every, held_out)
 
 
 def training(results: GridResults) -> dict[str, Any]:
@@ -47,7 +43,7 @@ def _shares(jobs: Iterable[Config]) -> list[tuple[list[str], Budget]]:
     kinds: dict[tuple[str, str, Budget], dict[str, None]] = {}
     by_task: dict[str, dict[Budget, None]] = {}
     for job in jobs:
-        task, budget = label("task", job.task.name), Budget.of(job)
+        task, budget = label("task", job.task.name), _budget(job)
         kinds.setdefault((job.variant, job.backbone.name, budget), {})[task] = None
         by_task.setdefault(task, {})[budget] = None
     names: dict[Budget, dict[str, None]] = {}

@@ -80,11 +80,10 @@ class GridResults:
         if key != "backbone":
             return label(key, value)
         jobs = [config for config in self.experiment.jobs.values() if config.backbone.name == value]
-        poolings = {config.task.name: config.backbone.pooling for config in jobs}
-        usual = "cls" if "cls" in poolings.values() else next(iter(poolings.values()), "cls")
-        others = {pooling: [label("task", t) for t in poolings if poolings[t] == pooling]
-                  for pooling in poolings.values() if pooling != usual}  # fmt: skip
-        named = "; ".join(f"{in_words(tasks)}: {pooling}" for pooling, tasks in others.items())
+        poolings = dict.fromkeys((config.backbone.pooling, label("task", config.task.name)) for config in jobs)
+        kinds = dict.fromkeys(kind for kind, _ in poolings)
+        others = {kind: [task for other, task in poolings if other == kind] for kind in kinds if kind != "cls"}
+        named = "; ".join(f"{in_words(tasks)}: {kind}" for kind, tasks in others.items() if len(kinds) > 1)
         return label(key, value) + (f" ({named})" if named else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:

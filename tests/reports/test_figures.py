@@ -77,7 +77,7 @@ def test_bars_leave_out_tasks_without_prompts_and_mark_single_seeds(study, drawn
     (plot,) = all_figures(study("table1", keep=lambda c: c.backbone.name == "nano" and keep(c)), Paper())
     (ax,) = drawn[0].axes
     assert [text.get_text() for text in ax.get_xticklabels()] == ["BoolQ", "CB"]
-    assert [text.get_text() for text in ax.texts] == ["1 seed"] * 4
+    assert [text.get_text() for text in ax.texts] == ["1 seed"] * 5  # of BoolQ: four prompts and fine-tuning
     assert "Left out, no prompt has runs: COPA, WSC, average." in plot.caption
 
 
