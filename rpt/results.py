@@ -44,9 +44,7 @@ def make_tables(words: dict[str, str]) -> None:
     if not is_own:
         fits = _summarise(folder, Path(words["csv"]) if words["csv"] else None)
     elif words["csv"]:
-        raise UsageError(
-            "csv= takes what is grouped of a folder; give that too: python -m rpt.results FOLDER csv=FILE."
-        )
+        raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     if not fits:
         return
     check_folder(folder, "results")
@@ -56,7 +54,7 @@ def make_tables(words: dict[str, str]) -> None:
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
-        print(f"removed {path}, which no record stands behind any more")
+        print(f"removed {path}: no record gives it any more")
     if written or is_own:
         print("\n".join(map(str, written)) if written else "no records yet")
 

@@ -152,14 +152,15 @@ def _judgements(claim: Claim, results: GridResults | None) -> list[Judgement]:
     """What is said of each backbone that has runs enough. Where tasks are missing, it is judged on the whole ones."""
     if results is None:
         return []
-    found, (tasks, seeds) = [], (results.experiment.axes["task"], len(results.experiment.axes["seed"]))
-    for at in ({"backbone": backbone} for backbone in results.experiment.axes["backbone"]):
-        judged, missing = claim.judge(results, at), ()
+    found, tasks, seeds = [], results.experiment.axes["task"], len(results.experiment.axes["seed"])
+    for backbone in results.experiment.axes["backbone"]:
+        at = {"backbone": backbone}
+        judged, without = claim.judge(results, at), list[str]()
         if judged.seeds < min(2, seeds):  # one seed that has every task is not enough: it has no spread
-            whole = tuple(task for task in tasks if claim.judge(results.of_tasks((task,)), at).seeds == seeds)
-            judged = claim.judge(results.of_tasks(whole), at) if whole else judged
-            missing = tuple(task for task in tasks if task not in whole) if whole else ()
-        found.append(replace(judged, **at, without=missing, few=judged.seeds < seeds))
+            whole = [task for task in tasks if claim.judge(results.of_tasks((task,)), at).seeds == seeds]
+            judged = claim.judge(results.of_tasks(tuple(whole)), at) if whole else judged
+            without = [task for task in tasks if task not in whole] if whole else []
+        found.append(replace(judged, backbone=backbone, without=tuple(without), few=judged.seeds < seeds))
     return [judged for judged in found if judged.verdict != NONE]
 
 

@@ -22,7 +22,7 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$",
     "–": "--", "→": r"$\to$",
 }  # fmt: skip
-_LATEX_DELIMITERS = {  # braces and per cent signs belong to LaTeX
+_LATEX_DELIMITERS: dict[str, Any] = {  # braces and per cent signs belong to LaTeX
     "block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<", "variable_end_string": ">>",
     "comment_start_string": "<#", "comment_end_string": "#>",
 }  # fmt: skip

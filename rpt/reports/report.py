@@ -69,7 +69,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
 
 
 def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], list[str]]:
-    """Write what `build` gives, and remove tables and figures that no record stands behind any more.
+    """Write what `build` gives, and remove tables and figures that no record gives any more.
 
     Returns:
         what was written, what was removed, problems.

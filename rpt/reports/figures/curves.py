@@ -46,11 +46,12 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
                 if results.experiment.scale == "paper" and panel != "average":
                     theirs |= draw_paper(ax, *paper.curve(curves.name, panel, prompt), prompt, axes["prompt"])
             if curves.with_majority and pd.notna(majority.at[backbone, panel]):
-                ax.axhline(majority.at[backbone, panel], **MAJORITY)
+                name = "best constant answer" if curves.axis == "data.shots" else MAJORITY["label"]  # see floors
+                ax.axhline(majority.at[backbone, panel], **MAJORITY | {"label": name})
             _mark_values(ax, xs, axes[curves.axis])
             widen(ax)
             title = label("task", panel) if panel != "average" else f"average of {len(tasks)} tasks"
-            ax.set_title(f"{label('backbone', backbone)}, {title}" if len(backbones) > 1 else title)
+            ax.set_title(f"{label('backbone', backbone)}\n{title}" if len(backbones) > 1 else title)
             ax.set_ylabel(score_label(panel, curves.metrics, results.family_of(backbone)))
             ax.set_xlabel(curves.x_label if ax in grid[-1] else "")
     draw_legend(figure, grid.flat)

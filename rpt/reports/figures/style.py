@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -94,7 +94,7 @@ def score_label(task: str, metrics: Metrics, family: str) -> str:
     return f"{label('metric', names[0])} (%)" if len(names) == 1 else "score (%)"
 
 
-def draw_legend(figure: Figure, axes: Sequence[Axes], title: str = "prompt") -> None:
+def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> None:
     """One legend above all panels, each name once; the title says what the names are."""
     by_label: dict[str, Any] = {}
     for ax in axes:

@@ -21,11 +21,8 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
     records: list[dict[str, object]] = []
     shown = []
     for at in results.points(axes):
-        runs, place = (
-            pick_cell(results.runs, at),
-            paper.place(PARAMETERS, {key: at[key] for key in ("backbone", "prompt")}),
-        )
-        line = row_labels(results, at)
+        runs, line = pick_cell(results.runs, at), row_labels(results, at)
+        place = paper.place(PARAMETERS, {key: at[key] for key in ("backbone", "prompt")})
         for column in COLUMNS:
             counts = sorted(set(runs[f"parameters.{column}"]))
             printed = paper.value(PARAMETERS, *place, column) if beside else None
