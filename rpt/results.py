@@ -76,7 +76,7 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
     print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
-    return any(may_hold(own) for own in summary.settings)
+    return any(may_hold(settings) for settings in summary.settings)
 
 
 if __name__ == "__main__":

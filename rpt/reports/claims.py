@@ -124,7 +124,7 @@ class Line:
     """A claim, what the records of each scale say, and the paper's difference by backbone."""
 
     claim: Claim
-    found: dict[str, list[Judgement]]
+    judgements: dict[str, list[Judgement]]
     theirs: dict[str, float]
 
 
@@ -135,16 +135,16 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
         grids: of all scales; a claim whose grid is missing at a scale is not recorded there.
         papers: the grids at the paper's scale, recorded or not, for the backbones and tasks of the paper's numbers.
     """
-    by_place = {(of.experiment.name, of.experiment.scale): of for of in grids}
-    whole = {of.experiment.name: of for of in papers}
+    by_place = {(grid.experiment.name, grid.experiment.scale): grid for grid in grids}
+    whole = {grid.experiment.name: grid for grid in papers}
     lines = []
     for claim in CLAIMS:
-        found = {scale: _judgements(claim, by_place.get((claim.experiment, scale))) for scale in SCALES}
+        judgements = {scale: _judgements(claim, by_place.get((claim.experiment, scale))) for scale in SCALES}
         results = whole.get(claim.experiment) if claim.theirs else None
         backbones = results.experiment.axes["backbone"] if results else ()
         theirs = {backbone: claim.theirs(paper, results, backbone) for backbone in backbones}
         gaps = {backbone: numbers[0] - numbers[1] for backbone, numbers in theirs.items() if numbers}
-        lines.append(Line(claim, found, gaps))
+        lines.append(Line(claim, judgements, gaps))
     return lines
 
 
@@ -152,7 +152,7 @@ def _judgements(claim: Claim, results: GridResults | None) -> list[Judgement]:
     """What is said of each backbone that has runs enough. Where tasks are missing, it is judged on the whole ones."""
     if results is None:
         return []
-    found, tasks, seeds = [], results.experiment.axes["task"], len(results.experiment.axes["seed"])
+    judgements, tasks, seeds = [], results.experiment.axes["task"], len(results.experiment.axes["seed"])
     for backbone in results.experiment.axes["backbone"]:
         at = {"backbone": backbone}
         judged, without = claim.judge(results, at), list[str]()
@@ -160,8 +160,8 @@ def _judgements(claim: Claim, results: GridResults | None) -> list[Judgement]:
             whole = [task for task in tasks if claim.judge(results.of_tasks((task,)), at).seeds == seeds]
             judged = claim.judge(results.of_tasks(tuple(whole)), at) if whole else judged
             without = [task for task in tasks if task not in whole] if whole else []
-        found.append(replace(judged, backbone=backbone, without=tuple(without), few=judged.seeds < seeds))
-    return [judged for judged in found if judged.verdict != NONE]
+        judgements.append(replace(judged, backbone=backbone, without=tuple(without), few=judged.seeds < seeds))
+    return [judged for judged in judgements if judged.verdict != NONE]
 
 
 def verdict(larger: Cell, smaller: Cell) -> str:

@@ -104,7 +104,7 @@ class GridResults:
         for key, value in values.items():
             if value not in axes[key]:
                 raise KeyError(f"{self.experiment.name} has no {key}={value}, only {', '.join(axes[key])}")
-        missing = [key for key, of in axes.items() if key not in values and key != "seed" and len(of) > 1]
+        missing = [key for key, every in axes.items() if key not in (*values, "seed") and len(every) > 1]
         if missing:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
         return pick_cell(self.runs, values)
@@ -118,15 +118,17 @@ class GridResults:
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
         places = [list(self.experiment.axes).index(key) for key in axes]
-        there = {tuple(point[place] for place in places) for point in self.experiment.jobs}
+        points = {tuple(point[place] for place in places) for point in self.experiment.jobs}
         orders = [self.experiment.axes[key].index for key in axes]
-        ordered = sorted(there, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
+        ordered = sorted(points, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
         return [dict(zip(axes, values, strict=True)) for values in ordered]
 
     def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
         """The axes that name a row: the wanted ones in this grid, and whichever else has several values."""
         axes = self.experiment.axes
-        further = [key for key, of in axes.items() if len(of) > 1 and key not in (*wanted, columns, "task", "seed")]
+        further = [
+            key for key, every in axes.items() if len(every) > 1 and key not in (*wanted, columns, "task", "seed")
+        ]
         return (*(key for key in wanted if key in axes), *further)
 
     def mixtures(self) -> Iterator[str]:
@@ -157,7 +159,7 @@ def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
     """
     if frame.empty:
         return frame
-    there = pd.Series(True, index=frame.index)
+    matches = pd.Series(True, index=frame.index)
     for key, value in values.items():
-        there &= frame.index.get_level_values(key) == value
-    return frame[there].set_axis(frame[there].index.get_level_values("seed"), axis=0)
+        matches &= frame.index.get_level_values(key) == value
+    return frame[matches].set_axis(frame[matches].index.get_level_values("seed"), axis=0)

@@ -50,12 +50,13 @@ class Curves:
 
 
 _FILE = yaml.safe_load(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
-LAYOUTS, CURVES = [Layout(**of) for of in _FILE["tables"]], [Curves(**of) for of in _FILE["curves"]]
+LAYOUTS, CURVES = [Layout(**given) for given in _FILE["tables"]], [Curves(**given) for given in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
-METRICS: dict[str, Metrics] = {of.experiment: of.metrics for of in LAYOUTS} | {of.name: of.metrics for of in CURVES}
+METRICS: dict[str, Metrics] = {table.experiment: table.metrics for table in LAYOUTS}
+METRICS |= {figure.name: figure.metrics for figure in CURVES}
 
 
 def rates_name(experiment: str) -> str:
@@ -64,8 +65,8 @@ def rates_name(experiment: str) -> str:
 
 
 FILES = (
-    *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, BARS, BY_EPOCH, *(of.name for of in CURVES),
-    *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
+    *(table.name for table in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, *(figure.name for figure in CURVES), BARS,
+    BY_EPOCH, *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
 )  # fmt: skip
 
 
@@ -77,8 +78,9 @@ def title_of(experiment: str) -> str:
 
 def is_about(experiment: str, axis: str) -> bool:
     """Whether an axis is the subject of a table or figure that stands on an experiment."""
-    tables = ((*of.rows, of.columns) for of in LAYOUTS if of.experiment == experiment)
-    return any(axis in axes for axes in tables) or any(of.name == experiment and of.axis == axis for of in CURVES)
+    tables = ((*table.rows, table.columns) for table in LAYOUTS if table.experiment == experiment)
+    figures = (figure.axis for figure in CURVES if figure.name == experiment)
+    return axis in figures or any(axis in axes for axes in tables)
 
 
 def file_name(name: str, scale: str) -> str:

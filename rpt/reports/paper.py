@@ -53,8 +53,8 @@ class Paper:
 
     def backbone_beside(self, table: str, backbone: str) -> str:
         """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
-        name, there = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
-        return name if name in there or not there else there[0]
+        name, backbones = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
+        return name if name in backbones or not backbones else backbones[0]
 
     def tasks(self, table: str) -> list[str]:
         """The tasks of a table that has them across, or all."""

@@ -57,7 +57,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     content = {
         "head": _head(runs),
         "claims": lines,
-        "scales": [scale for scale in claims.SCALES if any(line.found[scale] for line in lines)],
+        "scales": [scale for scale in claims.SCALES if any(line.judgements[scale] for line in lines)],
         "notes": dict.fromkeys(note for results in shown for note in backbone_notes(results)),
         "sections": sections,
         "problems": problems,
@@ -80,8 +80,8 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
     ours, shown = {file_name(name, scale) for name in FILES for scale in SCALES}, {path.stem for path in written}
-    there = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
-    stale = [path for path in there if path.stem in ours - shown]
+    present = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
+    stale = [path for path in present if path.stem in ours - shown]
     for path in stale:
         path.unlink()
     return written, stale, problems

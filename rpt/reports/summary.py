@@ -85,9 +85,11 @@ def _read(folder: Path) -> tuple[list[RunRecord], list[str]]:
     roots = {path.parents[up] for path, up in paths if len(path.parents) > up and path.parents[up - 1].name == "runs"}
     records, problems = [], []
     for root in sorted(roots):
-        found = RunRecords(root)
-        records += [record for record in found if root.is_relative_to(below) or record.folder.is_relative_to(below)]
-        problems += found.problems
+        below_root = RunRecords(root)
+        records += [
+            record for record in below_root if root.is_relative_to(below) or record.folder.is_relative_to(below)
+        ]
+        problems += below_root.problems
     return records, problems
 
 

@@ -63,5 +63,5 @@ def describe_nothing(folder: Path, problems: list[str]) -> str:
         f"{len(problems) - failed} left out" if len(problems) > failed else "",
         f"{under_way} not finished (the same command goes on)" if under_way else "",
     ]
-    found = ", ".join(filter(None, what)) or "no run at all; give the folder that results= was in training"
-    return f"There is no finished run below {folder}: {found}."
+    listed = ", ".join(filter(None, what)) or "no run at all; give the folder that results= was in training"
+    return f"There is no finished run below {folder}: {listed}."

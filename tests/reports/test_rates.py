@@ -121,10 +121,10 @@ def test_bars_significance_and_claims_stand_on_the_chosen_rates(tried, drawn):
     assert heights == [41.0, 41.0]
     assert statistics.fmean(found.at({"backbone": "minilm", "prompt": "vanilla", "task": TASK})["scores.score"]) == 41.0
     line, *_ = check_claims([found], [], Paper())
-    (judged,) = line.found["laptop"]
+    (judged,) = line.judgements["laptop"]
     assert (judged.verdict, judged.backbone, judged.seeds) == ("within the spread", "minilm", 3)
     assert str(judged.larger) == str(judged.smaller) == "41.0 ± 1.0"
-    assert line.found["mini"] == line.found["paper"] == [] and line.theirs == {}
+    assert line.judgements["mini"] == line.judgements["paper"] == [] and line.theirs == {}
     compared = tables_of(tried())["table1-significance-laptop"]
     assert [record["seeds"] for record in compared.records] == [3]
 

@@ -148,10 +148,10 @@ def test_claims_are_computed_and_missing_ones_are_not_run(study):
     lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], papers, Paper())
     by_experiment = {line.claim.experiment: line for line in lines}
     line = by_experiment["table6"]
-    (judged,) = line.found["mini"]
+    (judged,) = line.judgements["mini"]
     assert line.theirs == {"t5_base": pytest.approx(0.9)} and judged.backbone == "nano" and judged.smaller.n == 3
-    assert line.found["laptop"] == line.found["paper"] == by_experiment["figure6"].found["mini"] == []
-    assert [line.claim for line in lines] == [*CLAIMS] and all(list(line.found) == [*SCALES] for line in lines)
+    assert line.judgements["laptop"] == line.judgements["paper"] == by_experiment["figure6"].judgements["mini"] == []
+    assert [line.claim for line in lines] == [*CLAIMS] and all(list(line.judgements) == [*SCALES] for line in lines)
     page = written(lines)
     assert f"| {judged.verdict} (nano: {judged.larger} against {judged.smaller}) |" in page
     assert page.count(" +0.9 (T5-Base) |") == 1 and len(page.splitlines()) == 2 + len(CLAIMS)
@@ -166,7 +166,7 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
 
     found = study("table1", keep=recorded)
     lines = check_claims([found], [], Paper())
-    against_plain, by_example, against_mlp, *_ = (line.found["mini"] for line in lines)
+    against_plain, by_example, against_mlp, *_ = (line.judgements["mini"] for line in lines)
     for backbone, tasks, missing in (
         ("nano", ("cb", "copa", "wsc"), ("boolq",)),
         ("nano_bert", ("cb",), ("boolq", "copa", "wsc")),

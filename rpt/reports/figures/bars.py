@@ -26,11 +26,11 @@ def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, dict[str, Any
     size = (9.0, 2.9 * len(backbones) + 0.55)
     figure, grid = plt.subplots(len(backbones), 1, figsize=size, squeeze=False, layout="constrained")
     for backbone, ax in zip(backbones, grid[:, 0], strict=True):
-        there = scores[scores.index.get_level_values("backbone") == backbone]
-        prompts = there[~there.index.get_level_values("prompt").isin(METHODS)]
+        rows = scores[scores.index.get_level_values("backbone") == backbone]
+        prompts = rows[~rows.index.get_level_values("prompt").isin(METHODS)]
         groups = [group for group in every if prompts[group].notna().any()] or every
         missing += [(backbone, group) for group in every if group not in groups]
-        _draw_panel(ax, there[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
+        _draw_panel(ax, rows[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
         ax.set(title=label("backbone", backbone), ylabel="score (%)")
     draw_legend(figure, grid.flat, title="method")
     return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tokens", "missing": missing}

@@ -25,7 +25,7 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, dict[str,
     size = (3.6 * len(fields), 2.8 * len(rows) + 0.45)
     figure, grid = plt.subplots(len(rows), len(fields), figsize=size, squeeze=False, layout="constrained")
     configs = results.experiment.jobs.values()
-    scored = "held-out rows" if all(of.protocol.selection == "held_out" for of in configs) else "validation rows"
+    scored = "held-out rows" if all(job.protocol.selection == "held_out" for job in configs) else "validation rows"
     theirs = False
     for (backbone, task), panels in zip(rows, grid, strict=True):
         family = results.family_of(backbone)

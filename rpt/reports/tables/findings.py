@@ -39,7 +39,7 @@ def contrasts(table: ScoreRows, paper: Paper) -> list[dict[str, Any]]:
     axis, high, low = layout.contrast
     for row in table.rows:
         other = {**row.at, axis: low}
-        against = next((of.cells for of in table.rows if of.at == other and row.at[axis] == high), {})
+        against = next((low_row.cells for low_row in table.rows if low_row.at == other and row.at[axis] == high), {})
         ours = {column: row.cells[column].minus(cell.mean) for column, cell in against.items()}
         if all(gap is None for gap in ours.values()):
             continue
@@ -62,36 +62,36 @@ def at_best_rates(table: ScoreRows) -> list[dict[str, Any]]:
     if table.layout.columns != "lr":
         return []
     axis, high, low = table.layout.contrast
-    keys, found = [key for key in table.layout.groups if key in table.axes], []
+    keys, places = [key for key in table.layout.groups if key in table.axes], []
     for group in table.groups:
         scores = {row.at[axis]: [(cell.mean, lr) for lr, cell in row.cells.items() if cell.n] for row in group}
         best = {name: max(of_row) for name, of_row in scores.items() if of_row}
         gap = best[high][0] - best[low][0] if high in best and low in best else None
-        found += [{"at": {key: group[0].at[key] for key in keys}, "best": best, "gap": gap}] if best else []
-    return found
+        places += [{"at": {key: group[0].at[key] for key in keys}, "best": best, "gap": gap}] if best else []
+    return places
 
 
 def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
     """The rows that have not learnt a task: within their spread of the majority class, or below it."""
-    found = []
+    places = []
     for row in table.rows:
         cells = {task: row.cells[task] for task in table.floors if row.cells[task].mean is not None}
         gaps = {task: cell.mean - table.floors.at[row.at["backbone"], task] for task, cell in cells.items()}
-        found.append((row.at, [task for task, gap in gaps.items() if gap <= (cells[task].sd or 0.0)]))  # no NaN is
-    return [(at, tasks) for at, tasks in found if tasks]
+        places.append((row.at, [task for task, gap in gaps.items() if gap <= (cells[task].sd or 0.0)]))  # no NaN is
+    return [(at, tasks) for at, tasks in places if tasks]
 
 
 def spans(table: ScoreRows) -> dict[str, list[dict[str, Any]]]:
     """Whether a task can tell methods apart: by backbone each task's floor, prompts' lowest and highest, best row."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    places: dict[str, list[dict[str, Any]]] = {}
     for backbone, floors in table.floors.iterrows():
         for task, floor in floors.items():
             rows = [row for row in table.rows if row.at["backbone"] == backbone and row.cells[task].n]
             prompts = [row.cells[task].mean for row in rows if row.at["prompt"] not in METHODS]
             if len(prompts) > 1:
                 span = {"task": task, "floor": floor, "low": min(prompts), "high": max(prompts)}
-                found.setdefault(backbone, []).append(span | {"best": max(row.cells[task].mean for row in rows)})
-    return found
+                places.setdefault(backbone, []).append(span | {"best": max(row.cells[task].mean for row in rows)})
+    return places
 
 
 def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[tuple[At, Shares]]:
@@ -110,11 +110,11 @@ def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> 
     waiting = (runs["stopped"] == ALL_STEPS) & (since_best < runs["trainer.patience"])
     counts = waiting.groupby(level=[*axes, columns]).agg(["sum", "count"])
     early = counts[counts["sum"] > 0]
-    found = []
+    places = []
     for at in results.points(axes):
         cells = [(name, (*at.values(), name)) for name in results.experiment.axes[columns]]
-        found.append((at, [(name, *early.loc[cell]) for name, cell in cells if cell in early.index]))
-    return [(at, shares) for at, shares in found if shares]
+        places.append((at, [(name, *early.loc[cell]) for name, cell in cells if cell in early.index]))
+    return [(at, shares) for at, shares in places if shares]
 
 
 def unrecorded(table: ScoreRows) -> list[At]:

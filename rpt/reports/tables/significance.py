@@ -22,14 +22,14 @@ def significance_table(results: GridResults) -> Table | None:
     if not compared:
         return None
     lines, records = [], []
-    for (at, found), p_holm in zip(compared, holm([found.p for _, found in compared]), strict=True):
-        means = [f"{found.second:.1f}", f"{found.first:.1f}", signed(found.difference)]
-        tested = [f"{signed(found.low)} to {signed(found.high)}", p_value(found.p), p_value(p_holm)]
-        counts = [f"{found.examples:,}", str(found.seeds)]
+    for (at, test), p_holm in zip(compared, holm([test.p for _, test in compared]), strict=True):
+        means = [f"{test.second:.1f}", f"{test.first:.1f}", signed(test.difference)]
+        tested = [f"{signed(test.low)} to {signed(test.high)}", p_value(test.p), p_value(p_holm)]
+        counts = [f"{test.examples:,}", str(test.seeds)]
         lines.append([*row_labels(results, at), *map(Text, [*means, *tested, *counts])])
         records.append(
-            {**at, "plain": found.second, "residual": found.first, "difference": found.difference, "low": found.low}
-            | {"high": found.high, "p": found.p, "p_holm": p_holm, "examples": found.examples, "seeds": found.seeds}
+            {**at, "plain": test.second, "residual": test.first, "difference": test.difference, "low": test.low}
+            | {"high": test.high, "p": test.p, "p_holm": p_holm, "examples": test.examples, "seeds": test.seeds}
         )
     return make_table(
         SIGNIFICANCE,
