@@ -14,7 +14,7 @@ from rpt.reports import labels
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
-from rpt.reports.quantities import of_ranges
+from rpt.reports.quantities import ranges_along
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
 from tests.conftest import NANO, ROOT
@@ -494,7 +494,7 @@ def test_what_is_said_of_rates_in_miniature_is_in_its_records(in_miniature):
     stopped = by_rate["PT"]["0.001"].query("evaluations < 60")
     assert len(stopped) == 2 and all(history[-1]["loss"] < history[-6]["loss"] for history in stopped["history"])
 
-    ranges = [scores.mean() for scores in of_ranges("lr")(in_miniature("figure4"), {"backbone": "nano"})]
+    ranges = [scores.mean() for scores in ranges_along("lr")(in_miniature("figure4"), {"backbone": "nano"})]
     readme = read("README.md")
     assert "the accuracy of plain by {:.0f} points, of residual by {:.0f}".format(*ranges) in readme
     assert 0.3 < gap < 0.7 and "each at its best rate, residual is half a point ahead" in readme
