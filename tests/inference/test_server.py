@@ -201,12 +201,15 @@ def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
 def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbone, labels):
     """With labels and with open answers; its rows need not be there any more."""
     rows = [{"text": "A warm cake.", "label": "good"}, {"text": "Cold soup.", "label": "bad"}]
-    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for split, changed in (("train", ""), ("validation", " Fresh.")):
+        written = [json.dumps(row | {"text": row["text"] + changed}) for row in rows]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(written))
     words = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
-    files = [f"task.{split}=rows.jsonl" for split in ("train", "validation")]
+    files = [f"task.{split}={split}.jsonl" for split in ("train", "validation")]
     train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *words, *files))
     (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
-    (tmp_path / "rows.jsonl").unlink()
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").unlink()
     server = open_server({"meals": folder})
     asked = [example for row in rows for example in server.parse("meals", {"text": row["text"]})]
     answers = server.answer([("meals", example) for example in asked])
