@@ -6,14 +6,16 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
 from rpt import predict
+from rpt.backbones import Answer
 from rpt.cli import command_line, given
-from rpt.config import as_dict, config_folder, to_config
+from rpt.config import Config, as_dict, config_folder, to_config
 from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
@@ -53,6 +55,30 @@ def test_the_answers_are_the_record_s(record, tmp_path):
     assert found == json.loads((record / "predictions.json").read_text())["predictions"]
     assert set(answers[0]) == {"idx", "text", "label", "answered", "probabilities"}
     assert set(answers[0]["probabilities"]) == set(labels)
+
+
+def test_texts_that_are_no_label_and_rows_foreign_to_the_miniature_are_counted(record, tmp_path, monkeypatch, caplog):
+    foreign = [{"passage": "Ulm is a city on the Danube.", "question": "is ulm a city", "idx": 99, "label": True}]
+    answers = [Answer(i, "so", "False", answered=i < 1) for i in range(4)]
+    monkeypatch.setattr(predict, "answer_examples", lambda run, examples, *_: answers[: len(examples)])
+    for rows, said in (
+        (
+            foreign + ROWS[:3],
+            ["and 1 of 4 rows have words that the miniature lacks", "3 of 4 texts are no label of the"],
+        ),
+        (ROWS[:1], []),
+    ):
+        caplog.clear()
+        predicted(record, input=written(tmp_path, rows), output=str(tmp_path / "answers.jsonl"))
+        assert len(caplog.messages) == len(said)
+        assert all(part in line for part, line in zip(said, caplog.messages, strict=True))
+
+
+@pytest.mark.parametrize("task", sorted(set(TASKS) - {"boolq"}))
+def test_no_row_of_the_miniature_is_foreign_to_it(task, caplog):
+    run = SimpleNamespace(task=get_task(task), result={"data": {"miniature": True}}, config=Config())
+    predict.warn_of_foreign_rows(run, [e for row in miniature.rows(task, "val", 7) for e in run.task.parse(row)])
+    assert not caplog.messages
 
 
 def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
