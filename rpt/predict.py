@@ -6,9 +6,9 @@ run            the folder of a finished run, with its prompt.safetensors
 input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub; labels
                are not needed; left out: standard input
 output         a file for the answers; left out: standard output
-submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
-               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in. A run of
-               RTE answers the official rows of AX-b and AX-g too, each in a file of its own
+submission     true: write what the SuperGLUE server takes instead, for the task's whole official test file given as
+               input: the folder `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand
+               them in. A run of RTE answers the official rows of AX-b and AX-g too, each in a file of its own
 batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
@@ -50,7 +50,7 @@ from rpt.hub import offline_unless_reachable
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
-from rpt.tasks.submission import SubmissionError, file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
@@ -92,8 +92,9 @@ def predict(words: dict[str, str | None]) -> None:
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
+            check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
-            raise UsageError(f"input={words['input']}: {error}") from error
+            raise UsageError(f"input={words['input']} is not the task's test rows, each once. {error}") from error
     if path is not None:
         check_writable(path, "output")
     warn_of_foreign_rows(run, examples)
@@ -204,7 +205,7 @@ def write_submission(
     try:
         validate(task, written, examples, name)
     except ValueError as error:
-        raise UsageError(f"The input : {error}") from error
+        raise UsageError(f"The input is not the task's test rows, each once. {error}") from error
     return written
 
 
