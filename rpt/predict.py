@@ -36,10 +36,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpt.cli import command_line, truth
+from rpt.cli import argument, required, run_command
 from rpt.config import backbone_source
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
@@ -47,58 +48,70 @@ from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
-from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
 from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
-
-KEYS = {
-    "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
-    "backbone.path": None,
-}  # fmt: skip
+    from rpt.inference.saved_run import SavedRun
 
 log = logging.getLogger("rpt")
 LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
-def predict(words: dict[str, str | None]) -> None:
+@dataclass
+class PredictArguments:
+    run: str = required("results/runs/TASK/BACKBONE/PROMPT/ID")
+    input: str = "-"
+    output: str | None = None
+    submission: bool = False
+    batch_size: int = 64
+    precision: str = "auto"
+    backbone_path: str | None = argument("backbone.path")
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size={self.batch_size} must be 1 or more.")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise UsageError(f"precision={self.precision} is not known; choose one of: auto, fp32, bf16.")
+        path = self.output_path
+        if self.submission and (path is None or os.path.isfile(path)):
+            raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
+        if not self.submission and path is not None and os.path.isdir(path):
+            raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
+
+    @property
+    def output_path(self) -> Path | None:
+        return None if self.output is None else Path(os.path.expanduser(self.output))
+
+
+def predict(arguments: PredictArguments) -> None:
     """What the command does.
 
     Raises:
-        UsageError: a key, the record, a row or the backbone cannot be used.
+        UsageError: the record, a row, a file or the backbone cannot be used.
     """
-    submission, size = truth("submission", words["submission"]), words["batch_size"]
-    if words["run"] is None:
-        raise UsageError("Give the run: run=results/runs/TASK/BACKBONE/PROMPT/ID.")
-    if not size.isdecimal() or int(size) < 1:
-        raise UsageError(f"batch_size={size} must be 1 or more.")
-    if words["precision"] not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
-    path = None if words["output"] is None else Path(os.path.expanduser(words["output"]))
-    if submission and (path is None or os.path.isfile(path)):
-        raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-    if not submission and path is not None and os.path.isdir(path):
-        raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-    run = open_saved_run(words["run"])
+    from rpt.inference.saved_run import open_saved_run  # slow to import
+
+    path, submission = arguments.output_path, arguments.submission
+    run = open_saved_run(arguments.run)
     if submission and isinstance(run.task, OwnTask):
         raise UsageError(
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )
-    rows = read_rows(words["input"])
-    examples = parse_examples(rows, words["input"], run.task, numbered=not submission)
+    rows = read_rows(arguments.input)
+    examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
             check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
-            raise UsageError(f"input={words['input']} is not the task's test rows, each once. {error}") from error
+            raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
     if path is not None:
         check_writable(path, "output")
     warn_of_foreign_rows(run, examples)
-    answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
+    answers = answer_examples(run, examples, arguments.batch_size, arguments.precision, arguments.backbone_path)
     warn_of_no_answers(run.task, answers)
     if submission:
         written = write_submission(run.task, examples, answers, path.name)
@@ -211,7 +224,7 @@ def write_submission(
 
 def main() -> None:
     """The command line."""
-    command_line(__doc__, KEYS, predict)
+    run_command(__doc__, PredictArguments, predict)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rpt.config.yaml_files import read_yaml
 
 Number = Any  # a float; in places a word ("77K"), true, or None where the paper has none
 
@@ -24,7 +24,7 @@ class Paper:
     """Tables by name, backbone, row and column, each value as printed."""
 
     def __init__(self, path: Path | None = None):
-        self.everything = yaml.safe_load((path or _packaged()).read_text("utf-8"))
+        self.everything = read_yaml(path or _packaged())
         self._figures = self.everything["figures"]
         ours: dict[str, Any] = {"rows": {}, "columns": []}  # a table that the paper does not have
         self._tables = defaultdict(lambda: ours, self.everything["tables"])

@@ -65,6 +65,14 @@ def test_axes_can_be_given_anew():
     assert {config.trainer.epochs for config in grid.jobs.values()} == {2}
 
 
+def test_axes_are_read_as_hydra_sweeps_them():
+    axes = Grids("mini", ["task=glob(w*)", "seed=range(2)", "lr=choice(0.3,1)"]).lay_out("figure4").axes
+    assert (axes["task"], axes["seed"], axes["lr"]) == (("wic", "wsc"), ("0", "1"), ("0.3", "1"))
+    for word, message in (("trainer.epoch=3", "did you mean trainer.epochs"), ("~lr", "~lr takes a key away")):
+        with pytest.raises(UsageError, match=message):
+            Grids("mini", [word]).lay_out("figure4")
+
+
 def test_a_budget_may_depend_on_the_task():
     assert budgets(open_grids("mini").lay_out("table1")) == {("boolq", 60), ("cb", 60), ("copa", 120), ("wsc", 120)}
     assert budgets(Grids("mini", ["task=wsc", "trainer.epochs=2"]).lay_out("figure4")) == {("wsc", 2)}

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from rpt import predict
 from rpt.backbones import Answer
-from rpt.cli import command_line, given
+from rpt.cli import keys_of, read_arguments
 from rpt.config import Config, as_dict, config_folder, to_config
 from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
@@ -36,7 +36,8 @@ def written(folder, rows, name="rows.jsonl"):
 
 
 def predicted(record, **keys):
-    predict.predict(predict.KEYS | {"run": str(record), "precision": "fp32"} | keys)
+    words = [f"{key}={value}" for key, value in ({"run": record, "precision": "fp32"} | keys).items()]
+    predict.predict(read_arguments(predict.PredictArguments, words))
 
 
 @pytest.fixture
@@ -258,22 +259,14 @@ def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
         assert as_dict(to_config(compose("train", words[2:]))) == stored
 
 
-def test_words_of_the_command_line():
-    assert given(["run=a=b", "input="], ["run", "input"]) == {"run": "a=b", "input": ""}
-    with pytest.raises(UsageError, match="There is no key ruhn; did you mean run?"):
-        given(["ruhn=a"], ["run", "input"])
-    with pytest.raises(UsageError, match="run is not of the form key=value"):
-        given(["run"], ["run"])
-
-
 def test_the_command_line_helps_and_fails_in_one_line(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["predict", *words])
-        command_line(predict.__doc__, predict.KEYS, predict.predict)
+        predict.main()
 
     run("--help")
     told = capsys.readouterr().out
-    assert all(f"\n{key} " in told for key in predict.KEYS)
+    assert all(f"\n{key} " in told for key in keys_of(predict.PredictArguments))
     with pytest.raises(SystemExit, match="2"):
         run("run=nowhere")
     out, err = capsys.readouterr()

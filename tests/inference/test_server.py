@@ -19,7 +19,7 @@ from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun
 from rpt.inference.server import PromptServer, open_server
-from rpt.predict import KEYS, predict, write_submission
+from rpt.predict import PredictArguments, predict, write_submission
 from rpt.tasks import PROTOCOLS, TASKS, get_task
 from rpt.train import train
 from tests.conftest import tiny_bert
@@ -245,6 +245,6 @@ def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbo
     with pytest.raises(UsageError, match="meals: field 'text'"):
         server.parse("meals", {"words": "none"})
     (tmp_path / "asked.jsonl").write_text("".join(f"{json.dumps({'text': row['text']})}\n" for row in rows))
-    predict({**KEYS, "run": str(folder), "input": str(tmp_path / "asked.jsonl"), "output": str(tmp_path / "answers")})
+    predict(PredictArguments(str(folder), str(tmp_path / "asked.jsonl"), str(tmp_path / "answers")))
     predicted = [json.loads(line) for line in (tmp_path / "answers").read_text().splitlines()]
     assert [line.get("label") for line in predicted] == [answer.label for answer in answers]

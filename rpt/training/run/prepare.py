@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
+from rpt.config.yaml_files import dump_yaml
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
@@ -94,7 +93,7 @@ class PreparedRun:
         run = make_training_run(self.config, self.data, self.backbone, self.record)
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
-        self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
+        self.record.write_config(dump_yaml(as_dict(self.config)))
         _announce(run, self.backbone, self.data)
         run.tracker = Tracker(self.config, run.name, run.progress.wandb_id)
         run.progress.wandb_id = run.tracker.wandb_id
