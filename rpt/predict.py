@@ -6,9 +6,9 @@ run            the folder of a finished run, with its prompt.safetensors
 input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub; labels
                are not needed; left out: standard input
 output         a file for the answers; left out: standard output
-submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
-               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in. A run of
-               RTE answers the official rows of AX-b and AX-g too, each in a file of its own
+submission     true: write what the SuperGLUE server takes instead, for the task's whole official test file given as
+               input: the folder `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand
+               them in. A run of RTE answers the official rows of AX-b and AX-g too, each in a file of its own
 batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
@@ -17,10 +17,12 @@ An answer is one line for each example (a nested row of MultiRC or ReCoRD holds 
 its number in the input; MultiRC's and ReCoRD's need one), the `text` that T5 wrote, and
 
 label          the label that the text is; where it is none ("answered": false), the most probable label
-probabilities  of each label: the softmax over the summed log-likelihoods of the labels' words
+probabilities  of each label, the label's the largest: the softmax over how much less likely each label's word is than
+               the greedy choice at each of its tokens, summed over these
 probability    instead, where answers are open (ReCoRD, WSC): of the text as a whole
 
-ReCoRD has no label, its text is the answer. WSC's is True if the text and the noun contain one another.
+ReCoRD has no label, its text is the answer, unless it is no entity of the row ("answered": false). WSC's is True if the
+text and the noun contain one another.
 
 An encoder writes nothing: its head decides for a label, or for one of ReCoRD's entities, which is the text then; the
 probabilities are those of the labels or of the entities.
@@ -29,7 +31,9 @@ probabilities are those of the labels or of the entities.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpt.cli import argument, required, run_command
 from rpt.config import backbone_source
+from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
@@ -45,12 +50,13 @@ from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
-from rpt.tasks.submission import SubmissionError, file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
     from rpt.inference.saved_run import SavedRun
 
+log = logging.getLogger("rpt")
 LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
@@ -99,11 +105,14 @@ def predict(arguments: PredictArguments) -> None:
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
+            check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
-            raise UsageError(f"input={arguments.input}: {error}") from error
+            raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
     if path is not None:
         check_writable(path, "output")
+    warn_of_foreign_rows(run, examples)
     answers = answer_examples(run, examples, arguments.batch_size, arguments.precision, arguments.backbone_path)
+    warn_of_no_answers(run.task, answers)
     if submission:
         written = write_submission(run.task, examples, answers, path.name)
     else:
@@ -160,6 +169,35 @@ def answer_examples(
 
     server = open_server({"run": run}, precision, backbone_path)
     return server.answer([("run", example) for example in examples], batch_size, progress=True)
+
+
+def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> None:
+    """Say how many examples a prompt of the miniature cannot know: those with words that none of its rows has."""
+    if not run.result["data"]["miniature"]:
+        return
+    trained = miniature.rows(run.task.name, "train", run.config.data.mini_seed)
+    known = {word for row in trained for example in run.task.parse(row) for word in words_of(example)}
+    foreign = sum(not words_of(example) <= known for example in examples)
+    if foreign:
+        log.warning(
+            "The prompt was trained on the miniature, and %d of %d rows have words that the miniature lacks: its "
+            "answers to them mean nothing; give rows of the miniature, or a prompt that was trained on real ones.",
+            foreign,
+            len(examples),
+        )
+
+
+def words_of(example: Example) -> set[str]:
+    """The words of the example's texts, in lower case."""
+    texts = (value for value in example.fields.values() if isinstance(value, str))
+    return {word for text in texts for word in re.findall(r"\w+", text.lower())}
+
+
+def warn_of_no_answers(task: Task, answers: Sequence[Answer]) -> None:
+    """Say how many texts are no answers, where there are any."""
+    if unanswered := sum(not answer.answered for answer in answers):
+        kind = "label" if task.labels else "answer"
+        log.warning("%d of %d texts are no %s of the task.", unanswered, len(answers), kind)
 
 
 def write_submission(

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, compose, config_folder, to_config, use_config_folder, validate
-from rpt.config.hydra_app import HELP, MULTIRUN, check_flags, help_text, set_up, set_up_job
+from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job
 from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
 from rpt.errors import UsageError
 
@@ -72,6 +72,15 @@ def main() -> None:
             if flags & set(MULTIRUN):
                 _check_rows(overrides)
             _job()
+            if SWEPT:
+                _end_sweep()
+
+
+def _end_sweep() -> None:
+    from rpt.training.sweep.outcomes import end_sweep  # slow to import
+
+    if status := end_sweep([job._return_value for job in SWEPT.values()]):
+        sys.exit(status)
 
 
 def _check_rows(overrides: list[str]) -> None:

@@ -23,7 +23,8 @@ ROOMS = {  # each with the rooms that its modules may import
     "training.run": ("backbones", "config", "data", "errors", "files", "prompts", "records", "tasks"),
     "training.engine": ("backbones", "data", "prompts", "records", "training.run"),
     "training.sweep": (
-        "backbones", "config", "data", "errors", "hub", "prompts", "tasks", "training.engine", "training.run",
+        "backbones", "config", "data", "errors", "hub", "prompts", "records", "tasks",
+        "training.engine", "training.run",
     ),
     "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
     "reports": ("config", "errors", "files", "records", "tasks"),

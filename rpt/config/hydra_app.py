@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from functools import cache
@@ -12,6 +13,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.utils import JobReturn
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rpt.config.choices import use_config_folder
@@ -20,6 +22,7 @@ from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
+SWEPT: dict[int, JobReturn] = {}  # the jobs of a sweep, as its sweeper comes to them
 
 
 @cache
@@ -32,7 +35,11 @@ def set_up() -> None:
 
 
 def _outcome(job: JobReturn) -> float:
-    """Of a job, without the line that Hydra writes before it raises."""
+    """Of a job, without the line that Hydra writes before it raises. A sweep's jobs are kept, and a failed one is NaN
+    to its sweeper, so that this comes to all of them."""
+    if job.hydra_cfg.hydra.mode == RunMode.MULTIRUN:
+        SWEPT[id(job)] = job
+        return math.nan if isinstance(job._return_value, Exception) else job._return_value
     if isinstance(job._return_value, Exception):
         raise job._return_value
     return job._return_value

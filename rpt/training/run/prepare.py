@@ -14,6 +14,7 @@ from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
 from rpt.config.yaml_files import dump_yaml
+from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
@@ -168,3 +169,9 @@ def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     log.info("\n".join(lines))
     if data.form:
         log.warning(data.form)
+    trainer = run.config.trainer
+    if trainer.max_steps is not None and 0 < run.total_steps < trainer.max_steps:
+        warn_once(
+            f"trainer.max_steps={trainer.max_steps} is not reached: {len(run.rows)} training rows and "
+            f"trainer.epochs={trainer.epochs} make {run.total_steps} steps; give more epochs to train longer."
+        )
