@@ -133,12 +133,12 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
         (["method=lora", "+method.peft.rr=3"], "peft does not take .*'rr'"),
         (
             ["method=lora", "+method.peft.lora_dropout=0.9"],
-            "lora_dropout=0.9 acts in train mode alone; give trainer.drop",
+            "lora_dropout=0.9 acts in train mode alone; add",
         ),
         (["method=lora", "method.peft.peft_type=ADALORA"], "peft_type=ADALORA takes effect only through calls that"),
         (
             ["method=lora", "+method.peft.init_lora_weights=eva"],
-            "init_lora_weights=eva takes effect only through calls",
+            "init_lora_weights=eva takes effect only through",
         ),
         (["method=lora", "method.adapter=8"], "give one of method.weights, method.adapter, method.peft and"),
         (["method=probe"], "method=probe trains an encoder's head, and nano has none"),

@@ -19,7 +19,7 @@ SUBLAYERS = re.compile(  # the last linear layer of each, before the residual co
     r"(SelfAttention\.o|DenseReluDense\.wo|DenseGatedActDense\.wo|attention\.output\.dense|\d\.output\.dense)$"
 )
 
-PEFT_CALLS = {  # what peft does in calls from the training loop, or in its own model's forward; None: whatever the value
+PEFT_CALLS = {  # what peft does in calls from the training loop, or in its own model's forward; None: of any value
     "peft_type": ("ADALORA", "POLY", "XLORA"),
     "init_lora_weights": ("eva", "corda", "lora_ga"),
     "use_asa": None,
@@ -72,7 +72,7 @@ def _check_peft(method: MethodConfig, train_mode: bool) -> None:
         acts_in_training = any(part in option for part in PEFT_TRAIN_MODE) or (option, value) == ("peft_type", "PVERA")
         if value and acts_in_training and not train_mode:
             raise UsageError(
-                f"method.peft.{option}={value} acts in train mode alone; give trainer.dropout=true too, or leave it out."
+                f"method.peft.{option}={value} acts in train mode alone; add trainer.dropout=true, or leave it out."
             )
 
 
