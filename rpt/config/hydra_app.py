@@ -21,11 +21,8 @@ from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
-<<<<<<< HEAD
 SWEPT: dict[int, JobReturn] = {}  # the jobs of a sweep, as its sweeper comes to them
-=======
 PLUGINS = str(Path(__file__).parents[1] / "plugins")  # of hydra_plugins, in which Hydra looks for launchers
->>>>>>> config
 
 
 def set_up() -> None:
