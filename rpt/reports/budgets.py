@@ -46,10 +46,16 @@ def _shares(jobs: Iterable[Config]) -> list[tuple[list[str], Budget]]:
         task, budget = label("task", job.task.name), _budget(job)
         kinds.setdefault((job.variant, job.backbone.name, budget), {})[task] = None
         by_task.setdefault(task, {})[budget] = None
+    by_backbone: dict[tuple[str, Budget], dict[str, None]] = {}
+    for (_, backbone, budget), tasks in kinds.items():
+        by_backbone.setdefault((backbone, budget), {}).update(tasks)
     names: dict[Budget, dict[str, None]] = {}
     if all(len(budgets) == 1 for budgets in by_task.values()):
         for task, (budget,) in by_task.items():
             names.setdefault(budget, {})[task] = None
+    elif _is_disjoint(by_backbone):
+        for (backbone, budget), tasks in by_backbone.items():
+            names.setdefault(budget, {})[f"{label('backbone', backbone)} ({', '.join(tasks)})"] = None
     else:
         for (trained, backbone, budget), tasks in kinds.items():
             others = [(other, b) for what, other, b in kinds if what == trained and (other, b) != (backbone, budget)]
@@ -60,6 +66,12 @@ def _shares(jobs: Iterable[Config]) -> list[tuple[list[str], Budget]]:
                 name += f" ({', '.join(tasks)})"
             names.setdefault(budget, {})[name] = None
     return [([*of_budget], budget) for budget, of_budget in names.items()]
+
+
+def _is_disjoint(by_backbone: dict[tuple[str, Budget], dict[str, None]]) -> bool:
+    """Whether several backbones have each task under one budget alone."""
+    cells = Counter((backbone, task) for (backbone, _), tasks in by_backbone.items() for task in tasks)
+    return len({backbone for backbone, _ in by_backbone}) > 1 and set(cells.values()) == {1}
 
 
 def selection(grids: list[GridResults]) -> list[tuple[list[str], float | None]]:

@@ -233,14 +233,14 @@ def test_unequal_budgets_are_said(study):
     assert budgets == "Training: PT, PT w/ MLP, PT w/ LSTM, Residual PT, linear probe 20 epochs; fine-tuning 50 epochs."
 
 
-def test_a_budget_of_one_task_names_it(study):
+def test_a_budget_of_one_backbone_and_task_names_both(study):
     small = study("table1", "laptop", keep=lambda c: c.seed == 0 and not c.tunes_prompt)
-    *_, budgets = table(choose_rates(small), "table1-laptop").remarks
-    fewer = "RTE, WiC at most 6 epochs, stopped after 3 without a better held-out score."
-    assert (
-        f"Training: CB, COPA, WSC at most 40 epochs, stopped after 8 without a better held-out score; {fewer}"
-        in budgets
-    )
+    *_, budgets = table(choose_rates(small), "table1-laptop").remarks[:-1]
+    assert "Flan-T5-Small (CB, COPA), MiniLM-L6" not in budgets
+    ends = "without a better held-out score"
+    assert f"Flan-T5-Small (CB, COPA) at most 60 epochs, stopped after 15 {ends}" in budgets
+    assert f"MiniLM-L6 (CB, COPA, WSC) at most 40 epochs, stopped after 8 {ends}" in budgets
+    assert f"MiniLM-L6 (RTE, WiC) at most 6 epochs, stopped after 3 {ends}." in budgets
 
 
 def test_tasks_whose_texts_are_compared_are_named():
