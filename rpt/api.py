@@ -77,7 +77,8 @@ class Run:
 
 
 def train(*overrides: str, **choices: str) -> Run:
-    """Train a soft prompt to its record, or open the record that is there, as `python -m rpt.train` does.
+    """Train a soft prompt to its record, or open the record that is there, as `python -m rpt.train` does; but nothing is
+    logged to W&B unless `tracking="wandb"` asks for it.
 
     Args:
         overrides: further words as one types them: "prompt.length=5", "trainer.epochs=2".
@@ -87,9 +88,10 @@ def train(*overrides: str, **choices: str) -> Run:
         UsageError: a word names no key or choice, the run leaves no prompt, another process trains it, or rows or
             backbone cannot be had.
     """
-    given = [f"{key}={value}" for key, value in choices.items()]
+    given = [f"{key}={value}" for key, value in ({"tracking": "none"} | choices).items()]
+    given += overrides
     with explained_mistakes():
-        config = to_config(compose("train", [*given, *overrides]), [*given, *overrides])
+        config = to_config(compose("train", given), given)
     validate(config)
     if not config.tunes_prompt or not config.prompt.length:
         raise UsageError("rpt.train trains soft prompts; use the command for prompt=none and other methods.")

@@ -1,12 +1,15 @@
 """From Python: train, load, answer, and every record as a data frame."""
 
+import re
+
 import pytest
 import torch
 
 import rpt
 from rpt.errors import UsageError
+from tests.conftest import ROOT
 
-SHORT = ("prompt.length=4", "trainer.max_steps=6", "data.shots=8", "tracking=none")
+SHORT = ("prompt.length=4", "trainer.max_steps=6", "data.shots=8")
 
 
 @pytest.mark.slow
@@ -23,6 +26,17 @@ def test_a_run_is_trained_loaded_and_asked(tmp_path, monkeypatch):
     assert row["scores.score"] == run.scores["score"] and row["prompt"] == "residual"
     recorded = rpt.train(*SHORT, task="cb", prompt="residual", backbone="nano", data="mini", results=str(tmp_path))
     assert recorded.folder == run.folder
+
+
+@pytest.mark.slow
+def test_readme_s_example_runs_as_printed(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(import rpt\n.*?)```", (ROOT / "README.md").read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    made: dict = {}
+    exec(code, made)
+    assert made["run"].scores["score"] > 0 and made["run"].prompt.shape == (10, 256)
+    assert made["answer"].label in ("entailment", "contradiction", "neutral")
+    assert "residual" in capsys.readouterr().out
 
 
 def test_what_is_refused():
