@@ -77,8 +77,8 @@ class Run:
 
 
 def train(*overrides: str, **choices: str) -> Run:
-    """Train a soft prompt to its record, or open the record that is there, as `python -m rpt.train` does; but nothing is
-    logged to W&B unless `tracking="wandb"` asks for it.
+    """Train a soft prompt to its record, or open the record that is there, as `python -m rpt.train` does. W&B gets
+    nothing unless `tracking="wandb"` asks for it.
 
     Args:
         overrides: further words as one types them: "prompt.length=5", "trainer.epochs=2".
