@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import urllib.request
+from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session, set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 WAYS_ON = (
     "Give a local copy (data.dir=FOLDER with BoolQ/train.jsonl and so on, backbone.path=FOLDER), "
@@ -15,19 +18,39 @@ WAYS_ON = (
 )
 
 
-def offline_unless_reachable(timeout: float = 3.0) -> None:
-    """Without a route to the hub, let its clients look into their cache only: they would retry for minutes.
+ANSWER = 30.0  # seconds that the hub's clients wait for the next part of an answer; by themselves they wait forever
+
+log = logging.getLogger("rpt")
+
+
+def offline_unless_reachable(timeout: float = 3.0, answer: float = 10.0) -> None:
+    """Without a route to the hub, or if it does not answer, let its clients look into their cache only: they would
+    retry for minutes.
 
     To be called before `datasets` is imported, which reads the setting once. Behind a proxy nothing is tried here: only
     the clients can tell.
 
     Args:
         timeout: seconds to wait for a connection.
+        answer: seconds to wait for an answer then.
     """
-    if "HF_HUB_OFFLINE" in os.environ or urllib.request.getproxies():
+    if "HF_HUB_OFFLINE" in os.environ:
         return
-    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", constants.ENDPOINT))
+    set_client_factory(_make_client)
+    if urllib.request.getproxies():
+        return
+    address = os.environ.get("HF_ENDPOINT", constants.ENDPOINT)
+    endpoint = urlsplit(address)
     try:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout).close()
-    except OSError:
+        get_session().head(address, timeout=answer)
+    except Exception as error:  # each client has its own kinds
+        if not isinstance(error, OSError):
+            log.warning("The hub accepts connections and does not answer (%s); only its local cache is used.", error)
         constants.HF_HUB_OFFLINE = True  # as the environment variable of this name does when the clients are imported
+
+
+def _make_client() -> Any:
+    client = default_client_factory()
+    client.timeout = ANSWER
+    return client

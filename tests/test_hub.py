@@ -1,0 +1,77 @@
+"""A hub that cannot be reached, or accepts connections and never answers, is not waited for."""
+
+import socket
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from huggingface_hub import constants, get_session
+from huggingface_hub.utils import close_session
+
+from rpt.hub import ANSWER, offline_unless_reachable
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """No proxy, and what is set here is forgotten."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            monkeypatch.delenv(variable, raising=False)
+    close_session()
+    yield
+    close_session()
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = []
+
+        def accept():
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept())
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_one_that_never_answers_is_not_waited_for(monkeypatch, silent, caplog):
+    monkeypatch.setenv("HF_ENDPOINT", silent)
+    began = time.monotonic()
+    offline_unless_reachable(answer=0.2)
+    assert constants.HF_HUB_OFFLINE and time.monotonic() - began < 20
+    assert "does not answer" in caplog.text and "only its local cache is used" in caplog.text
+
+
+def test_one_that_answers_is_used_and_no_request_waits_forever(monkeypatch):
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(404)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    offline_unless_reachable()
+    server.shutdown()
+    server.server_close()
+    assert not constants.HF_HUB_OFFLINE and get_session().timeout.read == ANSWER
+    close_session()  # the clients make a new one after an error
+    assert get_session().timeout.read == ANSWER
+
+
+@pytest.mark.slow
+def test_a_command_names_the_ways_on(command, silent):
+    words = ["task=boolq", "prompt=residual"]
+    done = command(*words, timeout=120, HF_ENDPOINT=silent, HF_HOME="empty", HTTPS_PROXY="", HTTP_PROXY="")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
