@@ -23,7 +23,8 @@ from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
 from rpt.records.run_folder import RunFolder
-from rpt.training.sweep.sweep import Sweep
+from rpt.training.sweep.outcomes import SKIPPED
+from rpt.training.sweep.sweep import train_all
 
 
 class Run:
@@ -95,11 +96,12 @@ def train(*overrides: str, **choices: str) -> Run:
     validate(config)
     if not config.tunes_prompt or not config.prompt.length:
         raise UsageError("rpt.train trains soft prompts; use the command for prompt=none and other methods.")
-    sweep = Sweep(max_runs=1, gpu_processes=1)
-    (outcome,) = sweep.train([config])
+    (outcome,) = train_all([config])
     if isinstance(outcome, Exception):
         raise outcome
-    return load(sweep.folders[0])
+    if outcome.how == SKIPPED:
+        raise UsageError(f"Another process trains this run ({outcome.folder}); load it when that has ended.")
+    return load(outcome.folder)
 
 
 def load(folder: str | Path) -> Run:

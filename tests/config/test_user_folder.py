@@ -142,10 +142,9 @@ def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launche
         prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n",
         task_meals="defaults: [schema]\nname: meals\nfields: [text]\nlabels: [bad, good]\n",
     )
-    rows = [{"text": f"{word} soup {i}", "label": word} for i, word in enumerate(["bad", "good"] * 4)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for split in ("train", "validation"):
-        (tmp_path / f"{split}.jsonl").write_text((tmp_path / "rows.jsonl").read_text())
+        rows = [{"text": f"{word} {split} soup {i}", "label": word} for i, word in enumerate(["bad", "good"] * 4)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = [f"task.{split}={tmp_path}/{split}.jsonl" for split in ("train", "validation")]
     words = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", "tracking=none", *files]
     words += ["trainer.epochs='${by_task:4,{meals: 1}}'", "seed=0,1", f"data.cache={cache}", "results=out"]

@@ -127,7 +127,7 @@ def test_readme_code_runs(copy, tmp_path, capsys):
     config = yaml.safe_load((other / "config.yaml").read_text())
     (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
     reseal(other)
-    (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (code,) = re.findall(r"```python\n(from rpt.inference.*?)```", (ROOT / "README.md").read_text(), re.S)
     for task, folder in (("boolq", copy), ("rte", other)):
         assert f'"results/runs/{task}/..."' in code
         code = code.replace(f"results/runs/{task}/...", str(folder))

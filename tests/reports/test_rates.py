@@ -131,7 +131,7 @@ def test_bars_significance_and_claims_stand_on_the_chosen_rates(tried, drawn):
 
 def test_a_grid_about_the_rate_keeps_it_and_so_does_one_without_held_out_rows(study):
     about = study("figure4", "laptop", keep=lambda c: c.seed == 9)
-    assert len(about.experiment.axes["lr"]) == 4 and choose_rates(about) is about
+    assert len(about.experiment.axes["lr"]) == 6 and choose_rates(about) is about
     reported = study("table6", keep=lambda c: c.seed == 9)
     axes = reported.experiment.axes | {"lr": ("0.1", "0.3")}
     jobs = {(*point, rate): job for point, job in reported.experiment.jobs.items() for rate in axes["lr"]}

@@ -19,7 +19,7 @@ from rpt.reports.quantities import speeds
 from rpt.reports.render import environment, escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
-from rpt.results import main, make_tables
+from rpt.results import ResultsArguments, main, make_tables
 
 from .conftest import grid, open_grids, reseal, write_record
 
@@ -242,11 +242,11 @@ def test_the_repositorys_folder_is_known_by_its_absolute_path_too(recorded, monk
     monkeypatch.chdir(tmp_path)
     said = []
     for path in ("results", str(folder), f"{folder}/../results"):
-        make_tables({"results": path, "html": "false", "csv": ""})
+        make_tables(ResultsArguments(path))
         said.append(capsys.readouterr().out.replace(path, "results"))
         assert {path.name for path in folder.iterdir()} == {"runs", "tables", "REPORT.md"}
     assert said[0] == said[1] == said[2] and "REPORT.md" in said[0]
     monkeypatch.chdir(folder)
     monkeypatch.setattr(results, "CHECKOUT", folder)
-    make_tables({"results": str(folder), "html": "false", "csv": ""})
+    make_tables(ResultsArguments(str(folder)))
     assert not (folder / "summary.md").exists()

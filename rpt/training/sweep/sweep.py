@@ -9,7 +9,6 @@ import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
@@ -40,7 +39,19 @@ def train_all(configs: list[Config], max_runs: int | None = 1, gpu_processes: in
         max_runs: so many at most together; None is as many as a short trial finds fastest.
         gpu_processes: processes that compute on this one's GPU, itself included.
     """
-    return Sweep(max_runs, gpu_processes).train(configs)
+    sweep = Sweep(max_runs, gpu_processes)
+    groups: dict[str, dict[int, Config]] = defaultdict(dict)
+    for number, config in enumerate(configs):
+        try:
+            check(config)
+            groups[identify_group(config)][number] = config
+        except UsageError as error:
+            sweep.outcomes[number] = error
+    if any(map(needs_hub, configs)):
+        offline_unless_reachable()
+    for group in groups.values():
+        sweep.train_group(group)
+    return [sweep.outcomes[number] for number in range(len(configs))]
 
 
 def identify_group(config: Config) -> str:
@@ -68,22 +79,6 @@ class Sweep:
         self.loader = Loader()
         self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
         self.outcomes: dict[int, Outcome] = {}
-        self.folders: dict[int, Path] = {}  # of their records
-
-    def train(self, configs: list[Config]) -> list[Outcome]:
-        """What becomes of each."""
-        groups: dict[str, dict[int, Config]] = defaultdict(dict)
-        for number, config in enumerate(configs):
-            try:
-                check(config)
-                groups[identify_group(config)][number] = config
-            except UsageError as error:
-                self.outcomes[number] = error
-        if any(map(needs_hub, configs)):
-            offline_unless_reachable()
-        for group in groups.values():
-            self.train_group(group)
-        return [self.outcomes[number] for number in range(len(configs))]
 
     def train_group(self, configs: dict[int, Config]) -> None:
         """Train runs that can stand in one pack."""
@@ -123,7 +118,6 @@ class Sweep:
         """None if there is nothing to train, or it could not be prepared; why then stands in the outcomes."""
         try:
             prepared = prepare_run(config, self.loader)
-            self.folders[number] = prepared.record.folder
             claimed = prepared.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
             self.outcomes[number] = report_error(error, f"{config.task.name} {config.backbone.name} {config.variant}")
