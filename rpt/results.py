@@ -20,7 +20,8 @@ from rpt.cli import run_command
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
-OWN = Path("results")  # of the repository
+OWN = Path("results")  # of the repository, from its root
+CHECKOUT = Path(__file__).parents[1] / OWN  # from anywhere
 
 
 @dataclass
@@ -39,13 +40,11 @@ def make_tables(arguments: ResultsArguments) -> None:
     folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    fits = True
-    if folder != OWN:
+    is_own, fits = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True
+    if not is_own:
         fits = _summarise(folder, Path(csv) if csv else None)
     elif csv:
-        raise UsageError(
-            "csv= takes what is grouped of a folder; give that too: python -m rpt.results FOLDER csv=FILE."
-        )
+        raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     if not fits:
         return
     check_folder(folder, "results")
@@ -55,8 +54,8 @@ def make_tables(arguments: ResultsArguments) -> None:
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
-        print(f"removed {path}, which no record stands behind any more")
-    if written or folder == OWN:
+        print(f"removed {path}: no record gives it any more")
+    if written or is_own:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 
@@ -67,7 +66,8 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
         UsageError: there is no finished run.
     """
     from rpt.config.grids import is_in_a_grid
-    from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
+    from rpt.reports.summary import summarise  # slow to import
+    from rpt.reports.summary_page import describe_nothing, to_markdown, write_summary
 
     summary = summarise(folder)
     if summary.runs.empty:

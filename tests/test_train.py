@@ -115,9 +115,10 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         done = command(*words, module=module)
         assert done.returncode == 0 and len(done.stdout.splitlines()) > 2, done.stderr
         return
+    words += ["task=cb", "prompt=vanilla", "seed=0"] if "+experiment=table1" in words else []  # one run of many
     given = {word.split("=")[0] for word in words}
     words = [word.replace("../shared/superglue", str(shared / "superglue")) for word in words]
-    words = ["backbone=nano" if word.startswith("backbone=t5") else word for word in words]
+    words = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in words]
     stand_ins = [word for word in miniature if word.split("=")[0] not in given]
     if "data.dir" in given:
         stand_ins = [word for word in stand_ins if word != "data=mini"]

@@ -20,6 +20,7 @@ from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
 from rpt.backbones.device import DTYPES, keep_float32, width_multiple
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.settings import settings_suffix
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
@@ -60,8 +61,8 @@ class Backbone(ABC):
     def build(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
     ) -> Self:
-        """The backbone as the configuration asks for it, named by the fingerprint of its weights."""
-        return cls(model, tokenizer, fingerprint(model), dropout)
+        """The backbone as the configuration asks for it, named by the fingerprint of its weights and settings."""
+        return cls(model, tokenizer, fingerprint(model) + settings_suffix(model, tokenizer), dropout)
 
     @abstractmethod
     def find_fault(self, config: BackboneConfig) -> str | None:

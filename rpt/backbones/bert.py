@@ -22,6 +22,7 @@ from rpt.backbones.base import Backbone, attention_bias, fingerprint
 from rpt.backbones.device import send
 from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.settings import settings_suffix
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
@@ -56,12 +57,14 @@ class BertBackbone(Backbone):
     def build(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
     ) -> Self:
-        return cls(model, tokenizer, fingerprint(model), dropout, POOLINGS[config.pooling])
+        name = fingerprint(model) + settings_suffix(model, tokenizer)
+        return cls(model, tokenizer, name, dropout, POOLINGS[config.pooling])
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
-        if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][:1] != [tokenizer.cls_token_id]:
-            return "its tokenizer must pad on the right and begin a text with [CLS] (<s>), as BERT's does"
+        first, *_, last = tokenizer("a")["input_ids"]
+        if tokenizer.padding_side != "right" or (first, last) != (tokenizer.cls_token_id, tokenizer.sep_token_id):
+            return "its tokenizer must pad on the right and put a text between [CLS] and [SEP], as BERT's does"
         if config.max_tokens > positions:
             return f"it has {positions} positions for prompt and text; give backbone.max_tokens={positions} or less"
         return None

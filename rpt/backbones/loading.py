@@ -10,11 +10,13 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
+from transformers.utils import find_adapter_config_file
 
 from rpt.backbones.base import Backbone, fingerprint
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
+from rpt.backbones.settings import use_default_dropout
 from rpt.backbones.t5 import T5Backbone, rescale_stream
 from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
@@ -42,17 +44,21 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
     try:
-        found_config = AutoConfig.from_pretrained(place, revision=config.revision)
+        found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False)
         _check_family(config, place, found_config.model_type)
         _check_shape(config, place, found_config)
+        _check_alone(config, place, found_config)
         _check_tokenizer(config, place)
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision)
+        if dropout:
+            use_default_dropout(found_config)
+        source = {"revision": config.revision, "config": found_config, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(place, **source)
         model, report = family.load_model(
-            place, revision=config.revision, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            place, **source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     except UsageError:
         raise
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     _check_fingerprint(config, place, fingerprint(model))
@@ -100,6 +106,17 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
             f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
             "of its own: backbone.name=NAME."
         )
+
+
+def _check_alone(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
+    """Beside the weights, the library would obey the file of an adapter and a quantization."""
+    beside = None
+    if getattr(found_config, "quantization_config", None) is not None:
+        beside = "its config.json asks for a quantization; give the model unquantized, without quantization_config"
+    elif find_adapter_config_file(place, revision=config.revision) is not None:
+        beside = "an adapter lies beside its weights; give the model without adapter_config.json"
+    if beside:
+        raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {beside}.")
 
 
 def _check_fingerprint(config: BackboneConfig, place: str, found: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
@@ -51,10 +51,21 @@ class T5Backbone(Backbone):
     model_types = ("t5", "mt5")
     load_model = AutoModelForSeq2SeqLM.from_pretrained  # also of gated layers and an output layer of its own (v1.1)
 
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        # A call of generate() takes whatever it is not told from here, and this from generation_config.json.
+        self.model.generation_config = GenerationConfig(
+            decoder_start_token_id=self._start,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer = self.tokenizer
         if tokenizer.padding_side != "right" or tokenizer("a")["input_ids"][-1:] != [tokenizer.eos_token_id]:
             return f"its tokenizer must pad on the right and end a text with {tokenizer.eos_token}, as T5's does"
+        if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+            return "its tokenizer needs a padding token that is not the end marker, as T5's <pad>"
         return None
 
     # Given examples

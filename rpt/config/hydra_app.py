@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from string import Template
 from typing import NoReturn
@@ -22,14 +21,18 @@ from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
+<<<<<<< HEAD
 SWEPT: dict[int, JobReturn] = {}  # the jobs of a sweep, as its sweeper comes to them
+=======
+PLUGINS = str(Path(__file__).parents[1] / "plugins")  # of hydra_plugins, in which Hydra looks for launchers
+>>>>>>> config
 
 
-@cache
 def set_up() -> None:
     """Change Hydra for this process: our choices and launchers are there, and errors reach us as they were raised."""
     register()
-    sys.path.append(str(Path(__file__).parents[1] / "plugins"))  # it looks for launchers in packages of one name
+    if PLUGINS not in sys.path:
+        sys.path.append(PLUGINS)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # it raises then instead of printing, and we say it in one line
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]
 

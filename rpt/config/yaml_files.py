@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf._utils import get_yaml_loader
 from yaml.constructor import ConstructorError
 
 from rpt.errors import UsageError
 
-FLOAT = "tag:yaml.org,2002:float"
-TIMESTAMP = "tag:yaml.org,2002:timestamp"
-FLOATS = re.compile(  # YAML 1.1 wants a dot and a sign in 1.0e-3
-    r"""^(?:[-+]?[0-9]+(?:_[0-9]+)*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
-    |[-+]?[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+)
-    |\.[0-9]+(?:_[0-9]+)*(?:[eE][-+][0-9]+)?
-    |[-+]?[0-9]+(?:_[0-9]+)*(?::[0-5]?[0-9])+\.[0-9_]*
-    |[-+]?\.(?:inf|Inf|INF)
-    |\.(?:nan|NaN|NAN))$""",
-    re.VERBOSE,
-)
+HYDRA_RESOLVERS = get_yaml_loader().yaml_implicit_resolvers  # what it takes for a number, a text, a truth value
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # ten times as fast with libyaml
-    pass
+    yaml_implicit_resolvers = HYDRA_RESOLVERS
 
 
 class _StrictLoader(_Loader):
@@ -40,15 +30,11 @@ class _StrictLoader(_Loader):
 
 
 class _Dumper(yaml.SafeDumper):
-    pass
+    """Puts quotes around what either reader, Hydra's or a plain one, would take for something else than a text."""
 
-
-for _each in (_Loader, _StrictLoader, _Dumper):
-    _each.add_implicit_resolver(FLOAT, FLOATS, list("-+0123456789."))
-for _each in (_Loader, _StrictLoader):
-    _each.yaml_implicit_resolvers = {
-        first: [resolver for resolver in resolvers if resolver[0] != TIMESTAMP]
-        for first, resolvers in _each.yaml_implicit_resolvers.items()
+    yaml_implicit_resolvers = {
+        first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *HYDRA_RESOLVERS.get(first, [])]
+        for first in {**yaml.SafeDumper.yaml_implicit_resolvers, **HYDRA_RESOLVERS}
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,26 @@ def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tu
             f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n"
             f"{OWN_WAYS_ON if isinstance(task, OwnTask) else WAYS_ON}"
         ) from error
-    rows = table.to_list()
-    if isinstance(task, OwnTask):
-        rows = [_name_label(row, task, table.features.get(task.answer)) for row in rows]
+    rows = _name_labels(table.to_list(), task, table.features)
     return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
 
 
-def _name_label(row: dict[str, Any], task: OwnTask, feature: Any) -> dict[str, Any]:
-    """The row with its label by name where the hub numbers the task's own labels, perhaps in another order."""
-    names, label = getattr(feature, "names", None) or [], row.get(task.answer)
-    is_numbered = sorted(names) == sorted(task.labels) and isinstance(label, int) and 0 <= label < len(names)
-    return row | {task.answer: names[label]} if is_numbered else row
+def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows with their labels by name where the data set numbers its names, perhaps in another order than the task.
+
+    A task of one's own may call its labels otherwise than the data set does: then they are in the order of the numbers.
+    """
+    column = task.answer if isinstance(task, OwnTask) else "label"
+    names: list[str] = getattr(features.get(column), "names", None) or []
+    known = {label.lower() for label in task.labels}
+    if not known or (isinstance(task, OwnTask) and known.isdisjoint(name.lower() for name in names)):
+        return rows
+    labels = [int(name) if name.isdecimal() and name not in known else name for name in names]
+
+    def named(label: Any) -> Any:
+        return labels[label] if isinstance(label, int) and 0 <= label < len(labels) else label
+
+    return [row | {column: named(row[column])} if column in row else row for row in rows]
 
 
 def _folder(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tuple[str, Rows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -23,13 +24,16 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with "+changes" where tracked files differ from it; None outside a checkout."""
+    """The commit of the checkout that tracks this file, with "+changes" where its tracked files differ from it; None
+    where there is none, as when rpt is installed inside a checkout of something else, or git refuses to read it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*options: str) -> str:
-        done = subprocess.run(["git", *options], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        command = ["git", "-C", str(Path(__file__).parent), *options]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

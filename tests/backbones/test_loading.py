@@ -1,6 +1,8 @@
 """Where backbones come from, and what is refused with one clear message."""
 
 import dataclasses
+import json
+import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -19,6 +21,7 @@ from rpt.backbones.loading import FINGERPRINTS, find_folder
 from rpt.config import BackboneConfig
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
+from rpt.training.run.evaluate import evaluate
 from tests.conftest import NANO, NANO_BERT
 from tests.training.runs import fitted, prepared
 
@@ -190,3 +193,110 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
 def test_a_tokenizer_of_more_pieces_than_there_are_embeddings_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"its tokenizer has [\d,]+ pieces and its embeddings 100 rows"):
         load_backbone(save_t5(tmp_path / "model", vocab_size=100))
+
+
+def changed(folder, file, **changes):
+    """Some of a JSON file's values are others."""
+    path = Path(folder, file)
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | changes))
+
+
+def test_a_generation_config_beside_the_weights_is_not_obeyed(tmp_path, configure):
+    """Fine-tuned T5s often have such a file; greedy decoding stays greedy decoding, and answers may end."""
+    shutil.copytree(NANO, tmp_path / "model")
+    changes = {"min_length": 30, "num_beams": 4, "no_repeat_ngram_size": 3, "suppress_tokens": [1], "max_length": 2}
+    changed(tmp_path / "model", "generation_config.json", **changes, eos_token_id=[5, 6], decoder_start_token_id=9)
+    copy = load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")))
+    nano = load_backbone(BackboneConfig("nano", "t5", embedded="nano"))
+    config = configure("task=cb", "data.shots=4", "prompt.length=3", "trainer.decode=generate")
+    answers = []
+    for backbone in (nano, copy):
+        run = prepared(config, backbone, tmp_path / "run", evaluated=8)
+        encoding = backbone.encode(run.fold_prompt()[None], torch.ones(1, 3).long(), torch.tensor([[259, 260, 1]]))
+        answers.append((backbone.generate(encoding, 8), evaluate(backbone, run.fold_prompt(), {}, run.select, config)))
+    (text, scored), (same_text, same_scored) = answers
+    assert text == same_text and scored.predictions == same_scored.predictions and scored.no_label < 8
+
+
+def test_truncation_and_padding_in_a_tokenizers_file_are_not_obeyed(tmp_path, configure):
+    shutil.copytree(NANO, tmp_path / "model")
+    truncation = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+    padding = {"strategy": {"Fixed": 12}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
+    padding["pad_to_multiple_of"] = None
+    changed(tmp_path / "model", "tokenizer.json", truncation=truncation, padding=padding)
+    changed(tmp_path / "model", "tokenizer_config.json", model_max_length=4)
+    nano, copy = (load_backbone(BackboneConfig("nano", "t5", path=str(path))) for path in (NANO, tmp_path / "model"))
+    config = configure("task=cb", "data.shots=4", "prompt.init=text", "prompt.init_text='what a long text is this'")
+    ones, others = (prepared(config, backbone, tmp_path / "run", evaluated=4) for backbone in (nano, copy))
+    assert copy.fingerprint == nano.fingerprint and ones.select.rows == others.select.rows
+    assert [row.target for row in ones.rows] == [row.target for row in others.rows]
+    assert torch.equal(ones.fold_prompt(), others.fold_prompt())
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"scale_decoder_outputs": False}),
+        ("config.json", {"dense_act_fn": "gelu"}),
+        ("config.json", {"layer_norm_epsilon": 1e-3}),
+        ("config.json", {"relative_attention_max_distance": 16}),
+        ("config.json", {"decoder_start_token_id": 5}),
+        ("tokenizer.json", {"normalizer": {"type": "Lowercase"}}),
+    ],
+)
+def test_settings_that_change_outputs_but_no_weight_are_in_the_fingerprint(tmp_path, file, changes):
+    shutil.copytree(NANO, tmp_path / "model")
+    changed(tmp_path / "model", file, **changes)
+    nano, copy = (load_backbone(BackboneConfig("nano", "t5", path=str(path))) for path in (NANO, tmp_path / "model"))
+    assert nano.fingerprint == "1f89fff699c2a028" and copy.fingerprint.startswith("1f89fff699c2a028-")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"num_attention_heads": 8}),
+        ("config.json", {"layer_norm_eps": 1e-5}),
+        ("tokenizer_config.json", {"do_lower_case": False}),
+    ],
+)
+def test_settings_of_an_encoder_are_in_the_fingerprint(tmp_path, file, changes):
+    shutil.copytree(NANO_BERT, tmp_path / "some")
+    changed(tmp_path / "some", file, **changes)
+    fingerprint = load_backbone(bert(path=str(tmp_path / "some"), pooling="mean")).fingerprint
+    assert re.fullmatch("3b086196a3e784de-[0-9a-f]{8}-mean", fingerprint)
+    assert load_backbone(bert(pooling="mean")).fingerprint == "3b086196a3e784de-mean"
+
+
+def test_settings_that_change_no_output_are_not_in_the_fingerprint(tmp_path):
+    shutil.copytree(NANO, tmp_path / "model")
+    changes = {"n_positions": 64, "use_cache": False, "task_specific_params": {"cb": {"num_beams": 4}}}
+    changed(tmp_path / "model", "config.json", **changes, classifier_dropout=0.3, initializer_factor=0.1, num_beams=4)
+    copy = load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")))
+    assert copy.fingerprint == "1f89fff699c2a028" and copy.model.generation_config.num_beams is None
+
+
+@pytest.mark.parametrize(("rate", "dropout"), [(0.0, True), (0.5, True)])
+def test_dropout_is_that_of_the_models_type(tmp_path, rate, dropout):
+    shutil.copytree(NANO, tmp_path / "model")
+    changed(tmp_path / "model", "config.json", dropout_rate=rate)
+    backbone = load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")), dropout)
+    assert {part.p for part in backbone.model.modules() if isinstance(part, torch.nn.Dropout)} == {0.1}
+    assert backbone.fingerprint == "1f89fff699c2a028"
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"quantization_config": {"quant_method": "bitsandbytes"}}, "asks for a quantization; give the"),
+        ("adapter_config.json", {"base_model_name_or_path": "t5-base"}, "an adapter lies beside its weights; give the"),
+        ("tokenizer_config.json", {"pad_token": "</s>"}, "needs a padding token that is not the end marker"),
+        ("config.json", {"num_heads": 2}, "cannot be loaded"),
+        ("tokenizer_config.json", {"padding_side": "left"}, "must pad on the right"),
+    ],
+)
+def test_files_beside_the_weights_that_are_refused(tmp_path, file, changes, message):
+    shutil.copytree(NANO, tmp_path / "model")
+    changed(tmp_path / "model", file, **changes)
+    with pytest.raises(UsageError, match=message):
+        load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")))

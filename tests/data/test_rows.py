@@ -7,6 +7,7 @@ import random
 import string
 from collections import Counter
 
+import datasets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,3 +256,42 @@ def test_damaged_rows_are_refused_or_whole(name, data):
             get_task(name, protocol=protocol).targets(example)
         if name != "wsc":  # an encoder's WSC has a parser of its own
             assert all(reading.texts for decision in task.decisions(example) for reading in decision.readings)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["contradiction", "entailment", "neutral"], [1, 0, 2]),
+        (["Neutral", "Contradiction", "Entailment"], [2, 1, 0]),
+        (["entailment", "contradiction", "neutral"], [0, 1, 2]),
+        (["0", "1", "2"], [0, 1, 2]),
+        (["2", "0", "1"], [2, 0, 1]),
+        (None, [0, 1, 2]),
+    ],
+)
+def test_numbered_labels_of_a_data_set_go_by_their_names(tmp_path, monkeypatch, names, labels):
+    """A re-upload of CB whose names are in another order than the hub's."""
+    read = read_parquet(tmp_path, monkeypatch, names, [0, 1, 2, -1])
+    assert [one.label for one in read["train"]] == [*labels, None] and [one.label for one in read["val"]] == labels
+
+
+def test_numbered_labels_of_unknown_names_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match=r"row 1: cb: field 'label' should be one of entailment, .*, found str 'no'"):
+        read_parquet(tmp_path, monkeypatch, ["no", "yes", "maybe"], [0, 1, 2])
+
+
+def read_parquet(folder, monkeypatch, names, labels):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    text, number = datasets.Value("string"), datasets.Value("int32")
+    kinds = {"premise": text, "hypothesis": text, "idx": number, "label": number}
+    if names:
+        kinds["label"] = datasets.ClassLabel(names=names)
+    count = range(len(labels))
+    columns = {"premise": [f"p{i}" for i in count], "hypothesis": [f"h{i}" for i in count], "idx": list(count)}
+    table = datasets.Dataset.from_dict(columns | {"label": labels}, features=datasets.Features(kinds))
+    (folder / "cb/cb").mkdir(parents=True)
+    table.to_parquet(folder / "cb/cb/train.parquet")
+    table.filter(lambda row: row["label"] >= 0).to_parquet(folder / "cb/cb/validation.parquet")
+    config = "---\nconfigs:\n- config_name: cb\n  data_files:\n  - {split: train, path: cb/train.parquet}\n"
+    (folder / "cb/README.md").write_text(config + "  - {split: validation, path: cb/validation.parquet}\n---\n")
+    return read_examples(DataConfig(name="hub", repo=str(folder / "cb")), get_task("cb"))

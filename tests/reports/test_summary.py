@@ -9,8 +9,11 @@ from rpt import results
 from rpt.config import compose, to_config
 from rpt.errors import UsageError
 from rpt.records.run_folder import RunFolder
+from rpt.reports.figures.along import draw_along
+from rpt.reports.figures.style import STYLES
 from rpt.reports.frame import load_runs
-from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
+from rpt.reports.summary import find_best, summarise
+from rpt.reports.summary_page import to_csv, to_markdown, write_summary
 from rpt.results import ResultsArguments, make_tables
 
 from .conftest import write_record
@@ -124,3 +127,13 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     assert not held(*budget, "method=lora")  # in miniature on CB alone
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.OWN.name == "results"
+
+
+def test_lines_have_the_colours_of_their_methods_and_a_legend_outside(sweep, drawn):
+    draw_along(summarise(sweep()), "lr")
+    (figure,) = drawn
+    (ax,) = figure.axes
+    colors = {line.get_label(): line.get_color() for line in ax.lines}
+    assert (colors["residual"], colors["vanilla"]) == (STYLES["residual"][0], STYLES["vanilla"][0])
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "prompt" and ax.get_legend() is None

@@ -131,6 +131,15 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
             r"no weight of this backbone \(t5\) has a name with pooler in it",
         ),
         (["method=lora", "+method.peft.rr=3"], "peft does not take .*'rr'"),
+        (
+            ["method=lora", "+method.peft.lora_dropout=0.9"],
+            "lora_dropout=0.9 acts in train mode alone; add",
+        ),
+        (["method=lora", "method.peft.peft_type=ADALORA"], "peft_type=ADALORA takes effect only through calls that"),
+        (
+            ["method=lora", "+method.peft.init_lora_weights=eva"],
+            "init_lora_weights=eva takes effect only through",
+        ),
         (["method=lora", "method.adapter=8"], "give one of method.weights, method.adapter, method.peft and"),
         (["method=probe"], "method=probe trains an encoder's head, and nano has none"),
         (["method=prompt", "method.adapter=8"], "or none with method=prompt"),
@@ -145,3 +154,20 @@ def test_what_cannot_be_trained_is_refused(configure, words, message):
 def test_a_prompt_beside_another_method_is_refused(command, miniature):
     done = command("task=cb", "method=lora", "prompt=mlp", *miniature)
     assert done.returncode == 2 and "method=lora trains no soft prompt; leave out prompt=mlp" in done.stderr
+
+
+def test_dropout_of_a_method_acts_where_the_backbone_drops_out(configure, tmp_path):
+    """Under the same seed other gradients come of it, but in evaluation none of it is left."""
+    gradients = []
+    for dropout in (0.0, 0.9, 0.9):
+        words = ["task=cb", "method=lora", f"+method.peft.lora_dropout={dropout}", "trainer.dropout=true"]
+        config = configure(*words, "data.shots=4", "trainer.max_steps=1")
+        model = load_backbone(config.backbone, config.trainer.dropout)
+        make_trainable(model, config.method, config.seed)
+        run = prepared(config, model, tmp_path, evaluated=4)
+        gradients.append(first_gradients(model, run)[0])
+        model.train(False)
+        assert not any(part.training for part in model.model.modules())
+    without, ones, again = gradients
+    assert all(torch.equal(value, again[name]) for name, value in ones.items())
+    assert not all(torch.equal(value, without[name]) for name, value in ones.items())

@@ -19,6 +19,15 @@ SUBLAYERS = re.compile(  # the last linear layer of each, before the residual co
     r"(SelfAttention\.o|DenseReluDense\.wo|DenseGatedActDense\.wo|attention\.output\.dense|\d\.output\.dense)$"
 )
 
+PEFT_CALLS = {  # what peft does in calls from the training loop, or in its own model's forward; None: of any value
+    "peft_type": ("ADALORA", "POLY", "XLORA"),
+    "init_lora_weights": ("eva", "corda", "lora_ga"),
+    "use_asa": None,
+    "alora_invocation_tokens": None,
+    "arrow_config": None,
+}
+PEFT_TRAIN_MODE = ("dropout", "monteclora")  # what peft does in train mode alone: options with this in their names
+
 
 def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     """Make trainable what the method trains of the backbone; `backbone.trained` names it.
@@ -34,6 +43,7 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if method.peft:
+            _check_peft(method, backbone.dropout)
             _inject_peft(backbone.model, method)
         elif method.adapter:
             _add_adapters(backbone.model, method.adapter)
@@ -48,6 +58,22 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
             f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type}) has a name with "
             f"{method.weights} in it; give another method.weights."
         )
+
+
+def _check_peft(method: MethodConfig, train_mode: bool) -> None:
+    """Refuse options that would be recorded and change nothing."""
+    for option, value in method.peft.items():
+        values = PEFT_CALLS.get(option, ())
+        if value and (values is None or value in values):
+            raise UsageError(
+                f"method.peft.{option}={value} takes effect only through calls that this training loop does not make; "
+                "leave it out, or take another peft tuner."
+            )
+        acts_in_training = any(part in option for part in PEFT_TRAIN_MODE) or (option, value) == ("peft_type", "PVERA")
+        if value and acts_in_training and not train_mode:
+            raise UsageError(
+                f"method.peft.{option}={value} acts in train mode alone; add trainer.dropout=true, or leave it out."
+            )
 
 
 def _inject_peft(model: PreTrainedModel, method: MethodConfig) -> None:
