@@ -21,16 +21,14 @@ from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
-<<<<<<< HEAD
 SWEPT: dict[int, JobReturn] = {}  # the jobs of a sweep, as its sweeper comes to them
-=======
 PLUGINS = str(Path(__file__).parents[1] / "plugins")  # of hydra_plugins, in which Hydra looks for launchers
->>>>>>> config
 
 
 def set_up() -> None:
     """Change Hydra for this process: our choices and launchers are there, and errors reach us as they were raised."""
     register()
+    SWEPT.clear()
     if PLUGINS not in sys.path:
         sys.path.append(PLUGINS)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # it raises then instead of printing, and we say it in one line

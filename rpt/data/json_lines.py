@@ -42,7 +42,10 @@ def _parsed(text: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=_each_once, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{place} is not JSON: {error.msg}; download the file again.") from error
+        is_begun = text.lstrip().startswith("{")
+        table = "give one JSON object a line (.jsonl), or for rows of your own task a table with commas (.csv)"
+        remedy = "download the file again" if is_begun else table
+        raise UsageError(f"{place} is not JSON: {error.msg}; {remedy}.") from error
     except ValueError as error:
         raise UsageError(f"{place} should be one JSON object; it has {error}.") from error
     except RecursionError as error:
