@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
@@ -71,6 +73,7 @@ def main() -> None:
         else:
             if flags & set(MULTIRUN):
                 _check_rows(overrides)
+                check_launcher(overrides)
             _job()
             if SWEPT:
                 _end_sweep()
@@ -81,6 +84,19 @@ def _end_sweep() -> None:
 
     if status := end_sweep([job._return_value for job in SWEPT.values()]):
         sys.exit(status)
+
+
+def check_launcher(overrides: Sequence[str]) -> None:
+    """Refuse Slurm's launcher where there is no Slurm: submitit says so in a traceback.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if "hydra/launcher=submitit_slurm" in overrides and shutil.which("srun") is None:
+        raise UsageError(
+            "hydra/launcher=submitit_slurm hands the runs to Slurm, and this machine has no srun; start it where Slurm "
+            "is, or take hydra/launcher=packed."
+        )
 
 
 def _check_rows(overrides: list[str]) -> None:
