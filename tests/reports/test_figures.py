@@ -1,6 +1,9 @@
 """Figures: the same bytes each time, labelled axes, nothing for nothing."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from matplotlib import pyplot as plt
@@ -60,3 +63,18 @@ def test_no_figure_without_a_record(study):
 def test_a_figure_with_holes_is_drawn(study):
     (plot,) = all_figures(study("table1", keep=lambda c: c.task.name == "cb" and c.prompt.name == "mlp"), Paper())
     assert plot.png and plot.svg is None  # which is made on demand
+
+
+def test_plotting_settings_of_the_user_change_nothing(study):
+    few = study("figure4", keep=lambda c: c.seed == 0)
+    plain = all_figures(few, Paper())
+    with plt.rc_context({"text.usetex": True, "axes.facecolor": "black", "figure.figsize": (3, 3)}):
+        assert all_figures(few, Paper()) == plain
+
+
+def test_a_notebook_s_backend_is_not_looked_for(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("backend: TkAgg\ntext.usetex: True\ninteractive: True\n")
+    places = {"MPLBACKEND": "module://no_such_package.backend_inline", "MATPLOTLIBRC": str(tmp_path)}
+    code = "import rpt.reports.figures, matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | places, capture_output=True, text=True)
+    assert done.stdout.lower() == "agg\n", done

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which matplotlib looks for when it is imported
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("Agg")  # also where it was imported before
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -17,7 +19,7 @@ from rpt.reports.captions import WARNINGS, captioned, training
 from rpt.reports.figures.bars import draw_bars
 from rpt.reports.figures.curves import draw_along_axis
 from rpt.reports.figures.epochs import draw_by_epoch
-from rpt.reports.figures.style import SETTINGS
+from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
 from rpt.reports.paper import Paper
@@ -50,7 +52,7 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
         return []
     name, draw = FIGURES[results.experiment.name]
     scale = results.experiment.scale
-    with plt.rc_context(SETTINGS):
+    with plt.style.context(STYLE):
         figure, caption = draw(results, paper)
         if scale in WARNINGS:
             figure.supxlabel(NOTES[scale], fontsize=8, color="#555555")

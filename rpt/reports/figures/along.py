@@ -7,7 +7,7 @@ import itertools
 from matplotlib import pyplot as plt
 
 from rpt.reports.figures import image_of
-from rpt.reports.figures.style import FURTHER_STYLES, SETTINGS, STYLES, widen
+from rpt.reports.figures.style import FURTHER_STYLES, STYLE, STYLES, widen
 from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
 
 
@@ -17,7 +17,7 @@ def draw_along(summary: Summary, axis: str) -> bytes | None:
     if not lines:
         return None
     styles = itertools.cycle([*STYLES.values(), *FURTHER_STYLES])
-    with plt.rc_context(SETTINGS):
+    with plt.style.context(STYLE):
         figure, ax = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
         for (at, line), (color, marker, dashes) in zip(lines, styles, strict=False):
             xs, means = line[axis], line["mean"]
