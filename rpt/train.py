@@ -25,6 +25,7 @@ from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, compose, config_folder, register, to_config, use_config_folder, validate
 from rpt.config.mistakes import explained_mistakes, refuse_repeated
 from rpt.errors import UsageError
+from rpt.training.sweep.launched import ending_with_command, ending_with_workers
 
 SWEEP = ("-m", "--multirun")
 
@@ -67,7 +68,8 @@ def _job(cfg: DictConfig) -> float:
     with one_line_errors() if is_alone else nullcontext(), explained_mistakes():
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
-        return train(to_config(cfg, hydra_config.overrides.task))
+        with ending_with_command():
+            return train(to_config(cfg, hydra_config.overrides.task))
 
 
 def main() -> None:
@@ -85,9 +87,11 @@ def main() -> None:
         if flags in ({"-h"}, {"--help"}):
             print(help_text([word for word in words if word not in flags]))
         else:
-            if flags & set(SWEEP):
+            is_sweep = bool(flags & set(SWEEP))
+            if is_sweep:
                 _check_rows(words)
-            _job()
+            with ending_with_workers() if is_sweep else nullcontext():
+                _job()
 
 
 def check_flags() -> None:
