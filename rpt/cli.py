@@ -1,20 +1,27 @@
-"""What the commands have in common: a user's mistake ends in one line, and how `key=value` words are read."""
+"""What the commands have in common: a user's mistake ends in one line, and how `key=value` arguments are read."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ValidationError
 
 from rpt.errors import ONE_LINE, UsageError
+
+Arguments = TypeVar("Arguments")
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does,
-    without a word and with code 1, a reader that has seen enough, as in `python -m rpt.results FOLDER | head`."""
+    """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does a
+    closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1."""
     try:
         yield
         sys.stdout.flush()
@@ -27,67 +34,85 @@ def one_line_errors() -> Iterator[None]:
 
 
 def asked_for_help(help_text: str) -> bool:
-    """Whether --help is among the words of the command; if so, it is printed."""
+    """Whether --help is among the arguments; if so, it is printed."""
     asked = bool({"-h", "--help"} & set(sys.argv[1:]))
     if asked:
         print(help_text.strip())
     return asked
 
 
-def command_line(help_text: str, defaults: dict[str, str | None], do: Callable[[dict[str, str | None]], None]) -> None:
-    """Do what the words ask for.
+def run_command(help_text: str, cls: type[Arguments], do: Callable[[Arguments], None], first: str = "") -> None:
+    """Print the help, or do what the arguments ask for.
 
     Args:
-        help_text: what --help prints.
-        defaults: every key there is, with the value it has unless it is given.
+        cls: a dataclass of the command's arguments.
+        first: the key of an argument that may stand without one: `FOLDER` is results=FOLDER.
     """
     if not asked_for_help(help_text):
         with one_line_errors():
-            do({**defaults, **given(sys.argv[1:], list(defaults))})
+            do(read_arguments(cls, [each if "=" in each or not first else f"{first}={each}" for each in sys.argv[1:]]))
 
 
-def given(words: list[str], keys: list[str]) -> dict[str, str]:
-    """The words as {key: value}.
+def argument(key: str, default: Any = None) -> Any:
+    """A field of such a dataclass whose key is no name of Python: backbone.path."""
+    return dataclasses.field(default=default, metadata={"key": key})
+
+
+def required(example: str) -> Any:
+    """A field that has to be given; the message that says so shows the example."""
+    return dataclasses.field(metadata={"example": example})
+
+
+def keys_of(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a command's arguments by the keys that one types."""
+    return {f.metadata.get("key", f.name): f for f in dataclasses.fields(cls)}
+
+
+def read_arguments(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
+    """What `key=value` arguments say, as an object of the command's dataclass.
 
     Raises:
-        UsageError: a word is no `key=value`, or there is no such key.
+        UsageError: one is not of that form, its key is unknown, its value is of the wrong type or
+            refused by the class, or one is missing.
     """
-    values = {}
-    for word in words:
-        key, equals, value = word.partition("=")
+    keys, values = keys_of(cls), OmegaConf.structured(cls)
+    for each in arguments:
+        key, equals, value = each.partition("=")
         if not equals:
-            raise UsageError(f"{word} is not of the form key=value; --help shows the keys.")
+            raise UsageError(f"{each} is not of the form key=value; --help shows the keys.")
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}."
             raise UsageError(f"There is no key {key}; {hint}")
-        values[key] = value
-    return values
+        _set(values, keys[key], key, value)
+    for key, field in keys.items():
+        if OmegaConf.is_missing(values, field.name):
+            raise UsageError(f"Give {key}={field.metadata['example']}.")
+    read: Any = OmegaConf.to_object(values)
+    return read
 
 
-def split_config_dir(words: list[str]) -> tuple[list[str], str | None]:
-    """The words without the flag for a folder of one's own (`--config-dir mine`, which is Hydra's), and that folder.
+def _set(values: DictConfig, field: dataclasses.Field[Any], key: str, value: str) -> None:
+    if field.type in ("bool", bool) and value.lower() not in ("true", "false"):
+        raise UsageError(f"{key}={value} should be true or false.")
+    try:
+        values[field.name] = value.replace("${", "\\${")  # no interpolation: a file may be called so
+    except ValidationError as error:
+        raise UsageError(f"{key}={value} should be a whole number.") from error
+
+
+def split_config_dir(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """The arguments without Hydra's flag for a folder of the user's (`--config-dir mine`), and that folder.
 
     Raises:
         UsageError: the flag has no folder behind it.
     """
-    rest, folder = list(words), None
-    for i, word in enumerate(words):
-        flag, equals, value = word.partition("=")
+    rest, folder = list(arguments), None
+    for i, each in enumerate(arguments):
+        flag, equals, value = each.partition("=")
         if flag in ("--config-dir", "-cd"):
-            if not equals and i + 1 == len(words):
+            if not equals and i + 1 == len(arguments):
                 raise UsageError(f"{flag} needs a folder: --config-dir mine")
-            folder = value if equals else words[i + 1]
-            rest = words[:i] + words[i + (1 if equals else 2) :]
+            folder = value if equals else arguments[i + 1]
+            rest = [*arguments[:i], *arguments[i + (1 if equals else 2) :]]
     return rest, folder
-
-
-def truth(key: str, value: str) -> bool:
-    """`true` or `false`.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if value.lower() not in ("true", "false"):
-        raise UsageError(f"{key}={value} should be true or false.")
-    return value.lower() == "true"

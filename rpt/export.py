@@ -17,37 +17,49 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rpt.cli import command_line, truth
+from rpt.cli import argument, required, run_command
 from rpt.config import backbone_source
 from rpt.errors import UsageError
 from rpt.files import check_folder, write_atomically
 from rpt.hub import offline_unless_reachable
-from rpt.inference.model_card import write_model_card
-from rpt.inference.saved_run import SavedRun, open_saved_run
-from rpt.records.prompt_file import save_prompt
 
-KEYS = {"run": None, "format": "peft", "to": None, "force": "false", "base": None, "backbone.path": None}
+if TYPE_CHECKING:
+    from rpt.inference.saved_run import SavedRun
+
 FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")
 
 
-def export(words: dict[str, str | None]) -> None:
+@dataclass
+class ExportArguments:
+    run: str = required("results/runs/TASK/BACKBONE/PROMPT/ID")
+    to: str = required("FOLDER")
+    format: str = "peft"
+    force: bool = False
+    base: str | None = None
+    backbone_path: str | None = argument("backbone.path")
+
+    def __post_init__(self) -> None:
+        if self.format != "peft":
+            raise UsageError(f"format={self.format} is not known; there is peft.")
+
+
+def export(arguments: ExportArguments) -> None:
     """What the command does.
 
     Raises:
         UsageError: a key, the record or the backbone cannot be used, peft has no equal of the prompt, or there is
             something else in the folder.
     """
-    for key, what in (("run", "results/runs/TASK/BACKBONE/PROMPT/ID"), ("to", "FOLDER")):
-        if words[key] is None:
-            raise UsageError(f"Give {key}={what}.")
-    if words["format"] != "peft":
-        raise UsageError(f"format={words['format']} is not known; there is peft.")
-    run, folder = open_saved_run(words["run"]), Path(os.path.expanduser(words["to"]))
+    from rpt.inference.saved_run import open_saved_run  # slow to import
+
+    run, folder = open_saved_run(arguments.run), Path(os.path.expanduser(arguments.to))
     if run.config.backbone.family == "bert":
         raise UsageError(
-            f"The run of {words['run']} has an encoder, {run.config.backbone.name}: its prompt stands behind "
+            f"The run of {arguments.run} has an encoder, {run.config.backbone.name}: its prompt stands behind "
             "[CLS], as in the paper, and peft puts prompts before it, so no peft adapter gives the same answers; use "
             "rpt.predict or rpt.inference.server."
         )
@@ -56,16 +68,18 @@ def export(words: dict[str, str | None]) -> None:
         raise UsageError(f"to={folder} holds other things; give a new folder.")
     card = folder / FILES[2]
     same = card.is_file() and f"`{run.result['id']}`" in card.read_text("utf-8", errors="replace")
-    if folder.exists() and any(folder.iterdir()) and not same and not truth("force", words["force"]):
+    if folder.exists() and any(folder.iterdir()) and not same and not arguments.force:
         raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
-    if words["backbone.path"] is None and backbone_source(run.config.backbone) == "hub":
+    if arguments.backbone_path is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
-    from rpt.backbones import T5Backbone  # slow to import
+    from rpt.backbones import T5Backbone
+    from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of
+    from rpt.records.prompt_file import save_prompt
 
-    backbone = load_backbone_of(run, words["backbone.path"])  # a prompt for other weights would be worth nothing
+    backbone = load_backbone_of(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
     assert isinstance(backbone, T5Backbone)  # encoders were refused above
-    base = words["base"] or backbone.model.name_or_path
+    base = arguments.base or backbone.model.name_or_path
     longest = backbone.longest_answer(run.task)
     save_prompt(folder / FILES[1], run.prompt / run.config.backbone.stream_scale)  # for the model as others have it
     write_atomically(folder / FILES[0], (json.dumps(make_adapter_config(run, base), indent=2) + "\n").encode())
@@ -90,7 +104,7 @@ def make_adapter_config(run: SavedRun, base: str) -> dict[str, str | int | bool 
 
 def main() -> None:
     """The command line."""
-    command_line(__doc__, KEYS, export)
+    run_command(__doc__, ExportArguments, export)
 
 
 if __name__ == "__main__":

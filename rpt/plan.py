@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpt.cli import asked_for_help, one_line_errors, split_config_dir
+from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, split_config_dir
 from rpt.config import Config, as_dict, needs_hub, settings, use_config_folder
 from rpt.config.grids import Experiment, Grids, names
 
@@ -61,7 +61,7 @@ def plan(
     """
     grids = Grids(scale, overrides)
     experiments = [grids.lay_out(name) for name in chosen]
-    from rpt.records.run_records import RunRecords  # slow to import; a mistake in the words is told before
+    from rpt.records.run_records import RunRecords  # slow to import; mistakes are told before
 
     records = RunRecords(results)
     missing = {experiment.name: _missing(experiment, records) for experiment in experiments}
@@ -71,11 +71,11 @@ def plan(
     if len(experiments) > 1:
         every = {_identity(config) for experiment in experiments for config in experiment.jobs.values()}
         lines.append(Line("in total", len(every), list(needed)))
-    words = [*flags, *["hydra/launcher=packed"] * packed, *overrides]
+    arguments = [*flags, *["hydra/launcher=packed"] * packed, *overrides]
     if results != DEFAULT_RESULTS:
-        words.append(f"results={results}")
+        arguments.append(f"results={results}")
     commands = [command for each in experiments if missing[each.name] for command in each.commands]
-    return "\n".join([*_table(lines, costs, processes, devices), *_to_run(commands, words)])
+    return "\n".join([*_table(lines, costs, processes, devices), *_to_run(commands, arguments)])
 
 
 def _missing(experiment: Experiment, records: RunRecords) -> Jobs:
@@ -136,11 +136,11 @@ def _table(lines: list[Line], costs: Costs, processes: int, devices: int) -> lis
     """The processes on one GPU are counted as fast as one alone: what several gain has not been measured."""
     rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
     for line in lines:
-        own = [costs[key] for key in line.missing]
-        time = _clock(sum(seconds for seconds, _ in own) / devices)
-        memory = f"{processes * max(peak for _, peak in own) / GIB:.1f} GiB" if own else ""
-        recorded = line.n_runs - len(own)
-        rows.append(f"{line.name:<12}{line.n_runs:>6}{recorded:>10}{len(own):>8}{time:>12}{memory:>11}")
+        needed = [costs[key] for key in line.missing]
+        time = _clock(sum(seconds for seconds, _ in needed) / devices)
+        memory = f"{processes * max(peak for _, peak in needed) / GIB:.1f} GiB" if needed else ""
+        recorded = line.n_runs - len(needed)
+        rows.append(f"{line.name:<12}{line.n_runs:>6}{recorded:>10}{len(needed):>8}{time:>12}{memory:>11}")
     return rows
 
 
@@ -149,26 +149,34 @@ def _clock(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def _to_run(commands: list[str], words: list[str]) -> list[str]:
-    lines = ["  " + " ".join([command, *map(shlex.quote, words)]) for command in commands]
+def _to_run(commands: list[str], arguments: list[str]) -> list[str]:
+    lines = ["  " + " ".join([command, *map(shlex.quote, arguments)]) for command in commands]
     return ["", "to run them:", *lines] if lines else []
+
+
+@dataclass
+class PlanArguments:
+    scale: str = "paper"
+    results: str = str(DEFAULT_RESULTS)
+    launcher: str = argument("hydra/launcher", "basic")
 
 
 def main() -> None:
     """The command line."""
     with one_line_errors():
-        words, folder = split_config_dir(sys.argv[1:])
+        arguments, folder = split_config_dir(sys.argv[1:])
         if folder is not None:
             use_config_folder(folder)
         if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
             return
         logging.getLogger("rpt").setLevel(logging.WARNING)
+        chosen = [each for each in arguments if "=" not in each] or names()
+        keys = keys_of(PlanArguments)
+        ours = [each for each in arguments if each.partition("=")[0] in keys]
+        overrides = [each for each in arguments if "=" in each and each not in ours]
+        read = read_arguments(PlanArguments, ours)
         flags = () if folder is None else ("--config-dir", folder)
-        chosen = [word for word in words if "=" not in word] or names()
-        given = dict(word.split("=", 1) for word in words if "=" in word)
-        scale, results = given.pop("scale", "paper"), Path(given.pop("results", DEFAULT_RESULTS))
-        packed = given.pop("hydra/launcher", "basic") == "packed"
-        print(plan(chosen, scale, [f"{key}={value}" for key, value in given.items()], results, packed, flags))
+        print(plan(chosen, read.scale, overrides, Path(read.results), read.launcher == "packed", flags))
 
 
 if __name__ == "__main__":

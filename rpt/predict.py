@@ -6,9 +6,9 @@ run            the folder of a finished run, with its prompt.safetensors
 input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub; labels
                are not needed; left out: standard input
 output         a file for the answers; left out: standard output
-submission     true: write what the SuperGLUE server takes instead, for the test rows given as input: the folder
-               `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand them in. A run of
-               RTE answers the official rows of AX-b and AX-g too, each in a file of its own
+submission     true: write what the SuperGLUE server takes instead, for the task's whole official test file given as
+               input: the folder `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand
+               them in. A run of RTE answers the official rows of AX-b and AX-g too, each in a file of its own
 batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
@@ -17,10 +17,12 @@ An answer is one line for each example (a nested row of MultiRC or ReCoRD holds 
 its number in the input; MultiRC's and ReCoRD's need one), the `text` that T5 wrote, and
 
 label          the label that the text is; where it is none ("answered": false), the most probable label
-probabilities  of each label: the softmax over the summed log-likelihoods of the labels' words
+probabilities  of each label, the label's the largest: the softmax over how much less likely each label's word is than
+               the greedy choice at each of its tokens, summed over these
 probability    instead, where answers are open (ReCoRD, WSC): of the text as a whole
 
-ReCoRD has no label, its text is the answer. WSC's is True if the text and the noun contain one another.
+ReCoRD has no label, its text is the answer, unless it is no entity of the row ("answered": false). WSC's is True if the
+text and the noun contain one another.
 
 An encoder writes nothing: its head decides for a label, or for one of ReCoRD's entities, which is the text then; the
 probabilities are those of the labels or of the entities.
@@ -29,69 +31,88 @@ probabilities are those of the labels or of the entities.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpt.cli import command_line, truth
+from rpt.cli import argument, required, run_command
 from rpt.config import backbone_source
+from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
-from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
-from rpt.tasks.submission import SubmissionError, file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
+    from rpt.inference.saved_run import SavedRun
 
-KEYS = {
-    "run": None, "input": "-", "output": None, "submission": "false", "batch_size": "64", "precision": "auto",
-    "backbone.path": None,
-}  # fmt: skip
-
-
+log = logging.getLogger("rpt")
 LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
-def predict(words: dict[str, str | None]) -> None:
+@dataclass
+class PredictArguments:
+    run: str = required("results/runs/TASK/BACKBONE/PROMPT/ID")
+    input: str = "-"
+    output: str | None = None
+    submission: bool = False
+    batch_size: int = 64
+    precision: str = "auto"
+    backbone_path: str | None = argument("backbone.path")
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size={self.batch_size} must be 1 or more.")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise UsageError(f"precision={self.precision} is not known; choose one of: auto, fp32, bf16.")
+        path = self.output_path
+        if self.submission and (path is None or os.path.isfile(path)):
+            raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
+        if not self.submission and path is not None and os.path.isdir(path):
+            raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
+
+    @property
+    def output_path(self) -> Path | None:
+        return None if self.output is None else Path(os.path.expanduser(self.output))
+
+
+def predict(arguments: PredictArguments) -> None:
     """What the command does.
 
     Raises:
-        UsageError: a key, the record, a row or the backbone cannot be used.
+        UsageError: the record, a row, a file or the backbone cannot be used.
     """
-    submission, size = truth("submission", words["submission"]), words["batch_size"]
-    if words["run"] is None:
-        raise UsageError("Give the run: run=results/runs/TASK/BACKBONE/PROMPT/ID.")
-    if not size.isdecimal() or int(size) < 1:
-        raise UsageError(f"batch_size={size} must be 1 or more.")
-    if words["precision"] not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"precision={words['precision']} is not known; choose one of: auto, fp32, bf16.")
-    path = None if words["output"] is None else Path(os.path.expanduser(words["output"]))
-    if submission and (path is None or os.path.isfile(path)):
-        raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-    if not submission and path is not None and os.path.isdir(path):
-        raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-    run = open_saved_run(words["run"])
+    from rpt.inference.saved_run import open_saved_run  # slow to import
+
+    path, submission = arguments.output_path, arguments.submission
+    run = open_saved_run(arguments.run)
     if submission and isinstance(run.task, OwnTask):
         raise UsageError(
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )
-    rows = read_rows(words["input"])
-    examples = parse_examples(rows, words["input"], run.task, numbered=not submission)
+    rows = read_rows(arguments.input)
+    examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
+            check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
-            raise UsageError(f"input={words['input']}: {error}") from error
+            raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
     if path is not None:
         check_writable(path, "output")
-    answers = answer_examples(run, examples, int(size), words["precision"], words["backbone.path"])
+    warn_of_foreign_rows(run, examples)
+    answers = answer_examples(run, examples, arguments.batch_size, arguments.precision, arguments.backbone_path)
+    warn_of_no_answers(run.task, answers)
     if submission:
         written = write_submission(run.task, examples, answers, path.name)
     else:
@@ -150,6 +171,35 @@ def answer_examples(
     return server.answer([("run", example) for example in examples], batch_size, progress=True)
 
 
+def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> None:
+    """Say how many examples a prompt of the miniature cannot know: those with words that none of its rows has."""
+    if not run.result["data"]["miniature"]:
+        return
+    trained = miniature.rows(run.task.name, "train", run.config.data.mini_seed)
+    known = {word for row in trained for example in run.task.parse(row) for word in words_of(example)}
+    foreign = sum(not words_of(example) <= known for example in examples)
+    if foreign:
+        log.warning(
+            "The prompt was trained on the miniature, and %d of %d rows have words that the miniature lacks: its "
+            "answers to them mean nothing; give rows of the miniature, or a prompt that was trained on real ones.",
+            foreign,
+            len(examples),
+        )
+
+
+def words_of(example: Example) -> set[str]:
+    """The words of the example's texts, in lower case."""
+    texts = (value for value in example.fields.values() if isinstance(value, str))
+    return {word for text in texts for word in re.findall(r"\w+", text.lower())}
+
+
+def warn_of_no_answers(task: Task, answers: Sequence[Answer]) -> None:
+    """Say how many texts are no answers, where there are any."""
+    if unanswered := sum(not answer.answered for answer in answers):
+        kind = "label" if task.labels else "answer"
+        log.warning("%d of %d texts are no %s of the task.", unanswered, len(answers), kind)
+
+
 def write_submission(
     task: Task, examples: Sequence[Example], answers: Sequence[Answer], name: str | None = None
 ) -> list[str]:
@@ -174,7 +224,7 @@ def write_submission(
 
 def main() -> None:
     """The command line."""
-    command_line(__doc__, KEYS, predict)
+    run_command(__doc__, PredictArguments, predict)
 
 
 if __name__ == "__main__":

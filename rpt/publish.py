@@ -12,25 +12,31 @@ Run folders stay as they are. Trained prompts and weights are never published.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from rpt.cli import command_line
+from rpt.cli import run_command
 from rpt.errors import UsageError
 from rpt.files import check_folder
 from rpt.records.published import publish
 from rpt.records.run_folder import FailedRun, RunFolder
 
-KEYS = {"runs": "results", "to": "results"}
+
+@dataclass
+class PublishArguments:
+    runs: str = "results"
+    to: str = "results"
 
 
-def publish_folders(given: dict[str, str]) -> None:
+def publish_folders(arguments: PublishArguments) -> None:
     """Publish every finished run below a folder; a failed one is named and left out.
 
     Raises:
         UsageError: there is no run.
         RecordError: a record is damaged; nothing is published then.
     """
-    source, records = Path(os.path.expanduser(given["runs"])), []
+    source, target = Path(os.path.expanduser(arguments.runs)), Path(os.path.expanduser(arguments.to))
+    records = []
     for path in sorted(source.glob("runs/*/*/*/*/result.json")):
         try:
             records.append(RunFolder(path.parent).read())
@@ -40,14 +46,14 @@ def publish_folders(given: dict[str, str]) -> None:
         raise UsageError(
             f"There is no finished run below runs={source}; give the folder that results= was in training."
         )
-    check_folder(Path(os.path.expanduser(given["to"])), "to")
-    files = publish(records, Path(os.path.expanduser(given["to"])))
+    check_folder(target, "to")
+    files = publish(records, target)
     print(f"published {len(records)} runs:", *files, sep="\n")
 
 
 def main() -> None:
     """The command line."""
-    command_line(__doc__, KEYS, publish_folders)
+    run_command(__doc__, PublishArguments, publish_folders)
 
 
 if __name__ == "__main__":

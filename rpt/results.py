@@ -13,61 +13,61 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from rpt.cli import asked_for_help, given, one_line_errors, truth
+from rpt.cli import run_command
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
-OWN = Path("results")  # of the repository
+OWN = Path("results")  # of the repository, from its root
+CHECKOUT = Path(__file__).parents[1] / OWN  # from anywhere
 
 
-def main() -> None:
-    """The command line."""
-    if not asked_for_help(__doc__):
-        with one_line_errors():
-            words = [word if "=" in word else f"results={word}" for word in sys.argv[1:]]
-            make_tables({"results": "results", "html": "false", "csv": ""} | given(words, ["results", "html", "csv"]))
+@dataclass
+class ResultsArguments:
+    results: str = "results"
+    html: bool = False
+    csv: str | None = None
 
 
-def make_tables(words: dict[str, str]) -> None:
+def make_tables(arguments: ResultsArguments) -> None:
     """Write every table and figure, and say what was written.
 
     Raises:
         UsageError: there is no such folder.
     """
-    folder, html = Path(words["results"]), truth("html", words["html"])
+    folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    fits = True
-    if folder != OWN:
-        fits = _summarise(folder, Path(words["csv"]) if words["csv"] else None)
-    elif words["csv"]:
-        raise UsageError(
-            "csv= takes what is grouped of a folder; give that too: python -m rpt.results FOLDER csv=FILE."
-        )
+    is_own, fits = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True
+    if not is_own:
+        fits = _summarise(folder, Path(csv) if csv else None)
+    elif csv:
+        raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     if not fits:
         return
     check_folder(folder, "results")
     from rpt.reports.report import write  # slow to import
 
-    written, stale, problems = write(folder, html)
+    written, stale, problems = write(folder, arguments.html)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
-        print(f"removed {path}, which no record stands behind any more")
-    if written or folder == OWN:
+        print(f"removed {path}: no record gives it any more")
+    if written or is_own:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 
 def _summarise(folder: Path, csv: Path | None) -> bool:
-    """Print and write what the folder's runs say; whether one of them may stand in a table of the paper.
+    """Print and write what the folder's runs say; whether one of them stands in a table of the paper.
 
     Raises:
         UsageError: there is no finished run.
     """
-    from rpt.config.experiment_values import may_hold
-    from rpt.reports.summary import describe_nothing, summarise, to_markdown, write_summary  # slow to import
+    from rpt.config.grids import is_in_a_grid
+    from rpt.reports.summary import summarise  # slow to import
+    from rpt.reports.summary_page import describe_nothing, to_markdown, write_summary
 
     summary = summarise(folder)
     if summary.runs.empty:
@@ -76,7 +76,12 @@ def _summarise(folder: Path, csv: Path | None) -> bool:
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
     print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
-    return any(may_hold(own) for own in summary.settings)
+    return any(map(is_in_a_grid, summary.settings))
+
+
+def main() -> None:
+    """The command line."""
+    run_command(__doc__, ResultsArguments, make_tables, first="results")
 
 
 if __name__ == "__main__":

@@ -7,40 +7,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import nullcontext
-from pathlib import Path
-from string import Template
-from typing import NoReturn
+from types import ModuleType
+from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rpt.cli import one_line_errors, split_config_dir
-from rpt.config import Config, compose, config_folder, register, to_config, use_config_folder, validate
-from rpt.config.mistakes import explained_mistakes, refuse_repeated
+from rpt.config import Config, compose, config_folder, to_config, use_config_folder, validate
+from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job
+from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
 from rpt.errors import UsageError
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
-
-SWEEP = ("-m", "--multirun")
-
-register()
-sys.path.append(str(Path(__file__).parent / "plugins"))  # Hydra looks for launchers in packages named hydra_plugins
-
-
-def _outcome(job: JobReturn) -> float:
-    """Of a job, without the line that Hydra writes before it raises."""
-    if isinstance(job._return_value, Exception):
-        raise job._return_value
-    return job._return_value
-
-
-JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]  # a property
 
 
 def train(config: Config) -> float:
@@ -66,6 +48,7 @@ def _job(cfg: DictConfig) -> float:
     is_alone = hydra_config.mode == RunMode.RUN
     # A run alone ends here: to what is raised, Hydra adds a line of its own. A sweep goes on with its other runs.
     with one_line_errors() if is_alone else nullcontext(), explained_mistakes():
+        set_up_job(hydra_config)
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
         with ending_with_command():
@@ -74,45 +57,40 @@ def _job(cfg: DictConfig) -> float:
 
 def main() -> None:
     """The command line."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing, and we say it in one line
     with one_line_errors(), explained_mistakes():
-        words, folder = split_config_dir(sys.argv[1:])
-        refuse_repeated(words)
+        set_up()
+        arguments, folder = split_config_dir(sys.argv[1:])
+        refuse_repeated(arguments)
         if folder is not None:
             use_config_folder(folder)
-        in_order = sorted(words, key=lambda word: word not in SWEEP)  # Hydra wants its flags before the words or behind
+        in_order = sorted(arguments, key=lambda each: each not in MULTIRUN)  # Hydra wants its flags first or last
         sys.argv[1:] = [*([] if folder is None else ["--config-dir", folder]), *in_order]
         check_flags()
-        flags = {word for word in words if word.startswith("-")}
-        if flags in ({"-h"}, {"--help"}):
-            print(help_text([word for word in words if word not in flags]))
+        flags = {each for each in arguments if each.startswith("-")}
+        overrides = [each for each in arguments if each not in flags]
+        if len(flags) == 1 and flags <= set(HELP):
+            print(help_text(overrides))
         else:
-            is_sweep = bool(flags & set(SWEEP))
+            is_sweep = bool(flags & set(MULTIRUN))
             if is_sweep:
-                _check_rows(words)
+                _check_rows(overrides)
             with ending_with_workers() if is_sweep else nullcontext():
                 _job()
+            if SWEPT:
+                _end_sweep()
 
 
-def check_flags() -> None:
-    """Refuse what Hydra would end with the whole of its usage, and the flag that would unpickle a file.
+def _end_sweep() -> None:
+    from rpt.training.sweep.outcomes import end_sweep  # slow to import
 
-    Raises:
-        UsageError: naming the word.
-    """
-    parser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}; --help shows what there is.")
-
-    parser.error = refuse  # type: ignore[method-assign]  # what argparse offers beside leaving the process
-    if parser.parse_args().experimental_rerun is not None:
-        raise UsageError("--experimental-rerun reads a pickle, which may run any code; give the words again instead.")
+    if status := end_sweep([job._return_value for job in SWEPT.values()]):
+        sys.exit(status)
 
 
-def _check_rows(words: list[str]) -> None:
-    """Refuse a sweep whose rows no run will find, once: by the words that all its runs share."""
-    shared = [word for word in words if "=" in word and "," not in word and not word.startswith(("-", "hydra"))]
+def _check_rows(overrides: list[str]) -> None:
+    """Refuse a sweep whose rows no run will find, once: by the overrides that all its runs share."""
+    parsed = parse_overrides([each for each in overrides if "=" in each])
+    shared = [each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override())]
     data = to_config(compose("train", shared)).data
     if data.name == "folder" and data.dir is None:
         raise UsageError(
@@ -120,18 +98,17 @@ def _check_rows(words: list[str]) -> None:
         )
 
 
-def help_text(words: list[str]) -> str:
-    """What --help prints: the template in train.yaml, with the configuration that the words give.
+class _CallableModule(ModuleType):
+    """`rpt.train` is this module, for `python -m rpt.train` is the command; from Python it is called."""
 
-    Hydra prints the same if further flags stand beside --help, but takes a second for lists that the template leaves
-    out.
+    def __call__(self, *overrides: str, **choices: Any) -> Any:
+        """As `rpt.api.train`."""
+        from rpt.api import train as train_prompt
 
-    Raises:
-        HydraException: a word names no key or no choice.
-    """
-    template = compose("train", words, with_hydra=True).hydra.help.template
-    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(compose("train", words), resolve=True))
+        return train_prompt(*overrides, **choices)
 
+
+sys.modules[__name__].__class__ = _CallableModule
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -31,6 +32,9 @@ from rpt.backbones.pooling import POOLINGS
 from rpt.config import GROUPS, Config, config_folder, register, to_config
 from rpt.train import train
 from tests.processes import Ended, start
+
+hypothesis.settings.register_profile("rpt", deadline=None)  # no test may depend on how fast a machine is
+hypothesis.settings.load_profile("rpt")
 
 register()
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,7 +1,14 @@
 """What the commands have in common."""
 
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
+
+import pytest
+
+from rpt.cli import argument, read_arguments, required
+from rpt.errors import UsageError
 
 MANY_LINES = """
 from rpt.cli import one_line_errors
@@ -18,3 +25,54 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     command.stdout.close()
     assert command.wait(60) == 1 and command.stderr.read() == b""
     command.stderr.close()
+
+
+@dataclass
+class Arguments:
+    run: str = required("FOLDER")
+    backbone_path: str | None = argument("backbone.path")
+    rows: int = 64
+    force: bool = False
+
+
+def test_arguments_have_the_types_of_their_class():
+    words = ["run=a=b", "backbone.path=", "rows=7", "force=True"]
+    assert read_arguments(Arguments, words) == Arguments("a=b", "", 7, True)
+    for text in ("${x}", "1e5", "null", "2026-01-01", "a: b", "[x]", "it's"):  # a file may be called so
+        assert read_arguments(Arguments, [f"run={text}"]) == Arguments(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ruhn=a"], "There is no key ruhn; did you mean run?"),
+        (["backbone_path=a", "run=a"], "There is no key backbone_path; did you mean backbone.path?"),
+        (["xyz=1"], "There is no key xyz; there are run, backbone.path, rows, force."),
+        (["run"], "run is not of the form key=value"),
+        ([], "Give run=FOLDER."),
+        (["run=a", "rows=many"], "rows=many should be a whole number"),
+        (["run=a", "force=yes"], "force=yes should be true or false"),
+    ],
+)
+def test_a_mistake_is_named_with_the_key_that_one_types(words, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        read_arguments(Arguments, words)
+
+
+@pytest.mark.parametrize("module", ["predict", "export", "publish", "results", "plan"])
+@pytest.mark.parametrize("words", [["--help"], ["rnu=x", "scale=nano"]])
+def test_help_and_mistakes_need_no_slow_library(module, words):
+    program = f"""
+import sys
+sys.argv = ["{module}", *{words}]
+from rpt.{module} import main
+try:
+    main()
+except SystemExit as ended:
+    print("code", ended.code)
+print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported set()"
+    assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
+    assert done.stderr.count("\n") == bool(done.stderr)

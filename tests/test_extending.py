@@ -39,9 +39,10 @@ def test_a_task_of_one_s_own(blocks, tmp_path, cache):
     done = run_script(blocks[1], tmp_path, HOME=str(cache))
     assert done.returncode == 0, done.stderr
     (result,) = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
-    assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("meals", 6, 4)
+    assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("meals", 60, 20)
+    assert result["scores"]["score"] > 80 > 60 > result["majority"]["score"]
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [answer["idx"] for answer in answers] == list(range(10))
+    assert len(answers) == 20 and sum(answer["answered"] for answer in answers) > 16
     assert all(set(answer["probabilities"]) == {"bad", "good"} for answer in answers)
     assert "text: (text)" in (tmp_path / "outputs/meals/adapter/README.md").read_text()
-    assert "131,578" in done.stdout.splitlines()[-2] or "| 131,578 " in done.stdout
+    assert "131,578" in done.stdout

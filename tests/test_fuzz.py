@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from rpt.config import as_dict, compose, is_name, run_id, to_config
-from rpt.config.compose import known_keys
+from rpt.config.choices import known_keys
 from rpt.config.mistakes import explained_mistakes
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines

@@ -10,10 +10,11 @@ from tests.conftest import ROOT
 ROOMS = {  # each with the rooms that its modules may import
     "errors": (),
     "files": ("errors",),
-    "prompts": (),
+    "prompt_options": (),
+    "prompts": ("prompt_options",),
     "tasks": (),
     "metrics": ("tasks",),
-    "config": ("errors", "files"),
+    "config": ("errors", "files", "prompt_options", "tasks"),
     "hub": ("errors",),
     "cli": ("errors",),
     "data": ("config", "errors", "files", "hub", "tasks"),
@@ -22,12 +23,13 @@ ROOMS = {  # each with the rooms that its modules may import
     "training.run": ("backbones", "config", "data", "errors", "files", "prompts", "records", "tasks"),
     "training.engine": ("backbones", "data", "prompts", "records", "training.run"),
     "training.sweep": (
-        "backbones", "config", "data", "errors", "hub", "prompts", "tasks", "training.engine", "training.run",
+        "backbones", "config", "data", "errors", "hub", "prompts", "records", "tasks",
+        "training.engine", "training.run",
     ),
     "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
     "reports": ("config", "errors", "files", "records", "tasks"),
 }  # fmt: skip
-NO_TORCH = ("cli", "config", "errors", "files", "hub", "records", "reports", "tasks")
+NO_TORCH = ("cli", "config", "errors", "files", "hub", "prompt_options", "records", "reports", "tasks")
 WITH_TORCH = ("rpt/records/prompt_file.py",)  # all the same, and so no file of those rooms may import it
 STILL_A_CIRCLE = ("rpt.reports.summary", "rpt.reports.figures.along")  # take out where the reports' rooms are sorted
 MODULES = {

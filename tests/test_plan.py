@@ -118,7 +118,7 @@ def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, m
         path = tmp_path / "mine" / name
         path.parent.mkdir(parents=True)
         path.write_text(text)
-    monkeypatch.setattr(sys.modules["rpt.config.compose"], "_own_folders", [])
+    monkeypatch.setattr(sys.modules["rpt.config.choices"], "_user_folders", [])
     monkeypatch.setattr(estimate, "measure", lambda *_: estimate.Rates(100.0, 100.0, 1.0, 2**30))
     folder, words = str(tmp_path / "mine"), [word for word in miniature if word.startswith(("data.cache", "results"))]
     monkeypatch.setattr(sys, "argv", ["plan", "first", "scale=mini", "--config-dir", folder, "data.shots=8", *words])

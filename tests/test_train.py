@@ -54,6 +54,12 @@ def test_a_failed_job_does_not_end_the_sweep(command, miniature, tiny, tmp_path)
     done = command("-m", "lr=1e30,0.01", "task=cb", *miniature, tiny, *QUICK[:1], "trainer.max_steps=12")
     assert done.returncode == 2 and "rpt: the loss of" in done.stderr and "Traceback" not in done.stderr
     assert sorted(r["status"] for r in results(tmp_path)) == ["failed", "finished"]
+    assert done.stdout.splitlines()[-1] == (
+        "sweep of 2 runs: 1 trained, 0 recorded before, 0 skipped, 1 failed, 0 missing"
+    )
+    done = command("-m", "lr=0.01", "seed=0", "task=cb", *miniature, tiny, *QUICK[:1], "trainer.max_steps=12")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("sweep of 1 runs: 0 trained, 1 recorded before, 0 skipped, 0 failed")
 
 
 @pytest.mark.slow
@@ -109,9 +115,10 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         done = command(*words, module=module)
         assert done.returncode == 0 and len(done.stdout.splitlines()) > 2, done.stderr
         return
+    words += ["task=cb", "prompt=vanilla", "seed=0"] if "+experiment=table1" in words else []  # one run of many
     given = {word.split("=")[0] for word in words}
     words = [word.replace("../shared/superglue", str(shared / "superglue")) for word in words]
-    words = ["backbone=nano" if word.startswith("backbone=t5") else word for word in words]
+    words = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in words]
     stand_ins = [word for word in miniature if word.split("=")[0] not in given]
     if "data.dir" in given:
         stand_ins = [word for word in stand_ins if word != "data=mini"]

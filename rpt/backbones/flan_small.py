@@ -23,7 +23,7 @@ from rpt.errors import UsageError
 from rpt.files import reason_of, write_atomically
 
 PACKAGE = "traceforge-title-model"
-CONFIG = {  # Flan-T5-Small's
+CONFIG: dict[str, Any] = {  # Flan-T5-Small's
     "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_decoder_layers": 8,
     "num_heads": 6, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0,
     "pad_token_id": 0, "eos_token_id": 1, "architectures": ["T5ForConditionalGeneration"],
@@ -79,7 +79,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
         import onnx
     except ImportError:
         raise UsageError(f"Reading {PACKAGE} needs the Python package onnx; pip install onnx") from None
-    weights = {}
+    weights: dict[str, np.ndarray] = {}
     for file, prefix in (("encoder.onnx", {"enc": "encoder"}), ("decoder.onnx", {"m": ""})):
         weights |= _read_graph(onnx.load(folder / file).graph, prefix)
     if len(weights) != TENSORS or not all(np.isfinite(weight).all() for weight in weights.values()):

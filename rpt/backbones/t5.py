@@ -157,11 +157,10 @@ class T5Backbone(Backbone):
         words = encode_answers(list(task.verbalizers), self.tokenizer)
         texts = self.generate(encoding, self.longest_answer(task))
         n, v = len(examples), len(words)
-        losses = self.answer_losses(encoding.repeat(v), pad(words, NO_LABEL).to(self.device).repeat(n, 1))  # row by row
+        labels = pad(words, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
+        gaps = self.gaps_to_greedy(encoding.repeat(v), labels).view(n, v)
         answers = []
-        for example, text, probabilities in zip(
-            examples, texts, (-losses.view(n, v)).softmax(dim=1).tolist(), strict=True
-        ):
+        for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):
             written = task.find_label(text, example)
             label = probabilities.index(max(probabilities)) if written is None else written
             by_label = dict(zip(task.labels, probabilities, strict=True))
@@ -174,10 +173,10 @@ class T5Backbone(Backbone):
         likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
         answers = []
         for example, text, probability in zip(examples, texts, likelihoods, strict=True):
-            label, answered = None, bool(text.strip())
+            label = None
             if task.labels:  # WSC: the text is somebody, the label whether that is the noun
-                same_noun = task.find_label(text, example)
-                label, answered = task.labels[same_noun or 0], same_noun is not None
+                label = task.labels[task.find_label(text, example) or 0]
+            answered = task.is_answer(text, example)
             answers.append(Answer(example.idx, text, label, answered, probability=probability))
         return answers
 
@@ -213,6 +212,17 @@ class T5Backbone(Backbone):
         logits = self._decode(encoding, self._shift_right(labels))
         losses = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
         return losses.view(labels.shape).sum(dim=1)
+
+    def gaps_to_greedy(self, encoding: Encoding, labels: Tensor) -> Tensor:
+        """How much less likely each row's answer is than its likeliest tokens, each beside the likeliest one in its
+        place, in nats summed over its tokens: [B], float32. It is 0 for the greedy answer and positive for any other.
+
+        Args:
+            labels: [B, L] answer ids, filled up with NO_LABEL.
+        """
+        logits, padding = self._decode(encoding, self._shift_right(labels)).float(), labels == NO_LABEL
+        chosen = logits.gather(2, labels.masked_fill(padding, 0)[..., None])[..., 0]
+        return (logits.amax(dim=2) - chosen).masked_fill(padding, 0).sum(dim=1)
 
     def argmax_is(self, encoding: Encoding, candidates: list[list[int]]) -> Tensor:
         """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.

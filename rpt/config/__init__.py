@@ -3,7 +3,8 @@
 Nothing here needs torch, a task or a device; rpt.training.sweep.preflight checks what does.
 """
 
-from rpt.config.compose import compose, config_folder, register, to_config, use_config_folder
+from rpt.config.choices import config_folder, use_config_folder
+from rpt.config.compose import compose, register, to_config
 from rpt.config.identity import as_dict, drop_keys, run_id, settings
 from rpt.config.schema import (
     GROUPS,

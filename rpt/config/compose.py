@@ -1,53 +1,68 @@
-"""From the YAML files of configs/ and the words of a command to a `Config`, by Hydra."""
+"""From the overrides of a command to a `Config`: Hydra composes the choices, their values are typed here."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, get_type_hints
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ValidationError
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from rpt.config.choices import (
+    PROMPT_KEYS,
+    WITHOUT_FILE,
+    choices,
+    config_folder,
+    default_options,
+    unknown_key,
+    user_folders,
+)
 from rpt.config.schema import GROUPS, Config, PromptConfig
 from rpt.errors import UsageError
 
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
-Made = TypeVar("Made", bound=Callable[..., Any])
-PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
+PROMPT_DEFAULTS = {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
+_Root = dataclasses.make_dataclass(  # the keys that belong to no group
+    "_Root",
+    [
+        (f.name, get_type_hints(Config)[f.name], field(default=f.default, default_factory=f.default_factory))
+        for f in dataclasses.fields(Config)
+        if f.name not in GROUPS
+    ],
+)
 
-
-def _prompt_defaults() -> dict[str, Any]:
-    return {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
+Values = dict[str, Any]
 
 
 @dataclass
 class ComposedConfig(Config):
     """`Config` as Hydra composes it: a prompt's options stand beside its other keys, so its node takes any."""
 
-    prompt: dict[str, Any] = field(default_factory=_prompt_defaults)  # type: ignore[assignment]  # wider on purpose
-
-
-def config_folder() -> str:
-    """The folder of the YAML files: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
+    prompt: dict[str, Any] = field(default_factory=PROMPT_DEFAULTS.copy)  # type: ignore[assignment]  # wider on purpose
 
 
 @cache
 def register() -> None:
-    """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), and --help its lists of choices."""
+    """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), the choices that have no file, and
+    the resolvers `choices`, for --help, and `by_task`."""
     from hydra.core.config_store import ConfigStore  # slow to import, and those who read records need no Hydra
 
     store = ConfigStore.instance()
     store.store(name="schema", node=ComposedConfig)
     for group, cls in GROUPS.items():
-        store.store(group=group, name="schema", node=cls)
-    store.store(group="prompt", name="schema", node=_prompt_defaults())
+        store.store(group=group, name="schema", node=PROMPT_DEFAULTS if group == "prompt" else cls)
+    for group, named in WITHOUT_FILE.items():
+        for name, content in named.items():
+            node = PROMPT_DEFAULTS | content if group == "prompt" else GROUPS[group](**content)
+            store.store(group=group, name=name, node=node)
+    register_resolvers()
+
+
+@cache
+def register_resolvers() -> None:
+    """What `${choices:task}` and `${by_task:60,{wsc: 120}}` stand for."""
     OmegaConf.register_new_resolver("choices", lambda group: " ".join(choices(group)), replace=True)
     OmegaConf.register_new_resolver("by_task", _by_task, replace=True)
 
@@ -63,133 +78,112 @@ def _by_task(default: Any, others: dict[str, Any], *, _root_: DictConfig) -> Any
     return others.get(_root_.task.name, default)
 
 
-_own_folders: list[str] = []  # of this process: `--config-dir` is given once
-_emptied: list[Callable[[], None]] = []
-
-
-def kept(function: Made) -> Made:
-    """functools.cache, for what is made of the YAML files: it forgets when another folder of them is added."""
-    caching = cache(function)
-    _emptied.append(caching.cache_clear)
-    return cast(Made, caching)
-
-
-def use_config_folder(folder: str) -> None:
-    """Look for choices in a folder of one's own too, laid out as configs/ is.
-
-    Raises:
-        UsageError: there is no such folder.
-    """
-    if not Path(folder).is_dir():
-        raise UsageError(
-            f"--config-dir {folder} is no folder; give one with prompt/NAME.yaml, task/NAME.yaml and so on."
-        )
-    _own_folders.append(str(Path(folder).resolve()))
-    for empty in _emptied:
-        empty()
-
-
-def choices(group: str) -> list[str]:
-    """The names that `group=` takes, in configs/ and in folders of one's own, sorted."""
-    folders = [config_folder(), *_own_folders]
-    return sorted({path.stem for folder in folders for path in Path(folder, group).glob("*.yaml")})
-
-
-def compose(primary: str | None, words: Sequence[str], with_hydra: bool = False) -> DictConfig:
-    """What Hydra composes of the YAML file `primary` ("train", or None for nothing) and the words of a command.
+def compose(primary: str | None, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    """What Hydra composes of the YAML file `primary` ("train", or None for nothing) and the overrides.
 
     Args:
-        words: overrides as they are typed: "task=cb", "+experiment=table1".
+        overrides: as they are typed: "task=cb", "+experiment=table1".
         with_hydra: whether Hydra's own node comes with it.
 
     Raises:
-        HydraException: a word names no key or no choice.
+        HydraException: an override names no key or no choice.
     """
     import hydra  # slow to import
 
     register()
     with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
-        own = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _own_folders)}]"] if _own_folders else []
-        return hydra.compose(primary, [*words, *own], return_hydra_config=with_hydra)
+        return hydra.compose(primary, [*overrides, *_search_path()], return_hydra_config=with_hydra)
 
 
-@kept
-def compose_choice(group: str, name: str) -> DictConfig:
-    """The node that a choice of a group fills; kept, so not to be changed.
-
-    Raises:
-        HydraException: there is no such choice.
-    """
-    return compose(None, [f"+{group}={name}"])[group]
+def _search_path() -> list[str]:
+    """The override that tells Hydra of the user's folders, each as a quoted string of its grammar."""
+    quoted = [quote(f"file://{folder}") for folder in user_folders()]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
-def to_config(cfg: DictConfig, words: Sequence[str] = ()) -> Config:
+def quote(text: str) -> str:
+    """The text as a quoted string of Hydra's grammar, in which only a quote and backslashes before one need care."""
+    from hydra.core.override_parser.types import Quote, QuotedString  # slow to import
+
+    return QuotedString(text, Quote.double).with_quotes()
+
+
+def to_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Config:
     """The composed configuration as objects: `data.dir=...` and `task.train=...` mean data=folder, another method than
     prompt tuning means prompt=none. Nothing is checked but what is needed for that: `validate` does.
 
     Args:
         cfg: as `compose` gives it, without Hydra's own node; it is not changed.
-        words: the overrides it was composed with, as far as they are known.
+        overrides: it was composed with, as far as they are known.
 
     Raises:
-        UsageError: they want a prompt beside such a method, a key of the prompt is missing or of the wrong type, or a
-            group is no group.
-        OmegaConfBaseException: a value is missing (`???`), of the wrong type, or an interpolation leads nowhere.
+        UsageError: they want a prompt beside such a method, a value is missing or of the wrong type, or there is no
+            such key or group.
+        OmegaConfBaseException: an interpolation leads nowhere.
     """
-    for key in ("name", "reparameterization"):
-        if OmegaConf.is_missing(cfg.prompt, key):
-            raise UsageError(f"The YAML file of the chosen prompt lacks the line `{key}: ...`; add it.")
-    composed: Any = OmegaConf.to_object(cfg)
-    values = {f.name: getattr(composed, f.name) for f in dataclasses.fields(Config)}
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return make_config(values, overrides)
+
+
+def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
+    """The same of plain dictionaries: {group: {key: value}, key: value}, without interpolations."""
     for group in GROUPS:
-        if not isinstance(values[group], dict if group == "prompt" else GROUPS[group]):  # by an interpolation
+        if not isinstance(values.get(group, {}), dict):  # by an interpolation
             raise UsageError(f"{group}={values[group]!r:.80} is no group; choose one of: {', '.join(choices(group))}.")
-    config = Config(**values | {"prompt": _prompt_config(composed.prompt)})
+        _check_name(group, values.get(group, {}), overrides)
+    root = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
+    groups = {group: _typed(cls, values.get(group, {}), group) for group, cls in GROUPS.items() if group != "prompt"}
+    config = Config(**vars(root), **groups, prompt=_prompt_config(values["prompt"]))
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
     if config.task.train is not None and config.data.name in ("hub", "folder"):
         config.data.name, config.data.dir = "folder", config.data.dir or "."
     if not config.tunes_prompt:
-        wanted = [word for word in words if word.startswith("prompt") and word != "prompt=none"]
+        wanted = [each for each in overrides if each.startswith("prompt") and each != "prompt=none"]
         if wanted:
             raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(wanted)}.")
         config.prompt = PromptConfig(name="none", reparameterization="identity", length=0)
     return config
 
 
-def _prompt_config(values: dict[str, Any]) -> PromptConfig:
-    """The prompt's keys with their types, and its reparameterization's own as options."""
-    known = {key: value for key, value in values.items() if key in PROMPT_KEYS}
-    try:
-        prompt: Any = OmegaConf.to_object(OmegaConf.merge(PromptConfig, known))
-    except ValidationError as error:
-        reason = str(error).split("\n")[0]
-        raise UsageError(f"prompt.{error.full_key}={known[error.full_key]}: {reason}.") from error
+def _check_name(group: str, values: Values, overrides: Sequence[str]) -> None:
+    """Refuse a group without a choice, and a choice that does not say its name."""
+    for key in ("name", "reparameterization"):
+        if values.get(key, "") == MISSING:
+            if f"~{group}" in overrides:
+                raise UsageError(f"~{group} leaves a run without one; choose one of: {', '.join(choices(group))}.")
+            raise UsageError(f"The YAML file of the chosen {group} lacks the line `{key}: ...`; add it.")
+
+
+def _prompt_config(values: Values) -> PromptConfig:
+    """The prompt's keys with their types, and all options of its reparameterization."""
+    prompt = _typed(PromptConfig, {key: value for key, value in values.items() if key in PROMPT_KEYS}, "prompt")
     defaults = default_options(prompt.reparameterization)
-    for key, value in values.items():
-        if key not in known:  # dropout=0 is 0.0: to the run's identity they are not the same
-            as_float = type(value) is int and isinstance(defaults.get(key), float)
-            prompt.options[key] = float(value) if as_float else value
+    prompt.options = {key: value for key, value in values.items() if key not in PROMPT_KEYS}
+    for key, value in prompt.options.items():  # dropout=0 is 0.0: to the run's identity they are not the same
+        if type(value) is int and isinstance(defaults.get(key), float):
+            prompt.options[key] = float(value)
+    prompt.options |= {key: value for key, value in defaults.items() if key not in prompt.options}
     return prompt
 
 
-@kept
-def default_options(reparameterization: str) -> dict[str, Any]:
-    """The options of a reparameterization and their defaults, as the YAML file of its name lists them; none where
-    there is no such file."""
-    paths = [Path(folder, "prompt", f"{reparameterization}.yaml") for folder in (config_folder(), *_own_folders)]
-    path = next((path for path in paths if path.exists()), None)
-    listed = yaml.load(path.read_text("utf-8"), YAML_LOADER) or {} if path else {}
-    return {key: value for key, value in listed.items() if key not in (*PROMPT_KEYS, "defaults")}
+_typed_already: dict[tuple[type, str], Any] = {}  # the runs of a sweep share most groups
 
 
-def known_keys() -> list[str]:
-    """Every key that can be set, as one writes it: lr, prompt.length, prompt.bottleneck, …"""
-    keys = []
-    for f in dataclasses.fields(Config):
-        keys.append(f.name)
-        inner: Iterable[str] = [inner.name for inner in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
-        if f.name == "prompt":
-            inner = dict.fromkeys([*PROMPT_KEYS, *(key for name in choices("prompt") for key in default_options(name))])
-        keys += [f"{f.name}.{key}" for key in inner]
-    return keys
+def _typed(cls: type, values: Values, group: str = "") -> Any:
+    """The values as an object of the class, with its types.
+
+    Args:
+        group: of their keys, for messages.
+    """
+    known = cls, repr(values)
+    if known not in _typed_already:
+        try:
+            _typed_already[known] = OmegaConf.to_object(OmegaConf.merge(cls, values))
+        except OmegaConfBaseException as error:
+            key = ".".join(filter(None, (group, error.full_key)))
+            if isinstance(error, ConfigKeyError | ConfigAttributeError):
+                raise unknown_key(key) from error
+            value = f"={values[error.full_key]}" if error.full_key in values else ""
+            raise UsageError(f"{key}{value}: {str(error).splitlines()[0]}.") from error
+    return dataclasses.replace(_typed_already[known])

@@ -6,24 +6,26 @@ for those who count its runs or look for their records.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.core.override_parser.types import OverrideType
 
-from rpt.config.compose import choices, compose, compose_choice, kept, to_config
+from rpt.config.choices import cached, choices
+from rpt.config.identity import as_dict, settings
+from rpt.config.layers import read_layers
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import GROUPS, Config
+from rpt.config.schema import GROUPS, PROMPT_TUNING, Config
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
 
 Axes = dict[str, tuple[str, ...]]
 Point = tuple[str, ...]
-Choices = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -44,26 +46,17 @@ class Experiment:
     commands: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Base:
-    """What the runs of a file have in common; most files have the same, as their texts tell."""
-
-    config: DictConfig = field(compare=False)
-    text: str
-
-
 def names() -> list[str]:
-    """Every experiment there is, in configs/ and in folders of one's own: tables first, then by name. Its parts are
-    not among them."""
-    there = choices("experiment")
-    found = [name for name in there if not any(_is_part(name, other) for other in there)]
-    return sorted(found, key=lambda name: (not name.startswith("table"), name))
+    """Every experiment, in configs/ and in the user's folders: tables first, then by name; without their parts."""
+    files = choices("experiment")
+    wholes = [name for name in files if not any(_is_part(name, other) for other in files)]
+    return sorted(wholes, key=lambda name: (not name.startswith("table"), name))
 
 
-def _is_part(name: str, of: str) -> bool:
-    """Whether an experiment belongs to another and is a grid of its own, for its axes or its budget are:
-    table1_methods to table1."""
-    return name.startswith(f"{of}_")
+def _is_part(name: str, whole: str) -> bool:
+    """Whether an experiment belongs to another, and is a grid by itself for its axes or its budget: table1_methods
+    to table1."""
+    return name.startswith(f"{whole}_")
 
 
 class Grids:
@@ -94,83 +87,91 @@ class Grids:
         """
         if name not in names():
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
-        own_prompts = any(word.startswith("prompt") for word in self.overrides)
+        asks_for_prompts = any(override.startswith("prompt") for override in self.overrides)
         with explained_mistakes():
             whole = self._grid(name)
             for part in (self._grid(other) for other in choices("experiment") if _is_part(other, name)):
-                if not (own_prompts and "method" in part.axes):
+                if not (asks_for_prompts and "method" in part.axes):
                     whole = _joined(whole, part)
         return whole
 
     def _grid(self, name: str) -> Experiment:
         """The grid of one file."""
-        chosen = (f"+experiment={name}", f"scale={self.scale}")
-        sweep, base = _compose(*chosen)
-        axes = _axes_of([*sweep, *self.overrides])
-        bases = {choice: _compose(*chosen, f"trainer={choice}")[1] for choice in axes.get("trainer", ())}
+        layers = read_layers(name, self.scale)
+        axes = _axes_of((*(f"{key}={value}" for key, value in layers.sweep.items()), *self.overrides))
         jobs = {}
         for point in itertools.product(*axes.values()):
-            given = dict(zip(axes, point, strict=True))
-            jobs[point] = _config_at(bases[given.pop("trainer")] if bases else base, given)
-        command = f"python -m rpt.train -m {' '.join(chosen)}"
+            values = {key: _value(key, text) for key, text in zip(axes, point, strict=True)}
+            jobs[point] = layers.config_at(values)
+        command = f"python -m rpt.train -m +experiment={name} scale={self.scale}"
         if self.scale == "laptop" and "data.dir" not in axes:  # the one scale whose rows no command can find
             command += " data.dir=FOLDER"
         return Experiment(name, self.scale, axes, jobs, (command,))
 
 
-@kept
-def _compose(*words: str) -> tuple[list[str], _Base]:
-    """What an experiment sweeps over, as words, and the rest."""
-    config = compose("train", words, with_hydra=True)
-    sweep = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
-    with open_dict(config):
-        del config["hydra"]
-    return sweep, _Base(config, OmegaConf.to_yaml(config))
+def is_in_a_grid(run: dict[str, Any]) -> bool:
+    """Whether a run is one of an experiment's, at any scale, found out without laying the grids out.
+
+    Args:
+        run: its settings, as `rpt.config.settings` gives them.
+    """
+    at = {key: run[key]["name"] for key in ("backbone", "task", "prompt")}
+    at["method"] = run["method"]["name"] if "method" in run else PROMPT_TUNING
+    for scale, name in itertools.product(SCALES, choices("experiment")):
+        layers = read_layers(name, scale)
+        point = {}
+        for key, texts in _axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
+            value = at[key] if key in at else _select(run, key)
+            if value not in [_value(key, text) for text in texts]:
+                break
+            point[key] = value
+        else:
+            if settings(as_dict(layers.config_at(point))) == run:
+                return True
+    return False
 
 
-def _axes_of(words: list[str]) -> Axes:
+def _select(run: dict[str, Any], key: str) -> Any:
+    value: Any = run
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+@cached
+def _axes_of(overrides: tuple[str, ...]) -> Axes:
     """Every key and its values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
     axes = {}
-    for word in OverridesParser.create().parse_overrides(words):
-        values = word.sweep_string_iterator() if word.is_sweep_override() else [word.get_value_element_as_str()]
-        axes[word.get_key_element()] = tuple(dict.fromkeys(values))
+    for override in OverridesParser.create(_Options()).parse_overrides(list(overrides)):  # type: ignore[arg-type]
+        if override.type == OverrideType.DEL:
+            raise UsageError(f"{override.input_line} takes a key away, which no grid can do; leave it out.")
+        sweeps = override.is_sweep_override()
+        values = override.sweep_string_iterator() if sweeps else [override.get_value_element_as_str()]
+        axes[override.key_or_group] = tuple(dict.fromkeys(values))
     return axes
 
 
-def _config_at(base: _Base, point: dict[str, str]) -> Config:
-    """The configuration of one run. A task decides budgets and how an encoder is read (`by_task`), a seed nothing:
-    so what depends on the task, and the rest, are made once each, and not once for every run."""
-    of = {item: item[0].partition(".")[0] for item in point.items()}
-    by_task = _config_with(base, tuple(item for item in of if of[item] in ("task", "backbone")))
-    common = _config_with(base, tuple(item for item in of if of[item] not in ("task", "seed")))
-    given = [key.removeprefix("trainer.") for key in point if key.startswith("trainer.")]
-    trainer = dataclasses.replace(by_task.trainer, **{key: getattr(common.trainer, key) for key in given})
-    seed = int(point.get("seed", base.config.seed))
-    return dataclasses.replace(common, task=by_task.task, backbone=by_task.backbone, trainer=trainer, seed=seed)
+class _Options:
+    """What Hydra asks for the choices that `task=glob(c*)` means."""
+
+    def get_group_options(self, group_name: str, results_filter: Any = None) -> list[str]:
+        return choices(group_name)
 
 
-@kept
-def _config_with(base: _Base, given: Choices) -> Config:
-    """An experiment holds its axes and a budget, and a group's choice fills its own node alone."""
-    config = OmegaConf.create(base.config)  # a copy
-    for key, name in given:
-        if key in GROUPS:
-            config[key] = compose_choice(key, name)
-    for key, value in given:
-        if key not in GROUPS:
-            OmegaConf.update(config, key, OverridesParser.create().parse_override(f"{key}={value}").value())
-    return to_config(config)
+@cache
+def _value(key: str, text: str) -> Any:
+    """What a value stands for that is written so; a choice is its name."""
+    return text if key in GROUPS else OverridesParser.create().parse_override(f"{key}={text}").value()
 
 
 def _joined(whole: Experiment, part: Experiment) -> Experiment:
     """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
-    given = dict(part.axes)
-    given["prompt"] = given.pop("method", given.get("prompt", ()))
-    axes = {key: tuple(dict.fromkeys((*values, *given.get(key, ())))) for key, values in whole.axes.items()}
+    further = dict(part.axes)
+    further["prompt"] = further.pop("method", further.get("prompt", ()))
+    axes = {key: tuple(dict.fromkeys((*values, *further.get(key, ())))) for key, values in whole.axes.items()}
     jobs = dict(whole.jobs)
     for point, config in part.jobs.items():
-        own = {key: value for key, value in zip(part.axes, point, strict=True) if key in given or key == "method"}
-        at = {key: values[0] for key, values in axes.items()} | own
+        at = {key: values[0] for key, values in axes.items()} | dict(zip(part.axes, point, strict=True))
         at["prompt"] = at.get("method", at["prompt"])
         jobs.setdefault(tuple(at[key] for key in axes), config)
     if len(jobs) == len(whole.jobs):  # scale=laptop has encoders only, in the first grid already

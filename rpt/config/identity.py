@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from rpt.config.compose import default_options
+from rpt.config.choices import default_options
 from rpt.config.schema import PROMPT_TUNING, Config, head_has_own_lr
 
 # What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
@@ -21,12 +21,12 @@ OUTSIDE_IDENTITY = (
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
     "trainer.checkpoint_every", "pack",
 )  # fmt: skip
-OF_OWN_TASKS = (
+ONLY_CUSTOM_TASKS = (
     "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
 )  # fmt: skip  # part of the identity of their runs alone
-OF_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
+ONLY_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
 # Runs are older than these keys: part of the identity of runs that have another value than the default.
-LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "method.head_only")
+ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "method.head_only")
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -54,22 +54,22 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that before).
     """
     defaults = _defaults()
-    kept = _filled(config, defaults)
-    kept["prompt"] = default_options(config["prompt"]["reparameterization"]) | kept["prompt"]
+    values = _filled(config, defaults)
+    values["prompt"] = default_options(config["prompt"]["reparameterization"]) | values["prompt"]
     left_out = [*OUTSIDE_IDENTITY]
-    if kept["backbone"]["family"] != "bert":
-        left_out += OF_ENCODERS
-    if not kept["task"]["fields"]:
-        left_out += OF_OWN_TASKS
-    for group, key in (later.split(".") for later in LATER):
-        if kept[group][key] == defaults[group][key]:
+    if values["backbone"]["family"] != "bert":
+        left_out += ONLY_ENCODERS
+    if not values["task"]["fields"]:
+        left_out += ONLY_CUSTOM_TASKS
+    for group, key in (each.split(".") for each in ADDED_LATER):
+        if values[group][key] == defaults[group][key]:
             left_out.append(f"{group}.{key}")
-    if not head_has_own_lr(kept["method"]["name"], kept["method"]["head_only"], kept["backbone"]["pooling"]):
-        kept["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
-    if kept["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
+    if not head_has_own_lr(values["method"]["name"], values["method"]["head_only"], values["backbone"]["pooling"]):
+        values["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
+    if values["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
         left_out.append("method")
-    drop_keys(kept, left_out)
-    return kept
+    drop_keys(values, left_out)
+    return values
 
 
 @cache
@@ -91,9 +91,9 @@ def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
         inner.pop(last)
 
 
-def _filled(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+def _filled(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """A copy with the defaults of the keys that it lacks, at every level."""
-    merged = defaults | given
+    merged = defaults | config
     return {
         key: _filled(value, defaults[key]) if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
         for key, value in merged.items()

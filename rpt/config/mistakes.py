@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from hydra.errors import HydraException, MissingConfigException
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from rpt.config.compose import known_keys
+from rpt.config.choices import known_keys, unknown_key, user_folders
+from rpt.config.compose import quote
+from rpt.config.yaml_files import read_yaml
 from rpt.errors import ONE_LINE, UsageError, list_causes
 
 # Hydra's launchers that come as packages, and our extra that installs each.
@@ -24,7 +30,7 @@ def explained_mistakes() -> Iterator[None]:
     """What Hydra refuses inside becomes a UsageError, also where Hydra raises no error of its own kind.
 
     Raises:
-        UsageError: Hydra could not compose the configuration, or not make its folders.
+        UsageError: Hydra could not read a file, compose the configuration or make its folders.
     """
     try:
         yield
@@ -32,6 +38,11 @@ def explained_mistakes() -> Iterator[None]:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(explain(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError):
+        for folder in user_folders():
+            for path in sorted(Path(folder).glob("**/*.yaml")):
+                read_yaml(path)  # in one line, with the file and the line
+        raise
     except (ValueError, TypeError, OSError) as error:
         if _raised_by_hydra(error):
             raise UsageError(explain(error)) from error
@@ -54,36 +65,65 @@ def explain(error: Exception) -> str:
         choices = [option for option in error.options if option != "schema"]
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
-    text = ": ".join(dict.fromkeys(str(cause).split("\n")[0] for cause in list_causes(error)))
+    if isinstance(error, OverrideParseException) and (remedy := _quoted(error.override)):
+        return remedy
+    text = ": ".join(dict.fromkeys(map(_first_line, list_causes(error))))
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"
     if "override 'experiment'" in text:
         return "An experiment is added to the configuration: +experiment=NAME, with -m."
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
+    if wrong and wrong[1].startswith("method.peft"):
+        key = wrong[1] if "." in wrong[1].removeprefix("method.") else "method.peft.KEY"
+        return f"method.peft takes a new key with a plus, one at a time: +{key}=VALUE."
     if not wrong:
         return f"{text.rstrip('.!')}. --help lists all keys."
-    keys = known_keys()
-    if wrong[1] in keys:
+    if wrong[1] in known_keys():
         group, _, _ = wrong[1].partition(".")
         return f"{wrong[1]} is no key of the chosen {group}; {group}=CHOICE --help lists the keys of a choice."
-    near = difflib.get_close_matches(wrong[1], keys, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "--help lists all keys."
-    return f"There is no key {wrong[1]}; {hint}"
+    file = re.search(r"In '(\w+)/", text)  # of a group, whose keys it names without it
+    return str(unknown_key(f"{file[1]}.{wrong[1]}" if file else wrong[1]))
 
 
-def refuse_repeated(words: list[str]) -> None:
+def _first_line(error: BaseException) -> str:
+    """Of what an error says; two, where the first only announces the second."""
+    first, *rest = str(error).split("\n")
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
+
+
+def parse_overrides(overrides: list[str]) -> list[Override]:
+    """The overrides as Hydra reads them; it knows which are sweeps.
+
+    Raises:
+        OverrideParseException: one is not of Hydra's grammar.
+    """
+    return OverridesParser.create().parse_overrides(overrides)
+
+
+def refuse_repeated(arguments: list[str]) -> None:
     """Raise UsageError if a key is given twice: only the last one would count."""
     seen: dict[str, str] = {}
-    for word in (word for word in words if "=" in word and not word.startswith("-")):
-        key = word.partition("=")[0].lstrip("+~")
+    for each in (each for each in arguments if "=" in each and not each.startswith("-")):
+        key = each.partition("=")[0].lstrip("+~")
         if key in seen:
-            raise UsageError(f"{key} is given twice, {seen[key]} and {word}; keep one, or give a list with -m.")
-        seen[key] = word
+            raise UsageError(f"{key} is given twice, {seen[key]} and {each}; keep one, or give a list with -m.")
+        seen[key] = each
+
+
+def _quoted(override: str) -> str | None:
+    """How to type an override whose value needs quotes, in a shell; None where quotes are no remedy."""
+    key, _, value = override.partition("=")
+    remedy = f"{key}={quote(value)}"
+    try:
+        parse_overrides([remedy])
+    except OverrideParseException:
+        return None
+    return f"{key}={value} has characters that need quotes; write {shlex.quote(remedy)}"
 
 
 def _ambiguous(text: str) -> str:
-    found = re.search(r"'([^']*=[^']*)'", text)
-    return found[1] if found else "A value with commas"
+    override = re.search(r"'([^']*=[^']*)'", text)
+    return override[1] if override else "A value with commas"
 
 
 def _missing_launcher(error: Exception) -> str | None:

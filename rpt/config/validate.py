@@ -100,14 +100,14 @@ def needs_hub(config: Config) -> bool:
 
 
 def _value(config: Config, key: str) -> Any:
-    found = config
+    value: Any = config
     for part in key.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def _check_texts(config: Config) -> None:
-    """None can be written that holds half a character, as a word of the command line that is not UTF-8 does."""
+    """Refuse a text that UTF-8 cannot hold: Python reads an argument that is not UTF-8 as lone surrogates."""
 
     def texts_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
@@ -154,10 +154,10 @@ def _check_numbers(config: Config) -> None:
 
 
 def _check_method(config: Config) -> None:
-    given = [key for key in ("weights", "adapter", "peft", "head_only") if getattr(config.method, key)]
-    if len(given) != (not config.tunes_prompt):
+    parts = [key for key in ("weights", "adapter", "peft", "head_only") if getattr(config.method, key)]
+    if len(parts) != (not config.tunes_prompt):
         raise UsageError(
-            f"method={config.method.name} has {' and '.join(given) or 'nothing'} to train; give one of method.weights, "
+            f"method={config.method.name} has {' and '.join(parts) or 'nothing'} to train; give one of method.weights, "
             f"method.adapter, method.peft and method.head_only, or none with method={PROMPT_TUNING}."
         )
     if config.method.head_only and config.backbone.family != "bert":

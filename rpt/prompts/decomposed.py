@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rpt.prompt_options import DecomposedOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -25,7 +26,7 @@ class Decomposed(Reparameterization):
         ValueError: bottleneck below 1.
     """
 
-    def __init__(self, start: Start, *, bottleneck: int = 10):
+    def __init__(self, start: Start, *, bottleneck: int = DecomposedOptions.bottleneck):
         super().__init__(start)
         if bottleneck < 1:
             raise ValueError(f"bottleneck={bottleneck} leaves no rank; give 1 or more")

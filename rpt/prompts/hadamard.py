@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rpt.prompt_options import HadamardOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -22,7 +23,7 @@ class Hadamard(Reparameterization):
         train_shared: S is trained too, as in the paper's adaptation to a target task; false: u and v alone, N + d.
     """
 
-    def __init__(self, start: Start, *, train_shared: bool = True):
+    def __init__(self, start: Start, *, train_shared: bool = HadamardOptions.train_shared):
         super().__init__(start)
         if train_shared:
             self.table = nn.Parameter(start.table.clone())

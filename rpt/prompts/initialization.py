@@ -36,7 +36,7 @@ def from_text(embeddings: Tensor, token_ids: list[int], length: int, generator: 
         raise ValueError("the text to start from has no tokens; give one, or start from the vocabulary")
     if len(token_ids) > length:
         excess = len(token_ids) - length
-        warnings.warn(f"length={length} is short of the text, its last {excess} tokens are cut", stacklevel=2)
+        warnings.warn(f"prompt.length={length} is short of the text, its last {excess} tokens are cut", stacklevel=2)
     return _fill_up(embeddings.detach()[token_ids[:length]].float(), embeddings, length, generator)
 
 
@@ -50,7 +50,7 @@ def from_labels(
     """
     labels = len(label_token_ids)
     if labels > length:
-        raise ValueError(f"{labels} labels do not fit into length={length}; give length={labels} or more")
+        raise ValueError(f"{labels} labels do not fit into prompt.length={length}; give prompt.length={labels} or more")
     if not labels or not all(label_token_ids):
         raise ValueError(f"labels {label_token_ids} need tokens each; give them, or use another start")
     means = [embeddings.detach()[ids].float().mean(dim=0) for ids in label_token_ids]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from rpt.prompt_options import LowRankOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -24,7 +25,7 @@ class LowRank(Reparameterization):
         ValueError: rank below 1.
     """
 
-    def __init__(self, start: Start, *, rank: int = 5):
+    def __init__(self, start: Start, *, rank: int = LowRankOptions.rank):
         super().__init__(start)
         if rank < 1:
             raise ValueError(f"rank={rank} leaves no rank; give 1 or more")

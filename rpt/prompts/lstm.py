@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from rpt.prompt_options import LSTMOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -18,7 +19,7 @@ class LSTM(Reparameterization):
         ValueError: d is odd, or dropout outside [0, 1).
     """
 
-    def __init__(self, start: Start, *, dropout: float = 0.05):
+    def __init__(self, start: Start, *, dropout: float = LSTMOptions.dropout):
         super().__init__(start)
         d_model = start.d_model
         if d_model % 2:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm as normalize
 
+from rpt.prompt_options import MLPOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -33,10 +34,10 @@ class MLP(Reparameterization):
         self,
         start: Start,
         *,
-        bottleneck: int = 250,
-        layers: int = 1,
-        shared: bool = True,
-        layer_norm: bool = True,
+        bottleneck: int = MLPOptions.bottleneck,
+        layers: int = MLPOptions.layers,
+        shared: bool = MLPOptions.shared,
+        layer_norm: bool = MLPOptions.layer_norm,
     ):
         super().__init__(start)
         if bottleneck < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from rpt.prompt_options import PTuningOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -18,7 +19,7 @@ class PTuning(Reparameterization):
         ValueError: hidden is negative.
     """
 
-    def __init__(self, start: Start, *, hidden: int = 0):
+    def __init__(self, start: Start, *, hidden: int = PTuningOptions.hidden):
         super().__init__(start)
         if hidden < 0:
             raise ValueError(f"hidden={hidden} is no number of units; give 1 or more, or 0 for the model's width")

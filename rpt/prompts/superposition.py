@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rpt.prompt_options import SuperpositionOptions
 from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
@@ -28,7 +29,7 @@ class Superposition(Reparameterization):
 
     sampled: Tensor
 
-    def __init__(self, start: Start, *, words: int = 128):
+    def __init__(self, start: Start, *, words: int = SuperpositionOptions.words):
         super().__init__(start)
         vocabulary = len(start.embeddings)
         if not 1 <= words <= vocabulary:

@@ -21,10 +21,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from rpt.config.compose import YAML_LOADER
+from rpt.config.yaml_files import load_yaml
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
 from rpt.records.checks import check_digest, check_record, check_result, digest_of, one_line_refusal
@@ -110,7 +109,7 @@ class RunFolder:
         """
         if self.config_path.exists():
             with one_line_refusal(self.config_path):
-                return yaml.load(self.config_path.read_bytes(), YAML_LOADER)
+                return load_yaml(self.config_path.read_text("utf-8"))
         published = find_published(self.folder)
         return published.config if published else None
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rpt.config.grids import Experiment
 from rpt.records.schema import identity_of
+from rpt.reports.labels import in_words, label
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,41 @@ class GridResults:
 
     @classmethod
     def of(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:
-        """Join the grid with runs; of several runs of one point (other weights, rows or precision) the latest."""
+        """Join the grid with runs; of several runs of one point (other weights, rows or precision) the latest. The
+        axis of backbones starts with those that write their answers (T5), whatever order the files give."""
+        families = {config.backbone.name: config.backbone.family for config in experiment.jobs.values()}
+        backbones = sorted(experiment.axes["backbone"], key=lambda name: families.get(name) == "bert")
+        experiment = replace(experiment, axes=experiment.axes | {"backbone": tuple(backbones)})
         if runs.empty:
             return cls(experiment, runs)
         latest = runs.sort_values("created", kind="stable").drop_duplicates("identity", keep="last")
         latest = latest.set_index("identity")
         identities = {point: identity_of(config) for point, config in experiment.jobs.items()}
-        found = [point for point, identity in identities.items() if identity in latest.index]
-        there = latest.loc[[identities[point] for point in found]]
-        there.index = pd.MultiIndex.from_tuples(found, names=list(experiment.axes)) if found else there.index
-        return cls(experiment, there)
+        recorded = [point for point, identity in identities.items() if identity in latest.index]
+        joined = latest.loc[[identities[point] for point in recorded]]
+        if recorded:
+            joined.index = pd.MultiIndex.from_tuples(recorded, names=list(experiment.axes))
+        return cls(experiment, joined)
+
+    @property
+    def backbones(self) -> list[str]:
+        """Those that have a run, in the order of the axis."""
+        recorded = set() if self.runs.empty else set(self.runs["backbone"])
+        return [name for name in self.experiment.axes["backbone"] if name in recorded]
+
+    def family_of(self, backbone: str) -> str:
+        return next(job.backbone.family for job in self.experiment.jobs.values() if job.backbone.name == backbone)
+
+    def name_of(self, key: str, value: str) -> str:
+        """A value of an axis as a table shows it. A backbone whose head reads some tasks otherwise says so."""
+        if key != "backbone":
+            return label(key, value)
+        jobs = [config for config in self.experiment.jobs.values() if config.backbone.name == value]
+        poolings = dict.fromkeys((config.backbone.pooling, label("task", config.task.name)) for config in jobs)
+        kinds = dict.fromkeys(kind for kind, _ in poolings)
+        others = {kind: [task for other, task in poolings if other == kind] for kind in kinds if kind != "cls"}
+        named = "; ".join(f"{in_words(tasks)}: {kind}" for kind, tasks in others.items() if len(kinds) > 1)
+        return label(key, value) + (f" ({named})" if named else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
         """The part of the grid, and of its runs, that is about these tasks."""
@@ -78,7 +104,7 @@ class GridResults:
         for key, value in values.items():
             if value not in axes[key]:
                 raise KeyError(f"{self.experiment.name} has no {key}={value}, only {', '.join(axes[key])}")
-        missing = [key for key, of in axes.items() if key not in values and key != "seed" and len(of) > 1]
+        missing = [key for key, every in axes.items() if key not in (*values, "seed") and len(every) > 1]
         if missing:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
         return pick_cell(self.runs, values)
@@ -92,38 +118,37 @@ class GridResults:
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
         places = [list(self.experiment.axes).index(key) for key in axes]
-        there = {tuple(point[place] for place in places) for point in self.experiment.jobs}
+        points = {tuple(point[place] for place in places) for point in self.experiment.jobs}
         orders = [self.experiment.axes[key].index for key in axes]
-        ordered = sorted(there, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
+        ordered = sorted(points, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
         return [dict(zip(axes, values, strict=True)) for values in ordered]
 
     def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
         """The axes that name a row: the wanted ones in this grid, and whichever else has several values."""
         axes = self.experiment.axes
-        further = [key for key, of in axes.items() if len(of) > 1 and key not in (*wanted, columns, "task", "seed")]
+        further = [
+            key for key, every in axes.items() if len(every) > 1 and key not in (*wanted, columns, "task", "seed")
+        ]
         return (*(key for key in wanted if key in axes), *further)
 
     def mixtures(self) -> Iterator[str]:
         """A line for each task and backbone whose records stand on different rows, weights or precision."""
         if self.runs.empty:
             return
-        runs = self.runs.reset_index(drop=True)
-        # An encoder is given other rows of WSC, and fewer shots are other rows on purpose.
-        unsaid = {"backbone.family": "t5", "backbone.stream_scale": 1.0, "backbone.pooling": "cls"}
-        families, scales, poolings = (runs.reindex(columns=[key])[key].fillna(unsaid[key]) for key in unsaid)
-        scaled = [f" with words times {scale:g}" if scale != 1 else "" for scale in scales]
-        pooled = [f" pooled by {pooling}" if pooling != "cls" else "" for pooling in poolings]
-        shots = [f", {few:g} of a class" if pd.notna(few) else "" for few in runs["data.shots"]]
+        # An encoder reads other rows of WSC, and fewer shots are other rows on purpose.
         kinds = {
-            "data.fingerprint": "rows of " + runs["task"] + " for " + families + shots,
-            "backbone_fingerprint": "weights of " + runs["backbone"] + scaled + pooled,
-            "precision": "precision of " + runs["backbone"] + " on " + runs["task"],
+            "data.fingerprint": ("rows", ["task", "backbone.family", "data.shots"]),
+            "backbone_fingerprint": ("weights", ["backbone", "backbone.stream_scale", "backbone.pooling"]),
+            "precision": ("precision", ["backbone", "task"]),
         }
-        for column, what in kinds.items():
-            for name, there in runs[column].groupby(what):
-                if there.nunique() > 1:
-                    prints = ", ".join(sorted(set(there)))
-                    yield f"{self.experiment.name}: records differ in the {name} ({prints}); repeat the older runs"
+        unsaid = {"backbone.family": "t5", "backbone.stream_scale": 1.0, "backbone.pooling": "cls"}
+        for column, (what, keys) in kinds.items():
+            runs = self.runs.reset_index(drop=True).reindex(columns=[*keys, column]).fillna(unsaid)
+            for at, prints in runs.groupby(keys, dropna=False)[column]:
+                if prints.nunique() > 1:
+                    name = " ".join(f"{value}" for value in at if pd.notna(value))
+                    listed = ", ".join(sorted(set(prints)))
+                    yield f"{self.experiment.name}: records differ in the {what} of {name} ({listed}); repeat the older"
 
 
 def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
@@ -134,8 +159,7 @@ def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
     """
     if frame.empty:
         return frame
-    there = pd.Series(True, index=frame.index)
+    matches = pd.Series(True, index=frame.index)
     for key, value in values.items():
-        there &= frame.index.get_level_values(key) == value
-    found = frame[there]
-    return found.set_axis(found.index.get_level_values("seed"), axis=0)
+        matches &= frame.index.get_level_values(key) == value
+    return frame[matches].set_axis(frame[matches].index.get_level_values("seed"), axis=0)

@@ -1,35 +1,13 @@
-"""How names are written for a reader, kind by kind: the name of an axis is the kind of its values."""
+"""How names and numbers are written for a reader; the names stand in labels.yaml."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-LABELS: dict[str, dict[str, str]] = {
-    "axis": {
-        "prompt.init": "initialisation", "prompt.length": "tokens", "prompt.shared": "network", "lr": "learning rate",
-        "backbone.stream_scale": "words times",
-    },
-    "backbone": {
-        "t5_small": "T5-Small", "t5_base": "T5-Base", "t5_large": "T5-Large", "bert_base": "BERT-Base",
-        "bert_large": "BERT-Large", "roberta_base": "RoBERTa-Base", "minilm": "MiniLM-L6", "nano_bert": "nano BERT",
-        "t5-base": "T5-Base", "t5-large": "T5-Large", "bert-base": "BERT-Base",  # the paper's own names
-    },
-    "prompt": {  # and the methods that take its place
-        "none": "no prompt", "vanilla": "PT", "mlp": "PT w/ MLP", "lstm": "PT w/ LSTM", "residual": "Residual PT",
-        "ptuning": "P-tuning", "finetune": "fine-tuning", "adapter": "Adapter", "adapterdrop": "AdapterDrop",
-        "decomposed": "DPT", "superposition": "SuperPos", "lowrank": "LoPT-2", "hadamard": "Hadamard",
-        "probe": "linear probe", "bitfit": "BitFit", "lora": "LoRA", "ia3": "(IA)³",
-        "pt": "PT", "pt-mlp": "PT w/ MLP", "pt-lstm": "PT w/ LSTM", "rpt": "Residual PT",  # the paper's own names
-        "ft": "fine-tuning", "ft-r": "fine-tuning", "attempt": "ATTEMPT", "spot": "SPoT",
-    },
-    "prompt.shared": {"True": "shared", "False": "one per token"},
-    "task": {
-        "boolq": "BoolQ", "cb": "CB", "copa": "COPA", "multirc": "MultiRC", "record": "ReCoRD", "rte": "RTE",
-        "wic": "WiC", "wsc": "WSC",
-    },
-    "parameters": {"kept": "kept for inference"},
-    "metric": {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "exact_match": "exact match", "f1": "F1"},
-}  # fmt: skip
+import numpy as np
+import yaml
+
+LABELS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("labels.yaml").read_text("utf-8"))
 
 
 def label(kind: str, name: str) -> str:
@@ -37,10 +15,17 @@ def label(kind: str, name: str) -> str:
     return LABELS.get(kind, {}).get(name, name)
 
 
+def said_of(kind: str, name: str) -> str:
+    """A sentence on it; nothing where there is none to say."""
+    return LABELS[kind].get(name, "")
+
+
 def label_with_unit(axis: str, value: str) -> str:
-    """A value of an axis, with the axis behind it where it is a whole number: 10 tokens; a rate stands alone: 3."""
+    """A value of an axis that stands by itself: 10 tokens, embeddings × 0.5, a rate of 3."""
     if axis == "lr":
         return rate(value)
+    if axis == "backbone.stream_scale":
+        return f"{label('axis', axis)} {value}"
     return f"{value} {label('axis', axis)}" if value.isdigit() else label(axis, value)
 
 
@@ -58,3 +43,11 @@ def signed(value: float, digits: int = 1) -> str:
 def in_words(names: list[str]) -> str:
     """Several names in a sentence: CB, COPA and RTE."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def row_in_words(at: dict[str, str], several: bool = True) -> str:
+    """A row by the values of its axes: nano PT, 10 tokens; without the backbone where there are not several."""
+    named = ("backbone", "prompt") if several or len(at) == 1 else ("prompt",)
+    name = " ".join(label(key, at[key]) for key in named if key in at)
+    others = [label_with_unit(key, value) for key, value in at.items() if key not in ("backbone", "prompt")]
+    return ", ".join(filter(None, [name, *others]))

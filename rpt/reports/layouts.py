@@ -1,9 +1,12 @@
-"""What each of the paper's tables and figures looks like, as data."""
+"""What each of the paper's tables and figures looks like: the classes of layouts.yaml."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
 
 Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; a task that is not there: "score"
 
@@ -33,61 +36,27 @@ class Layout:
 class Curves:
     """A figure of scores along one axis, a panel for each task.
 
-    caption: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average, where
-    there are several tasks. metrics: where it is not the headline score.
+    title: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average, where
+    there are several tasks. with_majority: the majority class as a line. metrics: where it is not the headline score.
     """
 
     name: str
     axis: str
     x_label: str
-    caption: str
+    title: str
     with_average: bool = True
+    with_majority: bool = True
     metrics: Metrics = field(default_factory=dict)
 
 
-LAYOUTS = (
-    Layout("table1", "table1", "Table 1. Scores by task, 10 prompt tokens"),
-    Layout("table2", "table2", "Table 2. {average}, by number of prompt tokens", columns="prompt.length"),
-    Layout(
-        "table3a", "table3", "Table 3a. Five tasks, 100 prompt tokens",
-        metrics={"cb": ("macro_f1",), "multirc": ("micro_f1",)},
-    ),
-    Layout(
-        "table4", "table4", "Table 4. Initialisation of the prompt, 10 tokens", ("backbone", "prompt", "prompt.init"),
-        metrics={"multirc": ("micro_f1", "accuracy")},
-    ),
-    Layout(
-        "table5", "table5", "Table 5. Length of the prompt", ("backbone", "prompt.length", "prompt"),
-        groups=("backbone", "prompt.length"),
-        metrics={"cb": ("accuracy",), "multirc": ("micro_f1", "accuracy")},
-    ),
-    Layout(
-        "table6", "table6", "Table 6. One network for all prompt tokens or one per token, 10 tokens",
-        ("backbone", "prompt", "prompt.shared"), contrast=("prompt.shared", "False", "True"),
-        metrics={"cb": ("accuracy",)},
-    ),
-    Layout(
-        "why", "why", "{average}, by learning rate, with words at T5's scale and at a sixth, 10 tokens",
-        ("backbone", "backbone.stream_scale", "prompt"), columns="lr", groups=("backbone", "backbone.stream_scale"),
-    ),
-    Layout("reparameterizations-scores", "reparameterizations", "Reparameterizations. Scores by task, 10 tokens"),
-)  # fmt: skip
-# Tables of other things than scores alone.
-PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"
+_FILE = yaml.safe_load(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
+LAYOUTS, CURVES = [Layout(**given) for given in _FILE["tables"]], [Curves(**given) for given in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
-
-CURVES = (
-    Curves(
-        "figure4", "lr", "learning rate", "Figure 4. Score against the learning rate, {tokens} prompt tokens",
-        metrics={"multirc": ("accuracy",), "cb": ("accuracy",)},
-    ),
-    Curves("figure5", "data.shots", "training rows per class", "Figure 5. Few-shot training, {tokens} prompt tokens"),
-    Curves("figure6", "prompt.bottleneck", "bottleneck width m",
-           "Figure 6. Width of the residual network's bottleneck, 10 prompt tokens", with_average=False),
-)  # fmt: skip
+PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
-METRICS: dict[str, Metrics] = {of.experiment: of.metrics for of in LAYOUTS} | {of.name: of.metrics for of in CURVES}
+METRICS: dict[str, Metrics] = {table.experiment: table.metrics for table in LAYOUTS}
+METRICS |= {figure.name: figure.metrics for figure in CURVES}
 
 
 def rates_name(experiment: str) -> str:
@@ -96,8 +65,8 @@ def rates_name(experiment: str) -> str:
 
 
 FILES = (
-    *(of.name for of in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, BARS, BY_EPOCH, *(of.name for of in CURVES),
-    *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
+    *(table.name for table in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, *(figure.name for figure in CURVES), BARS,
+    BY_EPOCH, *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
 )  # fmt: skip
 
 
@@ -109,8 +78,9 @@ def title_of(experiment: str) -> str:
 
 def is_about(experiment: str, axis: str) -> bool:
     """Whether an axis is the subject of a table or figure that stands on an experiment."""
-    tables = ((*of.rows, of.columns) for of in LAYOUTS if of.experiment == experiment)
-    return any(axis in axes for axes in tables) or any(of.name == experiment and of.axis == axis for of in CURVES)
+    tables = ((*table.rows, table.columns) for table in LAYOUTS if table.experiment == experiment)
+    figures = (figure.axis for figure in CURVES if figure.name == experiment)
+    return axis in figures or any(axis in axes for axes in tables)
 
 
 def file_name(name: str, scale: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rpt.config.yaml_files import read_yaml
 
 Number = Any  # a float; in places a word ("77K"), true, or None where the paper has none
 
@@ -17,14 +18,14 @@ NAMES = {
     "uniform": "random", "vocabulary": "vocab", "True": "shared", "False": "separate",
 }  # fmt: skip
 # The backbone of the paper's to look at beside one that it does not have.
-BESIDE = {"nano": "t5-base", "nano_bert": "bert-base", "minilm": "bert-base"}
+BESIDE = {"nano": "t5-base", "flan_small": "t5-base", "nano_bert": "bert-base", "minilm": "bert-base"}
 
 
 class Paper:
     """Tables by name, backbone, row and column, each value as printed."""
 
     def __init__(self, path: Path | None = None):
-        self.everything = yaml.safe_load((path or _packaged()).read_text("utf-8"))
+        self.everything = read_yaml(path or _packaged())
         self._figures = self.everything["figures"]
         ours: dict[str, Any] = {"rows": {}, "columns": []}  # a table that the paper does not have
         self._tables = defaultdict(lambda: ours, self.everything["tables"])
@@ -33,10 +34,16 @@ class Paper:
         """The rows of each backbone."""
         return {backbone: list(rows) for backbone, rows in self._tables[table]["rows"].items()}
 
-    def row(self, table: str, backbone: str, name: str) -> str:
-        """What the table calls its row of that name: fine-tuning is "ft" for some backbones and "ft-r" for others."""
-        there = self._tables[table]["rows"].get(backbone, {})
-        return f"{name}-r" if f"{name}-r" in there else name
+    def place(self, table: str, at: dict[str, str]) -> tuple[str, str]:
+        """What the table calls the backbone and the row at these values of our axes. Fine-tuning is "ft" for some
+        backbones and "ft-r" for others."""
+        backbone, name = NAMES.get(at["backbone"], at["backbone"]), row_name(at)
+        return backbone, f"{name}-r" if f"{name}-r" in self._tables[table]["rows"].get(backbone, {}) else name
+
+    def rows_without(self, table: str, shown: Container[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Backbone and name of the rows that are not among these."""
+        places = [(backbone, row) for backbone, rows in self.rows(table).items() for row in rows]
+        return [place for place in places if place not in shown]
 
     def value(self, table: str, backbone: str, row: str, column: str) -> Number:
         """One printed value; None where the paper has none."""
@@ -46,13 +53,17 @@ class Paper:
 
     def backbone_beside(self, table: str, backbone: str) -> str:
         """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
-        name, there = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
-        return name if name in there or not there else there[0]
+        name, backbones = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
+        return name if name in backbones or not backbones else backbones[0]
 
     def tasks(self, table: str) -> list[str]:
         """The tasks of a table that has them across, or all."""
         columns = self._tables[table]["columns"]
         return columns[:-1] if columns[-1:] == ["average"] else self.tasks("table1")
+
+    def covered_by(self, tasks: Iterable[str], table: str) -> bool:
+        """Whether these are all the tasks that the averages of a table are over, so that ours stand beside them."""
+        return set(self.tasks(table)) == set(tasks)
 
     def curve(self, figure: str, panel: str, prompt: str) -> tuple[list[float], list[float]]:
         """A digitised curve, approximate: the values of the x axis and the scores; empty where there is none."""

@@ -11,11 +11,10 @@ from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.layouts import METRICS
 from rpt.reports.paper import Paper
 from rpt.reports.scores import task_scores
-from rpt.reports.tables.remarks import covers
 
 At = dict[str, str]  # values of axes
 Ours = Callable[[GridResults, At], tuple[pd.Series, pd.Series]]  # two quantities by seed, the larger first
-Theirs = Callable[[Paper, GridResults, str], tuple[float, ...] | None]  # of a backbone
+Theirs = Callable[[Paper, GridResults, str], list[float] | None]  # the same for one backbone of the paper's
 
 
 def average(results: GridResults, at: At) -> pd.Series:
@@ -24,27 +23,17 @@ def average(results: GridResults, at: At) -> pd.Series:
     return pick_cell(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
 
 
-def of_prompts(first: str, second: str, shortest: str | None = None) -> Ours:
-    """The averages of two prompts; shortest: an axis, of which the smallest value is looked at."""
+def averages(first: At, second: At, smallest: str | None = None) -> Ours:
+    """The averages at two places of the grid; smallest: an axis, of which the smallest value is looked at."""
 
     def quantities(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
-        at = at | ({shortest: min(results.experiment.axes[shortest], key=float)} if shortest else {})
-        return average(results, at | {"prompt": first}), average(results, at | {"prompt": second})
+        at = at | ({smallest: min(results.experiment.axes[smallest], key=float)} if smallest else {})
+        return average(results, at | first), average(results, at | second)
 
     return quantities
 
 
-def of_settings(axis: str, first: str, second: str) -> Ours:
-    """The averages of residual prompts at two values of an axis."""
-
-    def quantities(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
-        at = at | {"prompt": "residual"}
-        return average(results, at | {axis: first}), average(results, at | {axis: second})
-
-    return quantities
-
-
-def of_ranges(axis: str) -> Ours:
+def ranges_along(axis: str) -> Ours:
     """How far the average moves along an axis, from its lowest to its highest: of plain, then of residual."""
 
     def spread(results: GridResults, at: At) -> pd.Series:
@@ -54,7 +43,7 @@ def of_ranges(axis: str) -> Ours:
     return lambda results, at: tuple(spread(results, at | {"prompt": prompt}) for prompt in ("vanilla", "residual"))
 
 
-def of_speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
+def speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
     """The score averaged over a run's evaluations (and tasks): the sooner it rises, the higher.
 
     Of residual, then of plain; over the evaluations that both runs of a seed have, for one may have stopped earlier.
@@ -66,47 +55,46 @@ def of_speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
         histories = runs["history"].items() if len(runs) else ()
         return {seed: [line["score"] for line in history] for seed, history in histories}
 
-    def of(prompt: str, other: str) -> pd.Series:
+    def speed(prompt: str, other: str) -> pd.Series:
         by_task = {}
         for task in results.experiment.axes["task"]:
-            own, others = scores(task, prompt), scores(task, other)
-            kept = {seed: line[: len(others.get(seed, line))] for seed, line in own.items()}
-            means = {seed: statistics.fmean(line) for seed, line in kept.items() if len(line) > 1}
+            others = scores(task, other)
+            shared = {seed: line[: len(others.get(seed, line))] for seed, line in scores(task, prompt).items()}
+            means = {seed: statistics.fmean(line) for seed, line in shared.items() if len(line) > 1}
             by_task[task] = pd.Series(means, dtype=float)
         return pd.DataFrame(by_task, dtype=float).dropna().mean(axis=1)
 
-    return of("residual", "vanilla"), of("vanilla", "residual")
+    return speed("residual", "vanilla"), speed("vanilla", "residual")
 
 
-def printed(table: str, first: str, second: str) -> Theirs:
-    """The paper's averages of two rows, for its own backbone or the one that a miniature stands for."""
+def printed(table: str, *rows: str) -> Theirs:
+    """The paper's averages of some rows, for its own backbone or the one that stands beside ours."""
 
-    def of(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
-        if not covers(results, paper, table):
-            return None  # they are over other tasks
+    def values(paper: Paper, results: GridResults, backbone: str) -> list[float] | None:
         name = paper.backbone_beside(table, backbone)
-        return paper.value(table, name, first, "average"), paper.value(table, name, second, "average")
+        averages = [paper.value(table, name, row, "average") for row in rows]
+        covered = paper.covered_by(results.experiment.axes["task"], table)  # or they are over other tasks
+        return averages if covered and None not in averages else None
 
-    return of
+    return values
 
 
-def printed_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
+def printed_ranges(paper: Paper, results: GridResults, backbone: str) -> list[float] | None:
     """How far the averages of table 4 move with the initialisation: of plain, then of residual."""
-    inits = [printed("table4", *(f"{prompt}-{init}" for prompt in ("pt", "rpt"))) for init in ("random", "vocab")]
-    scores = [of(paper, results, backbone) for of in inits]
-    return None if None in scores else tuple(max(of) - min(of) for of in zip(*scores, strict=True))
+    scores = [printed("table4", f"{row}-random", f"{row}-vocab")(paper, results, backbone) for row in ("pt", "rpt")]
+    return None if None in scores else [max(of_row) - min(of_row) for of_row in scores]
 
 
-def digitised_ranges(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
+def digitised_ranges(paper: Paper, results: GridResults, backbone: str) -> list[float] | None:
     """How far a figure's curves move: of plain, then of residual."""
     curves = [_digitised(paper, results, prompt) for prompt in ("vanilla", "residual")]
-    return tuple(max(curve) - min(curve) for curve in curves) if all(curves) else None
+    return [max(curve) - min(curve) for curve in curves] if all(curves) else None
 
 
-def digitised_starts(paper: Paper, results: GridResults, backbone: str) -> tuple[float, ...] | None:
+def digitised_starts(paper: Paper, results: GridResults, backbone: str) -> list[float] | None:
     """The first point of a figure's curves: of residual, then of plain."""
     curves = [_digitised(paper, results, prompt) for prompt in ("residual", "vanilla")]
-    return tuple(curve[0] for curve in curves) if all(curves) else None
+    return [curve[0] for curve in curves] if all(curves) else None
 
 
 def _digitised(paper: Paper, results: GridResults, prompt: str) -> list[float]:

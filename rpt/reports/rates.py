@@ -38,9 +38,9 @@ def choose_rates(results: GridResults) -> GridResults:
     for point, score in scores.items():
         recorded[_without(point, lr, seed)][point[lr]][point[seed]] = float(score)
     names = [key for key in keys if key not in ("lr", "seed")]
-    rows = {of: dict(zip(names, of, strict=True)) for of in recorded}
+    rows = {row: dict(zip(names, row, strict=True)) for row in recorded}
     seeds = _shared_seeds(rows, recorded)
-    choices = {of: _choose(rows[of], by_rate, seeds[of]) for of, by_rate in recorded.items()}
+    choices = {row: _choose(rows[row], by_rate, seeds[row]) for row, by_rate in recorded.items()}
 
     def is_chosen(point: Point) -> bool:
         return choices[_without(point, lr, seed)].rate == point[lr]
@@ -59,15 +59,15 @@ def choose_rates(results: GridResults) -> GridResults:
 def _shared_seeds(rows: dict[Point, dict[str, str]], recorded: dict[Point, dict[str, By]]) -> dict[Point, list[str]]:
     """The seeds that every recorded rate has in every row of the same task and backbone; where those rows share none,
     the seeds that the rates of the row itself share."""
-    own = {of: _intersection(filter(None, by_rate.values())) for of, by_rate in recorded.items()}
+    alone = {row: _intersection(filter(None, by_rate.values())) for row, by_rate in recorded.items()}
     groups: dict[tuple[str, ...], list[Point]] = {}
-    for of, at in rows.items():
-        if any(recorded[of].values()):
-            groups.setdefault((at["task"], at.get("backbone", "")), []).append(of)
-    seeds = {of: sorted(own[of]) for of in rows}
+    for row, at in rows.items():
+        if any(recorded[row].values()):
+            groups.setdefault((at["task"], at.get("backbone", "")), []).append(row)
+    seeds = {row: sorted(alone[row]) for row in rows}
     for group in groups.values():
-        shared = _intersection(own[of] for of in group)
-        seeds |= {of: sorted(shared or own[of]) for of in group}
+        shared = _intersection(alone[row] for row in group)
+        seeds |= {row: sorted(shared or alone[row]) for row in group}
     return seeds
 
 

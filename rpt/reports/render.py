@@ -1,13 +1,12 @@
-"""Tables and the report as Markdown, CSV, LaTeX and HTML.
+"""The templates: what they escape, the filters they know, and the pages and sentences that they write.
 
-The templates escape whatever they are given, so that nothing in a record (an error, a name, a device) can act as
-markup; what is markup on purpose is passed through `safe`.
+They escape whatever they are given, so that nothing in a record (an error, a name, a device) can act as markup; what is
+markup on purpose is passed through `safe`. Functions give numbers and names; templates/text says them as plain text,
+which the other templates escape.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from functools import cache
@@ -16,12 +15,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rpt.reports.tables.table import Table
+from rpt.reports.labels import in_words, label, label_with_unit, rate, row_in_words, signed
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
     "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$",
     "–": "--", "→": r"$\to$",
+}  # fmt: skip
+_LATEX_DELIMITERS: dict[str, Any] = {  # braces and per cent signs belong to LaTeX
+    "block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<", "variable_end_string": ">>",
+    "comment_start_string": "<#", "comment_end_string": "#>",
 }  # fmt: skip
 
 
@@ -36,66 +39,44 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#?\w+;)", "&amp;", text))
 
 
-def to_markdown(table: Table) -> str:
-    return _markdown().get_template("table.md.j2").render(table=table)
+def write_text(template: str, **facts: Any) -> str:
+    """What a template of templates/text says of these facts."""
+    return environment(str).get_template(f"text/{template}.j2").render(**facts)
 
 
-def to_latex(table: Table) -> str:
-    r"""A `table*` environment for a document with \usepackage{booktabs}."""
-    return _latex().get_template("table.tex.j2").render(table=table) + "\n"
-
-
-def to_csv(table: Table) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(table.records[0]), lineterminator="\n")
-    writer.writeheader()
-    for record in table.records:
-        writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in record.items()})
-    return buffer.getvalue()
+def paragraphs(template: str, **facts: Any) -> list[str]:
+    """The same in paragraphs, which a blank line ends."""
+    text = write_text(template, **facts)
+    return [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
 
 
 def report_markdown(**content: Any) -> str:
-    return _markdown().get_template("report.md.j2").render(**content)
+    return environment(escape_markdown).get_template("report.md.j2").render(**content)
 
 
 def report_html(body: str) -> str:
     """The page around a body that is HTML already."""
-    environment = Environment(loader=_loader(), undefined=StrictUndefined, autoescape=True)
-    return environment.get_template("report.html.j2").render(body=Markup(body)) + "\n"
+    return environment(str).get_template("report.html.j2").render(body=Markup(body)) + "\n"
 
 
 @cache
-def _markdown() -> Environment:
-    return _environment(escape_markdown)
+def environment(escape: Callable[[str], str]) -> Environment:
+    """The templates, where `escape` makes plain text safe."""
 
-
-@cache
-def _latex() -> Environment:
-    """Braces and per cent signs belong to LaTeX, so its templates have << >> and <% %>."""
-    return _environment(
-        escape_latex,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
-
-
-def _environment(escape: Callable[[str], str], **delimiters: Any) -> Environment:
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else escape(str(value))
 
-    return Environment(
-        loader=_loader(),
+    made = Environment(
+        loader=PackageLoader("rpt.reports"),
         finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        **delimiters,
+        **(_LATEX_DELIMITERS if escape is escape_latex else {}),
     )
-
-
-def _loader() -> PackageLoader:
-    return PackageLoader("rpt.reports")
+    made.filters |= {
+        "label": lambda name, kind: label(kind, name),
+        "value": lambda name, axis: label_with_unit(axis, name),
+        "listed": in_words, "rate": rate, "row": row_in_words, "signed": signed,
+    }  # fmt: skip
+    return made

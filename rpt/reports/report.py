@@ -5,47 +5,26 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markdown import markdown
 
 from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
-from rpt.reports.captions import LAPTOP, MINIATURE, selection_in_words
-from rpt.reports.claims import HEADER, RULE, check_claims
-from rpt.reports.figures import Plot, all_figures
+from rpt.reports import claims
+from rpt.reports.budgets import selection, training
+from rpt.reports.figures import all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import said_of
 from rpt.reports.layouts import FILES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
-from rpt.reports.render import report_html, report_markdown, to_csv, to_latex, to_markdown
+from rpt.reports.render import paragraphs, report_html, report_markdown
+from rpt.reports.table import backbone_notes, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
-from rpt.reports.tables.table import Table
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one experiment gives."""
-
-    title: str
-    commands: tuple[str, ...]
-    recorded: int
-    asked: int
-    hours: float
-    tables: list[Table]
-    plots: list[Plot]
-
-
-@dataclass(frozen=True)
-class Section:
-    """What one scale gives. selection: on which rows its best epochs were chosen, in a sentence."""
-
-    scale: str
-    selection: str
-    parts: list[Part]
 
 
 def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]]:
@@ -58,6 +37,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     """
     runs, paper = load_runs(folder), Paper()
     problems, sections = list(runs.attrs["problems"]), []
+    files: dict[str, bytes] = {}
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
     shown: list[GridResults] = []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
@@ -66,33 +46,30 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         papers += grids if scale == "paper" else []
         grids = _worth_showing(grids)
         problems += [line for grid in grids for line in grid.mixtures()]
-        if grids:
-            chosen = [choose_rates(grid) for grid in grids]
-            parts = [_part(grid, of_rates, paper, html) for grid, of_rates in zip(grids, chosen, strict=True)]
-            sections.append(Section(scale, selection_in_words(grids), parts))
-            shown += chosen
+        chosen = [choose_rates(grid) for grid in grids]
+        shown += chosen
+        parts = [_part(*both, paper, html) for both in zip(grids, chosen, strict=True)]
+        files |= {name: content for part in parts for name, content in _files(part).items()}
+        sections += [_section(scale, grids, parts)] if parts else []
     if not sections:
         return {}, problems
-    files: dict[str, bytes] = {}
-    for part in (part for section in sections for part in section.parts):
-        files |= _files(part)
-    text = report_markdown(
-        head=_head(runs),
-        claims=[HEADER, *check_claims(shown, papers, paper)],
-        rule=RULE,
-        sections=sections,
-        problems=problems,
-        miniature=MINIATURE,
-        laptop=LAPTOP,
-    )
-    files["REPORT.md"] = text.encode()
+    lines = claims.check_claims(shown, papers, paper)
+    content = {
+        "head": _head(runs),
+        "claims": lines,
+        "scales": [scale for scale in claims.SCALES if any(line.judgements[scale] for line in lines)],
+        "notes": dict.fromkeys(note for results in shown for note in backbone_notes(results)),
+        "sections": sections,
+        "problems": problems,
+    }
+    files["REPORT.md"] = report_markdown(**content, full=False).encode()
     if html:
-        files["REPORT.html"] = _html(text, files).encode()
+        files["REPORT.html"] = _html(report_markdown(**content, full=True), files).encode()
     return files, problems
 
 
 def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], list[str]]:
-    """Write what `build` gives, and remove tables and figures that no record stands behind any more.
+    """Write what `build` gives, and remove tables and figures that no record gives any more.
 
     Returns:
         what was written, what was removed, problems.
@@ -103,8 +80,8 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
     ours, shown = {file_name(name, scale) for name in FILES for scale in SCALES}, {path.stem for path in written}
-    there = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
-    stale = [path for path in there if path.stem in ours - shown]
+    present = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
+    stale = [path for path in present if path.stem in ours - shown]
     for path in stale:
         path.unlink()
     return written, stale, problems
@@ -122,51 +99,49 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
     return shown
 
 
-def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> Part:
-    """The section of a grid; its tables and figures show it at the chosen rates."""
-    return Part(
-        title=title_of(grid.experiment.name),
-        commands=grid.experiment.commands,
-        recorded=len(grid.runs),
-        asked=len(grid.experiment.jobs),
-        hours=grid.runs["seconds"].sum() / 3600,
-        tables=all_tables(chosen, paper),
-        plots=all_figures(chosen, paper, svg),
-    )
+def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> dict[str, Any]:
+    """What one experiment gives; its tables and figures show it at the chosen rates. training: how its runs train."""
+    return {
+        "title": title_of(grid.experiment.name),
+        "commands": grid.experiment.commands,
+        "recorded": len(grid.runs),
+        "asked": len(grid.experiment.jobs),
+        "training": paragraphs("training", training=training(chosen)),
+        "tables": all_tables(chosen, paper),
+        "plots": all_figures(chosen, paper, svg),
+    }
 
 
-def _files(part: Part) -> dict[str, bytes]:
+def _section(scale: str, grids: list[GridResults], parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What one scale gives. selection: on which rows best epochs were chosen. training: what most parts share."""
+    (usual, _), *_ = Counter(tuple(part["training"]) for part in parts).most_common(1)
+    shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
+    return {"scale": scale, "parts": parts} | shared
+
+
+def _files(part: dict[str, Any]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for table in part.tables:
+    for table in part["tables"]:
         for ending, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             files[f"tables/{table.name}.{ending}"] = text.encode()
-    for plot in part.plots:
+    for plot in part["plots"]:
         images = {f"figures/{plot.name}.png": plot.png, f"figures/{plot.name}.svg": plot.svg}
         files |= {name: image for name, image in images.items() if image is not None}
     return files
 
 
-def _head(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def _head(runs: pd.DataFrame) -> dict[str, Any]:
     """What the page says of all runs."""
-    counts = Counter("in miniature" if miniature else "on SuperGLUE" for miniature in runs["data.miniature"])
-    commits = Counter(_short(commit) for commit in (runs["commit"] if "commit" in runs else [None] * len(runs)))
-    return [
-        ("Runs", f"{len(runs)} ({', '.join(f'{n} {what}' for what, n in sorted(counts.items()))})"),
-        ("Time", f"{runs['seconds'].sum() / 3600:.1f} hours, summed over runs"),
-        ("Seeds", ", ".join(map(str, sorted(set(runs["seed"]))))),
-        ("Devices", _counted(Counter(runs["device"]))),
-        ("Code", _counted(commits)),
-    ]
-
-
-def _short(commit: str | None) -> str:
-    """Ten digits of the hash, and whether files differed from it."""
-    sha, plus, changes = (commit if isinstance(commit, str) and commit else "unknown").partition("+")
-    return f"{sha[:10]}{plus}{changes}"
-
-
-def _counted(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} ({n} runs)" for name, n in sorted(counter.items()))
+    commits = runs.reindex(columns=["commit"])["commit"].fillna("unknown")
+    return {
+        "runs": len(runs),
+        "kinds": Counter("in miniature" if miniature else "on SuperGLUE" for miniature in runs["data.miniature"]),
+        "hours": runs["seconds"].sum() / 3600,
+        "seeds": sorted(set(runs["seed"])),
+        "devices": Counter(runs["device"]),
+        "commits": sorted({commit.partition("+")[0][:10] for commit in commits}),
+        "changed": int(commits.str.contains("+", regex=False).sum()),
+    }
 
 
 def _html(text: str, files: dict[str, bytes]) -> str:

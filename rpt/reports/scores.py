@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
 
@@ -10,15 +9,16 @@ import pandas as pd
 
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import Metrics
+from rpt.tasks import TASKS, get_task
 
 
 @dataclass(frozen=True)
 class Cell:
     """Mean and sample standard deviation (n - 1) over n seeds; None without any seed, and with one."""
 
-    mean: float | None
-    sd: float | None
-    n: int
+    mean: float | None = None
+    sd: float | None = None
+    n: int = 0
 
     @classmethod
     def of(cls, scores: pd.Series) -> Cell:
@@ -27,31 +27,39 @@ class Cell:
         mean = statistics.fmean(known) if known else None
         return cls(mean, statistics.stdev(known) if len(known) > 1 else None, len(known))
 
-    @classmethod
-    def from_statistics(cls, mean: float, sd: float, n: float) -> Cell:
-        """NaN is none."""
-        return cls(None if math.isnan(mean) else float(mean), None if math.isnan(sd) else float(sd), int(n))
-
     def __str__(self) -> str:
         """77.9 ± 0.4; empty without any seed."""
         if self.mean is None:
             return ""
         return f"{self.mean:.1f}" + ("" if self.sd is None else f" ± {self.sd:.1f}")
 
+    def minus(self, other: float | None) -> float | None:
+        """The difference of the mean and a number; None where one of them is missing."""
+        return None if self.mean is None or other is None else self.mean - other
 
-def run_scores(results: GridResults, metrics: Metrics, of: str = "scores") -> pd.Series:
+
+def metrics_of(task: str, metrics: Metrics, family: str = "t5") -> tuple[str, ...]:
+    """The metrics whose mean is a task's number.
+
+    Args:
+        family: of the backbone; an encoder answers some tasks in another form.
+    """
+    return tuple(metrics.get(task, ())) or (get_task(task, family).paper_score if task in TASKS else ("score",))
+
+
+def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> pd.Series:
     """Each recorded run's number, indexed by the axes; NaN where its record lacks a metric.
 
     Args:
-        of: "scores", or "majority" for what always giving the most frequent answer scores on the same rows.
+        kind: "scores", or "majority" for what always giving the most frequent answer scores on the same rows.
     """
     runs = results.runs
     if runs.empty:
         return pd.Series(dtype=float)
     parts = []
-    for task, there in runs.groupby(level="task"):
-        columns = [f"{of}.{metric}" for metric in metrics.get(task, ("score",))]
-        parts.append(there.reindex(columns=columns).mean(axis=1, skipna=False))
+    for task, of_task in runs.groupby(level="task"):
+        columns = [f"{kind}.{metric}" for metric in metrics.get(task, ("score",))]
+        parts.append(of_task.reindex(columns=columns).mean(axis=1, skipna=False))
     return pd.concat(parts)
 
 
@@ -71,11 +79,25 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
     """The score of always giving the training rows' most frequent answer: backbones by tasks.
 
-    Of the latest run of each; NaN if there is none.
+    Of the latest run of each; NaN if there is none. Few-shot rows hold each class equally often, so that no answer is
+    the most frequent: of two labels the better constant answer counts, of more the records do not tell it (NaN).
     """
     axes = results.experiment.axes
     if results.runs.empty:
         return pd.DataFrame(index=axes["backbone"], columns=axes["task"], dtype=float)
-    of_runs = run_scores(results, metrics, "majority")
-    latest = of_runs.loc[results.runs.sort_values("created", kind="stable").index].groupby(level=["backbone", "task"])
+    recorded = run_scores(results, metrics, "majority").loc[results.runs.index]
+    balanced = results.runs.reindex(columns=["data.shots"])["data.shots"].notna()
+    recorded[balanced] = [
+        max(score, 100 - score) if _has_two_answers(task, metrics, family) else float("nan")
+        for score, task, family in zip(
+            recorded[balanced], results.runs["task"][balanced], results.runs["backbone.family"][balanced], strict=True
+        )
+    ]
+    latest = recorded.loc[results.runs.sort_values("created", kind="stable").index].groupby(level=["backbone", "task"])
     return latest.last().unstack("task").reindex(index=list(axes["backbone"]), columns=list(axes["task"]))
+
+
+def _has_two_answers(task: str, metrics: Metrics, family: str) -> bool:
+    """Whether there are two constant answers, whose accuracies add up to 100."""
+    is_accuracy = metrics_of(task, metrics, family) == ("accuracy",)
+    return task in TASKS and is_accuracy and len(get_task(task, family).labels) == 2

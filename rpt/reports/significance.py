@@ -1,13 +1,17 @@
-"""Whether a gap between two prompts is more than noise: a paired permutation test over the examples of a task."""
+"""Whether a gap between two prompts is more than noise: a paired permutation test over examples, and a bootstrap."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 REPEATS = 10_000  # permutations, and bootstrap samples
+BATCH = 500  # of them at a time, which bounds the memory
+Pair = tuple[np.ndarray, np.ndarray]  # credits [seeds, examples], 0 to 1, of the same examples
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,8 @@ class Comparison:
     seeds: int
 
 
-def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
-    """Compare runs by seed, over the seeds that both have; None if they have none in common, kept no credits, or
-    did not predict the same rows.
+def credits_of(first: pd.DataFrame, second: pd.DataFrame) -> Pair | None:
+    """The credits of the seeds that both have; None if they share no seed, lack credits, or predict other rows.
 
     Args:
         first, second: runs as load_runs has them, indexed by seed.
@@ -37,50 +40,67 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Co
     if first.empty or second.empty:
         return None
     shared = first.index.intersection(second.index, sort=False)
-    shared = [of for of in shared if first.at[of, "credits"] and second.at[of, "credits"]]
+    shared = [seed for seed in shared if first.at[seed, "credits"] and second.at[seed, "credits"]]
     first, second = first.loc[shared], second.loc[shared]
     rows = {*first["data.fingerprint"], *second["data.fingerprint"]}
     if len(rows) != 1 or len({*first["credits"].map(len), *second["credits"].map(len)}) != 1:
         return None
-    return compare(np.array(list(first["credits"])), np.array(list(second["credits"])), seed=seed)
+    return np.array(list(first["credits"])), np.array(list(second["credits"]))
+
+
+def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
+    """Compare runs by seed; None where `credits_of` has nothing."""
+    pair = credits_of(first, second)
+    return None if pair is None else compare(*pair, seed=seed)
 
 
 def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:
-    """Sign-flip permutation test and paired bootstrap of the mean credit.
+    """Compare the mean credit on one task. Arguments as in Pair."""
+    return compare_tasks([(first, second)], seed)
 
-    Args:
-        first, second: credits [seeds, examples], 0 to 1, of the same examples.
 
-    Both statistics depend on the examples only through how often each value of the difference occurs. So binomial
-    and multinomial draws of those counts replace draws for each example, with the same distribution.
+def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
+    """Compare the mean over tasks of the mean credit: each task counts the same, however many examples it has.
+
+    The permutation test flips the signs of the examples' differences; the bootstrap draws the examples of each task
+    anew. Both are drawn as if the difference were positive, so that swapping the two changes nothing but the sign.
     """
-    differences = np.round(first.mean(axis=0) - second.mean(axis=0), 9)
-    total, n = differences.sum(), differences.size
-    # Drawn as if the difference were positive and turned back, so that swapping the two changes nothing but the sign.
-    sign = -1.0 if total < 0 else 1.0
-    rng = np.random.default_rng(seed)
-    sizes, counts = np.unique(np.abs(differences), return_counts=True)
-    totals = (2 * rng.binomial(counts, 0.5, size=(REPEATS, counts.size)) - counts) @ sizes
-    p = (1 + np.count_nonzero(np.abs(totals) >= abs(total) - 1e-6)) / (1 + REPEATS)
-    values, counts = np.unique(sign * differences, return_counts=True)
-    means = rng.multinomial(n, counts / n, size=REPEATS) @ values / n
-    low, high = sorted(sign * np.percentile(means, [2.5, 97.5]))
+    firsts, seconds = ([float(credits.mean()) for credits in side] for side in zip(*pairs, strict=True))
+    by_task = [first.mean(axis=0) - second.mean(axis=0) for first, second in pairs]
+    difference = round(sum(gaps.mean() for gaps in by_task) / len(pairs), 12) + 0.0  # no minus before zero
+    sign = -1.0 if difference < 0 else 1.0
+    draws = {"n_resamples": REPEATS, "vectorized": True, "batch": BATCH, "rng": seed}
+    shares = np.concatenate([sign * gaps / (gaps.size * len(pairs)) for gaps in by_task])
+    p, low, high = 1.0, difference, difference
+    if min(gaps.size for gaps in by_task) > 1:  # neither says anything of a single example
+        flipped = stats.permutation_test(
+            (shares,), _size_of_sum, permutation_type="samples", alternative="greater", **draws
+        )
+        drawn = stats.bootstrap([sign * gaps for gaps in by_task], _mean_of_means, method="percentile", **draws)
+        p, (low, high) = flipped.pvalue, sorted(sign * limit for limit in drawn.confidence_interval)
     return Comparison(
-        first=100 * float(first.mean()),
-        second=100 * float(second.mean()),
-        difference=100 * float(total / n),
+        first=100 * sum(firsts) / len(pairs),
+        second=100 * sum(seconds) / len(pairs),
+        difference=100 * float(difference),
         low=100 * float(low),
         high=100 * float(high),
         p=float(p),
-        examples=n,
-        seeds=len(first),
+        examples=shares.size,
+        seeds=min(len(first) for first, _ in pairs),
     )
+
+
+def _size_of_sum(sample: np.ndarray, axis: int) -> np.ndarray:
+    return np.abs(sample.sum(axis=axis)).round(9)  # sums of the same differences in another order are equal
+
+
+def _mean_of_means(*samples: np.ndarray, axis: int) -> np.ndarray:
+    return sum(sample.mean(axis=axis) for sample in samples) / len(samples)
 
 
 def holm(p_values: list[float]) -> list[float]:
     """Holm's adjustment for testing several hypotheses at once, in the order given."""
-    adjusted, running = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, p_values[i] * (len(p_values) - rank)))
-        adjusted[i] = running
-    return adjusted
+    order, n = np.argsort(p_values, kind="stable"), len(p_values)
+    adjusted = np.empty(n)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(n, 0, -1)))
+    return adjusted.tolist()

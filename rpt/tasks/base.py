@@ -213,6 +213,10 @@ class Task:
         words = [clean(word) for word in self.verbalizers or ()]
         return words.index(clean(text)) if clean(text) in words else None
 
+    def is_answer(self, text: str, example: Example) -> bool:
+        """Whether a generated text is an answer of the task: a label, or where answers are open any text at all."""
+        return self.find_label(text, example) is not None if self.labels else bool(text.strip())
+
     def interpret(self, text: str, example: Example) -> Any:
         """A generated text as the prediction that is scored: its label, or the text itself where answers are open."""
         return self.find_label(text, example)

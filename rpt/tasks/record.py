@@ -103,6 +103,11 @@ class ReCoRD(Task):
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> str:
         return self.candidates(example)[super().decide(example, logits)]
 
+    def is_answer(self, text: str, example: Example) -> bool:
+        """An entity of the row, or a list of several that begins with one."""
+        entities = list(map(clean, example.fields["entities"]))
+        return clean(text) in entities or clean(text.split(";")[0]) in entities
+
     def interpret(self, text: str, example: Example) -> str:
         return text
 

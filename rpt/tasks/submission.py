@@ -21,6 +21,12 @@ LABELS: dict[str, tuple[Any, ...]] = {
 
 DIAGNOSTICS = {"sentence1": "AX-b", "pair_id": "AX-g"}  # fields that only their official rows have
 
+# Rows of the benchmark's test splits; of MultiRC its answers, of ReCoRD its queries.
+TEST_ROWS = {
+    "boolq": 3245, "cb": 250, "copa": 500, "multirc": 9693, "record": 10000, "rte": 3000, "wic": 1400, "wsc": 146,
+    "AX-b": 1104, "AX-g": 356,
+}  # fmt: skip
+
 Index = int | tuple[int, int, int]
 
 
@@ -42,6 +48,37 @@ def file_name(task: Task, rows: Iterable[Row] = ()) -> str:
     if len(names) > 1:
         raise SubmissionError(f"The rows are of {' and '.join(sorted(names))}; give those of one file.")
     return f"{next(iter(names), task.folder)}.jsonl"
+
+
+def check_test_rows(task: Task, rows: Sequence[Row], examples: Sequence[Example], name: str) -> None:
+    """Check that these are the rows of the test split, before they are answered: each once, as many as there are, with
+    the split's idx and fields, and without labels.
+
+    Args:
+        rows: raw ones, that the examples were read from.
+        name: of the file that the answers are for.
+
+    Raises:
+        SubmissionError: they are not.
+    """
+    validate(task, lines(task, examples, [None] * len(examples)), examples, name)
+    split = name.removesuffix(".jsonl")
+    is_diagnostic = split in DIAGNOSTICS.values()
+    n_rows = TEST_ROWS[split if is_diagnostic else task.name]
+    wanted = f"{split} has {n_rows:,} test examples"
+    for field, diagnostics in DIAGNOSTICS.items():
+        if diagnostics != split and field not in task.columns and any(field in row for row in rows):
+            raise SubmissionError(f"{wanted}, without a field {field!r}: that is of {diagnostics}; give a run of RTE.")
+    if len(examples) != n_rows:
+        raise SubmissionError(f"{wanted}, and these are {len(examples):,}; give the official test file.")
+    if not is_diagnostic and any(example.label is not None or example.answers for example in examples):
+        raise SubmissionError(f"{wanted}, without labels, and these have some; give the official test file.")
+    numbers = {index[-1] if isinstance(index, tuple) else index for index in (index_of(task, e) for e in examples)}
+    if numbers != set(range(n_rows)):
+        raise SubmissionError(
+            f"{wanted}, with idx 0 to {n_rows - 1}, and these have {min(numbers)} to {max(numbers)}; "
+            "give the official test file."
+        )
 
 
 def lines(task: Task, examples: Sequence[Example], predictions: Sequence[int | str | None]) -> list[str]:

@@ -89,6 +89,7 @@ class Gpu:
     """
 
     def __init__(self, compute: bool):
+        self.left = False  # whether there is something left to a loop that asks for what is not zero
         self.compute, self.real_device = compute, torch.device("cpu" if compute else "meta")
         self.waits: list[Wait] = []
         self.kernels: Counter[Kernel] = Counter()
@@ -205,7 +206,7 @@ class Done(TorchDispatchMode):
                 "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                 f"({func} in {find_place()})"
             )
-        sizes_unknown = name == "repeat_interleave" and words.get("output_size") is None
+        sizes_unknown = name == "nonzero" or (name == "repeat_interleave" and words.get("output_size") is None)
         if name in READING or sizes_unknown:
             gpu.note_wait(f"read by {name}")
         if name not in FREE:
@@ -213,6 +214,10 @@ class Done(TorchDispatchMode):
         if not gpu.compute:
             if name == "_local_scalar_dense":
                 return torch.zeros((), dtype=args[0].dtype).item()
+            if name == "nonzero":  # as a loop over what is left sees it: all of it, then nothing
+                gpu.left = not gpu.left
+                shape = (args[0].shape[0] if gpu.left else 0, args[0].dim())
+                return gpu.take(torch.empty(shape, dtype=torch.long, device="meta"))
             args, words = tree_map_only(Tensor, lambda t: t.to("meta"), (args, words))
         return tree_map_only(Tensor, gpu.take, func(*args, **words))
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.t5 import NO_LABEL
 from rpt.data.batches import pad
@@ -47,6 +48,23 @@ def test_padding_changes_neither_loss_nor_generation(exact_backbone, texts, extr
         alone = exact_backbone.encode(table[i : i + 1], mask[i : i + 1], pad([row], 0))
         assert_close(exact_backbone.answer_losses(alone, labels[i : i + 1])[0], losses[i])
         assert exact_backbone.generate(alone, 5) == [answers[i]]
+
+
+@ANYTIME
+@given(texts=TEXTS)
+def test_no_gap_to_the_greedy_answer_but_its_own(exact_backbone, texts):
+    words = tokens(exact_backbone, ["true", "not_entailment"])
+    encoding = exact_backbone.encode(*prompts(exact_backbone, len(texts)), pad(tokens(exact_backbone, texts), 0))
+    states = BaseModelOutput(last_hidden_state=encoding.states)
+    greedy = exact_backbone.model.generate(
+        encoder_outputs=states, attention_mask=encoding.mask, max_new_tokens=4, do_sample=False
+    )
+    candidates = [*words, *(row[1:][row[1:] != 0].tolist() for row in greedy)]
+    hits = exact_backbone.argmax_is(encoding, candidates)
+    for column, candidate in enumerate(candidates):
+        gaps = exact_backbone.gaps_to_greedy(encoding, torch.tensor([candidate] * len(texts)))
+        assert ((gaps < 1e-6) == hits[:, column]).all() and (gaps >= 0).all()
+    assert hits.any(dim=1).all()
 
 
 def test_extra_label_padding_changes_no_loss(tiny_backbone):

@@ -5,25 +5,23 @@ import functools
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
 import rpt
 from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
-from rpt.config import as_dict, compose, config_folder, run_id, settings, to_config, validate
-from rpt.config.compose import default_options
+from rpt.config import GROUPS, as_dict, compose, run_id, settings, to_config, validate
+from rpt.config.choices import choices, default_options
 from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
 from rpt.prompts.contract import find_options
 from rpt.train import main
+from rpt.training.sweep.outcomes import Score
 from rpt.training.sweep.preflight import check
 
-FOLDER = Path(config_folder())
-GROUPS = sorted(path for path in FOLDER.iterdir() if path.is_dir() and path.name not in ("experiment", "scale"))
-CHOICES = sorted(f"{group.name}={path.stem}" for group in GROUPS for path in group.glob("*.yaml"))
+CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(group)]
 
 
 def composed(*overrides):
@@ -61,20 +59,20 @@ def test_the_default_is_the_paper_s_setting():
     assert config.protocol.name == "paper" and config.data.repo == "aps/super_glue"
 
 
-def test_yaml_names_every_registered_reparameterization():
-    used = {composed(f"prompt={path.stem}").prompt.reparameterization for path in FOLDER.glob("prompt/*.yaml")}
+def test_every_registered_reparameterization_is_a_choice():
+    used = {composed(f"prompt={name}").prompt.reparameterization for name in choices("prompt")}
     assert used == set(REPARAMETERIZATIONS)
 
 
 @pytest.mark.parametrize("name", REPARAMETERIZATIONS)
-def test_yaml_lists_every_option_with_its_default(name):
+def test_options_are_those_of_the_class_with_their_defaults(name):
     """Where a record is older than an option, its default is read there."""
     parameters = find_options(name)
     assert default_options(name) == {option: each.default for option, each in parameters.items()}
-    for path in FOLDER.glob("prompt/*.yaml"):
-        prompt = composed(f"prompt={path.stem}").prompt
+    for choice in choices("prompt"):
+        prompt = composed(f"prompt={choice}").prompt
         if prompt.reparameterization == name:
-            assert list(prompt.options) == list(parameters), path
+            assert list(prompt.options) == list(parameters), choice
 
 
 @pytest.mark.parametrize(
@@ -199,6 +197,50 @@ def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word
     assert_one_message(capsys.readouterr().err, message)
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("results=Ergebnisse ü (1)", "has characters that need quotes; write 'results=\"Ergebnisse ü (1)\"'"),
+        ("prompt.init_text=Is it? (yes or no)", "write 'prompt.init_text=\"Is it? (yes or no)\"'"),
+        ("results=it's", """write 'results="it'"'"'s"'"""),
+        (
+            "method.peft={lora_dropout: 0.1}",
+            "method.peft takes a new key with a plus, one at a time: +method.peft.KEY=",
+        ),
+        ("method.peft.lora_dropout=0.1", "with a plus, one at a time: +method.peft.lora_dropout=VALUE."),
+        ("~tracking", "~tracking leaves a run without one; choose one of: none, wandb."),
+        ("+nonsense=5", "There is no key nonsense; did you mean"),
+        ("++trainer.max_step=1", "There is no key trainer.max_step; did you mean trainer.max_steps?"),
+        ("+backbone.load_in_8bit=true", "There is no key backbone.load_in_8bit; did you mean backbone."),
+        ("+task.field=[text]", "There is no key task.field; did you mean task.fields?"),
+        ("seed=range(2)", "seed=range(2) is a list of values: a sweep; add -m"),
+        ("task=glob(c*)", "task=glob(c*) is a list of values: a sweep; add -m"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(monkeypatch, capsys, word, message):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    others = ["backbone=nano", "data=mini"] + ["method=lora"] * word.startswith("method")
+    monkeypatch.setattr(sys, "argv", ["train", *others, word])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert_one_message(capsys.readouterr().err, message)
+
+
+def test_free_form_mappings_take_new_keys(monkeypatch):
+    assert composed("method=lora", "+method.peft.lora_dropout=0.1").method.peft["lora_dropout"] == 0.1
+    assert composed("+prompt.width=3").prompt.options["width"] == 3  # its class may have it
+
+
+def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("rpt.train.train", lambda config: trained.append((config.task.name, config.seed)) or Score(0.0))
+    monkeypatch.chdir(tmp_path)
+    for words in (["task=glob(c*,exclude=custom)", "seed=range(2)"], ["task=cb,copa", "seed=shuffle(choice(0,1))"]):
+        trained = []
+        monkeypatch.setattr(sys, "argv", ["train", "-m", "backbone=nano", "data=mini", *words])
+        main()
+        assert sorted(trained) == [("cb", 0), ("cb", 1), ("copa", 0), ("copa", 1)]
+
+
 @pytest.mark.parametrize("value", ["${lr}", "many"])
 def test_beside_a_debugger_too(monkeypatch, value):
     """OmegaConf makes its error its own cause there, which was followed until memory ended."""
@@ -262,15 +304,15 @@ def test_help_names_groups_and_keys(command):
     shown = command("--help").stdout
     for word in ("lr: 0.3", "bottleneck: 250", "python -m rpt.train"):
         assert word in shown
-    choices, group = defaultdict(str), ""
+    listed, group = defaultdict(str), ""
     for line in shown.splitlines():
         if line.startswith("  ") and line.split():
             group = group if line.startswith(" " * 10) else line.split()[0]  # a choice may go on in the next line
-            choices[group] += line
+            listed[group] += line
     for group in GROUPS:
-        for path in group.glob("*.yaml"):
-            assert path.stem in choices[group.name], path
-    assert "+experiment=figure4" in shown and "+experiment" in choices
+        for name in choices(group):
+            assert name in listed[group], name
+    assert "+experiment=figure4" in shown and "+experiment" in listed
 
 
 def test_a_backbone_brings_its_learning_rate_unless_one_is_given():

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from rpt import export, predict
+from rpt.cli import read_arguments
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
 from rpt.records.prompt_file import load_prompt
@@ -41,12 +42,11 @@ json.dump(answers, open(sys.argv[4], "w"))
 
 
 def exported(record, to, **keys):
-    export.export(export.KEYS | {"run": str(record), "to": str(to)} | keys)
+    export.export(export.ExportArguments(str(record), str(to), **keys))
 
 
 def predicted(record, rows, output):
-    keys = {"run": str(record), "input": str(rows), "output": str(output), "precision": "fp32"}
-    predict.predict(predict.KEYS | keys)
+    predict.predict(predict.PredictArguments(str(record), str(rows), str(output), precision="fp32"))
     return [json.loads(line)["text"] for line in output.read_text().splitlines()]
 
 
@@ -122,7 +122,6 @@ def test_what_cannot_be_written_is_refused(record, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()
     for keys, message in [
-        ({"to": None}, "Give to=FOLDER"),
         ({"format": "onnx"}, "format=onnx is not known; there is peft"),
         ({"to": str(tmp_path / "full")}, "holds other things; give a new folder"),
         ({"to": str(tmp_path / "full" / "notes.txt")}, "notes.txt is no folder.; give another"),
@@ -131,4 +130,6 @@ def test_what_cannot_be_written_is_refused(record, tmp_path):
         ({"to": "x" * 300}, "to=x+ cannot be used .File name too long"),
     ]:
         with pytest.raises(UsageError, match=message):
-            export.export(export.KEYS | {"run": str(record), "to": str(tmp_path / "adapter")} | keys)
+            exported(record, **{"to": tmp_path / "adapter"} | keys)
+    with pytest.raises(UsageError, match="Give to=FOLDER"):
+        read_arguments(export.ExportArguments, [f"run={record}"])

@@ -6,20 +6,22 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
 from rpt import predict
-from rpt.cli import command_line, given
-from rpt.config import as_dict, config_folder, to_config
+from rpt.backbones import Answer
+from rpt.cli import keys_of, read_arguments
+from rpt.config import Config, as_dict, config_folder, to_config
 from rpt.data import miniature
 from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS, get_task
-from rpt.tasks.submission import validate
+from rpt.tasks.submission import TEST_ROWS, validate
 from tests.conftest import ROOT
 from tests.processes import run_script
 from tests.reports.conftest import reseal
@@ -34,7 +36,8 @@ def written(folder, rows, name="rows.jsonl"):
 
 
 def predicted(record, **keys):
-    predict.predict(predict.KEYS | {"run": str(record), "precision": "fp32"} | keys)
+    words = [f"{key}={value}" for key, value in ({"run": record, "precision": "fp32"} | keys).items()]
+    predict.predict(read_arguments(predict.PredictArguments, words))
 
 
 @pytest.fixture
@@ -55,7 +58,31 @@ def test_the_answers_are_the_record_s(record, tmp_path):
     assert set(answers[0]["probabilities"]) == set(labels)
 
 
-def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
+def test_texts_that_are_no_label_and_rows_foreign_to_the_miniature_are_counted(record, tmp_path, monkeypatch, caplog):
+    foreign = [{"passage": "Ulm is a city on the Danube.", "question": "is ulm a city", "idx": 99, "label": True}]
+    answers = [Answer(i, "so", "False", answered=i < 1) for i in range(4)]
+    monkeypatch.setattr(predict, "answer_examples", lambda run, examples, *_: answers[: len(examples)])
+    for rows, said in (
+        (
+            foreign + ROWS[:3],
+            ["and 1 of 4 rows have words that the miniature lacks", "3 of 4 texts are no label of the"],
+        ),
+        (ROWS[:1], []),
+    ):
+        caplog.clear()
+        predicted(record, input=written(tmp_path, rows), output=str(tmp_path / "answers.jsonl"))
+        assert len(caplog.messages) == len(said)
+        assert all(part in line for part, line in zip(said, caplog.messages, strict=True))
+
+
+@pytest.mark.parametrize("task", sorted(set(TASKS) - {"boolq"}))
+def test_no_row_of_the_miniature_is_foreign_to_it(task, caplog):
+    run = SimpleNamespace(task=get_task(task), result={"data": {"miniature": True}}, config=Config())
+    predict.warn_of_foreign_rows(run, [e for row in miniature.rows(task, "val", 7) for e in run.task.parse(row)])
+    assert not caplog.messages
+
+
+def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path, monkeypatch):
     rows, task = miniature.rows("copa", "val", 0), get_task("copa")
     keys = {"input": written(tmp_path, rows), "batch_size": "100"}
     predicted(encoder_record, **keys, output=str(tmp_path / "answers.jsonl"))
@@ -63,6 +90,8 @@ def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path):
     assert set(answers[0]) == {"idx", "label", "answered", "probabilities"}
     found = [task.labels.index(answer["label"]) for answer in answers]
     assert found == json.loads((encoder_record / "predictions.json").read_text())["predictions"]
+    monkeypatch.setitem(TEST_ROWS, "copa", len(rows))
+    keys["input"] = written(tmp_path, [{key: row[key] for key in row if key != "label"} for row in rows])
     predicted(encoder_record, **keys, submission="true", output=str(tmp_path / "submission"))
     submitted = [json.loads(line) for line in (tmp_path / "submission" / "COPA.jsonl").read_text().splitlines()]
     assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, found, strict=True)]
@@ -76,7 +105,8 @@ def test_readme_commands_run(record, tmp_path):
     folder.rename(folder.with_name("n10-lr0.3"))
     bare = [{key: row[key] for key in ("passage", "question")} for row in ROWS[:5]]
     written(tmp_path, bare)
-    written(tmp_path, ROWS[5:8], "test.jsonl")
+    asked = [{"passage": "Ada has a dog.", "question": "has ada a dog", "idx": i} for i in range(TEST_ROWS["boolq"])]
+    written(tmp_path, asked, "test.jsonl")
     (block,) = [
         b for b in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "submission=true" in b
     ]
@@ -86,7 +116,7 @@ def test_readme_commands_run(record, tmp_path):
     assert [answer["idx"] for answer in answers] == [0, 1, 2, 3, 4]
     (submitted,) = (tmp_path / "submission").iterdir()
     assert submitted.name == "BoolQ.jsonl"
-    examples = [example for row in ROWS[5:8] for example in get_task("boolq").parse(row)]
+    examples = [example for row in asked for example in get_task("boolq").parse(row)]
     validate(get_task("boolq"), submitted.read_text().splitlines(), examples)
     assert len(list((tmp_path / "adapter").iterdir())) == 3
 
@@ -97,7 +127,7 @@ def test_readme_code_runs(copy, tmp_path, capsys):
     config = yaml.safe_load((other / "config.yaml").read_text())
     (other / "config.yaml").write_text(yaml.safe_dump(config | {"task": {"name": "rte"}}))
     reseal(other)
-    (code,) = re.findall(r"```python\n(.*?open_server.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (code,) = re.findall(r"```python\n(from rpt.inference.*?)```", (ROOT / "README.md").read_text(), re.S)
     for task, folder in (("boolq", copy), ("rte", other)):
         assert f'"results/runs/{task}/..."' in code
         code = code.replace(f"results/runs/{task}/...", str(folder))
@@ -153,6 +183,10 @@ def test_a_submission_needs_every_idx_once(record, tmp_path):
         predicted(record, input=written(tmp_path, without), **keys)
     with pytest.raises(UsageError, match=r"each once\. BoolQ.jsonl, line 3: example 0 is answered twice"):
         predicted(record, input=written(tmp_path, [ROWS[0], ROWS[1], ROWS[0]]), **keys)
+    with pytest.raises(
+        UsageError, match=r"rows.jsonl is not .* BoolQ has 3,245 test examples, and these are 300; give"
+    ):
+        predicted(record, input=written(tmp_path, ROWS), **keys)
     assert not (tmp_path / "out").exists()
 
 
@@ -225,22 +259,14 @@ def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
         assert as_dict(to_config(compose("train", words[2:]))) == stored
 
 
-def test_words_of_the_command_line():
-    assert given(["run=a=b", "input="], ["run", "input"]) == {"run": "a=b", "input": ""}
-    with pytest.raises(UsageError, match="There is no key ruhn; did you mean run?"):
-        given(["ruhn=a"], ["run", "input"])
-    with pytest.raises(UsageError, match="run is not of the form key=value"):
-        given(["run"], ["run"])
-
-
 def test_the_command_line_helps_and_fails_in_one_line(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["predict", *words])
-        command_line(predict.__doc__, predict.KEYS, predict.predict)
+        predict.main()
 
     run("--help")
     told = capsys.readouterr().out
-    assert all(f"\n{key} " in told for key in predict.KEYS)
+    assert all(f"\n{key} " in told for key in keys_of(predict.PredictArguments))
     with pytest.raises(SystemExit, match="2"):
         run("run=nowhere")
     out, err = capsys.readouterr()

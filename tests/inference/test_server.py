@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from rpt.data.sequences import encode_readings
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun
 from rpt.inference.server import PromptServer, open_server
-from rpt.predict import KEYS, predict, write_submission
+from rpt.predict import PredictArguments, predict, write_submission
 from rpt.tasks import PROTOCOLS, TASKS, get_task
 from rpt.train import train
 from tests.conftest import tiny_bert
@@ -117,8 +118,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
         else:
             assert answer.probability is None and tuple(answer.probabilities) == labels
             assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
-            best = max(labels, key=answer.probabilities.get)
-            assert answer.answered or answer.label == best
+            assert answer.label == max(labels, key=answer.probabilities.get)
     assert write_submission(get_task(task), rows, answers)  # validated there
 
 
@@ -145,18 +145,41 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
 
 
 def test_probabilities_are_of_the_labels_words(tiny_backbone):
-    """Against T5's own loss, label by label."""
+    """Against T5's own logits, label by label: what each token lacks of the likeliest one in its place."""
     one = trained(tiny_backbone, "cb")
     (example,) = examples("cb")[:1]
     (answer,) = server_of(tiny_backbone, {"cb": one}).answer([("cb", example)])
     ids = torch.tensor([tiny_backbone.tokenizer(one.task.source(example))["input_ids"]])
     embeds = torch.cat([one.prompt[None], tiny_backbone.model.get_input_embeddings()(ids)], dim=1)
-    likelihoods = []
+    gaps = []
     for word in one.task.verbalizers:
         labels = torch.tensor([tiny_backbone.tokenizer(word)["input_ids"]])
-        likelihoods.append(-tiny_backbone.model(inputs_embeds=embeds, labels=labels).loss * labels.shape[1])
-    expected = torch.stack(likelihoods).softmax(dim=0).tolist()
+        logits = tiny_backbone.model(inputs_embeds=embeds, labels=labels).logits[0]
+        gaps.append(sum(each.max() - each[token] for each, token in zip(logits, labels[0], strict=True)))
+    expected = (-torch.stack(gaps)).softmax(dim=0).tolist()
     assert list(answer.probabilities.values()) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+def test_a_label_never_contradicts_its_probabilities(tiny_backbone, monkeypatch):
+    """ "good" is written, for its first token is the likeliest, though "bad" as a whole has the larger likelihood."""
+    one = trained(tiny_backbone, "cb")
+    one.config.task = TaskConfig(name="reviews", fields=["text"], labels=["bad", "good"])
+    (b, ad, end), (g, ood, _) = (tiny_backbone.tokenizer(word)["input_ids"] for word in ("bad", "good"))
+    shares = {b: {ad: 0.95, 9: 0.05}, g: {ood: 0.6, 9: 0.4}, ad: {end: 1.0}, ood: {end: 1.0}}  # by the token before
+
+    def decode(encoding, fed):
+        logits = torch.full((*fed.shape, len(tiny_backbone.embeddings)), -50.0)
+        for row, column in product(range(fed.shape[0]), range(fed.shape[1])):
+            for token, share in shares.get(fed[row, column].item(), {g: 0.5, b: 0.45, 9: 0.05}).items():
+                logits[row, column, token] = math.log(share)
+        return logits
+
+    monkeypatch.setattr(tiny_backbone, "_decode", decode)
+    monkeypatch.setattr(tiny_backbone, "generate", lambda encoding, longest: ["good"])
+    server = server_of(tiny_backbone, {"p": one})
+    (answer,) = server.answer([("p", *server.parse("p", {"text": "A cake."}))])
+    assert (answer.text, answer.label, answer.answered) == ("good", "good", True)
+    assert answer.probabilities == pytest.approx({"bad": 0.45 / 0.95, "good": 0.5 / 0.95})
 
 
 @pytest.mark.parametrize("task", ["cb", "copa", "record", "wic"])
@@ -201,12 +224,15 @@ def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
 def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbone, labels):
     """With labels and with open answers; its rows need not be there any more."""
     rows = [{"text": "A warm cake.", "label": "good"}, {"text": "Cold soup.", "label": "bad"}]
-    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for split, changed in (("train", ""), ("validation", " Fresh.")):
+        written = [json.dumps(row | {"text": row["text"] + changed}) for row in rows]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(written))
     words = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
-    files = [f"task.{split}=rows.jsonl" for split in ("train", "validation")]
+    files = [f"task.{split}={split}.jsonl" for split in ("train", "validation")]
     train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *words, *files))
     (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
-    (tmp_path / "rows.jsonl").unlink()
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.jsonl").unlink()
     server = open_server({"meals": folder})
     asked = [example for row in rows for example in server.parse("meals", {"text": row["text"]})]
     answers = server.answer([("meals", example) for example in asked])
@@ -219,6 +245,6 @@ def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbo
     with pytest.raises(UsageError, match="meals: field 'text'"):
         server.parse("meals", {"words": "none"})
     (tmp_path / "asked.jsonl").write_text("".join(f"{json.dumps({'text': row['text']})}\n" for row in rows))
-    predict({**KEYS, "run": str(folder), "input": str(tmp_path / "asked.jsonl"), "output": str(tmp_path / "answers")})
+    predict(PredictArguments(str(folder), str(tmp_path / "asked.jsonl"), str(tmp_path / "answers")))
     predicted = [json.loads(line) for line in (tmp_path / "answers").read_text().splitlines()]
     assert [line.get("label") for line in predicted] == [answer.label for answer in answers]

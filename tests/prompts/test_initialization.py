@@ -80,7 +80,7 @@ def test_text_gives_its_tokens_in_order():
 
 
 def test_longer_text_is_cut_with_a_warning():
-    with pytest.warns(UserWarning, match="length=2 .* last 3 tokens are cut"):
+    with pytest.warns(UserWarning, match="prompt.length=2 .* last 3 tokens are cut"):
         assert rows_of(from_text(EMBEDDINGS, [7, 2, 5, 1, 0], 2, generator())) == [7, 2]
 
 
@@ -105,7 +105,7 @@ def test_labels_are_the_means_of_their_subwords():
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([[0], [1], [2]], "3 labels do not fit into length=2; give length=3"),
+        ([[0], [1], [2]], "3 labels do not fit into prompt.length=2; give prompt.length=3"),
         ([], "need tokens each"),
         ([[0], []], "need tokens each"),
     ],

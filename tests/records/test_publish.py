@@ -28,7 +28,7 @@ def run(task="cb", **where):
 
 
 def published(tmp_path, to="to"):
-    publish.publish_folders({"runs": str(tmp_path / "runs_of"), "to": str(tmp_path / to)})
+    publish.publish_folders(publish.PublishArguments(str(tmp_path / "runs_of"), str(tmp_path / to)))
     return tmp_path / to
 
 
@@ -119,7 +119,7 @@ def test_a_damaged_record_is_refused_in_one_line_and_nothing_is_written(tmp_path
     (folder / "metrics.jsonl").write_text("{")
     monkeypatch.setattr(sys, "argv", ["publish", f"runs={tmp_path / 'runs_of'}", f"to={tmp_path / 'to'}"])
     with pytest.raises(SystemExit) as ended:
-        publish.command_line(publish.__doc__, publish.KEYS, publish.publish_folders)
+        publish.main()
     error = capsys.readouterr().err
     assert ended.value.code == 2 and error.count("\n") == 1 and str(folder) in error
     assert not (tmp_path / "to").exists()
@@ -181,7 +181,7 @@ def test_the_same_command_trains_nothing_and_a_prompt_is_made_again(configure, t
     config = configure("task=cb", "prompt=vanilla", "data.shots=4", "trainer.epochs=1", "prompt.length=3")
     score = train(config)
     results = tmp_path / "results"
-    publish.publish_folders({"runs": str(results), "to": str(results)})
+    publish.publish_folders(publish.PublishArguments(str(results), str(results)))
     (path,) = results.glob("runs/*/*/*/*/result.json")
     shutil.rmtree(path.parents[2])
 

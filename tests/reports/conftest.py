@@ -16,6 +16,7 @@ from rpt.config import Config, as_dict
 from rpt.config.grids import Experiment, Grids
 from rpt.data import task_for
 from rpt.records.run_folder import RunFolder
+from rpt.reports import figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 
@@ -105,3 +106,18 @@ def study(recorded) -> Callable[..., GridResults]:
         return GridResults.of(grid(name, scale), load_runs(recorded(name, scale, **keep)))
 
     return read
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, for a look at their axes."""
+    looked_at = []
+    image_of = figures.image_of
+
+    def image_of_and_keep(figure, kind):
+        if figure not in looked_at:
+            looked_at.append(figure)
+        return image_of(figure, kind)
+
+    monkeypatch.setattr(figures, "image_of", image_of_and_keep)
+    return looked_at

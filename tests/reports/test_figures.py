@@ -1,5 +1,6 @@
 """Figures: the same bytes each time, labelled axes, nothing for nothing."""
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -9,26 +10,11 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from rpt.reports import figures
 from rpt.reports.figures import all_figures
+from rpt.reports.figures.style import STYLES, style_of
 from rpt.reports.paper import Paper
 
 OTHERS = ("table1", "figure3", "figure6")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are drawn, kept for a look at their axes."""
-    kept = []
-    image_of = figures.image_of
-
-    def kept_image_of(figure, kind):
-        if figure not in kept:
-            kept.append(figure)
-        return image_of(figure, kind)
-
-    monkeypatch.setattr(figures, "image_of", kept_image_of)
-    return kept
 
 
 @pytest.mark.parametrize("name", ["figure4", *(pytest.param(of, marks=pytest.mark.slow) for of in OTHERS)])
@@ -63,6 +49,44 @@ def test_no_figure_without_a_record(study):
 def test_a_figure_with_holes_is_drawn(study):
     (plot,) = all_figures(study("table1", keep=lambda c: c.task.name == "cb" and c.prompt.name == "mlp"), Paper())
     assert plot.png and plot.svg is None  # which is made on demand
+
+
+def test_a_figure_of_rates_has_the_majority_class_and_a_legend_outside(study, drawn):
+    all_figures(study("figure4", keep=lambda c: c.seed < 2), Paper())
+    (figure,) = drawn
+    (floor,) = [line for line in figure.axes[0].lines if line.get_label() == "majority class"]
+    assert set(floor.get_ydata()) == {48.0}
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "prompt" and figure.axes[0].get_legend() is None
+    colors = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert (colors["PT"], colors["Residual PT"]) == (STYLES["vanilla"][0], STYLES["residual"][0])
+
+
+def test_a_seed_that_stops_makes_no_jump(study, drawn):
+    found = study("figure3", keep=lambda c: c.prompt.name == "residual")
+    stopped = [history[:12] if seed == 1 else history for seed, history in
+               zip(found.runs["seed"], found.runs["history"], strict=True)]  # fmt: skip
+    (plot,) = all_figures(dataclasses.replace(found, runs=found.runs.assign(history=stopped)), Paper())
+    means = [line for line in drawn[0].axes[0].lines if line.get_label() == "Residual PT"]
+    assert [max(line.get_xdata()) for line in means] == [12.0] and means[0].get_markevery() == 2
+    assert max(max(line.get_xdata()) for line in drawn[0].axes[0].lines) == 20.0
+    assert "until the first seed stops" in plot.caption
+
+
+def test_bars_leave_out_tasks_without_prompts_and_mark_single_seeds(study, drawn):
+    def keep(config):
+        return config.task.name in ("boolq", "cb") and (config.task.name == "cb" or config.seed == 0)
+
+    (plot,) = all_figures(study("table1", keep=lambda c: c.backbone.name == "nano" and keep(c)), Paper())
+    (ax,) = drawn[0].axes
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["BoolQ", "CB"]
+    assert [text.get_text() for text in ax.texts] == ["1 seed"] * 5  # of BoolQ: four prompts and fine-tuning
+    assert "Left out, no prompt has runs: COPA, WSC, average." in plot.caption
+
+
+def test_every_method_has_its_own_colour():
+    assert len({color for color, _, _ in STYLES.values()}) == len(STYLES)
+    assert style_of("residual", ("other", "residual")) == STYLES["residual"]
 
 
 def test_plotting_settings_of_the_user_change_nothing(study):

@@ -7,9 +7,9 @@ import pytest
 from markdown import markdown
 
 from rpt.reports import report
-from rpt.reports.render import escape_latex, escape_markdown, report_html, to_latex, to_markdown
+from rpt.reports.render import escape_latex, escape_markdown, report_html
 from rpt.reports.report import build
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.table import Table, Text, to_latex, to_markdown
 
 from .conftest import grid, open_grids, reseal, write_record
 

@@ -9,16 +9,17 @@ import sys
 import pandas as pd
 import pytest
 
+from rpt import results
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.claims import CLAIMS, HEADER, check_claims, verdict
+from rpt.reports.claims import CLAIMS, SCALES, check_claims, verdict
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
-from rpt.reports.quantities import of_speeds
-from rpt.reports.render import escape_markdown
+from rpt.reports.quantities import speeds
+from rpt.reports.render import environment, escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell
-from rpt.results import main
+from rpt.results import ResultsArguments, main, make_tables
 
 from .conftest import grid, open_grids, reseal, write_record
 
@@ -127,6 +128,11 @@ def test_the_html_page_needs_no_other_file(recorded):
     assert "<table>" in page and "<script" not in page and "<link" not in page
 
 
+def written(lines):
+    """The table of claims as the page has it."""
+    return environment(escape_markdown).get_template("claims.md.j2").render(claims=lines, scales=SCALES)
+
+
 def test_verdicts():
     def cell(*scores):
         return Cell.of(pd.Series(scores, dtype=float))
@@ -140,11 +146,15 @@ def test_verdicts():
 def test_claims_are_computed_and_missing_ones_are_not_run(study):
     papers = [GridResults(grid("table6", "paper"), pd.DataFrame())]
     lines = check_claims([study("table6"), study("figure6", keep=lambda c: c.seed == 9)], papers, Paper())
-    by_experiment = {line[1]: line for line in lines}
-    laptop, miniature, at_the_papers_scale, theirs = by_experiment["table6"][2:]
-    assert theirs == "+0.9 (T5-Base)" and " (nano: " in miniature and " against " in miniature
-    assert laptop == at_the_papers_scale == by_experiment["figure6"][3] == "not recorded"
-    assert len(lines) == len(CLAIMS) and all(len(line) == len(HEADER) for line in lines)
+    by_experiment = {line.claim.experiment: line for line in lines}
+    line = by_experiment["table6"]
+    (judged,) = line.judgements["mini"]
+    assert line.theirs == {"t5_base": pytest.approx(0.9)} and judged.backbone == "nano" and judged.smaller.n == 3
+    assert line.judgements["laptop"] == line.judgements["paper"] == by_experiment["figure6"].judgements["mini"] == []
+    assert [line.claim for line in lines] == [*CLAIMS] and all(list(line.judgements) == [*SCALES] for line in lines)
+    page = written(lines)
+    assert f"| {judged.verdict} (nano: {judged.larger} against {judged.smaller}) |" in page
+    assert page.count(" +0.9 (T5-Base) |") == 1 and len(page.splitlines()) == 2 + len(CLAIMS)
 
 
 def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
@@ -155,17 +165,23 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
         return (part or config.task.name in ("cb", "copa", "wsc")) and config.variant in ("vanilla", "residual")
 
     found = study("table1", keep=recorded)
-    against_plain, against_mlp, *_ = (line[3] for line in check_claims([found], [], Paper()))
-    for backbone, name, tasks, named in (
-        ("nano", "nano", ("cb", "copa", "wsc"), "CB, COPA and WSC"),
-        ("nano_bert", "nano BERT", ("cb",), "CB"),
+    lines = check_claims([found], [], Paper())
+    against_plain, by_example, against_mlp, *_ = (line.judgements["mini"] for line in lines)
+    for backbone, tasks, missing in (
+        ("nano", ("cb", "copa", "wsc"), ("boolq",)),
+        ("nano_bert", ("cb",), ("boolq", "copa", "wsc")),
     ):
         scores = found.of_tasks(tasks).runs["scores.score"].groupby(level=["backbone", "prompt", "seed"]).mean()
         means = scores.groupby(level=["backbone", "prompt"]).mean()
         residual, plain = (f"{means[backbone, prompt]:.1f}" for prompt in ("residual", "vanilla"))
-        (said,) = [words for words in against_plain.split("; ") if f"({name}: {residual} ± " in words]
-        assert f" against {plain} ± " in said and said.endswith(f", n = 3, on {named} alone)")
-    assert against_mlp == "not recorded"
+        (judged,) = [judged for judged in against_plain if judged.backbone == backbone]
+        assert str(judged.larger).startswith(f"{residual} ± ") and str(judged.smaller).startswith(f"{plain} ± ")
+        assert (judged.seeds, judged.without) == (3, missing)
+        (judged,) = [judged for judged in by_example if judged.backbone == backbone]
+        assert judged.without == missing and judged.test.examples == 120 * len(tasks)
+    assert against_mlp == []
+    page = written(lines)
+    assert ", without BoolQ)" in page and ", without BoolQ, COPA and WSC)" in page and ", n = " not in page
     whole = found.of_tasks(("cb", "copa", "wsc"))
     assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(found.runs) - 2
 
@@ -176,8 +192,8 @@ def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
     stopped = [history[:5] if prompt == "vanilla" else history for prompt, history in
                zip(found.runs["prompt"], found.runs["history"], strict=True)]  # fmt: skip
     shorter = dataclasses.replace(found, runs=found.runs.assign(history=stopped))
-    (residual,), (vanilla,) = of_speeds(shorter, {"backbone": "nano"})
-    (whole,), _ = of_speeds(found, {"backbone": "nano"})
+    (residual,), (vanilla,) = speeds(shorter, {"backbone": "nano"})
+    (whole,), _ = speeds(found, {"backbone": "nano"})
     histories = found.runs.loc[found.runs["prompt"] == "residual", "history"]
     first = [line["score"] for history in histories for line in history[:5]]
     assert residual == pytest.approx(sum(first) / len(first)) and vanilla < residual < whole
@@ -189,8 +205,9 @@ def test_a_figures_claim_is_held_to_the_papers_curves_of_its_own_tasks():
     tasks, prompts = ("wic", "rte", "boolq", "wsc"), ("residual", "vanilla")
     ours, theirs = (sum(paper.curve("figure5", task, prompt)[1][0] for task in tasks) / 4 for prompt in prompts)
     lines = check_claims([], [GridResults(grid("figure5", "paper"), pd.DataFrame())], paper)
-    (said,) = [line[-1] for line in lines if line[1] == "figure5"]
-    assert said == f"about {ours - theirs:+.1f} (T5-Large)" != "about +7.2 (T5-Large)"
+    (gaps,) = [line.theirs for line in lines if line.claim.experiment == "figure5"]
+    assert gaps == {"t5_large": pytest.approx(ours - theirs)} and round(ours - theirs, 1) != 7.2
+    assert f"about {ours - theirs:+.1f} (T5-Large)" in written(lines)
 
 
 def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):
@@ -203,7 +220,7 @@ def test_a_folder_that_is_not_there_is_named(monkeypatch, capsys, tmp_path):
 def test_nothing_without_records_and_no_training_code(tmp_path):
     code = """
 import sys
-from rpt.results import main
+from rpt.results import main, make_tables
 try:
     main()
 finally:
@@ -213,3 +230,23 @@ finally:
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith(f"rpt: There is no finished run below {tmp_path}: no run at all")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_repositorys_folder_is_known_by_its_absolute_path_too(recorded, monkeypatch, capsys, tmp_path):
+    """It gets the paper's tables alone: no summary, and no figure along a setting."""
+    recorded("table6", keep=lambda c: c.seed == 0)
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "elsewhere").rename(folder / "runs")
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for path in ("results", str(folder), f"{folder}/../results"):
+        make_tables(ResultsArguments(path))
+        said.append(capsys.readouterr().out.replace(path, "results"))
+        assert {path.name for path in folder.iterdir()} == {"runs", "tables", "REPORT.md"}
+    assert said[0] == said[1] == said[2] and "REPORT.md" in said[0]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(results, "CHECKOUT", folder)
+    make_tables(ResultsArguments(str(folder)))
+    assert not (folder / "summary.md").exists()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from rpt.reports.significance import compare, compare_runs, holm
+from rpt.reports.significance import compare, compare_runs, compare_tasks, holm
 
 CREDITS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 40))
@@ -40,7 +40,7 @@ def test_difference_is_that_of_the_means(pair):
 
 def test_p_is_about_uniform_without_a_real_difference():
     rng = np.random.default_rng(0)
-    ps = np.array([compare(*rng.integers(0, 3, (2, 2, 200)) / 2, seed=i).p for i in range(200)])
+    ps = np.array([compare(*rng.integers(0, 3, (2, 2, 60)) / 2, seed=i).p for i in range(200)])
     assert 0.4 < ps.mean() < 0.6
     assert (ps < 0.05).mean() < 0.1 and (ps < 0.5).mean() == pytest.approx(0.5, abs=0.12)
 
@@ -78,8 +78,19 @@ def test_compares_only_runs_on_the_same_rows_and_seeds():
     assert compare_runs(runs(seed0=right), pd.DataFrame()) is None
 
 
+def test_tasks_count_the_same_however_many_examples_they_have():
+    rng = np.random.default_rng(3)
+    small = (np.ones((2, 10)), np.zeros((2, 10)))
+    large = tuple((rng.random((2, 400)) < 0.5).astype(float) for _ in range(2))
+    both, alone = compare_tasks([small, large]), compare(*large)
+    assert both.difference == pytest.approx((100 + alone.difference) / 2) and both.examples == 410 and both.seeds == 2
+    assert (both.high - both.low) == pytest.approx((alone.high - alone.low) / 2, rel=0.1)  # the small one is certain
+    assert both.p < 0.01 < alone.p
+    assert compare_tasks([large]) == alone
+
+
 def test_agrees_with_scipy():
-    """Its own paired permutation test and bootstrap, which draw for each example."""
+    """Called as its documentation does, without our signs and batches."""
     rng = np.random.default_rng(2)
     first, second = (rng.random((3, 80)) < 0.62).astype(float), (rng.random((3, 80)) < 0.5).astype(float)
     differences = first.mean(axis=0) - second.mean(axis=0)

@@ -9,9 +9,12 @@ from rpt import results
 from rpt.config import compose, to_config
 from rpt.errors import UsageError
 from rpt.records.run_folder import RunFolder
+from rpt.reports.figures.along import draw_along
+from rpt.reports.figures.style import STYLES
 from rpt.reports.frame import load_runs
-from rpt.reports.summary import find_best, summarise, to_csv, to_markdown, write_summary
-from rpt.results import make_tables
+from rpt.reports.summary import find_best, summarise
+from rpt.reports.summary_page import to_csv, to_markdown, write_summary
+from rpt.results import ResultsArguments, make_tables
 
 from .conftest import write_record
 
@@ -74,7 +77,7 @@ def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
 def test_the_command_prints_writes_and_lays_out_no_grid_in_vain(sweep, capsys, monkeypatch, tmp_path):
     folder = sweep()
     monkeypatch.setattr("rpt.reports.report.Grids", None)
-    make_tables({"results": str(folder), "html": "false", "csv": str(tmp_path / "all.csv")})
+    make_tables(ResultsArguments(str(folder), csv=str(tmp_path / "all.csv")))
     said = capsys.readouterr().out
     assert "Best lr" in said and "no records" not in said
     assert (folder / "summary.md").read_text() in said
@@ -99,25 +102,38 @@ def test_one_run_is_a_table_without_figures(sweep):
 
 
 def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
-    words = {"results": str(tmp_path), "html": "false", "csv": ""}
+    arguments = ResultsArguments(str(tmp_path))
     with pytest.raises(UsageError, match="no run at all; give the folder that results= was in training"):
-        make_tables(words)
+        make_tables(arguments)
     failed = tmp_path / "runs/cb/nano/residual/n10"
     RunFolder(failed).write_result({"status": "failed", "id": "n10", "error": "x"})
     (failed / "checkpoint.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match="1 failed, 1 not finished"):
-        make_tables(words)
+        make_tables(arguments)
 
 
-def test_a_run_of_the_paper_s_settings_may_stand_in_its_tables():
+def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     from rpt.config import as_dict, settings
-    from rpt.config.experiment_values import may_hold
+    from rpt.config.grids import is_in_a_grid
 
     def held(*words):
-        return may_hold(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
+        return is_in_a_grid(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
 
     budget = ["trainer.epochs=60", "trainer.patience=15"]
-    assert held(*budget) and held(*budget, "method=lora") and held("backbone=t5_base")
-    assert held("trainer.epochs=120", "task=wsc") and held("trainer.epochs=100", "trainer.eval_every=5", "data.shots=5")
+    assert held(*budget) and held(*budget, "task=cb", "method=lora") and held("backbone=t5_base")
+    assert held("trainer.epochs=120", "task=wsc") and held(
+        "trainer.epochs=100", "trainer.eval_every=5", "data.shots=5", "task=cb"
+    )
+    assert not held(*budget, "method=lora")  # in miniature on CB alone
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.OWN.name == "results"
+
+
+def test_lines_have_the_colours_of_their_methods_and_a_legend_outside(sweep, drawn):
+    draw_along(summarise(sweep()), "lr")
+    (figure,) = drawn
+    (ax,) = figure.axes
+    colors = {line.get_label(): line.get_color() for line in ax.lines}
+    assert (colors["residual"], colors["vanilla"]) == (STYLES["residual"][0], STYLES["vanilla"][0])
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "prompt" and ax.get_legend() is None

@@ -12,21 +12,29 @@ import pytest
 import yaml
 
 from rpt.records.schema import ALL_STEPS
-from rpt.reports.captions import LAPTOP, MINIATURE, training
+from rpt.reports.budgets import training
+from rpt.reports.figures import all_figures
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import label, signed
+from rpt.reports.labels import LABELS, label, signed
 from rpt.reports.layouts import file_name
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
-from rpt.reports.render import to_csv, to_latex, to_markdown
-from rpt.reports.scores import Cell
+from rpt.reports.render import paragraphs
+from rpt.reports.scores import Cell, floors
+from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
-from rpt.reports.tables.scores import best, mean_and_spread
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.tables.score_rows import best
+from rpt.reports.tables.scores import mean_and_spread
 from rpt.tasks import get_task
 
 from .conftest import fake_score, grid, write_record
+
+MINIATURE = LABELS["warning"]["mini"]
+
+
+def say_training(study):
+    return " ".join(paragraphs("training", training=training(study)))
 
 
 def table(study, name):
@@ -160,7 +168,7 @@ def test_at_the_papers_scale_the_papers_number_and_the_difference_stand_below(st
 
 def test_miniature_tables_hold_no_number_of_the_papers(study):
     made = table(study("table6"), "table6-mini")
-    assert made.caption.startswith(MINIATURE)
+    assert made.warning == MINIATURE and to_markdown(made).startswith(f"**{MINIATURE} Table 6.")
     assert all(row["paper"] == row["difference"] == "" for row in rows_of(to_csv(made)))
     remark, *_ = made.remarks
     assert "the paper (T5-Base) CB −2.0." in remark
@@ -168,16 +176,16 @@ def test_miniature_tables_hold_no_number_of_the_papers(study):
 
 def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with_the_paper(study):
     made = table(choose_rates(study("table1", "laptop", keep=lambda c: c.seed == 0)), "table1-laptop")
-    assert made.caption.startswith(LAPTOP) and "CB mean of accuracy and macro-F1; accuracy elsewhere." in made.caption
-    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "minilm"}  # the majority class has none
-    remark, *_ = made.remarks
+    assert made.warning == LABELS["warning"]["laptop"] and "CB mean of accuracy and macro-F1;" in made.caption
+    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "flan_small", "minilm"}  # one floor for all
+    (remark,) = [each for each in made.remarks if "(BERT-Base)" in each]
     ours, paper = remark.split("; the paper (BERT-Base) ")
     assert "average" in ours and paper == "CB +7.2, COPA +11.9, WSC +1.6, RTE +1.8, WiC +2.8."
 
 
 def test_a_table_of_averages_over_one_task_names_it(study):
     caption = table(study("table2", keep=lambda c: c.seed == 0), "table2-mini").caption
-    assert "Table 2. Score on CB, by number of prompt tokens." in caption
+    assert "Table 2. Score on CB, by number of prompt tokens;" in caption
     assert caption.endswith("; CB mean of accuracy and macro-F1.")
     caption = table(study("table2", "paper", keep=lambda c: c.seed == 0 and c.task.name == "cb"), "table2").caption
     assert caption.startswith("Table 2. Average over all tasks, by") and caption.endswith("; accuracy elsewhere.")
@@ -205,8 +213,8 @@ def test_runs_whose_epochs_ended_before_their_patience_are_named(study):
     stopped = np.where(ended, ALL_STEPS, "no better score in 15 evaluations")
     best = {"best.step": np.where(at["prompt"] == "residual", 60, 50)}
     found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped, **best))
-    said = "Runs whose epochs ended before their patience did: nano Residual PT (BoolQ 2 of 3)."
-    assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Runs whose")] == [said]
+    said = "Epochs ended before patience did: Residual PT (BoolQ 2 of 3)."
+    assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Epochs ended")] == [said]
 
 
 def test_budgets_are_said_also_where_they_are_equal(study):
@@ -222,19 +230,19 @@ def test_unequal_budgets_are_said(study):
     assert budgets == "Training: PT, PT w/ MLP, PT w/ LSTM, Residual PT, linear probe 20 epochs; fine-tuning 50 epochs."
 
 
-def test_a_budget_of_one_task_names_it(study):
+def test_a_budget_of_one_backbone_and_task_names_both(study):
     small = study("table1", "laptop", keep=lambda c: c.seed == 0 and not c.tunes_prompt)
-    *_, budgets = table(choose_rates(small), "table1-laptop").remarks
-    fewer = "RTE, WiC at most 6 epochs, stopped after 3 without a better held-out score."
-    assert (
-        f"Training: CB, COPA, WSC at most 40 epochs, stopped after 8 without a better held-out score; {fewer}"
-        in budgets
-    )
+    *_, budgets = table(choose_rates(small), "table1-laptop").remarks[:-1]
+    assert "Flan-T5-Small (CB, COPA), MiniLM-L6" not in budgets
+    ends = "without a better held-out score"
+    assert f"Flan-T5-Small (CB, COPA) at most 60 epochs, stopped after 15 {ends}" in budgets
+    assert f"MiniLM-L6 (CB, COPA, WSC) at most 40 epochs, stopped after 8 {ends}" in budgets
+    assert f"MiniLM-L6 (RTE, WiC) at most 6 epochs, stopped after 3 {ends}." in budgets
 
 
 def test_tasks_whose_texts_are_compared_are_named():
     def said_of(experiment):
-        return training(GridResults.of(experiment, pd.DataFrame()))
+        return say_training(GridResults.of(experiment, pd.DataFrame()))
 
     whole = grid("table1", "laptop")
     assert "cosine" not in said_of(grid("table1", "paper"))
@@ -255,7 +263,7 @@ def test_a_budget_of_one_row_and_task_names_both():
     for point, config in jobs.items():
         if (config.variant, config.task.name) == ("finetune", "cb"):
             jobs[point] = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, epochs=90))
-    said = training(GridResults.of(dataclasses.replace(whole, jobs=jobs), pd.DataFrame()))
+    said = say_training(GridResults.of(dataclasses.replace(whole, jobs=jobs), pd.DataFrame()))
     assert said.endswith("linear probe 20 epochs; fine-tuning (CB) 90 epochs; fine-tuning (RTE) 50 epochs.")
 
 
@@ -340,8 +348,8 @@ def test_each_method_at_its_own_best_rate(study):
         study("why", keep=lambda c: c.backbone.stream_scale == 1 or c.prompt.name == "vanilla"), Paper()
     )
     said = [remark for remark in table.remarks if remark.startswith("Each at its best rate")]
-    assert len(said) == 2 and "(nano, words times 1): PT " in said[0] and "; Residual PT − PT +" in said[0]
-    assert "(nano, words times 0.1667): PT " in said[1] and "−" not in said[1]
+    assert len(said) == 2 and "(embeddings × 1): PT " in said[0] and "; Residual PT − PT +" in said[0]
+    assert "(embeddings × 0.1667): PT " in said[1] and "−" not in said[1]
 
 
 def test_table_1_says_whether_a_task_can_tell_methods_apart(study):
@@ -350,5 +358,66 @@ def test_table_1_says_whether_a_task_can_tell_methods_apart(study):
     means = {row["prompt"]: float(row["mean"]) for row in rows if row["column"] == "cb" and row["mean"]}
     prompts = [means[name] for name in ("vanilla", "mlp", "lstm", "residual")]
     floor, best_of_all = means["majority class"], max(means.values())
-    said = f"nano CB {floor:.1f}, {best_of_all:.1f}, {min(prompts):.1f} to {max(prompts):.1f}."
+    said = f": CB {min(prompts):.1f} to {max(prompts):.1f} ({floor:.1f}; {best_of_all:.1f})."
     assert any(remark.endswith(said) for remark in made.remarks)
+
+
+def two_backbones():
+    """Table 1 at scale=laptop with a T5 beside the encoder, which comes first in the files."""
+    whole = grid("table1", "laptop")
+    place, jobs = list(whole.axes).index("backbone"), {}
+    for point, config in whole.jobs.items():
+        if config.task.name == "cb" and config.lr == 0.01 and config.variant in ("vanilla", "residual"):
+            t5 = dataclasses.replace(config.backbone, name="flan_small", family="t5", pooling="cls")
+            jobs[point] = config
+            jobs[(*point[:place], "flan_small", *point[place + 1 :])] = dataclasses.replace(config, backbone=t5)
+    axes = whole.axes | {"backbone": ("minilm", "flan_small"), "task": ("cb",), "lr": ("0.01",)}
+    return dataclasses.replace(whole, axes=axes, jobs=jobs)
+
+
+def test_a_t5_stands_before_the_encoder_and_is_explained_once(tmp_path):
+    experiment = two_backbones()
+    for config in experiment.jobs.values():
+        write_record(tmp_path, config)
+    found = GridResults.of(experiment, load_runs(tmp_path))
+    tables = {made.name: made for made in all_tables(found, Paper())}
+    text = to_markdown(tables["table1-laptop"])
+    assert text.index("| Flan-T5-Small | PT |") < text.index("| MiniLM-L6 | PT |")
+    assert "Residual PT − PT: here (Flan-T5-Small) CB" in text and "; the paper (T5-Base) CB" in text
+    note = LABELS["backbone note"]["flan_small"]
+    assert note.startswith("int8 weights") and all(to_markdown(made).count(note) == 1 for made in tables.values())
+    (plot,) = all_figures(found, Paper())
+    assert plot.caption.count(note) == 1
+
+
+def test_a_backbone_that_pools_by_task_says_so_in_its_name(study):
+    found = study("table1", "laptop", keep=lambda c: c.seed == 0 and c.prompt.name == "vanilla")
+    made = table(choose_rates(found), "table1-laptop")
+    assert "| MiniLM-L6 (RTE: cosine) | PT |" in to_markdown(made)
+    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "flan_small", "minilm"}
+    assert found.name_of("prompt", "vanilla") == "PT"
+
+
+def test_rows_without_a_run_are_named_below_the_table(study):
+    made = table(study("table1", keep=lambda c: c.backbone.name == "nano" and c.variant != "lstm"), "table1-mini")
+    text = to_markdown(made)
+    assert "Not recorded yet: PT w/ LSTM; nano BERT." in text and "| nano BERT |" not in text
+    assert find(rows_of(to_csv(made)), backbone="nano_bert", prompt="residual", column="cb")["n"] == "0"
+
+
+def test_averages_stand_beside_the_papers_only_over_the_same_tasks():
+    """As many tasks are not enough."""
+    paper = Paper()
+    assert paper.covered_by(("wic", "cb", "rte", "copa"), "table6")
+    assert not paper.covered_by(("wic", "cb", "rte", "wsc"), "table6")
+    assert not paper.covered_by(("wic", "cb", "rte", "copa", "wsc"), "table6")
+
+
+def test_the_floor_of_few_shots_is_the_better_constant_answer(study):
+    """Balanced rows have no most frequent answer. 48.0 is recorded; of two labels the other one has 52.0."""
+    few = study("figure5", "paper", keep=lambda c: c.seed == 0)
+    lowest = floors(few, {}).loc["t5_large"]
+    assert dict(lowest[["wic", "rte", "boolq"]]) == {"wic": 52.0, "rte": 52.0, "boolq": 52.0}
+    assert np.isnan(lowest["wsc"])  # its answers are open
+    assert floors(study("figure5", keep=lambda c: c.seed == 0), {}).isna().all(axis=None)  # CB has three labels
+    assert set(floors(study("table1", keep=lambda c: c.seed == 0), {}).loc["nano"]) == {48.0}

@@ -251,3 +251,25 @@ def test_clean():
     assert clean("  The A-team, an  'x'\n") == "ateam x"
     assert clean("not_entailment") == "notentailment"
     assert clean("The!") == ""
+
+
+def test_a_text_is_an_answer_of_record_if_it_is_an_entity_of_the_row():
+    task = get_task("record")
+    (example,) = task.parse({
+        "passage": "Ann Lee met Bob in Ulm.", "query": "@placeholder is glad.", "entities": ["Ann Lee", "Bob"],
+        "idx": {"passage": 0, "query": 0},
+    })  # fmt: skip
+    for text, answered in {
+        "bob": True,
+        "Ann Lee; Bob": True,
+        "Bob; the": True,
+        "Ann": False,
+        "Ulm": False,
+        "": False,
+    }.items():
+        assert task.is_answer(text, example) == answered, text
+    (noun,) = get_task("wsc").parse({
+        "text": "Ann met Bob and he smiled.", "idx": 0,
+        "span1_text": "Bob", "span1_index": 2, "span2_text": "he", "span2_index": 4,
+    })  # fmt: skip
+    assert get_task("wsc").is_answer("Ann", noun) and not get_task("wsc").is_answer("", noun)

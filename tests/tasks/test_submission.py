@@ -7,7 +7,7 @@ import pytest
 
 from rpt.data import miniature
 from rpt.tasks import TASKS, get_task
-from rpt.tasks.submission import SubmissionError, file_name, lines, validate
+from rpt.tasks.submission import TEST_ROWS, SubmissionError, check_test_rows, file_name, lines, validate
 
 
 def examples_of(name, n=40):
@@ -105,3 +105,60 @@ def test_an_rte_prompt_answers_the_diagnostic_sets_in_files_of_their_own():
     del broad["sentence2"]
     with pytest.raises(ValueError, match="rte: field 'hypothesis' is missing"):
         task.parse(broad)
+
+
+def checked(task, rows):
+    """What is said of the rows, if they are refused."""
+    task = get_task(task)
+    examples = [example for row in rows for example in task.parse(row)]
+    try:
+        check_test_rows(task, rows, examples, file_name(task, rows))
+    except SubmissionError as error:
+        assert "\n" not in str(error)
+        return str(error)
+    return None
+
+
+OFFICIAL = [(name.lower(), f"{name}/test") for name in ("BoolQ", "CB", "COPA", "MultiRC", "RTE", "WiC", "WSC")]
+OFFICIAL += [("rte", "AX-b/AX-b"), ("rte", "AX-g/AX-g")]
+
+
+@pytest.mark.parametrize(("task", "name"), OFFICIAL)
+def test_the_official_test_rows_are_taken_and_others_refused(shared, task, name):
+    path = shared / "superglue_test" / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip("there are no official test rows")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert checked(task, rows) is None
+    assert "test examples, and these are" in checked(task, rows[:-1])
+    if name == "RTE/test":
+        assert "CB has 250 test examples" in checked("cb", rows)
+
+
+ROW = {"premise": "a", "hypothesis": "b"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"label": -1}, None),  # as on the hub
+        ({"label": "neutral"}, "CB has 250 test examples, without labels, and these have some; give the official test"),
+        ({"pair_id": 7}, "CB has 250 test examples, without a field 'pair_id': that is of AX-g; give a run of RTE"),
+        ({"idx": 250}, "CB has 250 test examples, with idx 0 to 249, and these have 1 to 250; give the official test"),
+        ({"idx": 9}, "CB.jsonl, line 10: example 9 is answered twice"),
+    ],
+)
+def test_what_is_not_the_test_split_is_refused(changed, said):
+    rows = [{"idx": i, **ROW} for i in range(250)]
+    rows[0] |= changed
+    assert said in checked("cb", rows) if said else checked("cb", rows) is None
+    assert "CB has 250 test examples, and these are 3,000" in checked("cb", [{"idx": i, **ROW} for i in range(3000)])
+
+
+def test_every_task_has_its_number_of_test_rows():
+    assert set(TASKS) | {"AX-b", "AX-g"} == set(TEST_ROWS)
+    query = {"passage": "Ann is in Ulm.", "query": "@placeholder", "entities": ["Ann"]}
+    rows = [query | {"idx": {"passage": i // 2, "query": i}} for i in range(10000)]
+    assert checked("record", rows) is None
+    assert "ReCoRD has 10,000 test examples, and these are 9,999" in checked("record", rows[1:])

@@ -22,5 +22,5 @@ def test_saved_prompt_of_another_shape_is_refused(tmp_path, length, d_model):
     save_prompt(path, torch.zeros(4, D))
     with pytest.raises(ValueError) as error:
         load_table(path, length, d_model)
-    for part in (str(path), "(4, 3)", str((length, d_model)), "set length=4"):
+    for part in (str(path), "(4, 3)", str((length, d_model)), "set prompt.length=4"):
         assert part in str(error.value)

@@ -20,6 +20,7 @@ from rpt.training.engine.pack import Pack
 from rpt.training.engine.step import Step
 from rpt.training.sweep import sweep
 from rpt.training.sweep.memory import measure_kept_bytes
+from rpt.training.sweep.outcomes import Score
 from rpt.training.sweep.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared
@@ -207,7 +208,7 @@ def test_what_ends_one_run_ends_no_other(configure, tiny, evaluate_few):
     words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64", tiny]
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
     outcomes = train_all([configure(*words, *own) for own in [*bad, *PACKED]], 4)
-    assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["float"] * 4]
+    assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["Score"] * 4]
 
 
 def test_a_backbone_that_cannot_be_read_ends_no_other_run(configure, tmp_path, evaluate_few):
@@ -235,7 +236,7 @@ def test_an_unknown_error_before_the_record_ends_no_other_run(configure, monkeyp
     monkeypatch.setattr(sweep, "prepare_run", opening)
     words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
     outcomes = train_all([configure(*words, f"seed={seed}") for seed in (0, 1, 2)], 3)
-    assert [type(outcome) for outcome in outcomes] == [float, RuntimeError, float]
+    assert [type(outcome) for outcome in outcomes] == [Score, RuntimeError, Score]
     assert "Traceback" in caplog.text and "out of file handles" in caplog.text
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which matplotlib looks for when it is imported
 import matplotlib
@@ -15,32 +16,30 @@ matplotlib.use("Agg")  # also where it was imported before
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from rpt.reports.captions import WARNINGS, captioned, training
 from rpt.reports.figures.bars import draw_bars
 from rpt.reports.figures.curves import draw_along_axis
 from rpt.reports.figures.epochs import draw_by_epoch
 from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import said_of
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
 from rpt.reports.paper import Paper
+from rpt.reports.render import paragraphs
 
-Draw = Callable[[GridResults, Paper], tuple[Figure, str]]  # the figure and its caption
+Draw = Callable[[GridResults, Paper], tuple[Figure, dict[str, Any]]]  # the figure and what its caption says
 FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
     "table1": (BARS, draw_bars),
     "figure3": (BY_EPOCH, draw_by_epoch),
     **{curves.name: (curves.name, partial(draw_along_axis, curves)) for curves in CURVES},
 }
-NOTES = {  # below each figure at a scale that is not the paper's
-    "mini": "Miniature rows and backbone: not comparable with SuperGLUE",
-    "laptop": "SuperGLUE's rows, MiniLM-L6: not the paper's backbone",
-}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as files. name: of them, without ending. svg: None unless it was asked for."""
+    """A figure as files. name: of them, without ending. title: what it shows. svg: None unless it was asked for."""
 
     name: str
+    title: str
     caption: str
     png: bytes
     svg: bytes | None = None
@@ -51,15 +50,15 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
     if results.runs.empty or results.experiment.name not in FIGURES:
         return []
     name, draw = FIGURES[results.experiment.name]
-    scale = results.experiment.scale
+    scale, notes = results.experiment.scale, {name: said_of("backbone note", name) for name in results.backbones}
     with plt.style.context(STYLE):
-        figure, caption = draw(results, paper)
-        if scale in WARNINGS:
-            figure.supxlabel(NOTES[scale], fontsize=8, color="#555555")
-        caption = captioned(f"{caption} {training(results)}", scale)
+        figure, facts = draw(results, paper)
+        if note := said_of("figure note", scale):
+            figure.supxlabel(note, fontsize=8, color="#555555")
         images = [image_of(figure, "png"), image_of(figure, "svg") if svg else None]
         plt.close(figure)
-    return [Plot(file_name(name, scale), caption, *images)]
+    (caption,) = paragraphs("figure", scale=scale, notes=notes, **facts)
+    return [Plot(file_name(name, scale), facts["title"], caption, *images)]
 
 
 def image_of(figure: Figure, kind: str) -> bytes:

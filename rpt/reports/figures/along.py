@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 from matplotlib import pyplot as plt
 
-from rpt.reports.figures import image_of
-from rpt.reports.figures.style import FURTHER_STYLES, STYLE, STYLES, widen
+from rpt.reports import figures
+from rpt.reports.figures.style import FURTHER_STYLES, STYLE, draw_legend, style_of, widen
 from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
+
+DASHES = ("-", "--", "-.", ":")
 
 
 def draw_along(summary: Summary, axis: str) -> bytes | None:
@@ -16,14 +19,18 @@ def draw_along(summary: Summary, axis: str) -> bytes | None:
     lines = list(itertools.islice(find_best(summary, axis), SHOWN))
     if not lines:
         return None
-    styles = itertools.cycle([*STYLES.values(), *FURTHER_STYLES])
+    others = [name for name in summary.axes if name != axis]
+    methods, drawn = sorted(set(summary.runs["prompt"])), Counter[str]()
     with plt.style.context(STYLE):
-        figure, ax = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
-        for (at, line), (color, marker, dashes) in zip(lines, styles, strict=False):
-            xs, means = line[axis], line["mean"]
-            spread = line["sd"].fillna(0.0)
+        figure, ax = plt.subplots(figsize=(5.6, 3.9), layout="constrained")
+        for at, line in lines:
+            method = at.get("prompt", methods[0] if len(methods) == len(lines) == 1 else "")
+            place = drawn.update([method]) or drawn[method] - 1  # how many lines of this method are there already
+            further = FURTHER_STYLES[place % len(FURTHER_STYLES)]
+            color, marker, _ = style_of(method, methods) if method else further
+            xs, means, spread = line[axis], line["mean"], line["sd"].fillna(0.0)
             name = ", ".join(show(value) for value in at.values()) or "score"
-            ax.plot(xs, means, color=color, marker=marker, linestyle=dashes, label=name)
+            ax.plot(xs, means, color=color, marker=marker, linestyle=DASHES[place % len(DASHES)], label=name)
             ax.fill_between(xs, means - spread, means + spread, color=color, alpha=0.15, linewidth=0)
             best = means.idxmax()
             ax.plot([xs[best]], [means[best]], color=color, marker="*", markersize=13, linestyle="none")
@@ -34,7 +41,7 @@ def draw_along(summary: Summary, axis: str) -> bytes | None:
         ax.minorticks_off()
         widen(ax)
         ax.set(xlabel=name_of(axis), ylabel="score (%)", title="mean ± standard deviation over seeds; a star: best")
-        ax.legend(fontsize=8)
-        image = image_of(figure, "png")
+        draw_legend(figure, [ax], title=", ".join(map(name_of, others)))
+        image = figures.image_of(figure, "png")
         plt.close(figure)
     return image

@@ -1,93 +1,68 @@
-"""Table 1 as bars: a group for each task, one bar for each prompt."""
+"""Table 1 as bars: a group for each task, one bar for each prompt or other method."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rpt.reports.figures.style import HIGHEST, SPREAD, draw_dots, style_of
-from rpt.reports.grid_results import GridResults, pick_cell
+from rpt.reports.figures.style import HIGHEST, MAJORITY, draw_dots, draw_legend, style_of
+from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
+from rpt.reports.layouts import METHODS
 from rpt.reports.paper import Paper
 from rpt.reports.scores import floors, task_scores
 
 
-def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, str]:
-    """A panel for each backbone that has a run."""
-    axes, scores = results.experiment.axes, task_scores(results, {})
-    tasks, prompts, majority = axes["task"], axes["prompt"], floors(results, {})
-    backbones = [backbone for backbone in axes["backbone"] if backbone in set(results.runs["backbone"])]
-    figure, grid = plt.subplots(
-        len(backbones), 1, figsize=(9.0, 2.9 * len(backbones) + 0.4), squeeze=False, layout="constrained"
-    )
+def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, dict[str, Any]]:
+    """A panel for each backbone that has a run, with the tasks, and the average of several, that a prompt has."""
+    backbones, tasks = results.backbones, results.experiment.axes["task"]
+    every = [*tasks, *["average"] * (len(tasks) > 1)]
+    scores, majority, missing = task_scores(results, {})[every], floors(results, {}), []
+    majority["average"] = majority.mean(axis=1, skipna=False)
+    size = (9.0, 2.9 * len(backbones) + 0.55)
+    figure, grid = plt.subplots(len(backbones), 1, figsize=size, squeeze=False, layout="constrained")
     for backbone, ax in zip(backbones, grid[:, 0], strict=True):
-        tops = [HIGHEST]
-        for k, prompt in enumerate(prompts):
-            tops += _draw_prompt(ax, pick_cell(scores, {"backbone": backbone, "prompt": prompt}), k, prompts)
-        _draw_majority(ax, majority.loc[backbone])
-        ax.axvline(len(tasks) - 0.5, color="#AAAAAA", linewidth=0.8)
-        names = [label("task", task) for task in tasks]
-        ax.set_xticks(range(len(tasks) + 1), labels=[*names, "average"], fontsize=9)
-        ax.grid(axis="x", visible=False)
-        ax.set(
-            title=label("backbone", backbone), ylabel="score (%)", xlim=(-0.55, len(tasks) + 0.55), ylim=(0, max(tops))
-        )
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    shown = ", ".join(label("backbone", backbone) for backbone in backbones)
-    caption = "Table 1 as bars. Score on each task, 10 prompt tokens"
-    return figure, f"{caption} ({shown}): {SPREAD}; the line is the majority class."
+        rows = scores[scores.index.get_level_values("backbone") == backbone]
+        prompts = rows[~rows.index.get_level_values("prompt").isin(METHODS)]
+        groups = [group for group in every if prompts[group].notna().any()] or every
+        missing += [(backbone, group) for group in every if group not in groups]
+        _draw_panel(ax, rows[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
+        ax.set(title=label("backbone", backbone), ylabel="score (%)")
+    draw_legend(figure, grid.flat, title="method")
+    return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tokens", "missing": missing}
 
 
-def _draw_prompt(ax: Axes, scores: pd.DataFrame, k: int, prompts: tuple[str, ...]) -> list[float]:
-    """The bars of the k-th prompt; how high its spreads reach.
+def _draw_panel(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tuple[str, ...]) -> None:
+    """Groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
 
     Args:
-        scores: a row for each seed, a column for each group of bars.
+        scores: a row for each method and seed, a column for each group of bars.
     """
-    width = 0.8 / len(prompts)
-    places = pd.Series([i + (k - (len(prompts) - 1) / 2) * width for i in range(len(scores.columns))], scores.columns)
-    scores = scores.dropna(axis=1, how="all")
-    if scores.empty:
-        return []
-    xs, means, sds = places[scores.columns], scores.mean(), scores.std().dropna()
-    color, _, _ = style_of(prompts[k], prompts)
-    hatch = ("", "///", "...", "")[k % 4]
-    ax.bar(
-        xs,
-        means,
-        width * 0.92,
-        color=color,
-        alpha=0.75,
-        hatch=hatch,
-        edgecolor="white",
-        linewidth=0,
-        label=label("prompt", prompts[k]),
-        zorder=2,
-    )
-    ax.errorbar(xs[sds.index], means[sds.index], sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)
-    for column in scores:
-        draw_dots(ax, xs[column], scores[column].dropna(), s=8, color="#222222", alpha=0.35, zorder=3)
-    return list(means[sds.index] + sds + 1)
-
-
-def _draw_majority(ax: Axes, scores: pd.Series) -> None:
-    """A line across each group of bars; across their average where every task has one."""
-    if scores.notna().all():
-        scores = pd.Series([*scores, scores.mean()])
-    name: str | None = "majority class"
-    for i, score in enumerate(scores):
+    by_method = scores.groupby(level="prompt")
+    drawn = [method for method in methods if method in by_method.groups]
+    width, top, groups = 0.8 / len(drawn), HIGHEST, range(len(scores.columns))
+    for k, method in enumerate(drawn):
+        shift = (k - (len(drawn) - 1) / 2) * width
+        color = style_of(method, methods)[0]
+        look: dict[str, Any] = {"color": color, "hatch": ("", "///", "...", "")[k % 4], "alpha": 0.75}
+        xs, means, sds = [place + shift for place in groups], by_method.mean().loc[method], by_method.std().loc[method]
+        ax.bar(xs, means, width * 0.92, label=label("prompt", method), edgecolor="white", linewidth=0, zorder=2, **look)
+        ax.errorbar(xs, means, sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)
+        top = max(top, (means + sds).max() + 1)
+        for x, group in zip(xs, scores, strict=True):
+            by_seed = by_method.get_group(method)[group].dropna()
+            draw_dots(ax, x, by_seed, s=8, color="#222222", alpha=0.35, zorder=3)
+            if len(by_seed) == 1:
+                ax.text(x, by_seed.iloc[0] + 1, "1 seed", rotation=90, ha="center", va="bottom", fontsize=7)
+    for place, score in zip(groups, majority, strict=True):
         if pd.notna(score):
-            ax.hlines(
-                score,
-                i - 0.44,
-                i + 0.44,
-                color="#000000",
-                linewidth=1.4,
-                linestyles=(0, (3, 1.5)),
-                zorder=5,
-                label=name,
-            )
-            name = None
+            ax.hlines(score, place - 0.44, place + 0.44, zorder=5, **MAJORITY)
+    if "average" in scores:
+        ax.axvline(len(groups) - 1.5, color="#AAAAAA", linewidth=0.8)
+    ax.set_xticks(groups, labels=[label("task", name) for name in scores], fontsize=9)
+    ax.grid(axis="x", visible=False)
+    ax.set(xlim=(-0.55, len(groups) - 0.45), ylim=(0, top))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
+from rpt.reports.table import Table
 from rpt.reports.tables.costs import costs_table
 from rpt.reports.tables.parameters import parameters_table
 from rpt.reports.tables.rates import rates_table
-from rpt.reports.tables.scores import ScoreTable
+from rpt.reports.tables.scores import score_table
 from rpt.reports.tables.significance import significance_table
-from rpt.reports.tables.table import Table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:
@@ -18,13 +18,9 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
     if results.runs.empty:
         return []
     name = results.experiment.name
-    tables = [ScoreTable(layout, results, paper).table() for layout in LAYOUTS if layout.experiment == name]
-    if results.rates:
-        tables.append(rates_table(results))
-    if name == "table3":
-        tables.append(parameters_table(results, paper))
-    if name == COSTS:
-        tables.append(costs_table(results))
-    if name == "table1" and (compared := significance_table(results)) is not None:
-        tables.append(compared)
-    return tables
+    tables = [score_table(layout, results, paper) for layout in LAYOUTS if layout.experiment == name]
+    tables += [rates_table(results)] if results.rates else []
+    tables += [parameters_table(results, paper)] if name == "table3" else []
+    tables += [costs_table(results)] if name == COSTS else []
+    compared = significance_table(results) if name == "table1" else None
+    return tables + ([compared] if compared else [])

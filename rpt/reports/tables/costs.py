@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
-
-from rpt.reports.captions import captioned, training
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
-from rpt.reports.layouts import COSTS, file_name
+from rpt.reports.layouts import COSTS
 from rpt.reports.scores import Cell, task_scores
-from rpt.reports.tables.table import Table, Text
+from rpt.reports.table import Table, Text, make_table, row_labels
 
 COUNTS = ("trained", "kept")
 
 
 def costs_table(results: GridResults) -> Table:
     """A row for each prompt: numbers trained and kept, the average score over tasks, mean seconds of a run."""
-    scale, axes = results.experiment.scale, results.row_axes(("backbone", "prompt"))
-    averages = task_scores(results, {})["average"]
+    axes, averages = results.row_axes(("backbone", "prompt")), task_scores(results, {})["average"].to_frame()
     lines, records = [], []
     for at in results.points(axes):
-        row = tuple(at.values())
-        runs = _at(results.runs, axes, row)
-        cell = Cell.of(_at(averages, axes, row))
-        counts = {of: sorted(set(runs[f"parameters.{of}"])) for of in COUNTS}
+        runs, cell = pick_cell(results.runs, at), Cell.of(pick_cell(averages, at)["average"])
+        counts = {kind: sorted(set(runs[f"parameters.{kind}"])) for kind in COUNTS}
         seconds = None if runs.empty else float(runs["seconds"].mean())
-        shown = [" or ".join(f"{count:,}" for count in counts[of]) for of in COUNTS]
-        shown += [str(cell), "" if seconds is None else f"{seconds:,.0f}"]
-        lines.append([Text(text) for text in (*(label(key, value) for key, value in at.items()), *shown)])
-        single = {of: counts[of][0] if len(counts[of]) == 1 else None for of in COUNTS}
+        single = {kind: numbers[0] if len(numbers) == 1 else None for kind, numbers in counts.items()}
         records.append(
-            {"table": COSTS, "scale": scale, **at, **single}
-            | {"mean": cell.mean, "sd": cell.sd, "n": cell.n, "seconds": seconds, "runs": len(runs)}
+            {**at, **single} | {"mean": cell.mean, "sd": cell.sd, "n": cell.n, "seconds": seconds, "runs": len(runs)}
         )
-    caption = "Reparameterizations. Parameters, average score over the tasks (mean ± standard deviation over seeds)"
-    return Table(
-        name=file_name(COSTS, scale),
-        caption=captioned(f"{caption} and time of a run, its share where runs trained together.", scale),
-        header=[*(label("axis", key) for key in axes), "trained", label("parameters", "kept"), "average", "seconds"],
-        labels=len(axes),
-        blocks=[lines],
-        records=records,
-        remarks=[training(results)],
-    )
-
-
-def _at(of: Any, axes: tuple[str, ...], row: tuple[str, ...]) -> Any:
-    """The lines at these values of the axes."""
-    there = pd.Series(True, index=of.index)
-    for axis, value in zip(axes, row, strict=True):
-        there &= of.index.get_level_values(axis) == value
-    return of[there.to_numpy()]
+        if seconds is not None:
+            shown = [" or ".join(f"{number:,}" for number in numbers) for numbers in counts.values()]
+            lines.append([*row_labels(results, at), *map(Text, [*shown, str(cell), f"{seconds:,.0f}"])])
+    columns = ["trained", label("parameters", "kept"), "average", "seconds"]
+    return make_table(COSTS, "costs", results, axes, columns, [lines], records, in_report=False)

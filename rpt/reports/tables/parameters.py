@@ -3,75 +3,57 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
-from rpt.reports.captions import captioned
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
-from rpt.reports.layouts import PARAMETERS, file_name
-from rpt.reports.paper import NAMES, Number, Paper, row_name
-from rpt.reports.tables.table import Notes, Table, Text
+from rpt.reports.layouts import PARAMETERS
+from rpt.reports.paper import Number, Paper
+from rpt.reports.table import Notes, Table, Text, make_table, row_labels
 
 COLUMNS = ("kept", "trained")
 
 
 def parameters_table(results: GridResults, paper: Paper) -> Table:
     """Counts of every row of table 3; at the paper's scale the paper's stand beside them."""
-    scale, axes = results.experiment.scale, results.row_axes(("backbone", "prompt"))
-    beside, notes = scale == "paper", Notes()
-    by_row = results.runs.groupby(level=list(axes))
-    blocks: list[list[list[Text]]] = [[]]
-    records, shown = [], set()
+    axes, beside, notes = results.row_axes(("backbone", "prompt")), results.experiment.scale == "paper", Notes()
+    lines: list[list[Text]] = []
+    records: list[dict[str, object]] = []
+    shown = []
     for at in results.points(axes):
-        row = tuple(at.values())
-        runs = by_row.get_group(row) if row in by_row.groups else results.runs.iloc[:0]
-        backbone = NAMES.get(at["backbone"], at["backbone"])
-        printed_at = (backbone, paper.row(PARAMETERS, backbone, row_name({"prompt": at["prompt"]})))
-        shown.add(printed_at)
-        line = [Text(label(key, value)) for key, value in at.items()]
+        runs, line = pick_cell(results.runs, at), row_labels(results, at)
+        place = paper.place(PARAMETERS, {key: at[key] for key in ("backbone", "prompt")})
         for column in COLUMNS:
             counts = sorted(set(runs[f"parameters.{column}"]))
-            printed = paper.value(PARAMETERS, *printed_at, column) if beside else None
+            printed = paper.value(PARAMETERS, *place, column) if beside else None
             line.append(Text(" or ".join(f"{count:,}" for count in counts)))
-            if beside:
-                line.append(Text(printed or "", notes=notes.number(paper.notes(PARAMETERS, *printed_at, column))))
+            line += _printed(paper, place, column, notes) if beside else []
             ours, theirs = float(counts[0]) if len(counts) == 1 else None, _spelled_out(printed)
             records.append(
-                {"table": PARAMETERS, "scale": scale, **at, "column": column, "mean": ours, "sd": None}
-                | {"n": len(runs), "asked": results.count_asked(at), "paper": theirs}
-                | {"difference": None if ours is None or theirs is None else ours - theirs}
+                {**at, "column": column, "mean": ours, "sd": None, "n": len(runs), "asked": results.count_asked(at)}
+                | {"paper": theirs, "difference": None if ours is None or theirs is None else ours - theirs}
             )
-        blocks[0].append(line)
+        lines += [line] if beside or len(runs) else []
+        shown.append(place)
+    blocks = [lines]
     if beside:
-        blocks.append(_rows_of_the_paper_alone(paper, shown, notes, len(axes)))
-    rows = [(backbone, row) for backbone, of in paper.rows(PARAMETERS).items() for row in of]
-    sourced = [label("prompt", row) for backbone, row in rows if paper.value(PARAMETERS, backbone, row, "source")]
+        blocks.append([
+            [Text(label("backbone", backbone)), Text(label("prompt", row)), *[Text()] * (len(axes) - 2)]
+            + [text for column in COLUMNS for text in (Text(), *_printed(paper, (backbone, row), column, notes))]
+            for backbone, row in paper.rows_without(PARAMETERS, shown)
+        ])  # fmt: skip
     titles = [label("parameters", column) for column in COLUMNS]
-    columns = [[title, f"{title}, paper"] if beside else [title] for title in titles]
-    return Table(
-        name=file_name(PARAMETERS, scale),
-        caption=captioned("Table 3b. Parameters, 100 prompt tokens: kept after training, and trained.", scale),
-        header=[*(label("axis", key) for key in axes), *itertools.chain(*columns)],
-        labels=len(axes),
-        blocks=blocks,
-        records=records,
-        notes=notes.texts,
-        remarks=[f"Pre-trained on source tasks: {', '.join(sourced)}."] if beside else [],
-    )
+    columns = itertools.chain(*([title, f"{title}, paper"] if beside else [title] for title in titles))
+    places = paper.rows_without(PARAMETERS, []) if beside else ()
+    sourced = [label("prompt", row) for backbone, row in places if paper.value(PARAMETERS, backbone, row, "source")]
+    facts, more = {"sourced": sourced}, {"notes": notes.texts, "in_report": beside}
+    return make_table(PARAMETERS, "parameters", results, axes, [*columns], blocks, records, facts, **more)
 
 
-def _rows_of_the_paper_alone(
-    paper: Paper, shown: set[tuple[str, str]], notes: Notes, n_labels: int
-) -> list[list[Text]]:
-    block = []
-    for backbone, rows in paper.rows(PARAMETERS).items():
-        for row in (row for row in rows if (backbone, row) not in shown):
-            line = [Text(label("backbone", backbone)), Text(label("prompt", row)), *[Text()] * (n_labels - 2)]
-            for column in COLUMNS:
-                value = paper.value(PARAMETERS, backbone, row, column)
-                noted = notes.number(paper.notes(PARAMETERS, backbone, row, column))
-                line += [Text(), Text(value or "", notes=noted)]
-            block.append(line)
-    return block
+def _printed(paper: Paper, place: tuple[str, str], column: str, notes: Notes) -> Iterator[Text]:
+    """The paper's count, with its footnotes."""
+    value = paper.value(PARAMETERS, *place, column)
+    yield Text(value or "", notes=notes.number(paper.notes(PARAMETERS, *place, column)))
 
 
 def _spelled_out(printed: Number) -> float | None:

@@ -72,7 +72,7 @@ def load_table(path: str | Path, length: int, d_model: int) -> Tensor:
     if tuple(prompt.shape) != (length, d_model):
         raise ValueError(
             f"prompt {path} has shape {tuple(prompt.shape)}, this run needs {(length, d_model)}; "
-            f"set length={len(prompt)} and take the backbone that it was trained with"
+            f"set prompt.length={len(prompt)} and take the backbone that it was trained with"
         )
     return prompt
 

@@ -10,6 +10,7 @@ from rpt.backbones.device import find_device, precision_of
 from rpt.config import Config
 from rpt.data import task_for
 from rpt.data.form import compare_forms
+from rpt.data.overlap import check_overlap
 from rpt.data.sources import read_examples
 from rpt.data.splits import TaskData, split_examples
 from rpt.tasks import Example
@@ -65,6 +66,7 @@ class Loader:
         if source != self._source:
             self._source, self._examples, self._rows = None, {}, {}
             self._examples = read_examples(config.data, task, config.task)
+            check_overlap(task, self._examples["train"], self._examples["val"])
             self._form = compare_forms(task, self._examples["train"], self._examples["val"])
             self._source = source
         split = dataclasses.astuple(config.data), dataclasses.astuple(config.protocol)

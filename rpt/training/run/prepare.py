@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
+from rpt.config.yaml_files import dump_yaml
+from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
@@ -94,7 +94,7 @@ class PreparedRun:
         run = make_training_run(self.config, self.data, self.backbone, self.record)
         if run.parameters and load_checkpoint(run):
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
-        self.record.write_config(yaml.safe_dump(as_dict(self.config), sort_keys=False))
+        self.record.write_config(dump_yaml(as_dict(self.config)))
         _announce(run, self.backbone, self.data)
         run.tracker = Tracker(self.config, run.name, run.progress.wandb_id)
         run.progress.wandb_id = run.tracker.wandb_id
@@ -169,3 +169,9 @@ def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     log.info("\n".join(lines))
     if data.form:
         log.warning(data.form)
+    trainer = run.config.trainer
+    if trainer.max_steps is not None and 0 < run.total_steps < trainer.max_steps:
+        warn_once(
+            f"trainer.max_steps={trainer.max_steps} is not reached: {len(run.rows)} training rows and "
+            f"trainer.epochs={trainer.epochs} make {run.total_steps} steps; give more epochs to train longer."
+        )

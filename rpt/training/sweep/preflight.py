@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import torch
 
@@ -55,8 +54,10 @@ def _check_prompt(prompt: PromptConfig) -> None:
             if name not in parameters:
                 known = ", ".join(f"prompt.{option}" for option in parameters) or "none"
                 raise UsageError(f"prompt.{name}={value} is no option of prompt={prompt.name}; its options: {known}.")
-            if not _is_of(value, parameters[name].annotation):
-                raise UsageError(f"prompt.{name}={value} must be of type {parameters[name].annotation.__name__}.")
+            kind = parameters[name].annotation
+            if type(value) is not kind:  # an int for a float would be another run than the float
+                hint = f"; write {value}.0, in its YAML file too" if (type(value), kind) == (int, float) else ""
+                raise UsageError(f"prompt.{name}={value} must be of type {kind.__name__}{hint}.")
             if isinstance(value, int | float) and not abs(value) <= WIDEST:
                 raise UsageError(f"prompt.{name}={value} must be {WIDEST} at most.")
         check_prompt(prompt.reparameterization, max(1, prompt.length), prompt.options)
@@ -64,12 +65,6 @@ def _check_prompt(prompt: PromptConfig) -> None:
         raise
     except ValueError as error:
         raise UsageError(f"prompt={prompt.name}: {error}.") from error
-
-
-def _is_of(value: Any, kind: type) -> bool:
-    if isinstance(value, bool):  # an int, to Python
-        return kind is bool
-    return isinstance(value, int | float if kind is float else kind)
 
 
 def _check_task(config: Config) -> None:

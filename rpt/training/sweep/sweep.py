@@ -20,11 +20,11 @@ from rpt.training.run.loader import Loader
 from rpt.training.run.prepare import PreparedRun, prepare_run
 from rpt.training.run.run import TrainingRun
 from rpt.training.sweep.memory import choose_max_tokens
+from rpt.training.sweep.outcomes import RECORDED, SKIPPED, TRAINED, Outcome, Score
 from rpt.training.sweep.pack_size import choose_max_runs
 from rpt.training.sweep.preflight import check
 
 log = logging.getLogger("rpt")
-Outcome = float | Exception  # a run's score, or what went wrong; NaN if another process is training it
 # What may differ between runs that are trained together.
 MAY_DIFFER = (
     "prompt", "lr", "seed", "force", "resume", "results", "tracking",
@@ -124,7 +124,7 @@ class Sweep:
             return None
         if not claimed:
             log.info("Another process trains this run (%s is locked); skipped.", prepared.record.folder)
-            self.outcomes[number] = math.nan
+            self.outcomes[number] = Score(math.nan, SKIPPED, prepared.record.folder)
             return None
         try:
             result = None if config.force else prepared.record.finished()
@@ -135,7 +135,7 @@ class Sweep:
         if run is None:
             prepared.record.release()
             log.info("Already recorded in %s (force=true trains again).", prepared.record.folder)
-            self.outcomes[number] = report_score(prepared, result)
+            self.outcomes[number] = report_score(prepared, result, RECORDED)
         else:
             self.under_way[run] = number, prepared
         return run
@@ -149,7 +149,7 @@ class Sweep:
             self.fail(number, prepared, run, error)
             return
         prepared.record.release()
-        self.outcomes[number] = report_score(prepared, result)
+        self.outcomes[number] = report_score(prepared, result, TRAINED)
 
     def fail(self, number: int, prepared: PreparedRun, run: TrainingRun | None, error: Exception) -> None:
         prepared.record_failure(run, error)
@@ -171,7 +171,7 @@ def report_error(error: Exception, name: str) -> Exception:
     return error
 
 
-def report_score(prepared: PreparedRun, result: dict[str, Any]) -> float:
+def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
@@ -183,4 +183,4 @@ def report_score(prepared: PreparedRun, result: dict[str, Any]) -> float:
         ", miniature" if result["data"]["miniature"] else "",
         prepared.record.folder,
     )
-    return result["scores"]["score"]
+    return Score(result["scores"]["score"], how, prepared.record.folder)

@@ -24,7 +24,7 @@ from rpt.errors import ONE_LINE
 from rpt.training.engine.signals import Interrupted, catch_signals
 
 if TYPE_CHECKING:
-    from rpt.training.sweep.sweep import Outcome
+    from rpt.training.sweep.outcomes import Outcome
 
 BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a pass, the libraries
 

@@ -1,0 +1,138 @@
+"""The choices of each group and what they say: YAML files of configs/ and of the user's own folder, and the choices
+whose names say all, so that no file is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from rpt.config.schema import GROUPS, Config, PromptConfig
+from rpt.config.validate import CHOICES
+from rpt.config.yaml_files import read_yaml
+from rpt.errors import UsageError
+from rpt.prompt_options import OPTIONS
+from rpt.tasks import TASKS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
+GRIDS = ("experiment", "scale")  # groups of files that set keys of every group
+
+# Without a file: each name of a list, and each reparameterization with its options.
+WITHOUT_FILE: dict[str, dict[str, dict[str, Any]]] = {
+    "task": {name: {"name": name} for name in tuple(TASKS)},
+    "data": {name: {"name": name} for name in CHOICES["data.name"]},
+    "tracking": {name: {"name": name} for name in CHOICES["tracking.name"]},
+    "trainer": {"default": {"name": "default"}},
+    "protocol": {"paper": {"name": "paper"}},
+    "prompt": {
+        name: {"name": name, "reparameterization": name, **dataclasses.asdict(options())}
+        for name, options in OPTIONS.items()
+        if name != "identity"  # is called vanilla
+    },
+}
+
+_user_folders: list[str] = []  # of this process: `--config-dir` is given once
+_caches: list[Callable[[], None]] = []
+
+
+def cached(function: Function) -> Function:
+    """functools.cache for what is made of the YAML files; it is emptied when a folder of them is added."""
+    caching = cache(function)
+    _caches.append(caching.cache_clear)
+    return cast(Function, caching)
+
+
+def config_folder() -> str:
+    """The folder of the YAML files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
+
+
+def user_folders() -> tuple[str, ...]:
+    """The folders that `--config-dir` added."""
+    return tuple(_user_folders)
+
+
+def use_config_folder(folder: str) -> None:
+    """Look for choices in a folder of the user's too, laid out as configs/ is.
+
+    Raises:
+        UsageError: there is no such folder, or a file of it is called as a choice of ours.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(
+            f"--config-dir {folder} is no folder; give one with prompt/NAME.yaml, task/NAME.yaml and so on."
+        )
+    resolved = str(Path(folder).resolve())
+    if resolved in (*_user_folders, str(Path(config_folder()).resolve())):
+        return
+    for group in (*GROUPS, *GRIDS):
+        if taken := sorted(set(choices(group)) & _names_of_files(resolved, group)):
+            raise UsageError(f"{folder}/{group}/{taken[0]}.yaml: {group}={taken[0]} is there already; rename the file.")
+    _user_folders.append(resolved)
+    for empty in _caches:
+        empty()
+
+
+def choices(group: str) -> list[str]:
+    """The names that `group=` takes, sorted."""
+    names = set(WITHOUT_FILE.get(group, {}))
+    return sorted(names.union(*(_names_of_files(folder, group) for folder in (config_folder(), *_user_folders))))
+
+
+def _names_of_files(folder: str, group: str) -> set[str]:
+    return {path.stem for path in Path(folder, group).glob("*.yaml")}
+
+
+@cached
+def read_choice(group: str, name: str) -> dict[str, Any]:
+    """What a choice says, its list of `defaults` included; cached, so not to be changed.
+
+    Raises:
+        UsageError: there is no such choice, or its file is no YAML of keys and values.
+    """
+    for folder in (config_folder(), *_user_folders):
+        path = Path(folder, group, f"{name}.yaml")
+        if path.is_file():
+            content = read_yaml(path)
+            if not isinstance(content, dict):
+                raise UsageError(f"{path} holds no keys; write lines of the form `key: value`.")
+            return content
+    if name in WITHOUT_FILE.get(group, {}):
+        return WITHOUT_FILE[group][name]
+    raise UsageError(f"There is no {group}={name}; choose one of: {', '.join(choices(group))}.")
+
+
+@cached
+def default_options(reparameterization: str) -> dict[str, Any]:
+    """The options of a reparameterization and their defaults: of the user's own, as the YAML file of its name lists
+    them; none where there is no such file."""
+    if reparameterization in OPTIONS:
+        return dataclasses.asdict(OPTIONS[reparameterization]())
+    if reparameterization not in choices("prompt"):
+        return {}
+    listed = read_choice("prompt", reparameterization)
+    return {key: value for key, value in listed.items() if key not in (*PROMPT_KEYS, "defaults")}
+
+
+@cached
+def known_keys() -> list[str]:
+    """Every key that can be set, as one writes it: lr, prompt.length, prompt.bottleneck, …"""
+    keys = []
+    for f in dataclasses.fields(Config):
+        inner = [each.name for each in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
+        if f.name == "prompt":
+            of_choices = (key for name in choices("prompt") for key in read_choice("prompt", name) if key != "defaults")
+            inner = list(dict.fromkeys([*PROMPT_KEYS, *of_choices]))
+        keys += [f.name, *(f"{f.name}.{key}" for key in inner)]
+    return keys
+
+
+def unknown_key(key: str) -> UsageError:
+    """The refusal of a key, with the nearest one that there is."""
+    near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.5)
+    return UsageError(f"There is no key {key}; {f'did you mean {near[0]}?' if near else '--help lists all keys.'}")

@@ -1,0 +1,161 @@
+"""An experiment's files merged as plain dictionaries: what Hydra composes of them, in a hundredth of the time.
+
+tests/config/test_grids.py compares both. Of a list of `defaults` it knows what the files here use: _self_, schema, a
+choice of the same group, /group: choice, optional and override.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rpt.config.choices import cached, choices, config_folder, read_choice
+from rpt.config.compose import ComposedConfig, Values, make_config, register_resolvers
+from rpt.config.schema import GROUPS, Config
+from rpt.config.yaml_files import read_yaml
+from rpt.errors import UsageError
+
+REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
+
+
+@dataclass(frozen=True)
+class Layers:
+    """chosen: the choice of each group. values: what the files say beside the choices, and over them. sweep: the axes
+    of the experiment, as its files write them."""
+
+    chosen: dict[str, str]
+    values: Values
+    sweep: dict[str, Any]
+
+    def config_at(self, point: Mapping[str, Any]) -> Config:
+        """The configuration with these choices and values: {"task": "cb", "prompt.length": 10}.
+
+        Raises:
+            UsageError: there is no such choice or key, or a value is of the wrong type.
+            OmegaConfBaseException: an interpolation leads nowhere.
+        """
+        chosen = self.chosen | {key: value for key, value in point.items() if key in GROUPS}
+        values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
+        values = _merge(values, self.values)
+        for key, value in point.items():
+            if key not in GROUPS:
+                values = _merge(values, _nest(key, value))
+        return make_config(_resolve(values, values))
+
+
+@cached
+def read_layers(experiment: str, scale: str) -> Layers:
+    """What `-m +experiment=<experiment> scale=<scale>` composes, but for the axes.
+
+    Raises:
+        UsageError: a file cannot be read, or has `defaults` that are not known here.
+    """
+    chosen = {"scale": scale}
+    train = read_yaml(Path(config_folder(), "train.yaml"))
+    values = _merge(
+        _apply_defaults("", train, chosen), _apply_defaults("experiment", read_choice("experiment", experiment), chosen)
+    )
+    sweep = values.pop("hydra").get("sweeper", {}).get("params", {})
+    return Layers(chosen, values, sweep)
+
+
+def _apply_defaults(group: str, content: Values, chosen: dict[str, str]) -> Values:
+    """What a file says with what its `defaults` list below and above it.
+
+    Args:
+        group: of the file.
+        chosen: the choices of other groups; those that the file makes are entered.
+    """
+    says = {key: value for key, value in content.items() if key != "defaults"}
+    entries = content.get("defaults", [])
+    values: Values = {}
+    for entry in entries if "_self_" in entries else [*entries, "_self_"]:
+        if entry == "_self_":
+            values = _merge(values, says)
+        elif isinstance(entry, str):
+            values = _merge(values, {} if entry == "schema" else _read_group(group, entry))
+        else:
+            ((key, name),) = entry.items()
+            values = _merge(values, _apply_entry(group, key, str(name), chosen))
+    return values
+
+
+def _apply_entry(group: str, key: str, name: str, chosen: dict[str, str]) -> Values:
+    """What `/scale: paper`, `optional /scale/table1: "${scale}"` or `override /data: folder` brings."""
+    *flags, other = key.split()
+    other = other.removeprefix("/")
+    name = re.sub(r"\$\{(\w+)\}", lambda match: chosen.get(match[1], match[0]), name)
+    if other in GROUPS:
+        chosen[other] = name
+    elif other.partition("/")[0] == "scale" and "override" not in flags:
+        name = chosen.get(other, name)
+        if "optional" not in flags or name in choices(other):
+            return _apply_defaults(other, read_choice(other, name), chosen)
+    elif not other.startswith("hydra"):
+        raise UsageError(f"{group} has `{key}: {name}` among its defaults, which a grid cannot follow; leave it out.")
+    return {}
+
+
+@cached
+def _read_group(group: str, name: str) -> Values:
+    """What a choice says, over what its class says."""
+    return _merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
+
+
+@cache
+def _defaults() -> Values:
+    values: Any = OmegaConf.to_container(OmegaConf.structured(ComposedConfig))
+    return values
+
+
+def _merge(under: Values, over: Values) -> Values:
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _nest(key: str, value: Any) -> Values:
+    """{"trainer": {"epochs": 3}} of trainer.epochs."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _resolve(value: Any, root: Values) -> Any:
+    """The value with what its interpolations stand for."""
+    if isinstance(value, dict):
+        return {key: _resolve(inner, root) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolve(inner, root) for inner in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    names = ["task.name", *REFERENCE.findall(value)]  # by_task asks for the task
+    referred = {name: _resolve(_look_up(root, name), root) for name in names}
+    referred = {name: each for name, each in referred.items() if each is not None}
+    return _interpolate(value, tuple(referred), *referred.values())
+
+
+def _look_up(root: Values, key: str) -> Any:
+    """The value of a key; None where there is none, or a group."""
+    value: Any = root
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str | int | float) else None
+
+
+@lru_cache(maxsize=None, typed=True)
+def _interpolate(text: str, keys: tuple[str, ...], *values: str | float) -> Any:
+    """What OmegaConf makes of a text, with nothing around it but the keys that it refers to."""
+    register_resolvers()
+    tree = OmegaConf.create()
+    for key, value in zip((*keys, "_text"), (*values, text), strict=True):
+        OmegaConf.update(tree, key, value, force_add=True)
+    return tree._text

@@ -1,0 +1,123 @@
+"""A table: what stands in it, its words, and how it is written in each format."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rpt.reports.budgets import training
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label, said_of
+from rpt.reports.layouts import file_name
+from rpt.reports.render import environment, escape_latex, escape_markdown, paragraphs
+
+
+@dataclass(frozen=True)
+class Text:
+    """What stands in one place of a table. notes: numbers of the footnotes that belong to it, from 1."""
+
+    text: str = ""
+    bold: bool = False
+    notes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written.
+
+    name: of its files. header: the columns' titles, of which the first `labels` name the rows.
+    blocks: groups of lines with a rule between; every line is as long as the header.
+    notes: footnotes, the first has number 1. remarks: paragraphs below the table.
+    records: the lines of the CSV, numbers unrounded; all have the same keys.
+    seeds: of how many a cell is the mean; 0 where cells are no means. warning: what a reader must know of the scale.
+    backbone: the only one that has runs; the report leaves its column out and names it once. in_report: False where the
+    report only says that the table is there.
+    """
+
+    name: str
+    caption: str
+    header: list[str]
+    labels: int
+    blocks: list[list[list[Text]]]
+    records: list[dict[str, object]]
+    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    seeds: int = 0
+    warning: str = ""
+    backbone: str = ""
+    in_report: bool = True
+
+
+class Notes:
+    """Footnotes in the order in which they are first needed."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def number(self, texts: list[str]) -> tuple[int, ...]:
+        """The numbers of these texts, which are added where they are new."""
+        self.texts += [text for text in texts if text not in self.texts]
+        return tuple(sorted(self.texts.index(text) + 1 for text in texts))
+
+
+def make_table(
+    name: str,
+    template: str,
+    results: GridResults,
+    axes: tuple[str, ...],
+    columns: Sequence[str],
+    blocks: list[list[list[Text]]],
+    records: Sequence[dict[str, object]],
+    facts: dict[str, Any] | None = None,
+    **more: Any,
+) -> Table:
+    """A table whose caption and remarks a template of templates/text writes from facts.
+
+    Args:
+        name: without the scale. axes: those that name a row. columns: the titles of the others. more: of Table.
+    """
+    scale, several = results.experiment.scale, len(results.backbones) > 1
+    caption, *remarks = paragraphs(template, training=training(results), several=several, **(facts or {}))
+    return Table(
+        name=file_name(name, scale),
+        caption=caption,
+        header=[*(label("axis", key) for key in axes), *columns],
+        labels=len(axes),
+        blocks=blocks,
+        records=[{"table": name, "scale": scale} | record for record in records],
+        remarks=[*remarks, *backbone_notes(results)],
+        warning=said_of("warning", scale),
+        backbone="" if several or scale == "paper" else results.name_of("backbone", results.backbones[0]),
+        **more,
+    )
+
+
+def backbone_notes(results: GridResults) -> list[str]:
+    """What a reader must know of the backbones whose numbers stand there."""
+    notes = {label("backbone", name): said_of("backbone note", name) for name in results.backbones}
+    return [f"{name}: {note}." for name, note in notes.items() if note]
+
+
+def row_labels(results: GridResults, at: dict[str, str]) -> list[Text]:
+    return [Text(results.name_of(key, value)) for key, value in at.items()]
+
+
+def to_markdown(table: Table) -> str:
+    return environment(escape_markdown).get_template("table.md.j2").render(table=table, warning=table.warning)
+
+
+def to_latex(table: Table) -> str:
+    r"""A `table*` environment for a document with \usepackage{booktabs}."""
+    return environment(escape_latex).get_template("table.tex.j2").render(table=table) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(table.records[0]), lineterminator="\n")
+    writer.writeheader()
+    for record in table.records:
+        writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in record.items()})
+    return buffer.getvalue()

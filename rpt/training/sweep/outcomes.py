@@ -1,0 +1,69 @@
+"""What became of the runs of a sweep, and the line that it ends with. Without torch: the command itself needs it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rpt.errors import ONE_LINE
+from rpt.records.run_folder import RunFolder
+
+TRAINED, RECORDED, SKIPPED, FAILED, MISSING = "trained", "recorded before", "skipped", "failed", "missing"
+
+
+class Score(float):
+    """A run's score, and how it came about; NaN where the run was skipped, for another process was training it.
+
+    Args:
+        how: TRAINED, RECORDED or SKIPPED.
+        folder: of the run's record.
+    """
+
+    def __new__(cls, value: float, how: str = TRAINED, folder: Path = Path()) -> Score:
+        score = super().__new__(cls, value)
+        score.how, score.folder = how, folder
+        return score
+
+    how: str
+    folder: Path
+
+
+Outcome = Score | Exception  # a run's score, or what went wrong
+
+
+def end_sweep(outcomes: Sequence[Outcome]) -> int:
+    """Say what became of the runs in one line, after the first failure; returns the exit status."""
+    counts = Counter(map(name_outcome, outcomes))
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if failures:
+        if isinstance(failures[0], ONE_LINE):
+            print(f"rpt: {failures[0]}", file=sys.stderr)
+        else:
+            traceback.print_exception(failures[0])
+    elif counts[MISSING]:
+        ended = f"the process that trained {counts[MISSING]} of the runs has ended without their records"
+        print(f"rpt: {ended}; the same command goes on from here.", file=sys.stderr)
+    kinds = (TRAINED, RECORDED, SKIPPED, FAILED, MISSING)
+    print(f"sweep of {len(outcomes)} runs: {', '.join(f'{counts[kind]} {kind}' for kind in kinds)}", flush=True)
+    if failures and not isinstance(failures[0], ONE_LINE):
+        return 1
+    return 2 if failures or counts[MISSING] else 0
+
+
+def name_outcome(outcome: Outcome) -> str:
+    """TRAINED and so on. A run that was skipped is missing if it has no record and nobody trains it now: the process
+    that did has died, or failed."""
+    if isinstance(outcome, Exception):
+        return FAILED
+    if outcome.how != SKIPPED:
+        return outcome.how
+    record = RunFolder(outcome.folder)
+    if not record.claim():
+        return SKIPPED
+    try:
+        return MISSING if record.finished() is None else SKIPPED
+    finally:
+        record.release()

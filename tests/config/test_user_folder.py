@@ -1,0 +1,156 @@
+"""A folder of the user's own (`--config-dir`): whatever it is called and holds, one run is one run everywhere."""
+
+import json
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+import rpt.config.choices
+from rpt.config import compose, config_folder, run_id, to_config, use_config_folder
+from rpt.config.choices import choices, default_options, user_folders
+from rpt.config.grids import Grids
+from rpt.config.hydra_app import set_up_job
+from rpt.config.mistakes import explained_mistakes
+from rpt.errors import UsageError
+from rpt.train import main
+from tests import processes
+
+PRODUCT = "name: product\nreparameterization: product\nscale: 1e-3\n"
+
+
+@pytest.fixture(autouse=True)
+def no_folder(monkeypatch):
+    """No test leaves its folder to another."""
+    forget(monkeypatch)
+    yield
+    forget(monkeypatch)
+
+
+def forget(monkeypatch):
+    monkeypatch.setattr(rpt.config.choices, "_user_folders", [])
+    for empty in rpt.config.choices._caches:
+        empty()
+
+
+def write(folder, **texts):
+    """prompt_wide="..." is prompt/wide.yaml."""
+    for name, text in texts.items():
+        path = folder / f"{name.replace('_', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["mine (1)", "minä", "it's", "a,b", "v=1", 'say "x"', "back\\slash", "[x]", "#1%20"])
+def test_it_may_be_called_as_it_likes(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    folder = write(tmp_path / name, prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n")
+    monkeypatch.setattr(sys, "argv", ["train", "--config-dir", folder, "prompt=wide", "--help"])
+    main()
+    assert "bottleneck: 7" in capsys.readouterr().out
+    words = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999,9998"]
+    monkeypatch.setattr(sys, "argv", ["train", "--config-dir", name, *words])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "rpt: prompt.length=9999 is longer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: wide\n\tbottleneck: 7\n", "prompt/wide.yaml, line 2: found a tab character"),
+        ('name: wide\nreparameterization: "residual\n', "prompt/wide.yaml, line 2: while scanning a quoted scalar"),
+        ("name: wide\nlength: ${by_task:60,{wsc: 120}}\n", "line 2: mapping values are not allowed"),
+        ("name: wide\nlength: ${by_task:60,{wsc: 120}}\n", 'put quotes around it: "${by_task:60,{wsc: 120}}"'),
+        ("name: wide\n".encode("utf-16"), "prompt/wide.yaml is not UTF-8 text; save it as UTF-8"),
+        ("name: wide\nname: wider\n", "prompt/wide.yaml, line 2: the key name is there twice"),
+        ("reparameterization: residual\n", "The YAML file of the chosen prompt lacks the line `name: ...`; add it."),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(tmp_path, text, message):
+    use_config_folder(write(tmp_path, prompt_wide=text))
+    with pytest.raises(UsageError) as refused, explained_mistakes():
+        to_config(compose("train", ["prompt=wide"]))
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+    write(tmp_path, experiment_first="defaults: [/scale: paper]\nhydra: {sweeper: {params: {prompt: wide, seed: 0}}}\n")
+    with pytest.raises(UsageError) as refused:
+        Grids("mini").lay_out("first")
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "message"),
+    [
+        ("trainer", "name: quick\nepoch: 1\n", "There is no key trainer.epoch; did you mean trainer.epochs?"),
+        ("trainer", "name: quick\nepochs: one\n", "Value 'one' of type 'str' could not be converted to Integer"),
+        ("task", "train: rows.jsonl\n", "The YAML file of the chosen task lacks the line `name: ...`; add it."),
+    ],
+)
+def test_a_key_that_there_is_not_is_named_with_its_group(tmp_path, group, text, message):
+    use_config_folder(write(tmp_path, **{f"{group}_quick": text}))
+    with pytest.raises(UsageError, match=message.replace("?", "[?]")), explained_mistakes():
+        to_config(compose("train", [f"{group}=quick"]))
+
+
+def test_a_file_called_as_a_choice_of_ours_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="task/cb.yaml: task=cb is there already; rename the file"):
+        use_config_folder(write(tmp_path, task_cb="name: cb\n"))
+    assert user_folders() == ()
+
+
+def test_numbers_are_read_alike_by_everyone(tmp_path):
+    """1e-3 was a text to one reader: 2 and 2.0 were two runs."""
+    use_config_folder(write(tmp_path, prompt_product=PRODUCT))
+    assert default_options("product") == {"scale": 0.001}
+
+    def identity(*words):
+        return run_id(to_config(compose("train", ["prompt=product", *words])), "r", "w", "fp32")
+
+    assert identity() == identity("prompt.scale=1e-3") == identity("prompt.scale=0.001")
+    assert identity("prompt.scale=2") == identity("prompt.scale=2.0") != identity()
+
+
+def test_a_prompt_that_lists_fewer_options_has_all_of_its_reparameterization(tmp_path):
+    """Its record says what it was trained with, and no other process needs the folder for its identity."""
+    texts = {"prompt_product": PRODUCT + "rank: 4\n", "prompt_other": "name: other\nreparameterization: product\n"}
+    use_config_folder(write(tmp_path, **texts))
+    assert to_config(compose("train", ["prompt=other"])).prompt.options == {"scale": 0.001, "rank": 4}
+
+
+def test_a_job_in_another_process_knows_the_folder(tmp_path, monkeypatch):
+    """As launchers of Hydra start one: with nothing but the composed configuration."""
+    folder = write(tmp_path, prompt_product=PRODUCT, task_meals="name: meals\nfields: [text]\n")
+    use_config_folder(folder)
+    words = ["prompt=product", "prompt.scale=2", "task=meals", "trainer.epochs='${by_task:4,{meals: 6}}'"]
+    cfg = compose("train", words)
+    here = to_config(cfg)
+    forget(monkeypatch)
+    assert "meals" not in choices("task")
+    sources = [{"provider": "main", "path": config_folder()}, {"provider": "command-line", "path": folder}]
+    set_up_job(OmegaConf.create({"runtime": {"config_sources": sources}}))
+    elsewhere = to_config(cfg)
+    assert elsewhere == here and here.trainer.epochs == 6 and here.prompt.options == {"scale": 2.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launcher):
+    """The same sweep again, in this process's own way, finds each run."""
+    folder = write(
+        tmp_path / "mine",
+        prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n",
+        task_meals="defaults: [schema]\nname: meals\nfields: [text]\nlabels: [bad, good]\n",
+    )
+    for split in ("train", "validation"):
+        rows = [{"text": f"{word} {split} soup {i}", "label": word} for i, word in enumerate(["bad", "good"] * 4)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = [f"task.{split}={tmp_path}/{split}.jsonl" for split in ("train", "validation")]
+    words = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", "tracking=none", *files]
+    words += ["trainer.epochs='${by_task:4,{meals: 1}}'", "seed=0,1", f"data.cache={cache}", "results=out"]
+    launch = [f"hydra/launcher={launcher}", *["hydra.launcher.timeout_min=5"] * (launcher == "submitit_local")]
+    done = processes.run_fresh("rpt.train", [*words, *launch], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("out/**/result.json"))) == 2
+    again = processes.run_fresh("rpt.train", words, tmp_path)
+    assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again
