@@ -24,6 +24,7 @@ from rpt.config import Config, compose, config_folder, to_config, use_config_fol
 from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job
 from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
 from rpt.errors import UsageError
+from rpt.training.sweep.launched import ending_with_command, ending_with_workers
 
 
 def train(config: Config) -> float:
@@ -52,7 +53,8 @@ def _job(cfg: DictConfig) -> float:
         set_up_job(hydra_config)
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
-        return train(to_config(cfg, hydra_config.overrides.task))
+        with ending_with_command():
+            return train(to_config(cfg, hydra_config.overrides.task))
 
 
 def main() -> None:
@@ -71,10 +73,12 @@ def main() -> None:
         if len(flags) == 1 and flags <= set(HELP):
             print(help_text(overrides))
         else:
-            if flags & set(MULTIRUN):
+            is_sweep = bool(flags & set(MULTIRUN))
+            if is_sweep:
                 _check_rows(overrides)
                 check_launcher(overrides)
-            _job()
+            with ending_with_workers() if is_sweep else nullcontext():
+                _job()
             if SWEPT:
                 _end_sweep()
 

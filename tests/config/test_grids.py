@@ -182,6 +182,24 @@ def test_launchers(start, tmp_path, words):
     assert told == ["finished"] * (words[-1].count(",") + 1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_launcher_s_workers_end_with_the_command(start, tmp_path, launcher):
+    """Asked to end, it ends after its workers, each of which has saved its run; the same command goes on from there."""
+    words = [f"hydra/launcher={launcher}", "lr=0.1", "seed=0", "trainer.epochs=40", "trainer.checkpoint_every=1"]
+    sweep = start("out", *words)
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("out/**/checkpoint.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(sweep.process.pid).children(recursive=True)
+    sweep.send_signal(signal.SIGTERM)
+    assert sweep.wait(60).returncode == 128 + signal.SIGTERM
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    (checkpoint,) = tmp_path.glob("out/**/checkpoint.safetensors")
+    again = start("out", *words, "trainer.max_steps=1", "hydra/launcher=basic")
+    assert again.wait(120).returncode == 0 and checkpoint.exists()
+
+
 fork_children = functools.partial(processes.start, fork_children=True)
 
 

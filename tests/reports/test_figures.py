@@ -2,6 +2,9 @@
 
 import dataclasses
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from matplotlib import pyplot as plt
@@ -84,3 +87,18 @@ def test_bars_leave_out_tasks_without_prompts_and_mark_single_seeds(study, drawn
 def test_every_method_has_its_own_colour():
     assert len({color for color, _, _ in STYLES.values()}) == len(STYLES)
     assert style_of("residual", ("other", "residual")) == STYLES["residual"]
+
+
+def test_plotting_settings_of_the_user_change_nothing(study):
+    few = study("figure4", keep=lambda c: c.seed == 0)
+    plain = all_figures(few, Paper())
+    with plt.rc_context({"text.usetex": True, "axes.facecolor": "black", "figure.figsize": (3, 3)}):
+        assert all_figures(few, Paper()) == plain
+
+
+def test_a_notebook_s_backend_is_not_looked_for(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("backend: TkAgg\ntext.usetex: True\ninteractive: True\n")
+    places = {"MPLBACKEND": "module://no_such_package.backend_inline", "MATPLOTLIBRC": str(tmp_path)}
+    code = "import rpt.reports.figures, matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | places, capture_output=True, text=True)
+    assert done.stdout.lower() == "agg\n", done

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which matplotlib looks for when it is imported
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("Agg")  # also where it was imported before
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from rpt.reports.figures.bars import draw_bars
 from rpt.reports.figures.curves import draw_along_axis
 from rpt.reports.figures.epochs import draw_by_epoch
-from rpt.reports.figures.style import SETTINGS
+from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
@@ -49,7 +51,7 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
         return []
     name, draw = FIGURES[results.experiment.name]
     scale, notes = results.experiment.scale, {name: said_of("backbone note", name) for name in results.backbones}
-    with plt.rc_context(SETTINGS):
+    with plt.style.context(STYLE):
         figure, facts = draw(results, paper)
         if note := said_of("figure note", scale):
             figure.supxlabel(note, fontsize=8, color="#555555")

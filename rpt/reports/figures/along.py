@@ -8,7 +8,7 @@ from collections import Counter
 from matplotlib import pyplot as plt
 
 from rpt.reports import figures
-from rpt.reports.figures.style import FURTHER_STYLES, SETTINGS, draw_legend, style_of, widen
+from rpt.reports.figures.style import FURTHER_STYLES, STYLE, draw_legend, style_of, widen
 from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
 
 DASHES = ("-", "--", "-.", ":")
@@ -21,7 +21,7 @@ def draw_along(summary: Summary, axis: str) -> bytes | None:
         return None
     others = [name for name in summary.axes if name != axis]
     methods, drawn = sorted(set(summary.runs["prompt"])), Counter[str]()
-    with plt.rc_context(SETTINGS):
+    with plt.style.context(STYLE):
         figure, ax = plt.subplots(figsize=(5.6, 3.9), layout="constrained")
         for at, line in lines:
             method = at.get("prompt", methods[0] if len(methods) == len(lines) == 1 else "")

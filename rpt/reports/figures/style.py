@@ -24,13 +24,14 @@ STYLES = {
 }  # fmt: skip
 FURTHER_STYLES = (("#666666", "v", "--"), ("#B8860B", "P", "-."), ("#556B2F", "X", ":"))  # of methods of one's own
 PAPER_GREY = "#808080"
-SETTINGS: Any = {
+SETTINGS = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.labelsize": 9,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E5E5E5", "grid.linewidth": 0.7,
     "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 9, "legend.title_fontsize": 9,
     "legend.frameon": False, "lines.linewidth": 1.6, "lines.markersize": 5, "figure.dpi": 100, "savefig.dpi": 200,
 }  # fmt: skip
+STYLE: Any = ["default", SETTINGS]  # beginning with matplotlib's own defaults, not with the user's matplotlibrc
 MAJORITY: Any = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
 HIGHEST = 101.9  # of an axis of scores, where no spread needs more
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_catching: list[list[int]] = []  # what was caught in each `catch_signals` that is open
 
 
 class Interrupted(SystemExit):
@@ -15,6 +18,7 @@ class Interrupted(SystemExit):
 def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
     """Collect SIGTERM and SIGINT instead of dying of them; `react` is called with all so far each time one comes."""
     caught: list[int] = []
+    _catching.append(caught)
 
     def handler(number: int, _: object) -> None:
         caught.append(number)
@@ -30,3 +34,10 @@ def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+        _catching.pop()
+
+
+def interrupt_once() -> None:
+    """What SIGTERM does, unless there was a signal already: many are sent to all processes of a group."""
+    if not any(_catching):
+        os.kill(os.getpid(), signal.SIGTERM)

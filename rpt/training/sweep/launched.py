@@ -1,0 +1,96 @@
+"""Sweeps of Hydra's other launchers (joblib, submitit_local, ray): their workers end with the command that started
+them, after a checkpoint, and the command ends after them.
+
+The command holds a lock on one file as long as the sweep goes on, its workers share one on another. A lock goes with
+its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from rpt.training.engine.signals import Interrupted, interrupt_once
+
+FOLDER = "RPT_SWEEP"  # the environment variable that names the folder of the two files to the workers
+COMMAND, WORKERS = "command", "workers"
+_commands: set[int] = set()  # this process, if it is the command
+
+
+@contextmanager
+def ending_with_workers() -> Iterator[None]:
+    """What the command does inside is a sweep. On SIGTERM its workers are told, and waited for; a second one ends it at
+    once."""
+    with tempfile.TemporaryDirectory(prefix="rpt-sweep-") as folder:
+        command = _lock(Path(folder, COMMAND), fcntl.LOCK_EX)
+
+        def end(number: int, _: object) -> NoReturn:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.close(command)
+            _lock(Path(folder, WORKERS), fcntl.LOCK_EX)
+            for idle in psutil.Process().children(recursive=True):
+                idle.terminate()
+            shutil.rmtree(folder)
+            os._exit(128 + number)
+
+        before = signal.signal(signal.SIGTERM, end)
+        os.environ[FOLDER] = folder
+        _commands.add(os.getpid())
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER]
+            signal.signal(signal.SIGTERM, before)
+            os.close(command)
+
+
+@contextmanager
+def ending_with_command() -> Iterator[None]:
+    """What a worker does inside is a run of a sweep; any other process just does it."""
+    is_worker = _watch_command(os.getpid())
+    try:
+        yield
+    except Interrupted as interrupted:
+        if not is_worker:
+            raise
+        sys.stdout.flush()
+        os._exit(interrupted.code)  # were it only raised, the worker would go on with its next run
+
+
+@cache
+def _watch_command(process: int) -> bool:
+    """Whether this process is a worker, other than Slurm's, which go on by themselves; then a thread waits for the
+    command's end."""
+    folder = os.environ.get(FOLDER)
+    if folder is None or process in _commands or os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+        return False
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit passes over it
+    with suppress(FileNotFoundError):  # the command has ended
+        _lock(Path(folder, WORKERS), fcntl.LOCK_SH)
+    threading.Thread(target=_end_after_command, args=(Path(folder, COMMAND),), daemon=True).start()
+    return True
+
+
+def _end_after_command(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        _lock(path, fcntl.LOCK_SH)
+    interrupt_once()
+
+
+def _lock(path: Path, how: int) -> int:
+    """The open file, once it is locked; it stays so until it is closed."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, how)
+    return file
