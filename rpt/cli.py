@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ValidationError
 
 from rpt.errors import ONE_LINE, UsageError
+from rpt.streams import mend_streams
 
 Arguments = TypeVar("Arguments")
 
@@ -22,6 +23,7 @@ Arguments = TypeVar("Arguments")
 def one_line_errors() -> Iterator[None]:
     """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does a
     closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1."""
+    mend_streams()
     try:
         yield
         sys.stdout.flush()
@@ -37,7 +39,8 @@ def asked_for_help(help_text: str) -> bool:
     """Whether --help is among the arguments; if so, it is printed."""
     asked = bool({"-h", "--help"} & set(sys.argv[1:]))
     if asked:
-        print(help_text.strip())
+        with one_line_errors():
+            print(help_text.strip())
     return asked
 
 

@@ -34,12 +34,10 @@ def offline_unless_reachable(timeout: float = 3.0, answer: float = 10.0) -> None
         timeout: seconds to wait for a connection.
         answer: seconds to wait for an answer then.
     """
-    if "HF_HUB_OFFLINE" in os.environ:
-        return
     set_client_factory(_make_client)
-    if urllib.request.getproxies():
+    if os.environ.get("HF_HUB_OFFLINE") or urllib.request.getproxies():
         return
-    address = os.environ.get("HF_ENDPOINT", constants.ENDPOINT)
+    address = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     endpoint = urlsplit(address)
     try:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout).close()

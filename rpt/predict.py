@@ -51,6 +51,7 @@ from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
 from rpt.hub import offline_unless_reachable
+from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
 from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
@@ -130,7 +131,8 @@ def predict(arguments: PredictArguments) -> None:
     if submission:
         written = write_submission(run.task, examples, answers, path.name)
     else:
-        written = [json.dumps(answer.as_line(), ensure_ascii=False) for answer in answers]
+        escaped = path is None and not takes_any_letter()
+        written = [json.dumps(answer.as_line(), ensure_ascii=escaped) for answer in answers]
     if path is None:
         print("\n".join(written))
         return

@@ -51,6 +51,8 @@ def _job(cfg: DictConfig) -> float:
     # A run alone ends here: to what is raised, Hydra adds a line of its own. A sweep goes on with its other runs.
     with one_line_errors() if is_alone else nullcontext(), explained_mistakes():
         set_up_job(hydra_config)
+        if hydra_config.job.chdir:
+            raise UsageError("hydra.job.chdir=true would scatter records over folders; give results=FOLDER instead.")
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
         with ending_with_command():

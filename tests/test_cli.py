@@ -1,5 +1,6 @@
 """What the commands have in common."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 from rpt.cli import argument, read_arguments, required
 from rpt.errors import UsageError
+from rpt.training.sweep.preflight import check
+from tests.conftest import ROOT
 
 MANY_LINES = """
 from rpt.cli import one_line_errors
@@ -76,3 +79,40 @@ print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "
     assert done.stdout.splitlines()[-1] == "imported set()"
     assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
     assert done.stderr.count("\n") == bool(done.stderr)
+
+
+STREAMS = """
+import os, sys
+from rpt.cli import one_line_errors
+from rpt.streams import takes_any_letter
+
+with one_line_errors():
+    print("50.0 \u00b1 1.0")
+    print("50.0 \u00b1 1.0", file=sys.stderr)
+    with open("record", "w") as record:
+        os.write(1, b"said by a library")
+        record.write(f"{sys.stdin.read()!r} {takes_any_letter()}")
+"""
+
+
+@pytest.mark.parametrize("closed", ["", ">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_no_stream_of_a_shell_ends_a_command_or_gets_into_a_file(tmp_path, closed, encoding):
+    words = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    command = f'"$PYTHON" -c "$CODE" {closed}'
+    environment = os.environ | words | {"PYTHON": sys.executable, "CODE": STREAMS}
+    where = {"cwd": tmp_path, "env": environment, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, **where)
+    assert done.returncode == 0, done
+    assert (tmp_path / "record").read_text() == f"'' {encoding == 'utf-8' or '>&-' in closed.split()}"
+    shown = {"utf-8": "±".encode(), "ascii": b"\\xb1", "latin-1": b"\xb1"}[encoding]
+    assert done.stdout.startswith(b"50.0 " + shown) == (">&-" not in closed.split())
+
+
+@pytest.mark.parametrize("value", ["", "1"])
+def test_a_world_of_one_process_is_no_error(configure, monkeypatch, value):
+    monkeypatch.setenv("WORLD_SIZE", value)
+    check(configure("task=cb"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="One run trains in one process"):
+        check(configure("task=cb"))

@@ -16,7 +16,8 @@ ROOMS = {  # each with the rooms that its modules may import
     "metrics": ("tasks",),
     "config": ("errors", "files", "prompt_options", "tasks"),
     "hub": ("errors",),
-    "cli": ("errors",),
+    "streams": (),
+    "cli": ("errors", "streams"),
     "data": ("config", "errors", "files", "hub", "tasks"),
     "records": ("config", "errors", "files", "tasks"),
     "backbones": ("config", "data", "errors", "files", "hub", "tasks"),
@@ -29,7 +30,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
     "reports": ("config", "errors", "files", "records", "tasks"),
 }  # fmt: skip
-NO_TORCH = ("cli", "config", "errors", "files", "hub", "prompt_options", "records", "reports", "tasks")
+NO_TORCH = ("cli", "config", "errors", "files", "hub", "prompt_options", "records", "reports", "streams", "tasks")
 WITH_TORCH = ("rpt/records/prompt_file.py",)  # all the same, and so no file of those rooms may import it
 STILL_A_CIRCLE = ("rpt.reports.summary", "rpt.reports.figures.along")  # take out where the reports' rooms are sorted
 MODULES = {

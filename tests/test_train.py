@@ -49,6 +49,13 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
     assert again.returncode == 0 and "Already recorded" in again.stdout
 
 
+def test_records_are_not_scattered_over_hydra_s_folders(command, miniature, tmp_path):
+    done = command(*miniature, "task=cb", "hydra.job.chdir=true", *QUICK)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "hydra.job.chdir=true would scatter records over folders; give results=FOLDER instead" in done.stderr
+    assert not results(tmp_path)
+
+
 @pytest.mark.slow
 def test_a_failed_job_does_not_end_the_sweep(command, miniature, tiny, tmp_path):
     done = command("-m", "lr=1e30,0.01", "task=cb", *miniature, tiny, *QUICK[:1], "trainer.max_steps=12")

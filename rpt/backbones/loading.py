@@ -30,6 +30,7 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
 }  # fmt: skip
 FINGERPRINTS = {"flan_small": "fa3a3c8dd62789a7"}  # of weights that are the same on every machine
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
+LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes
 FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
 
 
@@ -109,14 +110,26 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
 
 
 def _check_alone(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
-    """Beside the weights, the library would obey the file of an adapter and a quantization."""
+    """The weights are safetensors; beside them, the library would obey the file of an adapter and a quantization."""
     beside = None
-    if getattr(found_config, "quantization_config", None) is not None:
+    if pickled := _find_pickled_weights(Path(place)):
+        beside = (
+            f"its weights are pickled ({pickled}), and reading a pickle may run any code; if you trust them, convert "
+            f"them: transformers.{LOADERS[config.family]}.from_pretrained(FOLDER).save_pretrained(NEW)"
+        )
+    elif getattr(found_config, "quantization_config", None) is not None:
         beside = "its config.json asks for a quantization; give the model unquantized, without quantization_config"
     elif find_adapter_config_file(place, revision=config.revision) is not None:
         beside = "an adapter lies beside its weights; give the model without adapter_config.json"
     if beside:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {beside}.")
+
+
+def _find_pickled_weights(folder: Path) -> str | None:
+    """A file of pickled weights, in a folder that has no others."""
+    if any(folder.glob("*.safetensors")):
+        return None
+    return next((path.name for path in sorted(folder.glob("*.bin"))), None)
 
 
 def _check_fingerprint(config: BackboneConfig, place: str, found: str) -> None:

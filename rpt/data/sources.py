@@ -51,7 +51,7 @@ def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tu
     datasets.utils.logging.disable_progress_bar()
     try:
         on_hub = split if split == "train" else own.hub_split if own else "validation"
-        table = datasets.load_dataset(data.repo, task.hub_config, split=on_hub)
+        table = _load_split(data.repo, task.hub_config, on_hub)
     except Exception as error:  # the hub's clients raise many kinds; each means that there are no rows
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # which says itself nothing
@@ -62,6 +62,25 @@ def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tu
         ) from error
     rows = _name_labels(table.to_list(), task, table.features)
     return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
+
+
+def _load_split(repo: str, name: str | None, split: str) -> Any:
+    """From the hub, or from a folder: of files, or as save_to_disk writes it, in which each name may have its own.
+
+    Raises:
+        ValueError, and whatever the library raises: there is no such split.
+    """
+    import datasets
+
+    for place in (Path(repo, name), Path(repo)) if name else (Path(repo),):
+        if (place / "dataset_dict.json").is_file():
+            splits = datasets.load_from_disk(str(place))
+            if split not in splits:
+                raise ValueError(f"it has no split {split}; it has {', '.join(splits)}")
+            return splits[split]
+        if (place / "state.json").is_file():
+            raise ValueError("it is one split as save_to_disk writes it; save a DatasetDict with all of them instead")
+    return datasets.load_dataset(repo, name, split=split)
 
 
 def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, Any]) -> list[dict[str, Any]]:

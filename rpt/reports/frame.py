@@ -23,7 +23,8 @@ def load_runs(path: Path | str) -> pd.DataFrame:
         parameters.trained, parameters.kept, parameters.frozen: counts
         seconds, rows_per_second.*, peak_memory_bytes, trained_together: time and memory
         data.fingerprint, backbone_fingerprint, precision, device, versions.*, commit: provenance
-        history, predictions, credits: lists, as in metrics.jsonl and predictions.json
+        history, credits: lists, as in metrics.jsonl and predictions.json; predictions: lists of the labels' indices,
+            or, where answers are open, texts: lists of them
         folder: where the run lies, or lay before it was published; identity: equal for runs of equal settings
     A field that a record does not have is NaN or None. `frame.attrs["problems"]` has a line for each record that was
     left out, and why.
@@ -32,10 +33,16 @@ def load_runs(path: Path | str) -> pd.DataFrame:
     rows = [
         flatten(record.config)
         | flatten(record.result)
-        | {"history": record.history, "predictions": record.predictions, "credits": record.credits}
+        | {"history": record.history, "predictions": None, "texts": None, "credits": record.credits}
+        | {_kind_of(record.predictions): record.predictions}
         | {"folder": str(record.folder), "identity": record.identity}
         for record in records
     ]
-    runs = pd.DataFrame(rows)
+    runs = pd.DataFrame([{key: None if value == {} else value for key, value in row.items()} for row in rows])
     runs.attrs["problems"] = records.problems
     return runs
+
+
+def _kind_of(predictions: list[int | str | None] | None) -> str:
+    """The column that they stand in: a file of columns, as to_parquet writes it, has one type in each."""
+    return "texts" if any(isinstance(each, str) for each in predictions or ()) else "predictions"

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpt.config import DataConfig
+from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows, warn_once
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS, TASKS, get_task
+from rpt.tasks.own import make_task
 from tests.tasks.rows import GOLDEN
 
 
@@ -273,6 +274,28 @@ def test_numbered_labels_of_a_data_set_go_by_their_names(tmp_path, monkeypatch, 
     """A re-upload of CB whose names are in another order than the hub's."""
     read = read_parquet(tmp_path, monkeypatch, names, [0, 1, 2, -1])
     assert [one.label for one in read["train"]] == [*labels, None] and [one.label for one in read["val"]] == labels
+
+
+@pytest.mark.parametrize("inside", ["", "cb"])
+def test_rows_come_from_a_folder_of_save_to_disk(tmp_path, inside):
+    """One data set, or one for each task; a task's own way, labels by name, holds there too."""
+    names = datasets.ClassLabel(names=["contradiction", "entailment", "neutral"])
+    text = datasets.Value("string")
+    features = datasets.Features(premise=text, hypothesis=text, idx=datasets.Value("int32"), label=names)
+    columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "idx": [0, 1], "label": [0, 1]}
+    table = datasets.Dataset.from_dict(columns, features=features)
+    datasets.DatasetDict(train=table, validation=table.select([1])).save_to_disk(tmp_path / "saved" / inside)
+    found = read_examples(DataConfig(name="hub", repo=str(tmp_path / "saved")), get_task("cb"))
+    assert [one.label for one in found["train"]] == [1, 0] and [one.label for one in found["val"]] == [0]
+    with pytest.raises(UsageError, match=r"saved \(cb\) .* it has no split test; it has train, validation"):
+        read_examples(DataConfig(name="hub", repo=str(tmp_path / "saved")), meals(), TaskConfig(hub_split="test"))
+    table.save_to_disk(tmp_path / "one")
+    with pytest.raises(UsageError, match="it is one split as save_to_disk writes it; save a DatasetDict"):
+        read_examples(DataConfig(name="hub", repo=str(tmp_path / "one")), get_task("cb"))
+
+
+def meals():
+    return make_task("meals", ("premise",), ("contradiction", "entailment", "neutral"), hub_config="cb")
 
 
 def test_numbered_labels_of_unknown_names_are_refused(tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+from pyarrow.parquet import read_table
+
 from rpt.records.run_records import RunRecords
 from rpt.reports.frame import load_runs
 from rpt.reports.scores import run_scores, task_scores
@@ -36,6 +38,16 @@ def test_every_published_record_is_read():
     runs = load_runs(ROOT / "results")
     lines = [path.read_text().count("\n") for path in ROOT.glob("results/runs/*/*.jsonl")]
     assert len(runs) == sum(lines) > 0
+
+
+def test_the_frame_can_be_written_to_parquet_and_read_again(tmp_path):
+    """With labels and open answers, and with methods that have options and none."""
+    runs = load_runs(ROOT / "results")
+    assert runs["texts"].notna().any() and runs["predictions"].notna().any()
+    runs.to_parquet(tmp_path / "runs.parquet")
+    table = read_table(tmp_path / "runs.parquet")
+    for column in ("id", "scores.score", "predictions", "texts", "credits"):
+        assert table.column(column).to_pylist() == list(runs[column])
 
 
 def test_a_metric_that_is_not_recorded_does_not_count(study):

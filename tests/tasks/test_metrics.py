@@ -251,11 +251,17 @@ def load(tmp_path_factory):
         yield lambda task: evaluate.load(str(SUPER_GLUE), task, cache_dir=str(cache))
 
 
-@pytest.mark.parametrize("name", ["boolq", "copa", "rte", "wic", "wsc", "wsc.fixed", "cb"])
+@pytest.mark.parametrize("name", ["boolq", "copa", "rte", "wic", "wsc", "wsc.fixed", "cb", "axg"])
 def test_evaluate_labels(load, name):
     scores = load(name).compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
     f1 = {"f1": close((4 / 5 + 2 / 3) / 2)} if name == "cb" else {}
     assert scores == {"accuracy": 0.75} | f1
+
+
+def test_evaluate_axb(load):
+    """The hub's value: (2 * 1 - 0 * 1) / sqrt(2 * 3 * 2 * 1), of 2 right positives, 1 right negative, 1 wrong one."""
+    scores = load("axb").compute(predictions=[0, 1, 1, 0], references=[0, 1, 1, 1])
+    assert scores == {"matthews_correlation": close(2 / 12**0.5)}
 
 
 def test_evaluate_multirc(load):

@@ -132,6 +132,18 @@ def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monke
     assert train(configure(*words, "resume=never")) > 0
 
 
+def test_a_checkpoint_of_another_version_is_not_called_damaged(configure, tmp_path, monkeypatch):
+    words = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
+    crashed(configure, monkeypatch, words)
+    (path,) = tmp_path.rglob("checkpoint.safetensors")
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    progress = json.dumps(json.loads(header["progress"]) | {"later": 1})
+    save_file(load_file(path), path, metadata=header | {"progress": progress})
+    with pytest.raises(UsageError, match="of another version of rpt, for it has later; .* resume=never"):
+        train(configure(*words))
+
+
 def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):
     train(configure(*ONE_EPOCH))
     (path,) = tmp_path.rglob("result.json")

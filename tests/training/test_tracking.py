@@ -17,7 +17,7 @@ WORDS = ["task=cb", "tracking=wandb", "data.shots=8", "trainer.max_steps=2"]
 
 @pytest.fixture(autouse=True)
 def nobody_logged_in(tmp_path, monkeypatch):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_NAME", "WANDB_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
@@ -97,6 +97,35 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
     with pytest.raises(UsageError, match=r"tracking.project=\S+, .*W&B says Invalid project name .*; give others, or"):
         train(configure(*WORDS, f"tracking.dir={tmp_path}", *words))
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "expected"),
+    [
+        ({"WANDB_MODE": "disabled"}, [], None),
+        ({"WANDB_MODE": "offline"}, [], ("offline", "rpt", "cb-nano")),
+        ({"WANDB_MODE": "dryrun", "WANDB_NAME": "mine"}, [], ("offline", "rpt", "mine")),
+        ({"WANDB_PROJECT": "theirs"}, [], ("online", "theirs", "cb-nano")),
+        ({"WANDB_PROJECT": "theirs"}, ["tracking.project=ours"], ("online", "ours", "cb-nano")),
+        ({"WANDB_MODE": "", "WANDB_PROJECT": "", "WANDB_NAME": ""}, [], ("online", "rpt", "cb-nano")),
+    ],
+)
+def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, words, expected):
+    begun, asked = [], []
+
+    def init(mode, project, name, dir, **_):
+        begun.append((mode, project, name))
+        assert dir == str(tmp_path)
+        return Run()
+
+    monkeypatch.setattr(wandb, "login", lambda **_: asked.append(True) or True)
+    monkeypatch.setattr(wandb, "init", init)
+    for name, value in (variables | {"WANDB_DIR": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    with caplog.at_level(logging.INFO):
+        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None)
+    assert begun == ([] if expected is None else [expected])
+    assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ what the hub's super_glue metric does: fractions between 0 and 1. A prediction t
 
 import datasets
 import evaluate
+from sklearn.metrics import matthews_corrcoef
 
 from rpt.tasks import metrics
 
-LABEL_TASKS = ("boolq", "cb", "copa", "rte", "wic", "wsc", "wsc.fixed")
+LABEL_TASKS = ("boolq", "cb", "copa", "rte", "wic", "wsc", "wsc.fixed", "axb", "axg")
 INTEGER = datasets.Value("int64")
 STRING = datasets.Value("string")
 FEATURES = {
@@ -57,6 +58,8 @@ class SuperGlue(evaluate.Metric):
                 "exact_match": metrics.mean([metrics.exact_match(*pair) for pair in pairs]),
                 "f1": metrics.mean([metrics.token_f1(*pair) for pair in pairs]),
             }
+        if self.config_name == "axb":
+            return {"matthews_correlation": float(matthews_corrcoef(references, predictions))}
         scores = {"accuracy": metrics.accuracy(references, predictions)}
         if self.config_name == "cb":
             scores["f1"] = metrics.macro_f1(references, predictions, n_classes=3)

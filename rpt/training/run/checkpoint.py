@@ -78,7 +78,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-        progress = Progress(**json.loads(header["progress"]))
+        progress = json.loads(header["progress"])
         damaged = header["digest"] != _digest_tensors(tensors)
     except Exception as error:  # safetensors raises its own kinds; each means that the file is not what we wrote
         raise UsageError(
@@ -88,7 +88,13 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
         raise UsageError(
             f"Checkpoint {path} is damaged (its digest differs); delete it, or start over with resume=never."
         )
-    return tensors, progress
+    unknown = progress.keys() - {field.name for field in dataclasses.fields(Progress)}
+    if unknown:
+        raise UsageError(
+            f"Checkpoint {path} is of another version of rpt, for it has {', '.join(sorted(unknown))}; go on with that "
+            "version, or start over with resume=never."
+        )
+    return tensors, Progress(**progress)
 
 
 def _digest_tensors(tensors: dict[str, Tensor]) -> str:

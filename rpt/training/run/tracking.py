@@ -3,7 +3,9 @@ that W&B cannot do ends a training run."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rpt.config import Config, as_dict
+from rpt.config.schema import TrackingConfig
 from rpt.errors import UsageError
 from rpt.files import reason_of
 
@@ -63,10 +66,13 @@ class Tracker:
 
 
 def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
-    """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all."""
+    """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all, or is not wanted."""
+    mode = os.environ.get("WANDB_MODE", "").lower()
+    if mode == "disabled":
+        return None
     import wandb  # slow to import, and not wanted in every run
 
-    tracking = config.tracking
+    tracking = _with_variables(config.tracking)
     try:
         Path(tracking.dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,12 +80,12 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
             f"tracking.dir={tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
         ) from error
     try:
-        if _log_in():
+        if mode not in ("offline", "dryrun") and _log_in():
             try:
-                return _init(config, name, wandb_id, run_id, online=True)
+                return _init(config, tracking, name, wandb_id, run_id, online=True)
             except wandb.errors.CommError as error:
                 log.warning("W&B cannot be reached (%s): this run is tracked offline (later wandb sync).", _line(error))
-        return _init(config, name, wandb_id, run_id, online=False)
+        return _init(config, tracking, name, wandb_id, run_id, online=False)
     except wandb.errors.UsageError as error:
         raise UsageError(
             f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
@@ -88,6 +94,17 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
     except wandb.Error as error:
         log.warning("W&B cannot be started (%s): this run is not tracked; tracking=none: off.", _line(error))
         return None
+
+
+def _with_variables(tracking: TrackingConfig) -> TrackingConfig:
+    """What W&B's own variables say where the configuration has its default; the others W&B reads by itself."""
+    default, variables = TrackingConfig(), {"project": "WANDB_PROJECT", "dir": "WANDB_DIR"}
+    given = {
+        key: os.environ[variable]
+        for key, variable in variables.items()
+        if os.environ.get(variable) and getattr(tracking, key) == getattr(default, key)
+    }
+    return dataclasses.replace(tracking, **given)
 
 
 @cache  # to find out takes seconds, and in a sweep every run would ask
@@ -106,17 +123,16 @@ def _log_in() -> bool:
     return False
 
 
-def _init(config: Config, name: str, wandb_id: str, run_id: str, online: bool) -> Any:
+def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, run_id: str, online: bool) -> Any:
     import wandb
 
-    tracking = config.tracking
     shared = [config.task.name, config.backbone.name, config.variant]  # by the runs of a row, over rates and seeds
     kind = ["miniature"] if config.data.name == "mini" else []
     return wandb.init(
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
-        name=name,
+        name=os.environ.get("WANDB_NAME") or name,
         group=" ".join(shared),
         tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind)],
         id=wandb_id,

@@ -74,7 +74,7 @@ def _watch_command(process: int) -> bool:
     """Whether this process is a worker, other than Slurm's, which go on by themselves; then a thread waits for the
     command's end."""
     folder = os.environ.get(FOLDER)
-    if folder is None or process in _commands or os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+    if not folder or process in _commands or os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
         return False
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit passes over it
     with suppress(FileNotFoundError):  # the command has ended

@@ -84,7 +84,7 @@ def _check_task(config: Config) -> None:
 
 
 def _check_device(config: Config) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("WORLD_SIZE", "") not in ("", "0", "1"):
         raise UsageError("One run trains in one process; start `python -m rpt.train` plainly, one process per GPU.")
     if config.trainer.precision == "fp16" and not torch.cuda.is_available():
         raise UsageError(
