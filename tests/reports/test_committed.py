@@ -110,7 +110,7 @@ def test_how_many_records_are_of_a_changed_checkout_is_what_the_readme_of_result
 def test_what_the_page_on_the_laptop_says_of_flan_s_first_seed_is_in_its_records(records):
     rows = {row[0]: row[1:] for row in rows_of("results/laptop.md") if len(row) == 6}
     there = records["backbone"].eq("flan_small") & records["task"].eq("cb") & records["seed"].eq(0)
-    for name in ("vanilla", "residual"):
+    for name in PROMPTS:
         alike = records["prompt"].eq(name) & records["lr"].eq(0.3) & records["prompt.length"].eq(10)
         (run,) = records[there & alike & records["trainer.epochs"].eq(60)].to_dict("records")
         first, n = run["history"][0], len(run["history"])
