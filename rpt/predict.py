@@ -9,6 +9,8 @@ output         a file for the answers; left out: standard output
 submission     true: write what the SuperGLUE server takes instead, for the task's whole official test file given as
                input: the folder `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand
                them in. A run of RTE answers the official rows of AX-b and AX-g too, each in a file of its own
+stream         true: answer each row of standard input when its line is there, for pipes and services; a line that is no
+               row is answered with {"error": ...}, and the next one is read
 batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
@@ -30,12 +32,13 @@ probabilities are those of the labels or of the entities.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +59,7 @@ from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, li
 if TYPE_CHECKING:
     from rpt.backbones import Answer
     from rpt.inference.saved_run import SavedRun
+    from rpt.inference.server import PromptServer
 
 log = logging.getLogger("rpt")
 LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
@@ -69,6 +73,7 @@ class PredictArguments:
     submission: bool = False
     batch_size: int = 64
     precision: str = "auto"
+    stream: bool = False
     backbone_path: str | None = argument("backbone.path")
 
     def __post_init__(self) -> None:
@@ -81,6 +86,9 @@ class PredictArguments:
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
         if not self.submission and path is not None and os.path.isdir(path):
             raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
+
+        if self.stream and (self.submission or self.input != "-" or path is not None):
+            raise UsageError("stream=true reads standard input and writes standard output; give run=FOLDER alone.")
 
     @property
     def output_path(self) -> Path | None:
@@ -101,6 +109,12 @@ def predict(arguments: PredictArguments) -> None:
         raise UsageError(
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )
+    if arguments.stream:
+        for line in answer_stream(
+            run, load_server(run, arguments.precision, arguments.backbone_path), sys.stdin.buffer
+        ):
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        return
     rows = read_rows(arguments.input)
     examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
     if submission:
@@ -165,20 +179,43 @@ def answer_examples(
     Raises:
         UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
     """
+    server = load_server(run, precision, backbone_path)
+    return server.answer([("run", example) for example in examples], batch_size, progress=True)
+
+
+def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> PromptServer:
+    """The prompt as "run" before its backbone.
+
+    Raises:
+        UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
+    """
     if backbone_path is None and backbone_source(run.config.backbone) == "hub":
         offline_unless_reachable()
     from rpt.inference.server import open_server  # slow to import
 
-    server = open_server({"run": run}, precision, backbone_path)
-    return server.answer([("run", example) for example in examples], batch_size, progress=True)
+    return open_server({"run": run}, precision, backbone_path)
 
 
-def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> None:
-    """Say how many examples a prompt of the miniature cannot know: those with words that none of its rows has."""
+def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The answers to each line's row before the next line is read; to a line that is no row, why."""
+    number, warned = 0, False
+    for place, line in enumerate(lines, start=1):
+        try:
+            for _, row in read_json_lines(line, name_of("-"), place):
+                examples = server.parse("run", row if run.task.group_by else {"idx": number, **row})
+                number += 1
+                warned = warned or warn_of_foreign_rows(run, examples)
+                yield from (answer.as_line() for answer in server.answer([("run", example) for example in examples]))
+        except UsageError as error:
+            yield {"error": str(error)}
+
+
+def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> bool:
+    """Say how many examples a prompt of the miniature cannot know: those with words that none of its rows has. Whether
+    there are any."""
     if not run.result["data"]["miniature"]:
-        return
-    trained = miniature.rows(run.task.name, "train", run.config.data.mini_seed)
-    known = {word for row in trained for example in run.task.parse(row) for word in words_of(example)}
+        return False
+    known = words_of_miniature(run.task, run.config.data.mini_seed)
     foreign = sum(not words_of(example) <= known for example in examples)
     if foreign:
         log.warning(
@@ -187,6 +224,14 @@ def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> None:
             foreign,
             len(examples),
         )
+    return foreign > 0
+
+
+@functools.cache
+def words_of_miniature(task: Task, seed: int) -> set[str]:
+    """The words of all its training rows."""
+    examples = (example for row in miniature.rows(task.name, "train", seed) for example in task.parse(row))
+    return set().union(*map(words_of, examples))
 
 
 def words_of(example: Example) -> set[str]:

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
@@ -76,6 +78,7 @@ def main() -> None:
             is_sweep = bool(flags & set(MULTIRUN))
             if is_sweep:
                 _check_rows(overrides)
+                check_launcher(overrides)
             with ending_with_workers() if is_sweep else nullcontext():
                 _job()
             if SWEPT:
@@ -87,6 +90,19 @@ def _end_sweep() -> None:
 
     if status := end_sweep([job._return_value for job in SWEPT.values()]):
         sys.exit(status)
+
+
+def check_launcher(overrides: Sequence[str]) -> None:
+    """Refuse Slurm's launcher where there is no Slurm: submitit says so in a traceback.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if "hydra/launcher=submitit_slurm" in overrides and shutil.which("srun") is None:
+        raise UsageError(
+            "hydra/launcher=submitit_slurm hands the runs to Slurm, and this machine has no srun; start it where Slurm "
+            "is, or take hydra/launcher=packed."
+        )
 
 
 def _check_rows(overrides: list[str]) -> None:

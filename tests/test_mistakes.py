@@ -4,6 +4,13 @@ import shutil
 
 import pytest
 
+from rpt.config import DataConfig, TaskConfig
+from rpt.data.sources import read_examples
+from rpt.errors import UsageError
+from rpt.inference.server import open_server
+from rpt.tasks.own import make_task
+from rpt.train import check_launcher
+
 PRODUCT = """\
 import torch
 from rpt.prompts import Reparameterization, register
@@ -64,6 +71,37 @@ def test_it_ends_in_one_line(command, mine, miniature, words, message):
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr and "Error executing" not in done.stderr
     assert done.stderr.count("rpt: ") == 1
+
+
+def read_own(name, content):
+    """Reads a file as the rows of a task of one's own."""
+
+    def read(folder):
+        (folder / name).write_text(content)
+        own = TaskConfig(name="meals", fields=["text"], labels=["bad", "good"], train=name, validation=name)
+        read_examples(DataConfig("folder", dir=str(folder)), make_task("meals", ("text",), ("bad", "good")), own)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda _: open_server({}), "open_server has no runs; give their folders by name"),
+        (read_own("a.csv", "text;label\nWarm, good.;good\n"), "a.csv, line 1 has semicolons between its columns; save"),
+        (read_own("a.csv", "text\tlabel\nWarm.\tgood\n"), "a.csv, line 1 has tabs between its columns; save the file"),
+        (read_own("a.tsv", "text\tlabel\nWarm.\tgood\n"), "or for rows of your own task a table with commas (.csv)."),
+        (read_own("a.jsonl", '{"text": "Warm.", "lab'), "Unterminated string starting at; download the file again."),
+        (read_own("a.csv", "text,mood\nWarm.,good\n"), "found none; if that is mood, give task.answer=mood."),
+        (read_own("a.csv", "text,label\nWarm.,\n"), "meals: field 'label'"),
+        (lambda _: check_launcher(["-m", "hydra/launcher=submitit_slurm"]), "and this machine has no srun; start it "),
+    ],
+)  # fmt: skip
+def test_it_is_said_in_one_line(tmp_path, monkeypatch, mistake, message):
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no srun
+    with pytest.raises(UsageError) as caught:
+        mistake(tmp_path)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_exporting_over_another_prompt_asks_for_force(command, record, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -39,8 +40,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     Raises:
         UsageError: it cannot be had, or is not of its family.
     """
-    source = backbone_source(config)
-    place = config.hub if source == "hub" else str(find_folder(config))
+    place = config.hub if backbone_source(config) == "hub" else str(find_folder(config))
     family = FAMILIES[config.family]
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
@@ -52,7 +52,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         _check_tokenizer(config, place)
         if dropout:
             use_default_dropout(found_config)
-        source = {"revision": config.revision, "config": found_config, "trust_remote_code": False}
+        source: Any = {"revision": config.revision, "config": found_config, "trust_remote_code": False}
         tokenizer = AutoTokenizer.from_pretrained(place, **source)
         model, report = family.load_model(
             place, **source, dtype=torch.float32, use_safetensors=True, output_loading_info=True

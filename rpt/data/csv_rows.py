@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rpt.errors import UsageError
@@ -27,6 +27,7 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
         ) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        _check_separator(rows.fieldnames or (), name)
         for row in rows:
             if None in row or None in row.values():
                 raise UsageError(
@@ -38,3 +39,10 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
         raise UsageError(
             f"{name}, line {rows.line_num + 1} is not CSV ({error}); quote values with a comma or a quote."
         ) from error
+
+
+def _check_separator(columns: Sequence[str], name: str) -> None:
+    """Refuse a first line that is one column to us and several to whoever wrote it."""
+    for separator, what in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and separator in columns[0]:
+            raise UsageError(f"{name}, line 1 has {what} between its columns; save the file with commas, or as .jsonl.")

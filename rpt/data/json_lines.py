@@ -12,20 +12,21 @@ from rpt.errors import UsageError
 MOST_DIGITS = 20  # of a number
 
 
-def read_json_lines(content: bytes, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_json_lines(content: bytes, name: str, first: int = 1) -> Iterator[tuple[str, dict[str, Any]]]:
     """Of each line that is not empty where it stands ("line 3") and the object in it.
 
     Args:
         name: of the file, for messages.
+        first: the number of the first line.
 
     Raises:
         UsageError: a line is not UTF-8 text with one JSON object.
     """
     if content.startswith(b"\x1f\x8b"):
-        raise UsageError(f"{name}, line 1 is compressed (gzip), not a JSON object; decompress the file.")
+        raise UsageError(f"{name}, line {first} is compressed (gzip), not a JSON object; decompress the file.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
-        raise UsageError(f"{name}, line 1 is UTF-16 text, not UTF-8; convert the file.")
-    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        raise UsageError(f"{name}, line {first} is UTF-16 text, not UTF-8; convert the file.")
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=first):
         place = f"{name}, line {number}"
         try:
             text = line.decode()
@@ -41,7 +42,10 @@ def _parsed(text: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=_each_once, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{place} is not JSON: {error.msg}; download the file again.") from error
+        is_begun = text.lstrip().startswith("{")
+        table = "give one JSON object a line (.jsonl), or for rows of your own task a table with commas (.csv)"
+        remedy = "download the file again" if is_begun else table
+        raise UsageError(f"{place} is not JSON: {error.msg}; {remedy}.") from error
     except ValueError as error:
         raise UsageError(f"{place} should be one JSON object; it has {error}.") from error
     except RecursionError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rpt.errors import UsageError
 from rpt.tasks import Example, Task
+from rpt.tasks.own import OwnTask
 
 log = logging.getLogger("rpt")
 
@@ -48,12 +49,19 @@ def _parsed(
             raise UsageError(f"{source}, {place}: {error}") from error
         for example in examples:
             if labelled and not _has_gold(example):
-                needed = "label" if task.labels else "answers"
-                raise UsageError(
-                    f"{source}, {place}: {task.name}: field {needed!r} is needed in a validation row, found none; "
-                    "test rows cannot be scored."
-                )
+                raise UsageError(f"{source}, {place}: {task.name}: {_lack_of_gold(task, row)}")
             yield place, example
+
+
+def _lack_of_gold(task: Task, row: Mapping[str, Any]) -> str:
+    needed = "label" if task.labels else "answers"
+    remedy = "test rows cannot be scored."
+    if isinstance(task, OwnTask):
+        needed = task.answer
+        others = [column for column in row if column not in (*task.columns, "idx")]
+        if needed not in row and others:
+            remedy = f"if that is {' or '.join(others)}, give task.answer={others[0]}."
+    return f"field {needed!r} is needed in a validation row, found none; {remedy}"
 
 
 def _has_gold(example: Example) -> bool:

@@ -108,8 +108,12 @@ def open_server(
         backbone_path: where the backbone lies now, if not where the runs had it from.
 
     Raises:
-        UsageError: a record cannot be used, the runs do not share a backbone, or it cannot be had.
+        UsageError: there is no run, a record cannot be used, the runs do not share a backbone, or it cannot be had.
     """
+    if not runs:
+        raise UsageError(
+            'open_server has no runs; give their folders by name: {"questions": "results/runs/boolq/..."}.'
+        )
     prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
     first, *others = prompts.values()
     for other in others:

@@ -97,6 +97,30 @@ def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path, monkeyp
     assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, found, strict=True)]
 
 
+def test_a_stream_is_answered_line_by_line(record, tmp_path, caplog):
+    """Each answer is there before the next line is read, and is the one that the rows get together."""
+    read, run = [], open_saved_run(record)
+    bare = [{key: row[key] for key in ("passage", "question")} for row in ROWS[:3]]
+
+    def lines():
+        for line in [json.dumps(bare[0]), "", "no row", json.dumps(bare[1]), '{"passage": "a"}', json.dumps(bare[2])]:
+            read.append(line)
+            yield line.encode() + b"\n"
+
+    answers, seen = [], []
+    for answer in predict.answer_stream(run, predict.load_server(run, "fp32", None), lines()):
+        answers.append(answer)
+        seen.append(len(read))
+    assert seen == [1, 3, 4, 5, 6]
+    assert answers[1]["error"].startswith("standard input, line 3 is not JSON")
+    assert "boolq: field 'question' is missing" in answers[3]["error"]
+    predicted(record, input=written(tmp_path, bare), output=str(tmp_path / "answers.jsonl"))
+    together = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    for one, other in zip([answers[0], answers[2], answers[4]], together, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], rel=1e-3)
+        assert {**one, "probabilities": None} == {**other, "probabilities": None}
+
+
 @pytest.mark.slow
 def test_readme_commands_run(record, tmp_path):
     """As written, after the run that they speak of."""
@@ -144,6 +168,7 @@ def test_readme_code_runs(copy, tmp_path, capsys):
         ({"precision": "fp16"}, "choose one of: auto, fp32, bf16"),
         ({"submission": "yes"}, "submission=yes should be true or false"),
         ({"submission": "true"}, "give output=FOLDER"),
+        ({"stream": "true"}, "stream=true reads standard input and writes standard output; give run=FOLDER alone"),
         ({"output": "."}, "is a folder; give a file"),
         ({"input": "nowhere.jsonl"}, "input=nowhere.jsonl cannot be read"),
         ({"input": "a\0b"}, "cannot be read"),

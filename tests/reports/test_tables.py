@@ -180,7 +180,7 @@ def test_at_the_laptop_s_scale_only_what_is_over_the_same_tasks_is_compared_with
     assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "flan_small", "minilm"}  # one floor for all
     (remark,) = [each for each in made.remarks if "(BERT-Base)" in each]
     ours, paper = remark.split("; the paper (BERT-Base) ")
-    assert "average" in ours and paper == "CB +7.2, COPA +11.9, WSC +1.6, RTE +1.8, WiC +2.8."
+    assert "average" in ours and paper == "CB +7.2, COPA +11.9, RTE +1.8, WiC +2.8, WSC +1.6."
 
 
 def test_a_table_of_averages_over_one_task_names_it(study):

@@ -1,6 +1,8 @@
 """W&B without a key: each job of a sweep has its own offline run, in packs too. What W&B cannot do ends no training."""
 
+import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 import wandb
@@ -78,6 +80,18 @@ def test_what_wandb_cannot_do_is_said_and_the_run_goes_on(
         assert train(configure(*WORDS, f"tracking.dir={tmp_path}")) > 0
     warnings = [record.getMessage() for record in caplog.records if "W&B" in record.getMessage()]
     assert tried == modes and said in warnings[0]
+
+
+def test_a_run_is_found_by_its_group_tags_and_id_and_has_its_floor(configure, tiny, tmp_path, monkeypatch):
+    given, run = [], SimpleNamespace(summary={}, log=lambda *_, **__: None, finish=lambda exit_code: None)
+    monkeypatch.setattr(wandb, "login", lambda **_: False)
+    monkeypatch.setattr(wandb, "init", lambda **words: given.append(words) or run)
+    train(configure(*WORDS, tiny, "lr=0.1", f"tracking.dir={tmp_path}"))
+    (words,), (path,) = given, tmp_path.rglob("result.json")
+    result = json.loads(path.read_text())
+    assert words["group"] == "cb nano residual" and words["tags"] == ["cb", "nano", "residual", "paper", "miniature"]
+    assert words["config"]["run_id"] == path.parent.name == result["id"] and words["config"]["lr"] == 0.1
+    assert run.summary == result["scores"] | {"majority": result["majority"]["score"]}
 
 
 @pytest.mark.parametrize("words", [["tracking.project=a/b"], ['tracking.project="?"']])

@@ -21,6 +21,7 @@ from rpt.training.engine.progress_bar import ProgressBar, open_progress_bar
 from rpt.training.engine.signals import Interrupted, catch_signals
 from rpt.training.engine.stacked_runs import StackedRuns, stack_runs
 from rpt.training.engine.step import Step
+from rpt.training.engine.threads import ThreadWatch
 from rpt.training.run.checkpoint import save_checkpoint
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.run import TrainingRun, read_losses
@@ -43,6 +44,7 @@ class Pack:
     def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf, graphs: bool = True):
         self.backbone, self.max_runs, self.limit = backbone, max_runs, PassLimit(max_tokens)
         self.evaluation_limit = PassLimit(cap_evaluation_pass(backbone.device))
+        self.threads = ThreadWatch(backbone.device)
         self.losses = GraphedLosses(backbone, graphs)
         # fp16's gradients would vanish without it; in any other precision it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")
@@ -113,10 +115,12 @@ class Pack:
 
     def train(self, bar: ProgressBar) -> list[TrainingRun]:
         """One step of every run, timed; each has its share of the time."""
-        began = time.perf_counter()
+        began, processor_began = time.perf_counter(), time.process_time()
         runs = self.step()
         self.maybe_read_losses(runs, bar)  # waits for the device, so its time belongs to training
-        share = (time.perf_counter() - began) / len(runs)
+        seconds = time.perf_counter() - began
+        self.threads.note_step(seconds, time.process_time() - processor_began)
+        share = seconds / len(runs)
         bar.advance(len(runs))
         for run in runs:
             run.progress.training_seconds += share

@@ -96,7 +96,7 @@ class PreparedRun:
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(dump_yaml(as_dict(self.config)))
         _announce(run, self.backbone, self.data)
-        run.tracker = Tracker(self.config, run.name, run.progress.wandb_id)
+        run.tracker = Tracker(self.config, run.name, run.progress.wandb_id, self.record.folder.name)
         run.progress.wandb_id = run.tracker.wandb_id
         run.progress.seconds += time.perf_counter() - began
         return run
@@ -126,7 +126,7 @@ class PreparedRun:
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
-        run.tracker.finish(result["scores"])
+        run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
         return result
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:

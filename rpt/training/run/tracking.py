@@ -18,6 +18,7 @@ from rpt.errors import UsageError
 from rpt.files import reason_of
 
 log = logging.getLogger(__name__)
+LONGEST_TAG = 64  # characters, that W&B takes
 
 
 class Tracker:
@@ -27,6 +28,7 @@ class Tracker:
         config: of the run.
         name: under which W&B shows the run.
         wandb_id: which W&B run a resumed one goes on in; None starts another.
+        run_id: of the record, by which its W&B run is found.
 
     Attributes:
         wandb_id: of the W&B run; None under tracking=none.
@@ -35,11 +37,11 @@ class Tracker:
         UsageError: W&B does not take tracking.project or tracking.entity, or tracking.dir cannot be used.
     """
 
-    def __init__(self, config: Config, name: str, wandb_id: str | None):
+    def __init__(self, config: Config, name: str, wandb_id: str | None, run_id: str):
         self.wandb_id, self._wandb = wandb_id, None
         if config.tracking.name == "wandb":
             self.wandb_id = wandb_id or uuid.uuid4().hex[:8]
-            self._wandb = _start_wandb(config, name, self.wandb_id)
+            self._wandb = _start_wandb(config, name, self.wandb_id, run_id)
 
     def log(self, values: dict[str, Any], step: int) -> None:
         self._try(lambda wandb: wandb.log(values, step=step))
@@ -63,7 +65,7 @@ class Tracker:
             self._wandb = None
 
 
-def _start_wandb(config: Config, name: str, wandb_id: str) -> Any:
+def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
     """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all, or is not wanted."""
     import wandb  # slow to import, and not wanted in every run
 
@@ -80,10 +82,10 @@ def _start_wandb(config: Config, name: str, wandb_id: str) -> Any:
     try:
         if user.mode not in ("offline", "dryrun") and _log_in():
             try:
-                return _init(config, tracking, name, wandb_id, online=True)
+                return _init(config, tracking, name, wandb_id, run_id, online=True)
             except wandb.errors.CommError as error:
                 log.warning("W&B cannot be reached (%s): this run is tracked offline (later wandb sync).", _line(error))
-        return _init(config, tracking, name, wandb_id, online=False)
+        return _init(config, tracking, name, wandb_id, run_id, online=False)
     except wandb.errors.UsageError as error:
         raise UsageError(
             f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
@@ -136,19 +138,23 @@ def _log_in() -> bool:
     return False
 
 
-def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, online: bool) -> Any:
+def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, run_id: str, online: bool) -> Any:
     import wandb
 
+    shared = [config.task.name, config.backbone.name, config.variant]  # by the runs of a row, over rates and seeds
+    kind = ["miniature"] if config.data.name == "mini" else []
     return wandb.init(
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
         name=_user_settings().run_name or name,
+        group=" ".join(shared),
+        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind)],
         id=wandb_id,
         resume="allow" if online else None,
         reinit="create_new",
         mode="online" if online else "offline",
-        config=as_dict(config),
+        config=as_dict(config) | {"run_id": run_id},
         settings=wandb.Settings(silent=True),
     )
 

@@ -66,7 +66,7 @@ def ending_with_command() -> Iterator[None]:
         if not is_worker:
             raise
         sys.stdout.flush()
-        os._exit(int(interrupted.code))  # were it only raised, the worker would go on with its next run
+        os._exit(int(interrupted.code or 1))  # were it only raised, the worker would go on with its next run
 
 
 @cache
