@@ -116,10 +116,11 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
 )
 def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, words, expected):
     begun, asked = [], []
+    always = {"WANDB_DIR": str(tmp_path), "WANDB_RUN_GROUP": "all of mine", "WANDB_TAGS": "one of mine"}
 
-    def init(mode, project, name, dir, **_):
+    def init(mode, project, name, dir, group, tags, **_):
         begun.append((mode, project, name))
-        assert dir == str(tmp_path)
+        assert (dir, group, tags[-1]) == (str(tmp_path), "all of mine", "one of mine")
         return Run()
 
     monkeypatch.setattr(wandb, "login", lambda **_: asked.append(True) or True)
@@ -128,10 +129,10 @@ def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog,
     if "file" in variables:  # what `wandb disabled` writes
         (tmp_path / "wandb").mkdir()
         (tmp_path / "wandb/settings").write_text(f"[default]\nmode = {variables['file']}\n")
-    for name, value in (variables | {"WANDB_DIR": str(tmp_path)}).items():
+    for name, value in (variables | always).items():
         monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO):
-        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None)
+        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None, "id")
     assert begun == ([] if expected is None else [expected])
     assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
 
@@ -141,7 +142,7 @@ def test_a_mode_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_p
     with pytest.raises(
         UsageError, match="W&B refuses its variables .*mode.* 'online', 'offline'.*; mend them, or"
     ) as no:
-        tracking.Tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None)
+        tracking.Tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
     assert "\n" not in str(no.value)
 
 

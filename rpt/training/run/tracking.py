@@ -143,13 +143,14 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
 
     shared = [config.task.name, config.backbone.name, config.variant]  # by the runs of a row, over rates and seeds
     kind = ["miniature"] if config.data.name == "mini" else []
+    user = _user_settings()
     return wandb.init(
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
-        name=_user_settings().run_name or name,
-        group=" ".join(shared),
-        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind)],
+        name=user.run_name or name,
+        group=user.run_group or " ".join(shared),
+        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind, *(user.run_tags or ()))],
         id=wandb_id,
         resume="allow" if online else None,
         reinit="create_new",
