@@ -113,7 +113,7 @@ def predict(arguments: PredictArguments) -> None:
         for line in answer_stream(
             run, load_server(run, arguments.precision, arguments.backbone_path), sys.stdin.buffer
         ):
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            print(json.dumps(line, ensure_ascii=not takes_any_letter()), flush=True)
         return
     rows = read_rows(arguments.input)
     examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 import sys
 
@@ -48,8 +49,9 @@ def keep_float32() -> None:
 
     What is float32 here is so by choice: prompts, networks and heads, whose products are few, and a whole backbone with
     trainer.precision=fp32, which is there to be compared with. Speed is bf16's part. Of the two switches, torch's
-    default for cuDNN, which computes the LSTM, is TF32.
+    default for cuDNN, which computes the LSTM, is TF32. A variable of the environment stands above both.
     """
+    os.environ.pop("NVIDIA_TF32_OVERRIDE", None)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 

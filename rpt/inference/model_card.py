@@ -30,11 +30,16 @@ backbone is as it was. A soft prompt cannot be merged into the backbone's weight
 ```python
 import torch
 from peft import PeftModel
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 base = {base}
 tokenizer = AutoTokenizer.from_pretrained(base{revision})
 model = AutoModelForSeq2SeqLM.from_pretrained(base{revision}, dtype=torch.float32)
+model.generation_config = GenerationConfig(  # greedy, whatever lies beside the weights
+    decoder_start_token_id=model.config.decoder_start_token_id,
+    eos_token_id=tokenizer.eos_token_id,
+    pad_token_id=tokenizer.pad_token_id,
+)
 model = PeftModel.from_pretrained(model, ".").eval()
 
 texts = [{text}]

@@ -22,7 +22,9 @@ def nobody_logged_in(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
     tracking._log_in.cache_clear()
+    wandb.teardown()  # it reads its settings once
     yield
+    wandb.teardown()
     tracking._log_in.cache_clear()
 
 
@@ -103,6 +105,8 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
     ("variables", "words", "expected"),
     [
         ({"WANDB_MODE": "disabled"}, [], None),
+        ({"file": "disabled"}, [], None),
+        ({"file": "offline"}, [], ("offline", "rpt", "cb-nano")),
         ({"WANDB_MODE": "offline"}, [], ("offline", "rpt", "cb-nano")),
         ({"WANDB_MODE": "dryrun", "WANDB_NAME": "mine"}, [], ("offline", "rpt", "mine")),
         ({"WANDB_PROJECT": "theirs"}, [], ("online", "theirs", "cb-nano")),
@@ -112,20 +116,34 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
 )
 def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, words, expected):
     begun, asked = [], []
+    always = {"WANDB_DIR": str(tmp_path), "WANDB_RUN_GROUP": "all of mine", "WANDB_TAGS": "one of mine"}
 
-    def init(mode, project, name, dir, **_):
+    def init(mode, project, name, dir, group, tags, **_):
         begun.append((mode, project, name))
-        assert dir == str(tmp_path)
+        assert (dir, group, tags[-1]) == (str(tmp_path), "all of mine", "one of mine")
         return Run()
 
     monkeypatch.setattr(wandb, "login", lambda **_: asked.append(True) or True)
     monkeypatch.setattr(wandb, "init", init)
-    for name, value in (variables | {"WANDB_DIR": str(tmp_path)}).items():
+    monkeypatch.chdir(tmp_path)
+    if "file" in variables:  # what `wandb disabled` writes
+        (tmp_path / "wandb").mkdir()
+        (tmp_path / "wandb/settings").write_text(f"[default]\nmode = {variables['file']}\n")
+    for name, value in (variables | always).items():
         monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO):
-        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None)
+        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None, "id")
     assert begun == ([] if expected is None else [expected])
     assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
+
+
+def test_a_mode_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "nowhere")
+    with pytest.raises(
+        UsageError, match="W&B refuses its variables .*mode.* 'online', 'offline'.*; mend them, or"
+    ) as no:
+        tracking.Tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
+    assert "\n" not in str(no.value)
 
 
 @pytest.mark.slow

@@ -67,12 +67,12 @@ class Tracker:
 
 def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
     """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all, or is not wanted."""
-    mode = os.environ.get("WANDB_MODE", "").lower()
-    if mode == "disabled":
-        return None
     import wandb  # slow to import, and not wanted in every run
 
-    tracking = _with_variables(config.tracking)
+    user = _user_settings()
+    if user.mode == "disabled":
+        return None
+    tracking = _with_user_settings(config.tracking, user)
     try:
         Path(tracking.dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -80,7 +80,7 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
             f"tracking.dir={tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
         ) from error
     try:
-        if mode not in ("offline", "dryrun") and _log_in():
+        if user.mode not in ("offline", "dryrun") and _log_in():
             try:
                 return _init(config, tracking, name, wandb_id, run_id, online=True)
             except wandb.errors.CommError as error:
@@ -96,15 +96,30 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
         return None
 
 
-def _with_variables(tracking: TrackingConfig) -> TrackingConfig:
-    """What W&B's own variables say where the configuration has its default; the others W&B reads by itself."""
-    default, variables = TrackingConfig(), {"project": "WANDB_PROJECT", "dir": "WANDB_DIR"}
-    given = {
-        key: os.environ[variable]
-        for key, variable in variables.items()
-        if os.environ.get(variable) and getattr(tracking, key) == getattr(default, key)
-    }
-    return dataclasses.replace(tracking, **given)
+def _user_settings() -> Any:
+    """What W&B's variables and settings files say (WANDB_MODE, `wandb disabled`). An empty variable says nothing.
+
+    Raises:
+        UsageError: W&B does not take one of them.
+    """
+    import wandb
+
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
+        del os.environ[name]
+    try:
+        return wandb.setup().settings
+    except ValueError as error:
+        raise UsageError(
+            f"W&B refuses its variables or settings file ({_line(error)}); mend them, or give tracking=none."
+        ) from error
+
+
+def _with_user_settings(tracking: TrackingConfig, user: Any) -> TrackingConfig:
+    """What they say of project and folder where the configuration has its default; the rest W&B reads by itself."""
+    default = TrackingConfig()
+    given = {"project": user.project, "dir": os.environ.get("WANDB_DIR")}
+    unset = {key: value for key, value in given.items() if value and getattr(tracking, key) == getattr(default, key)}
+    return dataclasses.replace(tracking, **unset)
 
 
 @cache  # to find out takes seconds, and in a sweep every run would ask
@@ -128,13 +143,14 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
 
     shared = [config.task.name, config.backbone.name, config.variant]  # by the runs of a row, over rates and seeds
     kind = ["miniature"] if config.data.name == "mini" else []
+    user = _user_settings()
     return wandb.init(
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
-        name=os.environ.get("WANDB_NAME") or name,
-        group=" ".join(shared),
-        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind)],
+        name=user.run_name or name,
+        group=user.run_group or " ".join(shared),
+        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind, *(user.run_tags or ()))],
         id=wandb_id,
         resume="allow" if online else None,
         reinit="create_new",
