@@ -95,6 +95,7 @@ def flan(tmp_path_factory):
 FLAN = BackboneConfig("flan_small", "t5", package="traceforge-title-model")
 
 
+@pytest.mark.slow  # the pieces are compressed
 def test_flan_small_is_made_of_its_package(flan, tmp_path):
     """Its weights are the same on every machine, its words are not its output layer, and it still translates."""
     assert flan.fingerprint == FINGERPRINTS["flan_small"] and flan.frozen_parameters == 76_961_152
