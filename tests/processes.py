@@ -122,6 +122,21 @@ def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def run_and_list_imports(module: str, words: list[str]) -> subprocess.CompletedProcess:
+    """A command in an interpreter of its own; its last line names the slow libraries that were imported."""
+    program = f"""
+import sys
+sys.argv = ["{module}", *{words}]
+from rpt.{module} import main
+try:
+    main()
+except SystemExit as ended:
+    print("code", ended.code)
+print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
+"""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+
 def _do(
     module: str, words: list[str], folder: str, environment: dict[str, str], streams: str, fork_children: bool
 ) -> None:

@@ -12,6 +12,7 @@ from rpt.cli import argument, read_arguments, required
 from rpt.errors import UsageError
 from rpt.training.sweep.preflight import check
 from tests.conftest import ROOT
+from tests.processes import run_and_list_imports
 
 MANY_LINES = """
 from rpt.cli import one_line_errors
@@ -65,17 +66,7 @@ def test_a_mistake_is_named_with_the_key_that_one_types(words, message):
 @pytest.mark.parametrize("module", ["predict", "export", "publish", "results", "plan"])
 @pytest.mark.parametrize("words", [["--help"], ["rnu=x", "scale=nano"]])
 def test_help_and_mistakes_need_no_slow_library(module, words):
-    program = f"""
-import sys
-sys.argv = ["{module}", *{words}]
-from rpt.{module} import main
-try:
-    main()
-except SystemExit as ended:
-    print("code", ended.code)
-print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = run_and_list_imports(module, words)
     assert done.stdout.splitlines()[-1] == "imported set()"
     assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
     assert done.stderr.count("\n") == bool(done.stderr)

@@ -62,7 +62,7 @@ class Backbone(ABC):
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
     ) -> Self:
         """The backbone as the configuration asks for it, named by the fingerprint of its weights and settings."""
-        return cls(model, tokenizer, fingerprint(model) + settings_suffix(model, tokenizer), dropout)
+        return cls(model, tokenizer, fingerprint_with_settings(model, tokenizer), dropout)
 
     @abstractmethod
     def find_fault(self, config: BackboneConfig) -> str | None:
@@ -208,3 +208,8 @@ def fingerprint(model: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(weight.flatten()[:: max(1, weight.numel() // 1024)].float().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def fingerprint_with_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Of the weights, and of what stands beside them and changes outputs, where that is not the type's default."""
+    return fingerprint(model) + settings_suffix(model, tokenizer)

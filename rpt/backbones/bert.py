@@ -18,11 +18,10 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, attention_bias, fingerprint
+from rpt.backbones.base import Backbone, attention_bias, fingerprint_with_settings
 from rpt.backbones.device import send
 from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
-from rpt.backbones.settings import settings_suffix
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
@@ -57,8 +56,7 @@ class BertBackbone(Backbone):
     def build(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: BackboneConfig, dropout: bool
     ) -> Self:
-        name = fingerprint(model) + settings_suffix(model, tokenizer)
-        return cls(model, tokenizer, name, dropout, POOLINGS[config.pooling])
+        return cls(model, tokenizer, fingerprint_with_settings(model, tokenizer), dropout, POOLINGS[config.pooling])
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import find_adapter_config_file
 
 from rpt.backbones.base import Backbone, fingerprint
@@ -62,7 +62,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
-    _check_fingerprint(config, place, fingerprint(model))
+    _check_fingerprint(config, place, model)
     if config.stream_scale != 1:
         rescale_stream(model, config.stream_scale)
     backbone = family.build(model, tokenizer, config, dropout)
@@ -132,8 +132,8 @@ def _find_pickled_weights(folder: Path) -> str | None:
     return next((path.name for path in sorted(folder.glob("*.bin"))), None)
 
 
-def _check_fingerprint(config: BackboneConfig, place: str, found: str) -> None:
-    if FINGERPRINTS.get(config.name, found) != found:
+def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedModel) -> None:
+    if config.name in FINGERPRINTS and FINGERPRINTS[config.name] != fingerprint(model):
         raise UsageError(
             f"Backbone {config.name} ({place}) has other weights than it should; delete the folder if rpt made it, or "
             "give the model a name of its own: backbone.name=NAME."

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import subprocess
 import sys
 from collections import defaultdict
 
@@ -20,6 +19,7 @@ from rpt.prompts.contract import find_options
 from rpt.train import main
 from rpt.training.sweep.outcomes import Score
 from rpt.training.sweep.preflight import check
+from tests.processes import run_and_list_imports
 
 CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(group)]
 
@@ -278,17 +278,7 @@ def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(comm
 
 @pytest.mark.parametrize("words", [["--help"], ["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"]])
 def test_help_and_mistakes_need_no_slow_library(words):
-    program = f"""
-import sys
-sys.argv = ["train", *{words}]
-from rpt.train import main
-try:
-    main()
-except SystemExit as ended:
-    print("code", ended.code)
-print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = run_and_list_imports("train", words)
     assert done.stdout.splitlines()[-1] == "imported set()"
     assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
 
