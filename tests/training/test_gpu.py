@@ -1,7 +1,9 @@
 """On a GPU, as far as one that is pretended can tell (scripts/benchmarking/pretended_gpu.py): no tensor is left on the
 other device, the numbers are the processor's, and a step waits for the device no more than it must."""
 
+import itertools
 import json
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.backbones.device import find_device, precision_of
 from rpt.inference.server import open_server
 from rpt.tasks import TASKS
+from rpt.training.engine import graphs
 from rpt.training.engine.pack import Pack
 from rpt.training.engine.step import Step
 from rpt.training.run.evaluate import evaluate
@@ -125,11 +128,28 @@ def test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, words):
         return pack.losses, [[loss.item() for loss in run.unread_losses] for run in pack.active]
 
     with pretend_gpu() as gpu:
-        graphs, losses = train_four(tmp_path / "gpu")
-    assert graphs.enabled
+        graphed, losses = train_four(tmp_path / "gpu")
+    assert graphed.enabled
     assert sum(times for kernel, times in gpu.kernels.items() if kernel.operation == "graph") >= 2 * 3
     _, expected = train_four(tmp_path / "processor")
     torch.testing.assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
+    """A quarter of 80 GiB: where each reserves 15, no third one is recorded, and steps go on without."""
+    monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
+    monkeypatch.setattr(graphs, "MULTIPLE", 1)
+    with pretend_gpu():
+        reserved = itertools.count(0, 15 * 2**30)
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: next(reserved))
+        record = Mock(side_effect=torch.cuda.make_graphed_callables)
+        monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+        words = ["task=boolq", "data.shots=16", "trainer.max_steps=8", "trainer.batch_size=1"]
+        pack = make_pack(configure, tmp_path, words, [RESIDUAL])
+        for _ in range(8):
+            pack.step()
+        assert record.call_count == 2
+        assert pack.losses.enabled
 
 
 class TestItFindsMistakes:

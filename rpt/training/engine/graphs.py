@@ -18,6 +18,7 @@ MULTIPLE = 32  # widths are padded to, so that few shapes are met
 MAX_TOKENS = 32_768  # of a pass, padding included; a larger one keeps the device busy by itself
 RECORD_AFTER = 2  # times that a shape is met before it is recorded, which takes as long as some passes
 MAX_GRAPHS = 48  # shapes
+MEMORY_SHARE = 0.25  # of the device's memory, beyond which no further graph is recorded: evaluation needs the rest
 
 
 class GraphedLosses:
@@ -34,6 +35,8 @@ class GraphedLosses:
         self._met: Counter[Hashable] = Counter()
         self._recorded: dict[Hashable, Callable[..., Any]] = {}
         self._pool: tuple[int, int] | None = None
+        self._reserved = 0  # bytes, by recording
+        self._full = False
 
     def choose_multiple(self, rows: int, longest: int) -> int:
         """What widths are padded to a multiple of.
@@ -52,7 +55,7 @@ class GraphedLosses:
         shape = tuple((tuple(each.shape), each.requires_grad) for each in inputs)
         if shape not in self._recorded:
             self._met[shape] += 1
-            worth_it = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
+            worth_it = self._met[shape] >= RECORD_AFTER and not self._full
             if not (worth_it and self._record(shape, inputs, batch, heads)):
                 return self.backbone.losses(prompts, prompt_mask, batch, heads)
         return self._recorded[shape](*inputs)
@@ -69,7 +72,11 @@ class GraphedLosses:
         try:
             self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
             options: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
+            reserved = torch.cuda.memory_reserved()
             self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **options)
+            self._reserved += torch.cuda.memory_reserved() - reserved
+            _, total = torch.cuda.mem_get_info()
+            self._full = len(self._recorded) >= MAX_GRAPHS or self._reserved > MEMORY_SHARE * total
         except Exception as error:
             self.enabled = False
             log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])
