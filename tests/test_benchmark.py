@@ -6,6 +6,7 @@ import os
 import sys
 
 import benchmark
+import evaluation_rate
 import gpu
 import pytest
 import torch
@@ -128,3 +129,17 @@ def test_a_backbone_that_fails_or_has_no_time_is_told(tiny, tmp_path, monkeypatc
     assert result["failed"].startswith("left out")
     (path,) = tmp_path.glob("*.md")
     assert "failed: left out" in path.read_text()
+
+
+@pytest.mark.slow
+def test_evaluation_has_its_own_record(tmp_path, monkeypatch):
+    """Rows per second of training and of evaluation, alone and in a pack, and their ratio in each round."""
+    monkeypatch.setattr(evaluation_rate, "BATCHES", 1)
+    monkeypatch.setattr(evaluation_rate, "EVALUATED", 4)
+    out = tmp_path / "evaluation.json"
+    options = ["--rows", str(tmp_path), "--backbone", "nano", "--tasks", "cb", "--rounds", "1", "--out", str(out)]
+    evaluation_rate.main(options)
+    (result,) = json.loads(out.read_text())["results"]
+    assert result["task"] == "cb" and set(result["packs"]) == {"1", "2"}
+    for rates in result["packs"].values():
+        assert rates["ratios"] == [pytest.approx(rates["evaluate"] / rates["train"])]
