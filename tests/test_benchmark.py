@@ -136,6 +136,7 @@ def test_evaluation_has_its_own_record(tmp_path, monkeypatch):
     """Rows per second of training and of evaluation, alone and in a pack, and their ratio in each round."""
     monkeypatch.setattr(evaluation_rate, "BATCHES", 1)
     monkeypatch.setattr(evaluation_rate, "EVALUATED", 4)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # other tests share this process
     out = tmp_path / "evaluation.json"
     options = ["--rows", str(tmp_path), "--backbone", "nano", "--tasks", "cb", "--rounds", "1", "--out", str(out)]
     evaluation_rate.main(options)
