@@ -186,7 +186,7 @@ def test_launchers(start, tmp_path, words):
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_launcher_s_workers_end_with_the_command(start, tmp_path, launcher):
     """Asked to end, it ends after its workers, each of which has saved its run; the same command goes on from there."""
-    words = [f"hydra/launcher={launcher}", "lr=0.1", "seed=0", "trainer.epochs=40", "trainer.checkpoint_every=1"]
+    words = [f"hydra/launcher={launcher}", "lr=0.1", "seed=0", "trainer.epochs=4000", "trainer.checkpoint_every=1"]
     sweep = start("out", *words)
     deadline = time.monotonic() + 200
     while not list(tmp_path.glob("out/**/checkpoint.safetensors")) and time.monotonic() < deadline:
@@ -201,6 +201,19 @@ def test_a_launcher_s_workers_end_with_the_command(start, tmp_path, launcher):
 
 
 fork_children = functools.partial(processes.start, fork_children=True)
+# A module for plugins=[paused]: each process trains three steps and waits for a signal, however slow the others are.
+PAUSED = """
+import time
+from rpt.training.engine import signals
+from rpt.training.engine.pack import Pack
+steps, train = [], Pack.train
+def train_or_wait(pack, bar):
+    steps.append(1)
+    while len(steps) > 3 and not any(signals._catching):
+        time.sleep(0.01)
+    return train(pack, bar)
+Pack.train = train_or_wait
+"""
 
 
 @pytest.mark.slow
@@ -208,13 +221,17 @@ def test_a_packed_sweep_in_two_processes(start, tmp_path):
     """Killed, its children end with it; asked to end, it saves its runs; in the end it has what one process has."""
     axes = ["lr=0.01,0.1,0.3", "seed=0", "trainer.epochs=7", "trainer.eval_every=5", "pack.max_runs=2"]
     one = start("one", *axes, "hydra/launcher=packed")
+    (tmp_path / "paused.py").write_text(PAUSED)
+
+    def checkpoints():
+        return {(path, path.stat().st_mtime_ns) for path in tmp_path.glob("two/**/checkpoint.safetensors")}
+
     for ending in (signal.SIGKILL, signal.SIGTERM):
-        sweep = start("two", *axes, "hydra/launcher=packed", "pack.processes=2", begin=fork_children)
-        seen = {path.stat().st_mtime_ns for path in tmp_path.glob("two/**/checkpoint.safetensors")}
-        deadline = time.monotonic() + 120
-        while sweep.process.is_alive() and time.monotonic() < deadline:  # until each of them has written a checkpoint
-            now = {path.stat().st_mtime_ns for path in tmp_path.glob("two/**/checkpoint.safetensors")}
-            if len(now - seen) >= 2:
+        seen, deadline = checkpoints(), time.monotonic() + 120
+        packed = ["hydra/launcher=packed", "pack.processes=2", "plugins=[paused]"]
+        sweep = start("two", *axes, *packed, begin=fork_children)
+        while sweep.process.is_alive() and time.monotonic() < deadline:  # until each run has written a checkpoint
+            if len({path for path, _ in checkpoints() - seen}) == 3:
                 break
             time.sleep(0.01)
         assert sweep.process.is_alive(), sweep.wait(1)

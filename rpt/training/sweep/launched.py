@@ -41,8 +41,9 @@ def ending_with_workers() -> Iterator[None]:
             os.close(command)
             _lock(Path(folder, WORKERS), fcntl.LOCK_EX)
             for idle in psutil.Process().children(recursive=True):
-                idle.terminate()
-            shutil.rmtree(folder)
+                with suppress(psutil.NoSuchProcess):  # it has ended since
+                    idle.terminate()
+            shutil.rmtree(folder, ignore_errors=True)  # a worker that only starts may make its file meanwhile
             os._exit(128 + number)
 
         before = signal.signal(signal.SIGTERM, end)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
@@ -109,8 +109,9 @@ def _collect(children: list[tuple[BaseProcess, Connection, list[int]]]) -> dict[
 
     def forward(caught: list[int]) -> None:
         for child, *_ in children:
-            if child.is_alive():
-                os.kill(child.pid, caught[-1])
+            with suppress(ProcessLookupError):  # it has ended since
+                if child.is_alive():
+                    os.kill(child.pid, caught[-1])
 
     outcomes: dict[int, Outcome] = {}
     with catch_signals(forward) as caught:
