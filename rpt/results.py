@@ -4,9 +4,10 @@
 
 FOLDER is any folder of records, what `results=` was in training. Its runs are grouped by what differs among them: the
 table is printed and written to FOLDER/summary.md, with a figure along each setting of several numbers, and to csv=FILE
-if that is given. What stands in one of the paper's tables and figures goes there too. Without FOLDER it is `results`,
-and only the paper's tables, figures and page are made. html=true makes REPORT.html, which needs no other file, and the
-figures as SVG beside PNG. Never trains. In a notebook, rpt.reports.frame.load_runs(FOLDER) is the data frame.
+if that is given. The trials of a search (hydra/sweeper=optuna) go to FOLDER/searches.md. What stands in one of the
+paper's tables and figures goes there too. Without FOLDER it is `results`, and only the paper's tables, figures and page
+are made. html=true makes REPORT.html, which needs no other file, and the figures as SVG beside PNG. Never trains. In a
+notebook, rpt.reports.frame.load_runs(FOLDER) is the data frame.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def make_tables(arguments: ResultsArguments) -> None:
         fits = _summarise(folder, Path(csv) if csv else None)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
+    _show_searches(folder)
     if not fits:
         return
     check_folder(folder, "results")
@@ -57,6 +59,14 @@ def make_tables(arguments: ResultsArguments) -> None:
         print(f"removed {path}: no record gives it any more")
     if written or is_own:
         print("\n".join(map(str, written)) if written else "no records yet")
+
+
+def _show_searches(folder: Path) -> None:
+    """Print the trials of searches, where there were some."""
+    if (folder / "searches").is_dir():
+        from rpt.reports.searches import write_searches  # slow to import
+
+        print(write_searches(folder) or "", flush=True)
 
 
 def _summarise(folder: Path, csv: Path | None) -> bool:

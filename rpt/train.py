@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from types import ModuleType
@@ -21,24 +23,27 @@ from omegaconf import DictConfig
 
 from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, compose, config_folder, to_config, use_config_folder, validate
-from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job
+from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job, without_dashes
 from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
 from rpt.errors import UsageError
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
 
 
-def train(config: Config) -> float:
+def train(config: Config, is_alone: bool = True) -> float:
     """Run one configuration to its record and return its score; a finished record is returned as it is.
 
     NaN if another process is training the same run.
+
+    Args:
+        is_alone: False if this thread trains more runs after it, for which backbone and rows stay in memory.
 
     Raises:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
     validate(config)  # `train_all` checks it again and further, but its libraries take seconds to import
-    from rpt.training.sweep.sweep import train_all
+    from rpt.training.sweep.sweep import loader_of, train_all
 
-    (outcome,) = train_all([config])
+    (outcome,) = train_all([config], loader=None if is_alone else loader_of(threading.get_ident()))
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -56,14 +61,15 @@ def _job(cfg: DictConfig) -> float:
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
         with ending_with_command():
-            return train(to_config(cfg, hydra_config.overrides.task))
+            return train(to_config(cfg, hydra_config.overrides.task), is_alone)
 
 
 def main() -> None:
     """The command line."""
     with one_line_errors(), explained_mistakes():
+        stand_alone()
         set_up()
-        arguments, folder = split_config_dir(sys.argv[1:])
+        arguments, folder = split_config_dir(without_dashes(sys.argv[1:]))
         refuse_repeated(arguments)
         if folder is not None:
             use_config_folder(folder)
@@ -85,6 +91,21 @@ def main() -> None:
                 _end_sweep()
 
 
+def stand_alone() -> None:
+    """Of the processes that torchrun starts, the first trains: one run trains in one process. The others end, in good
+    order, for torchrun adds a trace of its own to any failure."""
+    world = os.environ.pop("WORLD_SIZE", "")
+    if world in ("", "0", "1"):
+        return
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit()
+    print(
+        f"rpt: One run trains in one process: of torchrun's {world} the first goes on. All GPUs train a sweep, started "
+        "plainly: python -m rpt.train -m hydra/launcher=packed lr=0.1,0.3",
+        file=sys.stderr,
+    )
+
+
 def _end_sweep() -> None:
     from rpt.training.sweep.outcomes import end_sweep  # slow to import
 
@@ -98,11 +119,12 @@ def check_launcher(overrides: Sequence[str]) -> None:
     Raises:
         UsageError: there is none.
     """
-    if "hydra/launcher=submitit_slurm" in overrides and shutil.which("srun") is None:
-        raise UsageError(
-            "hydra/launcher=submitit_slurm hands the runs to Slurm, and this machine has no srun; start it where Slurm "
-            "is, or take hydra/launcher=packed."
-        )
+    for asked in ("hydra/launcher=submitit_slurm", "pack.on=slurm"):
+        if asked in overrides and shutil.which("srun") is None:
+            raise UsageError(
+                f"{asked} hands the runs to Slurm, and this machine has no srun; start it where Slurm is, or take "
+                "hydra/launcher=packed with pack.on=here."
+            )
 
 
 def _check_rows(overrides: list[str]) -> None:

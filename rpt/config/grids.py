@@ -15,7 +15,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 
-from rpt.config.choices import cached, choices
+from rpt.config.choices import cached, choices, read_choice
 from rpt.config.identity import as_dict, settings
 from rpt.config.layers import read_layers
 from rpt.config.mistakes import explained_mistakes
@@ -48,9 +48,15 @@ class Experiment:
 
 def names() -> list[str]:
     """Every experiment, in configs/ and in the user's folders: tables first, then by name; without their parts."""
-    files = choices("experiment")
+    files = _files()
     wholes = [name for name in files if not any(_is_part(name, other) for other in files)]
     return sorted(wholes, key=lambda name: (not name.startswith("table"), name))
+
+
+def _files() -> list[str]:
+    """The experiments that are grids, and not searches."""
+    found = choices("experiment")
+    return [name for name in found if "hydra/sweeper" not in str(read_choice("experiment", name).get("defaults"))]
 
 
 def _is_part(name: str, whole: str) -> bool:
@@ -90,7 +96,7 @@ class Grids:
         asks_for_prompts = any(override.startswith("prompt") for override in self.overrides)
         with explained_mistakes():
             whole = self._grid(name)
-            for part in (self._grid(other) for other in choices("experiment") if _is_part(other, name)):
+            for part in (self._grid(other) for other in _files() if _is_part(other, name)):
                 if not (asks_for_prompts and "method" in part.axes):
                     whole = _joined(whole, part)
         return whole
@@ -117,7 +123,7 @@ def is_in_a_grid(run: dict[str, Any]) -> bool:
     """
     at = {key: run[key]["name"] for key in ("backbone", "task", "prompt")}
     at["method"] = run["method"]["name"] if "method" in run else PROMPT_TUNING
-    for scale, name in itertools.product(SCALES, choices("experiment")):
+    for scale, name in itertools.product(SCALES, _files()):
         layers = read_layers(name, scale)
         point = {}
         for key, texts in _axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():

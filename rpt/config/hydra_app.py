@@ -55,6 +55,17 @@ def set_up_job(hydra: HydraConf) -> None:
             use_config_folder(source.path)
 
 
+def without_dashes(arguments: list[str]) -> list[str]:
+    """The arguments, with `--lr=0.1`, as W&B's agents write it, as lr=0.1; Hydra's own flags stay."""
+    flags = get_args_parser()._option_string_actions
+
+    def is_key(argument: str) -> bool:
+        name, equals, _ = argument.partition("=")
+        return bool(equals) and name.startswith("--") and name not in flags
+
+    return [each.removeprefix("--") if is_key(each) else each for each in arguments]
+
+
 def check_flags() -> None:
     """Refuse what Hydra would end with the whole of its usage, and the flag that would unpickle a file.
 

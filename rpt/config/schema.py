@@ -113,6 +113,8 @@ class PackConfig:
     max_runs: int | None = None  # trained together by hydra/launcher=packed; null is what a short trial finds fastest
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
     processes: int | None = None  # share the sweep; null is one for each GPU, without one for each core
+    on: str = "here"  # where packs train: here, or as jobs of an engine: local | slurm (submitit's) | ray
+    prune: list[float] = field(default_factory=list)  # a search sets it: the best score must reach, by evaluation
     graphs: bool = True  # record passes of a frozen backbone as CUDA graphs, where there is a GPU
 
 

@@ -26,6 +26,7 @@ CHOICES = {
     "backbone.family": ("t5", "bert"),
     "backbone.head": ("cls", "spans"),
     "backbone.pooling": ("cls", "mean", "cosine"),
+    "pack.on": ("here", "local", "slurm", "ray"),
 }
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",

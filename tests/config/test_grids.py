@@ -166,20 +166,38 @@ def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
 
 
+# A module for plugins=[counting]: a line for each backbone that a process loads.
+COUNTING = """
+import os
+from rpt.training.run import loader
+load = loader.load_backbone
+def load_and_count(*given):
+    with open("loaded", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    return load(*given)
+loader.load_backbone = load_and_count
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "words",
+    ("n_runs", "words"),
     [
-        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "lr=0.01,0.3"],
-        ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", "lr=0.3"],
+        (24, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "lr=0.01,0.3", "seed=range(12)"]),
+        (1, ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", "lr=0.3", "seed=0"]),
     ],
 )
-def test_launchers(start, tmp_path, words):
-    """Packed: below."""
-    sweep = start("out", *words, "seed=0", begin=processes.run_fresh)  # they start interpreters of their own
+def test_launchers(start, tmp_path, n_runs, words):
+    """A process that trains several runs loads what they share once. Packed: below."""
+    (tmp_path / "counting.py").write_text(COUNTING)
+    words = [*words, "plugins=[counting]", "trainer.max_steps=1"]
+    fresh = functools.partial(processes.run_fresh, timeout=500)  # they start interpreters of their own
+    sweep = start("out", *words, begin=fresh)
     assert sweep.returncode == 0, sweep
-    told = [told["status"] for told, *_ in outcomes(tmp_path / "out").values()]
-    assert told == ["finished"] * (words[-1].count(",") + 1)
+    assert [told["status"] for told, *_ in outcomes(tmp_path / "out").values()] == ["finished"] * n_runs
+    loaded = (tmp_path / "loaded").read_text().split()
+    assert len(loaded) == len(set(loaded)) <= 2
 
 
 @pytest.mark.slow

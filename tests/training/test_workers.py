@@ -14,7 +14,7 @@ from rpt.backbones.device import measure_free_memory
 from rpt.config import Config
 from rpt.errors import UsageError
 from rpt.training.sweep import memory, workers
-from rpt.training.sweep.workers import _make_sendable, _receive, environment_of, train_in_processes
+from rpt.training.sweep.workers import _receive, environment_of, make_sendable, train_in_processes
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ class Awkward(Exception):
 
 def test_what_comes_back_from_a_process():
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    sender.send([_make_sendable(each) for each in (0.5, UsageError("no such file"), Awkward(1, 2))])
+    sender.send([make_sendable(each) for each in (0.5, UsageError("no such file"), Awkward(1, 2))])
     score, refused, failed = _receive(None, receiver, 3)
     assert score == 0.5 and isinstance(refused, UsageError) and str(failed) == "Awkward: 1 and 2"
 

@@ -7,27 +7,36 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rpt.config import to_config
+from rpt.config import Config, to_config
+from rpt.config.validate import CHOICES, check_choice
+from rpt.errors import UsageError
 
 
 class PackedLauncher(Launcher):
-    """Instead of calling the task once per job, hands all jobs' configurations to `train_in_processes`."""
+    """Instead of calling the task once per job, trains all jobs' configurations in packs.
+
+    Args:
+        job: what each pack asks of the engine of pack.on: submitit's parameters, or the options of a Ray task.
+        ray: the keys of ray.init.
+    """
+
+    def __init__(self, job: DictConfig, ray: DictConfig):
+        self.job, self.ray = OmegaConf.to_container(job), OmegaConf.to_container(ray)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        # Slow, and Hydra imports this module for any command.
-        from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
-
         setup_globals()
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
@@ -41,14 +50,37 @@ class PackedLauncher(Launcher):
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         set_up_log()
         configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
-        max_runs = largest_pack(configs)
-        n_processes = count_processes(configs[0].pack.processes, len(configs))
-        for job, outcome in zip(jobs, train_in_processes(configs, max_runs, n_processes, set_up_log), strict=True):
+        for job, outcome in zip(jobs, self.train(configs, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return jobs
 
+    def train(self, configs: list[Config], set_up_log: Callable[[], None]) -> list[Any]:
+        """The outcomes of the runs, trained where pack.on says."""
+        # Slow, and Hydra imports this module for any command.
+        from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
 
-TARGET = {"_target_": f"{__name__}.{PackedLauncher.__name__}"}
+        max_runs, pack = largest_pack(configs), configs[0].pack
+        check_choice(configs[0], "pack.on", CHOICES["pack.on"])
+        if pack.on == "here":
+            if self.job or self.ray:
+                raise UsageError("hydra.launcher.job and hydra.launcher.ray are for pack.on=local, slurm or ray.")
+            return train_in_processes(configs, max_runs, count_processes(pack.processes, len(configs)), set_up_log)
+        if pack.processes is not None:
+            raise UsageError(f"pack.processes is for pack.on=here; with pack.on={pack.on} each pack is a job.")
+        from rpt.training.sweep.jobs import open_engine, split_into_packs, train_in_jobs
+
+        packs = split_into_packs(configs, max_runs)
+        folder = Path(self.config.hydra.sweep.dir, "jobs").absolute()
+        engine = open_engine(pack.on, self.job, self.ray, folder, len(packs))
+        return train_in_jobs(configs, packs, engine, set_up_log)
+
+
+def any_keys() -> DictConfig:
+    """A node that takes any key without a plus: the engine knows which there are."""
+    return OmegaConf.create({}, flags={"struct": False})
+
+
+TARGET = {"_target_": f"{__name__}.{PackedLauncher.__name__}", "job": any_keys(), "ray": any_keys()}
 ConfigStore.instance().store(group="hydra/launcher", name="packed", node=TARGET, provider="rpt")

@@ -80,7 +80,7 @@ class Pack:
             if not run.parameters:
                 self.evaluate(run)
                 run.progress.stopped = "nothing to train"
-            if run.progress.stopped is not None:
+            if run.is_over:
                 yield run
             else:
                 joining.append(run)
@@ -108,7 +108,7 @@ class Pack:
 
     def dismiss(self) -> list[TrainingRun]:
         """The runs that are over; they leave."""
-        over = [run for run in self.active if run.progress.stopped is not None]
+        over = [run for run in self.active if run.is_over]
         if over:
             self.leave(over)
         return over

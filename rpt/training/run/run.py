@@ -128,6 +128,17 @@ class TrainingRun:
             return self.config.lr
         return self.config.lr if parameter == TABLE or network_lr is None else network_lr
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether a search gives it up: it is not over, and its best score is below that of its evaluation's number."""
+        bar, evaluations = self.config.pack.prune, len(self.progress.history)
+        behind = 0 < evaluations <= len(bar) and self.progress.best_score < bar[evaluations - 1]
+        return behind and self.progress.stopped is None
+
+    @property
+    def is_over(self) -> bool:
+        return self.progress.stopped is not None or self.is_pruned
+
     def is_evaluation_due(self) -> bool:
         """After every so many epochs, and after the last step."""
         at = self.progress.step

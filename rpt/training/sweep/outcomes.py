@@ -12,13 +12,15 @@ from rpt.errors import ONE_LINE
 from rpt.records.run_folder import RunFolder
 
 TRAINED, RECORDED, SKIPPED, FAILED, MISSING = "trained", "recorded before", "skipped", "failed", "missing"
+PRUNED = "pruned"
 
 
 class Score(float):
-    """A run's score, and how it came about; NaN where the run was skipped, for another process was training it.
+    """A run's score, and how it came about; NaN where the run was skipped, for another process was training it, and the
+    best so far where a search gave it up.
 
     Args:
-        how: TRAINED, RECORDED or SKIPPED.
+        how: TRAINED, RECORDED, SKIPPED or PRUNED.
         folder: of the run's record.
     """
 
@@ -46,7 +48,7 @@ def end_sweep(outcomes: Sequence[Outcome]) -> int:
     elif counts[MISSING]:
         ended = f"the process that trained {counts[MISSING]} of the runs has ended without their records"
         print(f"rpt: {ended}; the same command goes on from here.", file=sys.stderr)
-    kinds = (TRAINED, RECORDED, SKIPPED, FAILED, MISSING)
+    kinds = (TRAINED, RECORDED, SKIPPED, FAILED, MISSING, *([PRUNED] if counts[PRUNED] else []))
     print(f"sweep of {len(outcomes)} runs: {', '.join(f'{counts[kind]} {kind}' for kind in kinds)}", flush=True)
     if failures and not isinstance(failures[0], ONE_LINE):
         return 1

@@ -8,6 +8,7 @@ import math
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -20,7 +21,7 @@ from rpt.training.run.loader import Loader
 from rpt.training.run.prepare import PreparedRun, prepare_run
 from rpt.training.run.run import TrainingRun
 from rpt.training.sweep.memory import choose_max_tokens
-from rpt.training.sweep.outcomes import RECORDED, SKIPPED, TRAINED, Outcome, Score
+from rpt.training.sweep.outcomes import PRUNED, RECORDED, SKIPPED, TRAINED, Outcome, Score
 from rpt.training.sweep.pack_size import choose_max_runs
 from rpt.training.sweep.preflight import check
 
@@ -28,18 +29,21 @@ log = logging.getLogger("rpt")
 # What may differ between runs that are trained together.
 MAY_DIFFER = (
     "prompt", "lr", "seed", "force", "resume", "results", "tracking",
-    "data.shots", "data.shots_seed", "trainer.network_lr", "trainer.head_lr",
+    "data.shots", "data.shots_seed", "trainer.network_lr", "trainer.head_lr", "pack.prune",
 )  # fmt: skip
 
 
-def train_all(configs: list[Config], max_runs: int | None = 1, gpu_processes: int = 1) -> list[Outcome]:
+def train_all(
+    configs: list[Config], max_runs: int | None = 1, gpu_processes: int = 1, loader: Loader | None = None
+) -> list[Outcome]:
     """Run the configurations to their records. A finished record is returned as it is.
 
     Args:
         max_runs: so many at most together; None is as many as a short trial finds fastest.
         gpu_processes: processes that compute on this one's GPU, itself included.
+        loader: keeps the latest backbone and rows after the last run; without one they go.
     """
-    sweep = Sweep(max_runs, gpu_processes)
+    sweep = Sweep(max_runs, gpu_processes, loader or Loader())
     groups: dict[str, dict[int, Config]] = defaultdict(dict)
     for number, config in enumerate(configs):
         try:
@@ -54,6 +58,12 @@ def train_all(configs: list[Config], max_runs: int | None = 1, gpu_processes: in
     return [sweep.outcomes[number] for number in range(len(configs))]
 
 
+@cache
+def loader_of(thread: int) -> Loader:
+    """For the runs that a launcher gives one by one to this thread: it loads what they share once."""
+    return Loader()
+
+
 def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
@@ -66,17 +76,16 @@ def identify_group(config: Config) -> str:
 
 
 class Sweep:
-    """Runs under way and what has become of the others, by their numbers; and the backbone and rows that they share,
-    which go when it goes.
+    """Runs under way and what has become of the others, by their numbers.
 
     Args:
         max_runs: of a pack; None is as many as a short trial finds fastest.
         gpu_processes: processes that compute on this one's GPU, itself included.
+        loader: has the backbone and the rows that they share.
     """
 
-    def __init__(self, max_runs: int | None, gpu_processes: int):
-        self.max_runs, self.gpu_processes = max_runs, gpu_processes
-        self.loader = Loader()
+    def __init__(self, max_runs: int | None, gpu_processes: int, loader: Loader):
+        self.max_runs, self.gpu_processes, self.loader = max_runs, gpu_processes, loader
         self.under_way: dict[TrainingRun, tuple[int, PreparedRun]] = {}
         self.outcomes: dict[int, Outcome] = {}
 
@@ -141,8 +150,16 @@ class Sweep:
         return run
 
     def finish(self, run: TrainingRun) -> None:
-        """Write the record of a run that is over."""
+        """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
+        if run.is_pruned:  # its checkpoint stays, for one who trains it after all
+            run.tracker.finish()
+            prepared.record.release()
+            log.info(
+                "%s: given up after %d steps, best score %.2f", run.name, run.progress.step, run.progress.best_score
+            )
+            self.outcomes[number] = Score(run.progress.best_score, PRUNED, prepared.record.folder)
+            return
         try:
             result = prepared.finish(run)
         except Exception as error:

@@ -160,7 +160,7 @@ def _train_part(
     prepare()
     from rpt.training.sweep.sweep import train_all
 
-    sender.send([_make_sendable(outcome) for outcome in train_all(configs, max_runs, gpu_processes)])
+    sender.send([make_sendable(outcome) for outcome in train_all(configs, max_runs, gpu_processes)])
 
 
 def _end_with_parent() -> None:
@@ -169,7 +169,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make_sendable(outcome: Outcome) -> Outcome:
+def make_sendable(outcome: Outcome) -> Outcome:
     """Not every library's exceptions survive the way to another process; ours do."""
     if isinstance(outcome, (float, *ONE_LINE)):
         return outcome

@@ -1,0 +1,67 @@
+"""Searches with Optuna, from the files that they leave beside the records: what each found, and its trials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rpt.files import write_atomically
+from rpt.records.checks import one_line_refusal
+from rpt.reports.render import write_text
+
+ABOUT = ("task", "backbone", "prompt")
+
+
+def write_searches(folder: Path) -> str | None:
+    """The tables, also written to searches.md below the folder; None where there was no search.
+
+    Raises:
+        RecordError: a file of a search cannot be read.
+    """
+    searches = [_read(path) for path in sorted(folder.glob("searches/*.jsonl"))]
+    if not searches:
+        return None
+    text = write_text("searches", found=_lay_out([*map(_sum_up, searches)]), trials=[*map(_list_trials, searches)])
+    write_atomically(folder / "searches.md", text.encode())
+    return text
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The trials of a search, the best first."""
+    with one_line_refusal(path):
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return sorted(lines, key=lambda line: (line["state"] != "finished", -(line["held_out"] or 0)))
+
+
+def _sum_up(trials: list[dict[str, Any]]) -> dict[str, str]:
+    best = trials[0]
+    counts = {state: sum(trial["state"] == state for trial in trials) for state in ("finished", "pruned", "failed")}
+    return {
+        **{key: best[key] for key in ABOUT},
+        "trials": str(len(trials)),
+        **{state: str(count) for state, count in counts.items()},
+        "best held-out": _show(best["held_out"]),
+        "its score": _show(best["score"]),
+        "with": " ".join(f"{key}={value}" for key, value in best["values"].items()),
+    }
+
+
+def _list_trials(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = [
+        {"trial": str(trial["trial"]), **trial["values"], "held-out": _show(trial["held_out"])}
+        | {"score": _show(trial["score"]), "state": trial["state"]}
+        for trial in trials
+    ]
+    return {"name": " ".join(trials[0][key] for key in ABOUT), **_lay_out(rows)}
+
+
+def _lay_out(rows: list[dict[str, str]]) -> dict[str, Any]:
+    header = list(rows[0])
+    lines = [[row[key] for key in header] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    return {"header": header, "rows": lines, "widths": widths}
+
+
+def _show(score: float | None) -> str:
+    return "–" if score is None else f"{score:.1f}"

@@ -1,0 +1,166 @@
+"""The packs of a sweep as jobs of an engine: submitit's executors (this machine, Slurm) or Ray.
+
+A job trains one pack in one process. One that ends without its results, for its node died or its time was over, is
+handed in again: its runs go on from their checkpoints. Records and locks lie in the shared folder as ever.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rpt.config import Config
+from rpt.errors import UsageError
+from rpt.training.sweep.launched import ending_with_command
+from rpt.training.sweep.outcomes import Outcome, name_outcome
+from rpt.training.sweep.pack_size import SIZES
+from rpt.training.sweep.sweep import identify_group, loader_of, train_all
+from rpt.training.sweep.workers import count_processes, largest_pack, list_gpus, make_sendable, share_threads
+
+log = logging.getLogger("rpt")
+EXTRAS = {"submitit": "slurm", "ray": "ray"}  # our extra that installs each engine
+TRIES = 3  # of a pack, before its runs count as failed
+POLL = 0.5  # seconds
+DAY = 24 * 60  # minutes that a job may take unless it asks for others; submitit's own are a few
+
+
+@dataclass
+class Engine:
+    """Where jobs run.
+
+    submit: hands in a function and its arguments; returns a job with `done()` and `result()`.
+    at_once: so many jobs are handed in at most.
+    threads: of each job; None leaves them to the engine.
+    """
+
+    submit: Callable[..., Any]
+    at_once: float = math.inf
+    threads: int | None = None
+
+
+def open_engine(where: str, job: dict[str, Any], ray_init: dict[str, Any], folder: Path, n_packs: int) -> Engine:
+    """The engine of pack.on.
+
+    Args:
+        where: local, slurm or ray.
+        job: what each job asks for: submitit's parameters, or the options of a Ray task.
+        ray_init: the keys of ray.init.
+        folder: for what submitit writes.
+        n_packs: of the sweep.
+
+    Raises:
+        UsageError: it is not installed, is not there, or does not take what is asked for.
+    """
+    try:
+        return _open_ray(job, ray_init) if where == "ray" else _open_submitit(where, job, folder, n_packs)
+    except (TypeError, ValueError, NameError, RuntimeError, ConnectionError) as error:  # as each of them refuses a key
+        said = (str(error).splitlines() or [""])[0]
+        asked = "hydra.launcher.job and hydra.launcher.ray" if where == "ray" else "hydra.launcher.job"
+        raise UsageError(f"pack.on={where} cannot be used ({said}); change {asked}.") from error
+
+
+def _open_submitit(where: str, job: dict[str, Any], folder: Path, n_packs: int) -> Engine:
+    executor = _import_engine("submitit", where).AutoExecutor(folder=str(folder / "%j"), cluster=where)
+    if where == "slurm":
+        executor.update_parameters(**{"timeout_min": DAY} | job)
+        return Engine(executor.submit)
+    gpus = len(list_gpus())
+    executor.update_parameters(**{"gpus_per_node": min(gpus, 1), "timeout_min": DAY} | job)
+    at_once = 1 if gpus else count_processes(None, n_packs)
+    return Engine(executor.submit, at_once, share_threads(at_once))
+
+
+def _open_ray(job: dict[str, Any], ray_init: dict[str, Any]) -> Engine:
+    ray = _import_engine("ray", "ray")
+    if not ray.is_initialized():
+        ray.init(**ray_init)
+    gpus = {"num_gpus": 1} if ray.cluster_resources().get("GPU") else {}
+
+    def submit(function: Callable[..., Any], *arguments: Any) -> Any:
+        return ray.remote(**{"max_retries": 0} | gpus | job)(function).remote(*arguments).future()
+
+    return Engine(submit)
+
+
+def _import_engine(package: str, where: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{EXTRAS[package]}]'") from error
+
+
+def split_into_packs(configs: list[Config], max_runs: int | None) -> list[list[int]]:
+    """The numbers of the runs of each job: as many as train together, or as a trial on the node may want to."""
+    groups: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        groups.setdefault(identify_group(config), []).append(number)
+    size = max_runs or SIZES[-1]
+    return [numbers[at : at + size] for numbers in groups.values() for at in range(0, len(numbers), size)]
+
+
+def train_in_jobs(
+    configs: list[Config], packs: list[list[int]], engine: Engine, prepare: Callable[[], None]
+) -> list[Outcome]:
+    """`train_all`, each pack in a job.
+
+    Args:
+        packs: the numbers of their runs.
+        prepare: is called first in each job; it has to be picklable.
+    """
+    max_runs, folder = largest_pack(configs), os.getcwd()
+    waiting = deque((numbers, TRIES) for numbers in packs)
+    running: list[tuple[Any, list[int], int]] = []
+    outcomes: dict[int, Outcome] = {}
+    while waiting or running:
+        while waiting and len(running) < engine.at_once:
+            numbers, tries = waiting.popleft()
+            part = [configs[number] for number in numbers]
+            job = engine.submit(_train_pack, part, max_runs, folder, engine.threads, prepare)
+            running.append((job, numbers, tries - 1))
+        over = [each for each in running if each[0].done()]
+        running = [each for each in running if each not in over]
+        for job, numbers, tries in over:
+            try:
+                outcomes |= zip(numbers, job.result(), strict=True)
+            except Exception as error:  # each engine has its own for a process that died
+                if tries:
+                    log.warning("%s; its runs are handed in again.", _describe_loss(error))
+                    waiting.append((numbers, tries))
+                else:
+                    outcomes |= dict.fromkeys(numbers, RuntimeError(f"{_describe_loss(error)}, {TRIES} times"))
+                continue
+            counts = Counter(name_outcome(outcomes[number]) for number in numbers)
+            said = ", ".join(f"{count} {how}" for how, count in counts.items())
+            log.info("A job is over: %s; %d of %d runs done.", said, len(outcomes), len(configs))
+        if not over:
+            time.sleep(POLL)
+    return [outcomes[number] for number in range(len(configs))]
+
+
+def _describe_loss(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"A job ended without results ({type(error).__name__}: {(lines or [''])[0]})"
+
+
+def _train_pack(
+    configs: list[Config], max_runs: int | None, folder: str, threads: int | None, prepare: Callable[[], None]
+) -> list[Outcome]:
+    """What a job does."""
+    os.chdir(folder)  # Ray starts its processes elsewhere
+    prepare()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with ending_with_command():
+        outcomes = train_all(configs, max_runs, loader=loader_of(threading.get_ident()))
+    return [make_sendable(outcome) for outcome in outcomes]

@@ -1,0 +1,203 @@
+"""A search with Optuna: which values of the searched keys score best on held-out rows.
+
+A trial is a run. Trials that cannot get better than the others' median are given up early. The sampler asks the same
+trials whenever it is told the same scores, so a search that was stopped goes on by their records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
+
+from rpt.config import to_config
+from rpt.config.choices import PROMPT_KEYS, read_choice
+from rpt.errors import UsageError
+from rpt.files import write_atomically
+from rpt.records.published import find_published
+from rpt.records.run_folder import RunFolder
+from rpt.training.sweep.outcomes import PRUNED, SKIPPED
+
+log = logging.getLogger("rpt")
+MIN_CURVES = 4  # of finished trials, before one is given up beside them
+WARM_UP = 4  # the first of so many parts of a curve tells too little to give up by
+STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+def split_overrides(overrides: Sequence[Override]) -> tuple[list[list[str]], dict[str, BaseDistribution]]:
+    """What stays the same in each search, and what they look for.
+
+    Args:
+        overrides: of which a plain list (prompt=vanilla,residual) makes a search for each value, and interval(),
+            choice() and range() are searched.
+
+    Raises:
+        UsageError: nothing is searched.
+    """
+    grid: dict[str, list[str]] = {}
+    space: dict[str, BaseDistribution] = {}
+    for override in overrides:  # of a key that is given twice the last counts
+        key, value = override.get_key_element(), override.value()
+        grid.pop(key, None)
+        space.pop(key, None)
+        if isinstance(value, IntervalSweep):
+            space[key] = _read_interval(value)
+        elif isinstance(value, ChoiceSweep) and value.simple_form:
+            grid[key] = [f"{key}={each}" for each in override.sweep_string_iterator()]
+        elif override.is_sweep_override():
+            space[key] = CategoricalDistribution(list(override.sweep_string_iterator()))
+        else:
+            grid[key] = [f"{key}={override.get_value_element_as_str()}"]
+    if not space:
+        raise UsageError(
+            "hydra/sweeper=optuna has nothing to search; give a range, as in 'lr=tag(log,interval(0.001,10))', or a "
+            "choice, as in 'prompt.init=choice(vocabulary,uniform)'; without the sweeper the list is a grid."
+        )
+    return [list(point) for point in itertools.product(*grid.values())], space
+
+
+def _read_interval(interval: IntervalSweep) -> BaseDistribution:
+    is_log = "log" in interval.tags
+    if isinstance(interval.start, int) and isinstance(interval.end, int):
+        return IntDistribution(interval.start, interval.end, log=is_log)
+    return FloatDistribution(float(interval.start), float(interval.end), log=is_log)
+
+
+def _as_typed(value: Any) -> str:
+    """A rate with three digits: more are noise, and stand in the name of a record."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _applies(key: str, fixed: Sequence[str]) -> bool:
+    """Whether a searched option is one of the search's prompt."""
+    prompts = [each.removeprefix("prompt=") for each in fixed if each.startswith("prompt=")]
+    group, _, option = key.partition(".")
+    return group != "prompt" or not prompts or option in {*PROMPT_KEYS, *read_choice("prompt", prompts[0])}
+
+
+@dataclass
+class Asked:
+    """A trial, its values as one types them, and its overrides."""
+
+    trial: Trial
+    values: dict[str, str]
+    overrides: list[str]
+
+
+class Search:
+    """One search, e.g. that of residual prompts on CB.
+
+    Args:
+        fixed: the overrides of all its trials.
+        space: what is searched; options that its prompt does not have are left out.
+        seed: of the sampler.
+        prune: whether trials are given up early.
+    """
+
+    def __init__(self, fixed: list[str], space: dict[str, BaseDistribution], seed: int, prune: bool):
+        self.fixed, self.prune = fixed, prune
+        self.space = {key: each for key, each in space.items() if _applies(key, fixed)}
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        self.study = optuna.create_study(direction="maximize", sampler=sampler)
+        self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
+        self.lines: list[dict[str, Any]] = []  # of the file
+
+    def ask(self, number: int) -> list[Asked]:
+        """So many trials to be trained next."""
+        bar = self.find_bar()
+        overrides = [*self.fixed, *([f"pack.prune={json.dumps(bar)}"] if bar else [])]
+        asked = []
+        for _ in range(number):
+            trial = self.study.ask(self.space)
+            values = {key: _as_typed(value) for key, value in trial.params.items()}
+            asked.append(Asked(trial, values, [*overrides, *(f"{key}={value}" for key, value in values.items())]))
+        return asked
+
+    def find_bar(self) -> list[float]:
+        """What the best score of a trial must not be below at each of its evaluations: the median of the others."""
+        if not self.prune or len(self.curves) < MIN_CURVES:
+            return []
+        last = max(map(len, self.curves))
+        curves = [curve + curve[-1:] * (last - len(curve)) for curve in self.curves]
+        bar = [median(scores) for scores in zip(*curves, strict=True)]
+        return [0.0 if at < last // WARM_UP else round(score, 4) for at, score in enumerate(bar)]
+
+    def tell(self, asked: Asked, job: JobReturn) -> None:
+        """What became of a trial.
+
+        Raises:
+            UsageError: another process trains it.
+        """
+        outcome, result = job._return_value, None
+        if isinstance(outcome, Exception):
+            state, value = TrialState.FAIL, None
+        elif outcome.how == SKIPPED:
+            raise UsageError(f"Another process trains this search ({outcome.folder}); start it again after that.")
+        elif outcome.how == PRUNED:
+            state, value = TrialState.PRUNED, float(outcome)
+            asked.trial.report(value, 1)
+        else:
+            record = RunFolder(outcome.folder)
+            result = record.finished()
+            state, value = TrialState.COMPLETE, result["best"]["select_score"]
+            self.curves.append(_best_so_far(record))
+        self.study.tell(asked.trial, None if state != TrialState.COMPLETE else value, state)
+        score = None if result is None else result["scores"]["score"]
+        run = None if state == TrialState.FAIL else outcome.folder.name
+        line = {"trial": asked.trial.number, "state": STATES[state], "held_out": value, "score": score, "run": run}
+        self.lines.append(line | {"values": asked.values})
+        self.write(job)
+
+    def show_best(self) -> None:
+        """In the log."""
+        finished = [line for line in self.lines if line["state"] == "finished"]
+        pruned = sum(line["state"] == "pruned" for line in self.lines)
+        log.info("%s: %d trials, %d finished, %d pruned", " ".join(self.fixed), len(self.lines), len(finished), pruned)
+        if finished:
+            best = max(finished, key=lambda line: line["held_out"])
+            values = " ".join(f"{key}={value}" for key, value in best["values"].items())
+            log.info("  best on held-out rows: %.2f (score %.2f) with %s", best["held_out"], best["score"], values)
+
+    def write(self, job: JobReturn) -> None:
+        """All trials so far, one JSON line each, as <results>/searches/<task>-<backbone>-<variant>-<digits>.jsonl."""
+        config = to_config(job.cfg)
+        name = [config.task.name, config.backbone.name, config.variant]
+        places = ("results=", "tracking", "force=", "resume=", "pack.")
+        fixed = sorted(each for each in self.fixed if not each.startswith(places))
+        digest = hashlib.sha256(json.dumps([fixed, sorted(map(str, self.space.items()))]).encode()).hexdigest()
+        path = Path(config.results) / "searches" / f"{'-'.join([*name, digest[:8]])}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
+        write_atomically(path, "".join(json.dumps(about | line) + "\n" for line in self.lines).encode())
+
+
+def _best_so_far(record: RunFolder) -> list[float]:
+    """By each evaluation of a finished run, here or in the published store."""
+    read = record.read() if record.result_path.exists() else find_published(record.folder)
+    return list(itertools.accumulate((line["score"] for line in read.history), max))
+
+
+def check_selection(cfg: DictConfig) -> None:
+    """Refuse a search that would choose by the rows that its scores are reported on.
+
+    Raises:
+        UsageError: with the key to set.
+    """
+    if cfg.protocol.selection != "held_out":
+        raise UsageError("A search chooses by rows that no score is reported on; give protocol.selection=held_out.")

@@ -1,0 +1,65 @@
+"""Packs as jobs of submitit and Ray: the records of a plain sweep, though a worker dies in the middle."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from rpt.training.sweep.jobs import split_into_packs
+from tests import processes
+from tests.config.test_grids import QUICK, outcomes
+
+AXES = ["task=cb,copa,rte", "lr=0.01,0.3", "seed=0,1", "prompt.length=4", "pack.max_runs=4", "trainer.max_steps=6"]
+# A module for plugins=[dying]: the first process that comes to its fourth step is killed there.
+DYING = """
+import os, signal
+from rpt.training.engine.pack import Pack
+steps, train = [], Pack.train
+def train_or_die(pack, bar):
+    steps.append(1)
+    if len(steps) == 4:
+        try:
+            open("died", "x")
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return train(pack, bar)
+Pack.train = train_or_die
+"""
+RAY = ["num_cpus=2", "include_dashboard=false", "object_store_memory=80000000", "log_to_driver=true"]
+ENGINES = {
+    "local": ["pack.on=local", "hydra.launcher.job.timeout_min=5", "hydra.launcher.job.stderr_to_stdout=true"],
+    "ray": ["pack.on=ray", *(f"hydra.launcher.ray.{word}" for word in RAY)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_a_sweep_of_jobs_has_what_a_plain_sweep_has(tmp_path, miniature, tiny, engine):
+    if engine == "ray" and importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed")
+    (tmp_path / "dying.py").write_text(DYING)
+    words = [*(word for word in miniature if not word.startswith("results=")), tiny, *QUICK[:1], *AXES, *QUICK[3:]]
+    plain = processes.start("rpt.train", ["-m", *words, "results=plain"], tmp_path).wait(240)
+    jobs = ["hydra/launcher=packed", *ENGINES[engine], "plugins=[dying]", "results=jobs"]
+    sweep = processes.run_fresh("rpt.train", ["-m", *words, *jobs], tmp_path, 500)
+    assert (plain.returncode, sweep.returncode) == (0, 0), sweep
+    assert (tmp_path / "died").exists() and "its runs are handed in again" in sweep.stdout
+    assert "12 runs: 12 trained" in sweep.stdout
+    logs = [path.read_text() for path in tmp_path.glob("outputs/**/*.out")]
+    assert "".join([sweep.stdout, sweep.stderr, *logs]).count("goes on from step 3") == 4
+    expected, found = outcomes(tmp_path / "plain"), outcomes(tmp_path / "jobs")
+    assert len(expected) == 12 and found.keys() == expected.keys()
+    for run, (told, _, prompt) in expected.items():
+        assert (found[run][0]["scores"], found[run][0]["trained_rows"]) == (told["scores"], told["trained_rows"])
+        assert np.allclose(found[run][2], prompt, atol=1e-3)
+    assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
+
+
+def test_runs_are_split_by_what_they_share(configure):
+    configs = [configure("task=cb", f"seed={seed}") for seed in range(3)]
+    configs += [configure("task=rte"), configure("task=cb", "method=bitfit")]
+    assert split_into_packs(configs, 2) == [[0, 1], [2], [3], [4]]
+    assert split_into_packs(configs, None) == [[0, 1, 2], [3], [4]]

@@ -1,0 +1,79 @@
+"""Searches with Optuna: what is searched and what is a grid, trials that are given up, and what a search leaves."""
+
+import json
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from rpt.errors import UsageError
+from rpt.training.sweep.outcomes import PRUNED, TRAINED
+from rpt.training.sweep.sweep import train_all
+from tests import processes
+
+pytest.importorskip("optuna")
+SHORT = ["task=cb", "data.shots=4", "prompt.length=4", "trainer.eval_batch_size=128", "backbone.max_tokens=64"]
+WORDS = ["prompt=vanilla,residual", "lr=tag(log,interval(0.01,1))", "prompt.bottleneck=choice(3,5)", "trainer.epochs=1"]
+
+
+def test_lists_are_grids_and_ranges_are_searched():
+    from rpt.training.sweep.search import Search, split_overrides
+
+    overrides = OverridesParser.create().parse_overrides(["task=cb", *WORDS, "seed=int(interval(1,9))"])
+    points, space = split_overrides(overrides)
+    assert [point[:2] for point in points] == [["task=cb", "prompt=vanilla"], ["task=cb", "prompt=residual"]]
+    plain, residual = (Search(point, space, 0, True) for point in points)
+    assert set(plain.space) == {"lr", "seed"} and set(residual.space) == {"lr", "seed", "prompt.bottleneck"}
+    first, again = residual.ask(3), Search(points[1], space, 0, True).ask(3)
+    assert [each.overrides for each in first] == [each.overrides for each in again]
+    assert all(0.01 <= float(each.values["lr"]) <= 1 and each.values["seed"] in "123456789" for each in first)
+    with pytest.raises(UsageError, match="has nothing to search"):
+        split_overrides(overrides[:1])
+
+
+def test_a_trial_is_given_up_below_the_median_of_the_others():
+    from rpt.training.sweep.search import Search
+
+    search = Search([], {}, 0, True)
+    search.curves = [[10.0, 50.0, 50.0, 50.0], [20.0, 30.0], [30.0, 70.0, 70.0, 70.0]]
+    assert search.find_bar() == []
+    search.curves.append([40.0, 60.0, 60.0, 90.0])
+    assert search.find_bar() == [0.0, 55.0, 55.0, 60.0]
+    search.prune = False
+    assert search.find_bar() == []
+
+
+@pytest.mark.slow
+def test_a_run_that_is_given_up_makes_room_and_can_go_on(configure, tiny, tmp_path):
+    short = [*SHORT, tiny, "trainer.epochs=3", f"results={tmp_path}"]
+    behind = configure(*short, "pack.prune=[0.0,100.0]")
+    outcomes = train_all([behind, configure(*short, "seed=1")], 1)
+    assert [outcome.how for outcome in outcomes] == [PRUNED, TRAINED]
+    (checkpoint,) = tmp_path.rglob("checkpoint.safetensors")
+    assert len((checkpoint.parent / "metrics.jsonl").read_text().splitlines()) == 2
+    assert [outcome.how for outcome in train_all([behind])] == [PRUNED]
+    (trained,) = train_all([configure(*short)])
+    assert (trained.how, trained.folder) == (TRAINED, checkpoint.parent) and not checkpoint.exists()
+    assert len((trained.folder / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_path):
+    places = [word for word in miniature if not word.startswith("results=")]
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.trials=4", "hydra.sweeper.batch=2", "pack.max_runs=4"]
+    words = ["-m", "hydra/launcher=packed", "pack.processes=1", *search, *places, tiny, *SHORT, *WORDS, "results=out"]
+    refused = processes.start("rpt.train", words, tmp_path).wait(240)
+    assert refused.returncode == 2 and "give protocol.selection=held_out" in refused.stderr, refused
+    words.append("protocol.selection=held_out")
+    done = processes.start("rpt.train", words, tmp_path).wait(240)
+    files = sorted((tmp_path / "out" / "searches").iterdir())
+    assert done.returncode == 0 and "best on held-out rows" in done.stdout and len(files) == 2, done
+    residual, plain = ([json.loads(line) for line in file.read_text().splitlines()] for file in files)
+    assert len(residual) == len(plain) == 4 and {line["state"] for line in plain} == {"finished"}
+    assert "prompt.bottleneck" in residual[0]["values"] and "prompt.bottleneck" not in plain[0]["values"]
+    before = [file.read_text() for file in files]
+    again = processes.start("rpt.train", words, tmp_path).wait(240)
+    assert again.returncode == 0 and ": 0 trained" in again.stdout, again
+    assert [file.read_text() for file in files] == before
+    shown = processes.start("rpt.results", ["out"], tmp_path).wait(240)
+    assert shown.returncode == 0 and "Trials of cb nano residual, the best first:" in shown.stdout, shown
+    assert (tmp_path / "out" / "searches.md").exists()
