@@ -40,9 +40,9 @@ def make_tables(arguments: ResultsArguments) -> None:
     folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    is_own, fits = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True
+    is_own, fits, said = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_own:
-        fits = _summarise(folder, Path(csv) if csv else None)
+        fits, said = _summarise(folder, Path(csv) if csv else None)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     if not fits:
@@ -51,7 +51,7 @@ def make_tables(arguments: ResultsArguments) -> None:
     from rpt.reports.report import write  # slow to import
 
     written, stale, problems = write(folder, arguments.html)
-    for problem in problems:
+    for problem in (problem for problem in problems if problem not in said):
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
         print(f"removed {path}: no record gives it any more")
@@ -59,24 +59,22 @@ def make_tables(arguments: ResultsArguments) -> None:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 
-def _summarise(folder: Path, csv: Path | None) -> bool:
-    """Print and write what the folder's runs say; whether one of them stands in a table of the paper.
+def _summarise(folder: Path, csv: Path | None) -> tuple[bool, list[str]]:
+    """Print and write what the folder's runs say; whether one of them stands in a table of the paper, and problems.
 
     Raises:
         UsageError: there is no finished run.
     """
     from rpt.config.grids import is_in_a_grid
     from rpt.reports.summary import summarise  # slow to import
-    from rpt.reports.summary_page import describe_nothing, to_markdown, write_summary
+    from rpt.reports.summary_page import to_markdown, write_summary
 
     summary = summarise(folder)
-    if summary.runs.empty:
-        raise UsageError(describe_nothing(folder, summary.problems))
     print(to_markdown(summary))
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
     print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
-    return any(map(is_in_a_grid, summary.settings))
+    return any(map(is_in_a_grid, summary.settings)), summary.problems
 
 
 def main() -> None:

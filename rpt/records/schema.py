@@ -167,6 +167,17 @@ class RunRecord:
     predictions: list[int | str | None] | None = None
     credits: list[float] | None = None
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Task, backbone, prompt and id: what tells this run from every other."""
+        return self.folder.parts[-4:]
+
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """What a run and its copies have in common, wherever they lie and whether they are published."""
+        result = {key: value for key, value in self.result.items() if key not in ("digests", "digest")}
+        return result, self.history, self.predictions, self.credits
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What of the configuration decides the numbers (`rpt.config.settings`)."""

@@ -13,10 +13,11 @@ from markdown import markdown
 
 from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
+from rpt.records.run_records import RunRecords
 from rpt.reports import claims
 from rpt.reports.budgets import selection, training
 from rpt.reports.figures import all_figures
-from rpt.reports.frame import load_runs
+from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
 from rpt.reports.layouts import FILES, file_name, title_of
@@ -35,7 +36,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     Args:
         html: with REPORT.html and the figures as SVG.
     """
-    runs, paper = load_runs(folder), Paper()
+    runs, paper = to_frame(RunRecords(folder)), Paper()
     problems, sections = list(runs.attrs["problems"]), []
     files: dict[str, bytes] = {}
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not

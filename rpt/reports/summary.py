@@ -40,18 +40,20 @@ class Summary:
 
 
 def summarise(folder: Path) -> Summary:
-    """Every finished run below a folder, wherever in it `runs/` lies."""
-    records, problems = _read(folder)
+    """Every finished run below a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    records = RunRecords(folder).require()
     runs = pd.DataFrame([_flat(record) for record in records])
-    if runs.empty:
-        return Summary(runs, [], [], runs, [], problems)
     axes, implied = _find_axes(runs)
     by_axes = runs.groupby(axes, dropna=False, sort=False)
     groups = by_axes.agg(
         mean=("score", "mean"), sd=("score", "std"), n=("score", "count"), trained=("trained", "first"),
         seconds=("seconds", "mean"),
     ).reset_index().sort_values(axes, key=_sortable, kind="stable", ignore_index=True)  # fmt: skip
-    return Summary(runs, axes, implied, groups, [record.settings for record in records], problems)
+    return Summary(runs, axes, implied, groups, [record.settings for record in records], records.problems)
 
 
 def find_best(summary: Summary, axis: str) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -76,21 +78,6 @@ def show(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _read(folder: Path) -> tuple[list[RunRecord], list[str]]:
-    """The records below a folder, itself perhaps a part of one of results, and why others are left out."""
-    below = folder.resolve()
-    paths = [(path, 5) for path in below.rglob("result.json")] + [(path, 2) for path in below.rglob("*.jsonl")]
-    roots = {path.parents[up] for path, up in paths if len(path.parents) > up and path.parents[up - 1].name == "runs"}
-    records, problems = [], []
-    for root in sorted(roots):
-        below_root = RunRecords(root)
-        records += [
-            record for record in below_root if root.is_relative_to(below) or record.folder.is_relative_to(below)
-        ]
-        problems += below_root.problems
-    return records, problems
 
 
 def _flat(record: RunRecord) -> dict[str, Any]:

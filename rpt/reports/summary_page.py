@@ -52,16 +52,3 @@ def write_summary(summary: Summary, folder: Path, csv: Path | None = None) -> li
     for path, content in files.items():
         write_atomically(path, content)
     return list(files)
-
-
-def describe_nothing(folder: Path, problems: list[str]) -> str:
-    """What lies below a folder without a finished run."""
-    failed = sum("failed run" in problem for problem in problems)
-    under_way = len(list(folder.rglob("checkpoint.safetensors")))
-    what = [
-        f"{failed} failed" if failed else "",
-        f"{len(problems) - failed} left out" if len(problems) > failed else "",
-        f"{under_way} not finished (the same command goes on)" if under_way else "",
-    ]
-    listed = ", ".join(filter(None, what)) or "no run at all; give the folder that results= was in training"
-    return f"There is no finished run below {folder}: {listed}."
