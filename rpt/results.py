@@ -3,10 +3,11 @@
     python -m rpt.results [FOLDER] [csv=FILE] [html=true]
 
 FOLDER is any folder of records, what `results=` was in training. Its runs are grouped by what differs among them: the
-table is printed and written to FOLDER/summary.md, with a figure along each setting of several numbers, and to csv=FILE
-if that is given. What stands in one of the paper's tables and figures goes there too. Without FOLDER it is `results`,
-and only the paper's tables, figures and page are made. html=true makes REPORT.html, which needs no other file, and the
-figures as SVG beside PNG. Never trains. In a notebook, rpt.reports.frame.load_runs(FOLDER) is the data frame.
+table is printed and written to FOLDER/summary.md and summary.tex, and to csv=FILE if that is given. Figures show scores
+along each setting of several numbers, or as bars, and by epoch. Runs of the paper's tables and figures go there too.
+Without FOLDER it is `results`, and only the paper's tables, figures and page are made. html=true makes summary.html and
+REPORT.html, which need no other file, and the figures as SVG beside PNG. Never trains. In a notebook,
+rpt.load_runs(FOLDER) is the data frame.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def make_tables(arguments: ResultsArguments) -> None:
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
     is_own, fits, said = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_own:
-        fits, said = _summarise(folder, Path(csv) if csv else None)
+        fits, said = _summarise(folder, arguments)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     if not fits:
@@ -59,7 +60,7 @@ def make_tables(arguments: ResultsArguments) -> None:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 
-def _summarise(folder: Path, csv: Path | None) -> tuple[bool, list[str]]:
+def _summarise(folder: Path, arguments: ResultsArguments) -> tuple[bool, list[str]]:
     """Print and write what the folder's runs say; whether one of them stands in a table of the paper, and problems.
 
     Raises:
@@ -67,13 +68,15 @@ def _summarise(folder: Path, csv: Path | None) -> tuple[bool, list[str]]:
     """
     from rpt.config.grids import is_in_a_grid
     from rpt.reports.summary import summarise  # slow to import
-    from rpt.reports.summary_page import to_markdown, write_summary
+    from rpt.reports.summary_page import summary_table, write_summary
+    from rpt.reports.table import to_markdown
 
     summary = summarise(folder)
-    print(to_markdown(summary))
+    print(to_markdown(summary_table(summary)))
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
+    csv = Path(arguments.csv) if arguments.csv else None
+    print("\n".join(map(str, write_summary(summary, folder, csv, arguments.html))), flush=True)
     return any(map(is_in_a_grid, summary.settings)), summary.problems
 
 
