@@ -75,7 +75,7 @@ def export(arguments: ExportArguments) -> None:
     from rpt.backbones import T5Backbone
     from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of
-    from rpt.records.prompt_file import save_prompt
+    from rpt.prompts.prompt_file import save_prompt
 
     backbone = load_backbone_of(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
     assert isinstance(backbone, T5Backbone)  # encoders were refused above

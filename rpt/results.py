@@ -3,11 +3,11 @@
     python -m rpt.results [FOLDER] [csv=FILE] [html=true]
 
 FOLDER is any folder of records, what `results=` was in training. Its runs are grouped by what differs among them: the
-table is printed and written to FOLDER/summary.md, with a figure along each setting of several numbers, and to csv=FILE
-if that is given. The trials of a search (hydra/sweeper=optuna) go to FOLDER/searches.md. What stands in one of the
-paper's tables and figures goes there too. Without FOLDER it is `results`, and only the paper's tables, figures and page
-are made. html=true makes REPORT.html, which needs no other file, and the figures as SVG beside PNG. Never trains. In a
-notebook, rpt.reports.frame.load_runs(FOLDER) is the data frame.
+table is printed and written to FOLDER/summary.md and summary.tex, and to csv=FILE if that is given. Figures show scores
+along each setting of several numbers, or as bars, and by epoch. Runs of the paper's tables and figures go there too, and
+the trials of a search (hydra/sweeper=optuna) to FOLDER/searches.md. Without FOLDER it is `results`, and only the paper's
+tables, figures and page are made. html=true makes summary.html and REPORT.html, which need no other file, and the figures
+as SVG beside PNG. Never trains. In a notebook, rpt.load_runs(FOLDER) is the data frame.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def make_tables(arguments: ResultsArguments) -> None:
     folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    is_own, fits = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True
+    is_own, fits, said = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_own:
-        fits = _summarise(folder, Path(csv) if csv else None)
+        fits, said = _summarise(folder, arguments)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     _show_searches(folder)
@@ -53,7 +53,7 @@ def make_tables(arguments: ResultsArguments) -> None:
     from rpt.reports.report import write  # slow to import
 
     written, stale, problems = write(folder, arguments.html)
-    for problem in problems:
+    for problem in (problem for problem in problems if problem not in said):
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
         print(f"removed {path}: no record gives it any more")
@@ -69,24 +69,24 @@ def _show_searches(folder: Path) -> None:
         print(write_searches(folder) or "", flush=True)
 
 
-def _summarise(folder: Path, csv: Path | None) -> bool:
-    """Print and write what the folder's runs say; whether one of them stands in a table of the paper.
+def _summarise(folder: Path, arguments: ResultsArguments) -> tuple[bool, list[str]]:
+    """Print and write what the folder's runs say; whether one of them stands in a table of the paper, and problems.
 
     Raises:
         UsageError: there is no finished run.
     """
     from rpt.config.grids import is_in_a_grid
     from rpt.reports.summary import summarise  # slow to import
-    from rpt.reports.summary_page import describe_nothing, to_markdown, write_summary
+    from rpt.reports.summary_page import summary_table, write_summary
+    from rpt.reports.table import to_markdown
 
     summary = summarise(folder)
-    if summary.runs.empty:
-        raise UsageError(describe_nothing(folder, summary.problems))
-    print(to_markdown(summary))
+    print(to_markdown(summary_table(summary)))
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    print("\n".join(map(str, write_summary(summary, folder, csv))), flush=True)
-    return any(map(is_in_a_grid, summary.settings))
+    csv = Path(arguments.csv) if arguments.csv else None
+    print("\n".join(map(str, write_summary(summary, folder, csv, arguments.html))), flush=True)
+    return any(map(is_in_a_grid, summary.settings)), summary.problems
 
 
 def main() -> None:

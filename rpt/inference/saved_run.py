@@ -20,8 +20,8 @@ from rpt.config import GROUPS, Config, compose, validate_settings
 from rpt.data import task_for
 from rpt.data.plugins import load_plugins
 from rpt.errors import RecordError, UsageError
+from rpt.prompts.prompt_file import load_head, load_prompt
 from rpt.records.checks import check_config
-from rpt.records.prompt_file import load_head, load_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import flatten
 from rpt.tasks import PROTOCOLS, TASKS, Task

@@ -10,9 +10,10 @@ from typing import Any, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from rpt.errors import RecordError
-from rpt.records.schema import Failure, Record, ResultFile, RunRecord, Settings
+from rpt.records.schema import Failure, ResultFile, RunRecord, Settings, strict
 from rpt.tasks import TASKS, get_task
 
 REMEDY = "delete its folder and run its command again, or restore it"
@@ -31,28 +32,23 @@ def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
     except RecordError:
         raise
     except (ValidationError, Misfit) as error:
-        raise RecordError(f"Record {name}: {_describe(error)}; {remedy}.") from error
+        wrong = str(error) if isinstance(error, Misfit) else _describe(error)
+        raise RecordError(f"Record {name}: {wrong}; {remedy}.") from error
     except DAMAGE as error:
         said = " ".join(str(error).split())
         raise RecordError(f"Record {name} cannot be read ({type(error).__name__}: {said}); {remedy}.") from error
 
 
-def _describe(error: ValidationError | Misfit) -> str:
+def _describe(error: ValidationError) -> str:
     """The first error, in one line."""
-    if isinstance(error, Misfit):
-        return str(error)
     first = error.errors(include_url=False)[0]
-    field = f"field {_field_at(first['loc'])} " if first["loc"] else ""
+    place, file = list(first["loc"]), ""
+    if place[:1] == ["history"] and len(place) > 2:
+        place, file = place[2:], f"metrics.jsonl line {int(place[1]) + 1}, "
+    field = file + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
     problem = f"{first['msg'].removeprefix('Input ')}, is {first['input']!r:.80}"
-    if first["type"] == "missing":
-        problem = "is missing"
-    return " ".join(f"{field}{problem}".split())
-
-
-def _field_at(place: tuple[int | str, ...]) -> str:
-    if place[0] == "history" and len(place) > 2:
-        return f"metrics.jsonl line {int(place[1]) + 1}, {_field_at(place[2:])}"
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
+    problem = "is missing" if first["type"] == "missing" else problem
+    return " ".join(f"{f'field {field} ' if field else ''}{problem}".split())
 
 
 def digest_of(fields: dict[str, Any]) -> str:
@@ -82,8 +78,8 @@ def check_result(result: Any) -> None:
 
 
 def check_config(config: Any, path: Path) -> None:
-    """Refuse a configuration whose groups are no mappings, or that lacks a key or has a value of the wrong type. One
-    that came later than the record may be missing.
+    """Refuse a configuration that lacks a key or has a value of the wrong type. A key may be missing if it is newer
+    than the record.
 
     Raises:
         RecordError: naming the key.
@@ -99,7 +95,7 @@ def check_record(record: RunRecord) -> None:
         ValidationError, Misfit: naming the field.
         KeyError, TypeError: its settings make no identity.
     """
-    _adapter(Record).validate_python({name: getattr(record, name) for name in get_type_hints(Record)})
+    _record_adapter().validate_python(vars(record))
     result, count = record.result, record.result["data"]["report"]
     family = record.config["backbone"].get("family", "t5")
     for metric in _required_metrics(result["task"], family, result["protocol"]):
@@ -107,7 +103,8 @@ def check_record(record: RunRecord) -> None:
             raise Misfit(f"field result.scores.{metric} is missing")
     if not record.history:
         raise Misfit("metrics.jsonl should have a line for each evaluation, is empty")
-    for name, values in (("predictions", record.predictions), ("credits", record.credits)):
+    for name in ("predictions", "credits"):
+        values = getattr(record, name)
         if values is not None and len(values) != count:
             raise Misfit(f"field {name} should be {count} long, one an example, is {len(values)} long")
     _ = record.identity
@@ -127,3 +124,9 @@ def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
+
+
+@cache
+def _record_adapter() -> TypeAdapter[Any]:
+    """Of the fields of a RunRecord, which stay dicts as they were read."""
+    return TypeAdapter(strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True))))  # type: ignore

@@ -94,13 +94,7 @@ def _parse_line(path: Path, number: int, line: bytes) -> RunRecord:
 
 
 def _to_line(record: RunRecord) -> str:
-    fields = {
-        "config": _without_places(record.config),
-        "result": {key: value for key, value in record.result.items() if key not in ("digests", "digest")},
-        "history": record.history,
-        "predictions": record.predictions,
-        "credits": record.credits,
-    }
+    fields = {"config": _without_places(record.config), **record.contents}
     return json.dumps({**fields, "digest": digest_of(fields)}, separators=(",", ":")) + "\n"
 
 

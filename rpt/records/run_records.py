@@ -1,4 +1,4 @@
-"""Every finished run below a folder of results: run folders and published records alike."""
+"""Every finished run below a folder, at any depth: run folders and published records alike."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rpt.config import Config
-from rpt.errors import RecordError
+from rpt.errors import RecordError, UsageError
 from rpt.records.published import read_published
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import RunRecord, identity_of
 
 
 class RunRecords:
-    """All finished records under `<results>/runs`; a run's folder counts before its published record.
+    """All finished runs below a folder. A run counts once: its folder before its published record, of copies in several
+    places any, and of records that differ the latest.
 
-    problems: one line for each record that is left out, and why.
+    problems: one line for each record that is left out, and why; copies share a line.
     """
 
-    def __init__(self, results: Path):
-        results, records = Path(results), {}
+    def __init__(self, folder: Path):
+        self._below = Path(folder)
         self.problems: list[str] = []
-        for path in sorted(results.glob("runs/*/*.jsonl")):
+        places: dict[Path, RunRecord] = {}
+        for path in self._find("*.jsonl", level=1):
             for record in read_published(path):
                 if isinstance(record, RecordError):
-                    self._leave_out(record, results)
+                    self._leave_out(str(record))
                 else:
-                    records[record.folder] = record
-        for path in sorted(results.glob("runs/*/*/*/*/result.json")):
+                    places[record.folder] = record
+        for path in self._find("result.json", level=4):
             try:
-                records[path.parent] = RunFolder(path.parent).read()
+                places[path.parent] = RunFolder(path.parent).read()
             except RecordError as error:
-                self._leave_out(error, results)
+                self._leave_out(str(error))
         self._by_identity: dict[str, list[RunRecord]] = defaultdict(list)
-        for _, record in sorted(records.items()):
+        for record in self._choose([record for _, record in sorted(places.items())]):
             self._by_identity[record.identity].append(record)
 
     def __iter__(self) -> Iterator[RunRecord]:
@@ -45,6 +47,47 @@ class RunRecords:
         records = self._by_identity.get(identity_of(config), [])
         return max(records, key=lambda record: record.result["created"], default=None)
 
-    def _leave_out(self, error: RecordError, results: Path) -> None:
-        """In one line, the same wherever the folder of results lies."""
-        self.problems.append("left out: " + " ".join(str(error).replace(f"{results}/", "").split()))
+    def require(self) -> RunRecords:
+        """Itself, where there is a finished run.
+
+        Raises:
+            UsageError: there is none; the message says what lies there instead.
+        """
+        if self._by_identity:
+            return self
+        failed = sum("failed run" in problem for problem in self.problems)
+        under_way = len(list(self._below.rglob("checkpoint.safetensors")))
+        counts = {
+            "failed": failed,
+            "left out": len(self.problems) - failed,
+            "not finished (the same command goes on)": under_way,
+        }
+        listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        listed = listed or "no run at all; give the folder that results= was in training"
+        raise UsageError(f"There is no finished run below {self._below}: {listed}.")
+
+    def _find(self, name: str, level: int) -> list[Path]:
+        """The files so many levels below a folder `runs`."""
+        return [path for path in sorted(self._below.rglob(name)) if path.absolute().parents[level].name == "runs"]
+
+    def _choose(self, records: list[RunRecord]) -> list[RunRecord]:
+        """One record of each run."""
+        chosen: dict[tuple[str, ...], RunRecord] = {}
+        copies: list[RunRecord] = []
+        for record in records:
+            other = chosen.setdefault(record.place, record)
+            if record is other:
+                continue
+            if record.contents == other.contents:
+                copies.append(record)
+                continue
+            older, latest = sorted((record, other), key=lambda each: each.result["created"])
+            chosen[record.place] = latest
+            self._leave_out(f"{older.folder} is another record of the run {latest.folder}; the latest counts")
+        if copies:
+            self._leave_out(f"{len(copies)} copies of runs that are there already, as {copies[0].folder}")
+        return list(chosen.values())
+
+    def _leave_out(self, reason: str) -> None:
+        """In one line, the same wherever the folder lies."""
+        self.problems.append("left out: " + " ".join(reason.replace(f"{self._below}/", "").split()))

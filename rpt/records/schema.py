@@ -56,7 +56,11 @@ def _as_typed_dict(cls: Any) -> Any:
     return strict(TypedDict(cls.__name__, fields))  # type: ignore[operator]
 
 
-Settings = Annotated[dict[str, Any], GetPydanticSchema(lambda _, make: make(_as_typed_dict(Config)))]
+def _checked_as(kind: Any) -> GetPydanticSchema:
+    return GetPydanticSchema(lambda _, make: make(kind))
+
+
+Settings = Annotated[dict[str, Any], _checked_as(_as_typed_dict(Config))]  # as config.yaml holds them
 
 
 class Data(TypedDict):
@@ -145,27 +149,36 @@ class Failure(TypedDict):
     digest: str
 
 
-@strict
-class Record(TypedDict):
-    """A line of the published store; a run's folder has the same in several files."""
-
-    config: Settings  # as config.yaml holds it
-    result: Result
-    history: list[Evaluation]  # metrics.jsonl
-    predictions: list[Answer] | None  # by reported row: the label's index or the text
-    credits: list[Credit] | None  # what each of them earned, in the order of the rows
-
-
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished run: the fields of `Record`, and where its folder lies, or lay before it was published."""
+    """One finished run: what the files of its folder hold, or its line of the published store.
+
+    folder: where it lies, or lay before it was published. history: metrics.jsonl. predictions: by reported row the
+    label's index or the text. credits: what each of them earned.
+    """
 
     folder: Path
-    config: dict[str, Any]
-    result: dict[str, Any]
-    history: list[dict[str, Any]]
-    predictions: list[int | str | None] | None = None
-    credits: list[float] | None = None
+    config: Settings
+    result: Annotated[dict[str, Any], _checked_as(Result)]
+    history: Annotated[list[dict[str, Any]], _checked_as(list[Evaluation])]
+    predictions: list[Answer] | None = None
+    credits: list[Credit] | None = None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Task, backbone, prompt and id: what tells this run from every other."""
+        return self.folder.parts[-4:]
+
+    @property
+    def contents(self) -> dict[str, Any]:
+        """What a run and its copies have in common, wherever they lie and whether they are published."""
+        result = {key: value for key, value in self.result.items() if key not in ("digests", "digest")}
+        return {
+            "result": result,
+            "history": self.history,
+            "predictions": self.predictions,
+            "credits": self.credits,
+        }
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from rpt.config import Config
 from rpt.reports.grid_results import GridResults
@@ -28,50 +29,39 @@ def _budget(config: Config) -> Budget:
 
 
 def training(results: GridResults) -> dict[str, Any]:
-    """What templates/text/training.j2 says: whose runs train how long, and how heads and learning rates were chosen.
+    """What templates/text/training.j2 says: which runs train how long, and how heads and learning rates were chosen.
 
-    shares: pairs of names and their budget; the names are tasks where tasks alone decide it, and else rows.
+    shares: pairs of names and their budget.
     """
     jobs = results.experiment.jobs.values()
     cosine = dict.fromkeys(label("task", job.task.name) for job in jobs if job.backbone.pooling == "cosine")
     rates = sorted({len(choice.asked) for choice in results.rates})
-    return {"shares": _shares(jobs), "cosine": [*cosine], "rates": [str(number) for number in rates]}
+    return {"shares": _shares(results), "cosine": [*cosine], "rates": [str(number) for number in rates]}
 
 
-def _shares(jobs: Iterable[Config]) -> list[tuple[list[str], Budget]]:
-    # What is trained, the backbone and the budget of each kind of run, in the order of the grid; and its tasks.
-    kinds: dict[tuple[str, str, Budget], dict[str, None]] = {}
-    by_task: dict[str, dict[Budget, None]] = {}
-    for job in jobs:
-        task, budget = label("task", job.task.name), _budget(job)
-        kinds.setdefault((job.variant, job.backbone.name, budget), {})[task] = None
-        by_task.setdefault(task, {})[budget] = None
-    by_backbone: dict[tuple[str, Budget], dict[str, None]] = {}
-    for (_, backbone, budget), tasks in kinds.items():
-        by_backbone.setdefault((backbone, budget), {}).update(tasks)
+def _shares(results: GridResults) -> list[tuple[list[str], Budget]]:
+    """The budgets, each with the names of its runs: tasks alone where they decide it, else backbones or methods, or
+    both, with their tasks where one has several budgets."""
+    jobs = pd.DataFrame(
+        [
+            {
+                "task": label("task", job.task.name), "backbone": label("backbone", job.backbone.name),
+                "method": label("prompt", job.variant), "budget": _budget(job),
+            }
+            for job in results.experiment.jobs.values()
+        ]
+    )  # fmt: skip
+    for keys in ([], ["backbone"], ["method"], ["backbone", "method"]):
+        if jobs.groupby([*keys, "task"])["budget"].nunique().max() == 1:
+            break
     names: dict[Budget, dict[str, None]] = {}
-    if all(len(budgets) == 1 for budgets in by_task.values()):
-        for task, (budget,) in by_task.items():
-            names.setdefault(budget, {})[task] = None
-    elif _is_disjoint(by_backbone):
-        for (backbone, budget), tasks in by_backbone.items():
-            names.setdefault(budget, {})[f"{label('backbone', backbone)} ({', '.join(tasks)})"] = None
-    else:
-        for (trained, backbone, budget), tasks in kinds.items():
-            others = [(other, b) for what, other, b in kinds if what == trained and (other, b) != (backbone, budget)]
-            name = label("prompt", trained)
-            if any(other != backbone and b != budget for other, b in others):
-                name = f"{label('backbone', backbone)} {name}"
-            if any(other == backbone for other, _ in others):
-                name += f" ({', '.join(tasks)})"
-            names.setdefault(budget, {})[name] = None
+    for values, runs in jobs.groupby(keys, sort=False) if keys else [((), jobs)]:
+        name = " ".join(values)
+        for budget, share in runs.groupby("budget", sort=False):
+            tasks = [*dict.fromkeys(share["task"])]
+            several = f"{name} ({', '.join(tasks)})" if runs["budget"].nunique() > 1 else name
+            names.setdefault(budget, {}).update(dict.fromkeys([several] if keys else tasks))
     return [([*of_budget], budget) for budget, of_budget in names.items()]
-
-
-def _is_disjoint(by_backbone: dict[tuple[str, Budget], dict[str, None]]) -> bool:
-    """Whether several backbones have each task under one budget alone."""
-    cells = Counter((backbone, task) for (backbone, _), tasks in by_backbone.items() for task in tasks)
-    return len({backbone for backbone, _ in by_backbone}) > 1 and set(cells.values()) == {1}
 
 
 def selection(grids: list[GridResults]) -> list[tuple[list[str], float | None]]:

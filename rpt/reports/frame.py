@@ -6,12 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from rpt.config.grids import Grids
+from rpt.errors import UsageError
 from rpt.records.run_records import RunRecords
 from rpt.records.schema import flatten
+from rpt.reports.grid_results import GridResults
+from rpt.reports.rates import choose_rates
 
 
-def load_runs(path: Path | str) -> pd.DataFrame:
-    """Every finished run below a folder of results, one row a run; see rpt.records.schema for what the fields mean.
+def load_runs(path: Path | str, experiment: str | None = None, scale: str = "paper") -> pd.DataFrame:
+    """Every finished run below a folder, one row a run; rpt.records.schema says what the fields mean.
+
+    Args:
+        path: what results= was in training, a folder above it or a part of it.
+        experiment, scale: give the runs behind a table or figure alone, as load_runs("results", "table1", "mini"), at
+            the learning rates that it shows; their index has a level for each axis of the experiment.
 
     Columns:
         backbone.*, prompt.*, method.*, task.name, data.*, trainer.*, protocol.*, pack.*, lr, seed, ...: the
@@ -28,8 +37,18 @@ def load_runs(path: Path | str) -> pd.DataFrame:
         folder: where the run lies, or lay before it was published; identity: equal for runs of equal settings
     A field that a record does not have is NaN or None. `frame.attrs["problems"]` has a line for each record that was
     left out, and why.
+
+    Raises:
+        UsageError: there is no such folder, no finished run below it, or no such experiment.
     """
-    records = RunRecords(Path(path))
+    if not Path(path).is_dir():
+        raise UsageError(f"There is no folder {path}; give the one that results= was in training.")
+    runs = to_frame(RunRecords(Path(path)).require())
+    return choose_rates(GridResults.of(Grids(scale).lay_out(experiment), runs)).runs if experiment else runs
+
+
+def to_frame(records: RunRecords) -> pd.DataFrame:
+    """The same of records that are read already; empty where there are none."""
     rows = [
         flatten(record.config)
         | flatten(record.result)

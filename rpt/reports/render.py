@@ -7,12 +7,14 @@ which the other templates escape.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown import markdown
 from markupsafe import Markup
 
 from rpt.reports.labels import in_words, label, label_with_unit, rate, row_in_words, signed
@@ -54,8 +56,12 @@ def report_markdown(**content: Any) -> str:
     return environment(escape_markdown).get_template("report.md.j2").render(**content)
 
 
-def report_html(body: str) -> str:
-    """The page around a body that is HTML already."""
+def page(text: str, images: dict[str, bytes]) -> str:
+    """Markdown as an HTML page that needs no other file: of images, by their links, the SVG stands in it."""
+    body = markdown(text, extensions=["tables"])
+    for name in (name for name in images if name.endswith(".svg")):
+        data = base64.b64encode(images[name]).decode()
+        body = body.replace(f'src="{name[:-4]}.png"', f'src="data:image/svg+xml;base64,{data}"')
     return environment(str).get_template("report.html.j2").render(body=Markup(body)) + "\n"
 
 

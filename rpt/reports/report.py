@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markdown import markdown
 
 from rpt.config.grids import SCALES, Grids, names
 from rpt.files import write_atomically
+from rpt.records.run_records import RunRecords
 from rpt.reports import claims
 from rpt.reports.budgets import selection, training
 from rpt.reports.figures import all_figures
-from rpt.reports.frame import load_runs
+from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
 from rpt.reports.layouts import FILES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
-from rpt.reports.render import paragraphs, report_html, report_markdown
+from rpt.reports.render import page, paragraphs, report_markdown
 from rpt.reports.table import backbone_notes, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 
@@ -35,7 +34,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     Args:
         html: with REPORT.html and the figures as SVG.
     """
-    runs, paper = load_runs(folder), Paper()
+    runs, paper = to_frame(RunRecords(folder)), Paper()
     problems, sections = list(runs.attrs["problems"]), []
     files: dict[str, bytes] = {}
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
@@ -64,7 +63,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     }
     files["REPORT.md"] = report_markdown(**content, full=False).encode()
     if html:
-        files["REPORT.html"] = _html(report_markdown(**content, full=True), files).encode()
+        files["REPORT.html"] = page(report_markdown(**content, full=True), files).encode()
     return files, problems
 
 
@@ -142,12 +141,3 @@ def _head(runs: pd.DataFrame) -> dict[str, Any]:
         "commits": sorted({commit.partition("+")[0][:10] for commit in commits}),
         "changed": int(commits.str.contains("+", regex=False).sum()),
     }
-
-
-def _html(text: str, files: dict[str, bytes]) -> str:
-    """The Markdown page as HTML with the figures' SVG inside."""
-    body = markdown(text, extensions=["tables"])
-    for name in (name for name in files if name.endswith(".svg")):
-        data = base64.b64encode(files[name]).decode()
-        body = body.replace(f'src="{name[:-4]}.png"', f'src="data:image/svg+xml;base64,{data}"')
-    return report_html(body)

@@ -16,7 +16,15 @@ from rpt.records.schema import RunRecord, flatten
 FIRST = ("task.name", "backbone.name", "prompt")  # these say most; "prompt" is the method where it takes its place
 SHORT = {"task.name": "task", "backbone.name": "backbone"}
 FAMILIAR = ("backbone.family", "method.", "prompt.name", "prompt.reparameterization")  # follow from those
-RESULTS = {"score", "trained", "seconds", "folder", "seed"}  # columns that are no setting to compare runs by
+RESULTS = {
+    "score",
+    "majority",
+    "trained",
+    "seconds",
+    "history",
+    "folder",
+    "seed",
+}  # columns that are no setting to compare runs by
 SHOWN = 12  # lines of a figure, and best values that are named
 
 
@@ -40,30 +48,39 @@ class Summary:
 
 
 def summarise(folder: Path) -> Summary:
-    """Every finished run below a folder, wherever in it `runs/` lies."""
-    records, problems = _read(folder)
-    runs = pd.DataFrame([_flat(record) for record in records])
-    if runs.empty:
-        return Summary(runs, [], [], runs, [], problems)
-    axes, implied = _find_axes(runs)
-    by_axes = runs.groupby(axes, dropna=False, sort=False)
-    groups = by_axes.agg(
-        mean=("score", "mean"), sd=("score", "std"), n=("score", "count"), trained=("trained", "first"),
-        seconds=("seconds", "mean"),
-    ).reset_index().sort_values(axes, key=_sortable, kind="stable", ignore_index=True)  # fmt: skip
-    return Summary(runs, axes, implied, groups, [record.settings for record in records], problems)
+    """Every finished run below a folder.
 
-
-def find_best(summary: Summary, axis: str) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """For each combination of the other axes: its values, and its groups along this axis, ordered by number.
-
-    The group with the highest mean is the best.
+    Raises:
+        UsageError: there is none.
     """
+    records = RunRecords(folder).require()
+    runs = pd.DataFrame([_flat(record) for record in records])
+    axes, implied = _find_axes(runs)
+    runs = runs.sort_values(axes, key=_sortable, kind="stable", ignore_index=True)
+    by_axes = runs.groupby(axes, dropna=False, sort=False)
+    constant = {column: (column, "first") for column in FIRST if column not in axes}
+    groups = by_axes.agg(
+        **constant, mean=("score", "mean"), sd=("score", "std"), n=("score", "count"), majority=("majority", "mean"),
+        trained=("trained", "first"), seconds=("seconds", "mean"),
+    ).reset_index()  # fmt: skip
+    return Summary(runs, axes, implied, groups, [record.settings for record in records], records.problems)
+
+
+def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[Any], pd.DataFrame]]:
+    """For each combination of the other axes with several numbers along this one: its values, and its runs."""
     others = [other for other in summary.axes if other != axis]
-    numbered = summary.groups[summary.groups[axis].map(_is_number)]
-    for values, line in numbered.groupby(others, dropna=False, sort=False) if others else [((), numbered)]:
-        if len(line) > 1:
-            yield dict(zip(others, values, strict=True)), line.astype({axis: float}).sort_values(axis)
+    numbered = summary.runs[summary.runs[axis].map(_is_number)]
+    numbered = numbered.astype({axis: float})
+    for values, runs in numbered.groupby(others, dropna=False, sort=False) if others else [((), numbered)]:
+        if runs[axis].nunique() > 1:
+            yield [*values], runs
+
+
+def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[Any], float, float]]:
+    """For each of these lines: the values of the other axes, the number with the highest mean, and that mean."""
+    for values, runs in find_lines(summary, axis):
+        means = runs.groupby(axis)["score"].mean()
+        yield values, means.idxmax(), means.max()
 
 
 def name_of(column: str) -> str:
@@ -78,27 +95,13 @@ def show(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _read(folder: Path) -> tuple[list[RunRecord], list[str]]:
-    """The records below a folder, itself perhaps a part of one of results, and why others are left out."""
-    below = folder.resolve()
-    paths = [(path, 5) for path in below.rglob("result.json")] + [(path, 2) for path in below.rglob("*.jsonl")]
-    roots = {path.parents[up] for path, up in paths if len(path.parents) > up and path.parents[up - 1].name == "runs"}
-    records, problems = [], []
-    for root in sorted(roots):
-        below_root = RunRecords(root)
-        records += [
-            record for record in below_root if root.is_relative_to(below) or record.folder.is_relative_to(below)
-        ]
-        problems += below_root.problems
-    return records, problems
-
-
 def _flat(record: RunRecord) -> dict[str, Any]:
     settings, result = flatten(record.settings), record.result
     hashable = {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in settings.items()}
     return hashable | {
-        "prompt": result["prompt"], "score": result["scores"]["score"], "trained": result["parameters"]["trained"],
-        "seconds": result["seconds"], "folder": str(record.folder),
+        "prompt": result["prompt"], "score": result["scores"]["score"], "majority": result["majority"].get("score"),
+        "trained": result["parameters"]["trained"], "seconds": result["seconds"], "history": record.history,
+        "folder": str(record.folder),
     }  # fmt: skip
 
 

@@ -1,67 +1,68 @@
-"""A summary as files: summary.md, a figure along each numeric setting, and a CSV."""
+"""A summary as a table and as files: Markdown, LaTeX, figures, and on demand CSV and HTML."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from rpt.files import write_atomically
-from rpt.reports.render import write_text
+from rpt.reports.render import page, paragraphs
 from rpt.reports.scores import Cell
-from rpt.reports.summary import SHOWN, Summary, find_best, name_of, show
+from rpt.reports.summary import FIRST, SHOWN, Summary, find_best, name_of, show
+from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
 
-STATISTICS = ["mean", "sd", "n", "trained", "seconds"]
+STATISTICS = ["mean", "sd", "n", "majority", "trained", "seconds"]
 
 
-def to_markdown(summary: Summary) -> str:
-    """The table, what it rests on, and the best value along each numeric axis."""
-    rows = [[*map(name_of, summary.axes), "score", "n", "trained", "seconds"]]
+def summary_table(summary: Summary) -> Table:
+    """A row for each group; what it rests on as the caption, the best value along each numeric axis below."""
+    columns = [*FIRST, *(axis for axis in summary.axes if axis not in FIRST)]
+    header, rows, records = [*map(name_of, columns), "score", "n", "majority", "trained", "seconds"], [], []
     for line in summary.groups.to_dict("records"):
-        score = Cell(line["mean"], line["sd"] if line["n"] > 1 else None)
-        numbers = [str(score), str(line["n"]), f"{line['trained']:,}", f"{line['seconds']:,.0f}"]
-        rows.append([*(show(line[axis]) for axis in summary.axes), *numbers])
-    best = {}
-    for axis in summary.numeric:
-        tops = [(at, line.loc[line["mean"].idxmax()]) for at, line in find_best(summary, axis)]
-        best[name_of(axis)] = [([*map(show, at.values())], show(top[axis]), top["mean"]) for at, top in tops]
-    return write_text("summary",
-        header=rows[0], rows=rows[1:], widths=[max(map(len, column)) for column in zip(*rows, strict=True)],
-        runs=len(summary.runs), seeds=sorted(set(summary.runs["seed"])), implied=[*map(name_of, summary.implied)],
-        best=best, shown=SHOWN,
-    )  # fmt: skip
+        names = [show(line[column]) for column in columns]
+        score = str(Cell(line["mean"], line["sd"] if line["n"] > 1 else None))
+        counts = [f"{line['trained']:,}", f"{line['seconds']:,.0f}"]
+        rows.append([*names, score, str(line["n"]), f"{line['majority']:.1f}", *counts])
+        records.append(dict(zip(header, names, strict=False)) | {name: line[name] for name in STATISTICS})
+    best = {
+        name_of(axis): [
+            (" ".join(map(show, at)) or "all", show(top), mean) for at, top, mean in find_best(summary, axis)
+        ]
+        for axis in summary.numeric
+    }
+    seeds, implied = sorted(set(summary.runs["seed"])), [*map(name_of, summary.implied)]
+    facts = {"runs": len(summary.runs), "seeds": seeds, "implied": implied, "best": best, "shown": SHOWN}
+    caption, *remarks = paragraphs("summary", **facts)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]  # to be read on a terminal
+
+    def padded(row: list[str]) -> list[str]:
+        return [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+
+    lines = [[*map(Text, padded(row))] for row in rows]
+    return Table("summary", caption, padded(header), len(columns), [lines], records, remarks=remarks)
 
 
-def to_csv(summary: Summary) -> str:
-    """The groups, unrounded."""
-    buffer = io.StringIO()
-    summary.groups[[*summary.axes, *STATISTICS]].rename(columns=name_of).to_csv(buffer, index=False)
-    return buffer.getvalue()
+def write_summary(summary: Summary, folder: Path, csv: Path | None = None, html: bool = False) -> list[Path]:
+    """Write summary.md, summary.tex and figures below the folder, and what else is asked for; returns the files.
 
+    Args:
+        html: with summary.html, which needs no other file, and the figures as SVG.
+    """
+    from rpt.reports import figures  # slow to import
+    from rpt.reports.figures.folder import draw_folder
 
-def write_summary(summary: Summary, folder: Path, csv: Path | None = None) -> list[Path]:
-    """summary.md and figures/along-AXIS.png below the folder, and the CSV where it is wanted; what was written."""
-    files = {folder / "summary.md": to_markdown(summary).encode()}
+    table = summary_table(summary)
+    text = to_markdown(table)
+    files = {folder / "summary.md": text.encode(), folder / "summary.tex": to_latex(table).encode()}
     if csv is not None:
-        files[csv] = to_csv(summary).encode()
-    if summary.numeric:
-        from rpt.reports.figures.along import draw_along  # slow to import
-
-        for axis in summary.numeric:
-            if (image := draw_along(summary, axis)) is not None:
-                files[folder / "figures" / f"along-{name_of(axis).replace('.', '-')}.png"] = image
+        files[csv] = to_csv(table).encode()
+    images = {}
+    for name, figure in draw_folder(summary).items():
+        for kind in ("png", "svg") if html else ("png",):
+            images[f"figures/{name}.{kind}"] = figures.image_of(figure, kind)
+    files |= {folder / name: image for name, image in images.items()}
+    if html:
+        shown = "".join(f"\n![{Path(name).stem}]({name})\n" for name in images if name.endswith(".png"))
+        files[folder / "summary.html"] = page(text + shown, images).encode()
     for path, content in files.items():
         write_atomically(path, content)
     return list(files)
-
-
-def describe_nothing(folder: Path, problems: list[str]) -> str:
-    """What lies below a folder without a finished run."""
-    failed = sum("failed run" in problem for problem in problems)
-    under_way = len(list(folder.rglob("checkpoint.safetensors")))
-    what = [
-        f"{failed} failed" if failed else "",
-        f"{len(problems) - failed} left out" if len(problems) > failed else "",
-        f"{under_way} not finished (the same command goes on)" if under_way else "",
-    ]
-    listed = ", ".join(filter(None, what)) or "no run at all; give the folder that results= was in training"
-    return f"There is no finished run below {folder}: {listed}."

@@ -15,7 +15,7 @@ from rpt import export, predict
 from rpt.cli import read_arguments
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
-from rpt.records.prompt_file import load_prompt
+from rpt.prompts.prompt_file import load_prompt
 from tests.conftest import NANO, recorded
 
 # In a process of its own, in the adapter's folder: the card's code, then its model on real rows.

@@ -16,8 +16,9 @@ from rpt.config import Config, as_dict
 from rpt.config.grids import Experiment, Grids
 from rpt.data import task_for
 from rpt.records.run_folder import RunFolder
+from rpt.records.run_records import RunRecords
 from rpt.reports import figures
-from rpt.reports.frame import load_runs
+from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
 
 GAIN = {"vanilla": 0.0, "mlp": -3.0, "lstm": -20.0, "residual": 4.0}  # of any other method: 6
@@ -103,7 +104,7 @@ def study(recorded) -> Callable[..., GridResults]:
     """study("table1", ...): the same, read back."""
 
     def read(name: str, scale: str = "mini", **keep) -> GridResults:
-        return GridResults.of(grid(name, scale), load_runs(recorded(name, scale, **keep)))
+        return GridResults.of(grid(name, scale), to_frame(RunRecords(recorded(name, scale, **keep))))
 
     return read
 

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 
 from rpt.config.grids import Grids
 from rpt.records.schema import ALL_STEPS
+from rpt.reports.claims import CLAIMS, measure
 from rpt.reports.frame import load_runs
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
-from rpt.reports.quantities import ranges_along
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
 from tests.conftest import NANO, ROOT
@@ -272,7 +272,8 @@ def test_what_is_said_of_rates_in_miniature_is_in_its_records(in_miniature):
     stopped = by_rate["PT"]["0.001"].query("evaluations < 60")
     assert len(stopped) == 2 and all(history[-1]["loss"] < history[-6]["loss"] for history in stopped["history"])
 
-    ranges = [scores.mean() for scores in ranges_along("lr")(in_miniature("figure4"), {"backbone": "nano"})]
+    (about_rates,) = [claim for claim in CLAIMS if claim.experiment == "figure4"]
+    ranges = [scores.mean() for scores in measure(about_rates, in_miniature("figure4"), {"backbone": "nano"})]
     assert "the accuracy of PT by {:.0f} points, of Residual PT by {:.0f}".format(*ranges) in read("README.md")
 
 

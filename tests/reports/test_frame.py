@@ -1,11 +1,18 @@
 """All runs as one data frame: the way from records to numbers."""
 
 import re
+import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
+import pytest
 from pyarrow.parquet import read_table
 
+from rpt.errors import UsageError
+from rpt.records.published import publish
+from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
 from rpt.reports.frame import load_runs
 from rpt.reports.scores import run_scores, task_scores
@@ -29,9 +36,29 @@ def test_one_row_a_run_with_configuration_scores_and_provenance(tmp_path):
     assert run["commit"] == "0123456789abcdef" and run["precision"] == "fp32"
 
 
-def test_no_runs_are_an_empty_frame(tmp_path):
+def test_records_are_found_at_any_depth_and_none_is_an_error(tmp_path):
+    folder = write_record(tmp_path / "outputs/one", next(iter(grid("table6").jobs.values())))
+    for place in (tmp_path, tmp_path / "outputs", tmp_path / "outputs/one/runs", folder.parents[1]):
+        assert list(load_runs(place)["folder"]) == [str(folder)]
+    with pytest.raises(UsageError, match="There is no folder"):
+        load_runs(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no finished run below \S+/empty: no run at all"):
+        load_runs(tmp_path / "empty")
+
+
+def test_copies_of_a_run_count_once_and_of_records_that_differ_the_latest(tmp_path):
+    config = next(iter(grid("table6").jobs.values()))
+    folder = write_record(tmp_path / "one", config)
+    publish([RunFolder(folder).read()], tmp_path / "two")
+    shutil.copytree(folder, tmp_path / "three" / folder.relative_to(tmp_path / "one"))
     runs = load_runs(tmp_path)
-    assert runs.empty and runs.attrs["problems"] == []
+    assert len(runs) == 1 and len(runs.attrs["problems"]) == 1
+    assert runs.attrs["problems"][0].startswith("left out: 2 copies of runs that are there already, as t")
+    write_record(tmp_path / "four", config, created="2026-11-24T12:00:00+00:00", seconds=5.0)
+    runs = load_runs(tmp_path)
+    assert list(runs["seconds"]) == [5.0]
+    assert any("is another record of the run four/runs/cb/" in line for line in runs.attrs["problems"])
 
 
 def test_every_published_record_is_read():
@@ -57,11 +84,15 @@ def test_a_metric_that_is_not_recorded_does_not_count(study):
     assert task_scores(few, {})["average"].isna().all()  # two tasks are missing
 
 
-def test_what_results_readme_shows_runs(monkeypatch, capsys):
+def test_what_results_readme_shows_has_the_values_of_the_table(monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "results/README.md").read_text(), flags=re.S)
     monkeypatch.chdir(ROOT)
-    exec(code, {})
-    assert re.search(r"vanilla +\d", capsys.readouterr().out)
+    exec(code, names := {})
+    assert "residual" in capsys.readouterr().out
+    table = pd.read_csv("results/tables/table1-mini.csv").query("n > 0 and column != 'average'")
+    cells = table.set_index(["backbone", "column", "prompt"])[["mean", "sd", "n"]].sort_index()
+    assert len(cells) == 17 and list(cells.index) == list(names["scores"].index)
+    assert np.allclose(cells, names["scores"], atol=1e-4)
 
 
 def test_a_report_is_built_without_torch(recorded):

@@ -7,7 +7,7 @@ import pytest
 from markdown import markdown
 
 from rpt.reports import report
-from rpt.reports.render import escape_latex, escape_markdown, report_html
+from rpt.reports.render import escape_latex, escape_markdown, page
 from rpt.reports.report import build
 from rpt.reports.table import Table, Text, to_latex, to_markdown
 
@@ -56,4 +56,4 @@ def test_tables_escape_cells_captions_and_remarks():
 
 
 def test_the_page_takes_its_body_as_it_is():
-    assert "<p>body</p>" in report_html("<p>body</p>")
+    assert "<p>body</p>" in page("<p>body</p>", {})

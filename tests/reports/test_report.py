@@ -12,10 +12,9 @@ import pytest
 from rpt import results
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.claims import CLAIMS, SCALES, check_claims, verdict
+from rpt.reports.claims import CLAIMS, SCALES, check_claims, speeds, verdict
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
-from rpt.reports.quantities import speeds
 from rpt.reports.render import environment, escape_markdown
 from rpt.reports.report import build, write
 from rpt.reports.scores import Cell

@@ -4,16 +4,18 @@ import csv
 import statistics
 
 import pytest
+from matplotlib.colors import to_rgb
 
 from rpt import results
 from rpt.config import compose, to_config
 from rpt.errors import UsageError
 from rpt.records.run_folder import RunFolder
-from rpt.reports.figures.along import draw_along
+from rpt.reports.figures.folder import draw_folder
 from rpt.reports.figures.style import STYLES
 from rpt.reports.frame import load_runs
-from rpt.reports.summary import find_best, summarise
-from rpt.reports.summary_page import to_csv, to_markdown, write_summary
+from rpt.reports.summary import find_best, find_lines, summarise
+from rpt.reports.summary_page import summary_table, write_summary
+from rpt.reports.table import to_csv, to_markdown
 from rpt.results import ResultsArguments, make_tables
 
 from .conftest import write_record
@@ -46,15 +48,15 @@ def test_runs_are_grouped_by_what_differs(sweep):
     assert (first["prompt"], first["lr"]) == ("residual", 0.01)
     assert first["mean"] == pytest.approx(60.51) and first["sd"] == pytest.approx(statistics.stdev([0, 1]))
     assert len(load_runs(sweep())) == 12
-    text = to_markdown(summary)
+    text = to_markdown(summary_table(summary))
     assert "| residual | 0.3 | 60.8 ± 0.7 | 2 |" in " ".join(text.split())
     assert "Best lr: residual: 0.3 (60.8); vanilla: 0.3 (50.8)." in text
 
 
 def test_the_best_value_is_found_along_each_line(sweep):
-    lines = list(find_best(summarise(sweep()), "lr"))
-    assert [at for at, _ in lines] == [{"prompt": "residual"}, {"prompt": "vanilla"}]
-    assert all(list(line["lr"]) == [0.01, 0.1, 0.3] for _, line in lines)
+    summary = summarise(sweep())
+    assert [(at, best) for at, best, _ in find_best(summary, "lr")] == [(["residual"], 0.3), (["vanilla"], 0.3)]
+    assert all(list(runs["lr"].unique()) == [0.01, 0.1, 0.3] for _, runs in find_lines(summary, "lr"))
 
 
 def test_a_setting_that_follows_from_another_is_no_axis(sweep):
@@ -62,7 +64,7 @@ def test_a_setting_that_follows_from_another_is_no_axis(sweep):
     sweep("prompt.length=20", rates=(0.1,), prompts=("residual",))
     summary = summarise(folder)
     assert summary.axes == ["prompt"] and set(summary.implied) == {"prompt.length", "lr"}
-    assert "What differs with these: " in to_markdown(summary)
+    assert "What differs with these: " in to_markdown(summary_table(summary))
 
 
 def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
@@ -71,7 +73,7 @@ def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
     sweep(rates=(0.3,), prompts=("vanilla",))
     summary = summarise(folder)
     assert summary.axes == ["prompt", "prompt.bottleneck"] and summary.numeric == ["prompt.bottleneck"]
-    assert "| vanilla | – |" in " ".join(to_markdown(summary).split())
+    assert "| vanilla | – |" in " ".join(to_markdown(summary_table(summary)).split())
 
 
 def test_the_command_prints_writes_and_lays_out_no_grid_in_vain(sweep, capsys, monkeypatch, tmp_path):
@@ -84,7 +86,7 @@ def test_the_command_prints_writes_and_lays_out_no_grid_in_vain(sweep, capsys, m
     assert (folder / "figures/along-lr.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader((tmp_path / "all.csv").open()))
     assert len(rows) == 6 and rows[0]["prompt"] == "residual" and float(rows[0]["mean"]) == pytest.approx(60.51)
-    assert to_csv(summarise(folder)) == (tmp_path / "all.csv").read_text()
+    assert to_csv(summary_table(summarise(folder))) == (tmp_path / "all.csv").read_text()
 
 
 def test_records_deeper_down_and_parts_of_a_folder_are_found(sweep, tmp_path):
@@ -95,10 +97,27 @@ def test_records_deeper_down_and_parts_of_a_folder_are_found(sweep, tmp_path):
     assert part.axes == ["lr"] and len(part.runs) == 6
 
 
-def test_one_run_is_a_table_without_figures(sweep):
+def test_one_run_is_a_table_and_a_curve_over_epochs(sweep):
     folder = sweep(rates=(0.3,), seeds=(0,), prompts=("residual",))
-    assert [path.name for path in write_summary(summarise(folder), folder)] == ["summary.md"]
-    assert "| residual | 60.3" in " ".join((folder / "summary.md").read_text().split())
+    files = [path.name for path in write_summary(summarise(folder), folder)]
+    assert files == ["summary.md", "summary.tex", "by-epoch.png"]
+    text = " ".join((folder / "summary.md").read_text().split())
+    assert "| task | backbone | prompt | score | n | majority |" in text
+    assert "| cb | nano | residual | 60.3 | 1 | 48.0 |" in text
+
+
+def test_runs_that_differ_by_prompt_are_bars_and_a_page_needs_no_other_file(sweep, drawn):
+    folder = sweep(rates=(0.3,))
+    make_tables(ResultsArguments(str(folder), html=True))
+    names = {path.name for path in folder.glob("[!r]*/*")}
+    assert names == {"bars.png", "bars.svg", "by-epoch.png", "by-epoch.svg"}
+    bars, by_epoch = drawn
+    colors = {bar.get_facecolor()[:3] for bar in bars.axes[0].patches}
+    assert colors == {to_rgb(STYLES[name][0]) for name in ("vanilla", "residual")}
+    assert [ax.get_ylabel() for ax in by_epoch.axes] == ["score (%)", "loss"]
+    page = (folder / "summary.html").read_text()
+    assert page.count('src="data:image/svg+xml;base64,') == page.count("src=") == 2
+    assert r"cb & nano & residual & 60.8 $\pm$ 0.7 & 2 & 48.0" in " ".join((folder / "summary.tex").read_text().split())
 
 
 def test_what_was_found_instead_of_finished_runs_is_said(tmp_path):
@@ -129,9 +148,8 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     assert results.OWN.name == "results"
 
 
-def test_lines_have_the_colours_of_their_methods_and_a_legend_outside(sweep, drawn):
-    draw_along(summarise(sweep()), "lr")
-    (figure,) = drawn
+def test_lines_have_the_colours_of_their_methods_and_a_legend_outside(sweep):
+    figure = draw_folder(summarise(sweep()))["along-lr"]
     (ax,) = figure.axes
     colors = {line.get_label(): line.get_color() for line in ax.lines}
     assert (colors["residual"], colors["vanilla"]) == (STYLES["residual"][0], STYLES["vanilla"][0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rpt.prompts import uniform
-from rpt.records.prompt_file import save_prompt
+from rpt.prompts.prompt_file import save_prompt
 from rpt.training.run.first_values import load_table
 
 D = 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rpt.records.prompt_file import load_prompt
+from rpt.prompts.prompt_file import load_prompt
 from rpt.train import train
 from rpt.training.run.evaluate import evaluate
 from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_gradients, fitted, prepared

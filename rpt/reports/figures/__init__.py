@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which matplotlib looks for when it is imported
 import matplotlib
-
-matplotlib.use("Agg")  # also where it was imported before
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.style import context
 
 from rpt.reports.figures.bars import draw_bars
 from rpt.reports.figures.curves import draw_along_axis
@@ -25,6 +21,8 @@ from rpt.reports.labels import said_of
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
 from rpt.reports.paper import Paper
 from rpt.reports.render import paragraphs
+
+matplotlib.use("Agg")  # not what a notebook or the user's settings name
 
 Draw = Callable[[GridResults, Paper], tuple[Figure, dict[str, Any]]]  # the figure and what its caption says
 FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
@@ -51,12 +49,11 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
         return []
     name, draw = FIGURES[results.experiment.name]
     scale, notes = results.experiment.scale, {name: said_of("backbone note", name) for name in results.backbones}
-    with plt.style.context(STYLE):
+    with context(STYLE):
         figure, facts = draw(results, paper)
         if note := said_of("figure note", scale):
             figure.supxlabel(note, fontsize=8, color="#555555")
         images = [image_of(figure, "png"), image_of(figure, "svg") if svg else None]
-        plt.close(figure)
     (caption,) = paragraphs("figure", scale=scale, notes=notes, **facts)
     return [Plot(file_name(name, scale), facts["title"], caption, *images)]
 

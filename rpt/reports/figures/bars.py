@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rpt.reports.figures.style import HIGHEST, MAJORITY, draw_dots, draw_legend, style_of
+from rpt.reports.figures.style import HATCHES, HIGHEST, MAJORITY, draw_dots, draw_legend, style_of, subplots
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
 from rpt.reports.layouts import METHODS
@@ -24,19 +23,19 @@ def draw_bars(results: GridResults, paper: Paper) -> tuple[Figure, dict[str, Any
     scores, majority, missing = task_scores(results, {})[every], floors(results, {}), []
     majority["average"] = majority.mean(axis=1, skipna=False)
     size = (9.0, 2.9 * len(backbones) + 0.55)
-    figure, grid = plt.subplots(len(backbones), 1, figsize=size, squeeze=False, layout="constrained")
+    figure, grid = subplots(len(backbones), 1, size, squeeze=False)
     for backbone, ax in zip(backbones, grid[:, 0], strict=True):
         rows = scores[scores.index.get_level_values("backbone") == backbone]
         prompts = rows[~rows.index.get_level_values("prompt").isin(METHODS)]
         groups = [group for group in every if prompts[group].notna().any()] or every
         missing += [(backbone, group) for group in every if group not in groups]
-        _draw_panel(ax, rows[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
+        draw_panel(ax, rows[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
         ax.set(title=label("backbone", backbone), ylabel="score (%)")
     draw_legend(figure, grid.flat, title="method")
     return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tokens", "missing": missing}
 
 
-def _draw_panel(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tuple[str, ...]) -> None:
+def draw_panel(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tuple[str, ...]) -> None:
     """Groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
 
     Args:
@@ -48,7 +47,7 @@ def _draw_panel(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tu
     for k, method in enumerate(drawn):
         shift = (k - (len(drawn) - 1) / 2) * width
         color = style_of(method, methods)[0]
-        look: dict[str, Any] = {"color": color, "hatch": ("", "///", "...", "")[k % 4], "alpha": 0.75}
+        look: dict[str, Any] = {"color": color, "hatch": HATCHES.get(method, ""), "alpha": 0.75}
         xs, means, sds = [place + shift for place in groups], by_method.mean().loc[method], by_method.std().loc[method]
         ax.bar(xs, means, width * 0.92, label=label("prompt", method), edgecolor="white", linewidth=0, zorder=2, **look)
         ax.errorbar(xs, means, sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)

@@ -8,12 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from rpt.reports.figures.style import MAJORITY, draw_curve, draw_legend, draw_paper, score_label, widen
+from rpt.reports.figures.style import (
+    MAJORITY,
+    draw_curve,
+    draw_legend,
+    draw_paper,
+    score_label,
+    style_of,
+    subplots,
+    widen,
+)
 from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.layouts import Curves
@@ -31,8 +39,8 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
     majority = floors(results, curves.metrics)
     majority["average"] = majority.mean(axis=1, skipna=False)
     size = (max(2.45 * len(panels) + 0.3, NARROWEST), 2.75 * len(backbones) + 0.6)
-    figure, grid = plt.subplots(
-        len(backbones), len(panels), figsize=size, sharex=True, squeeze=False, layout="constrained",
+    figure, grid = subplots(
+        len(backbones), len(panels), size, sharex=True, squeeze=False,
         gridspec_kw={"wspace": 0.08},
     )  # fmt: skip
     theirs = False
@@ -41,7 +49,7 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> tuple
             for prompt in axes["prompt"]:
                 at = [{"backbone": backbone, "prompt": prompt, curves.axis: x} for x in axes[curves.axis]]
                 lines = {x: pick_cell(scores, values)[panel] for x, values in zip(xs, at, strict=True)}
-                draw_curve(ax, pd.DataFrame(lines).T, prompt, axes["prompt"])
+                draw_curve(ax, pd.DataFrame(lines).T, style_of(prompt, axes["prompt"]), label("prompt", prompt))
                 # The paper's average is over tasks that it does not name, so no curve stands beside ours there.
                 if results.experiment.scale == "paper" and panel != "average":
                     theirs |= draw_paper(ax, *paper.curve(curves.name, panel, prompt), prompt, axes["prompt"])

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rpt.reports.figures.style import draw_legend, draw_mean, draw_paper, score_label, style_of, widen
+from rpt.reports.figures.style import (
+    LineStyle,
+    draw_legend,
+    draw_mean,
+    draw_paper,
+    score_label,
+    style_of,
+    subplots,
+    widen,
+)
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
 from rpt.reports.paper import Paper
@@ -23,10 +31,10 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, dict[str,
     measured = any("prompt_norm" in line for history in results.runs["history"] for line in history)
     fields = ("score", "loss", "prompt_norm") if measured else ("score", "loss")
     size = (3.6 * len(fields), 2.8 * len(rows) + 0.45)
-    figure, grid = plt.subplots(len(rows), len(fields), figsize=size, squeeze=False, layout="constrained")
+    figure, grid = subplots(len(rows), len(fields), size, squeeze=False)
     configs = results.experiment.jobs.values()
     scored = "held-out rows" if all(job.protocol.selection == "held_out" for job in configs) else "validation rows"
-    theirs = False
+    theirs, unmeasured = False, list[str]()
     for (backbone, task), panels in zip(rows, grid, strict=True):
         family = results.family_of(backbone)
         unit = "nats per answer token" if family == "t5" else "nats per decision"
@@ -37,7 +45,10 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, dict[str,
         for ax, what in zip(panels, fields, strict=True):
             for prompt in axes["prompt"]:
                 runs = results.at({"backbone": backbone, "task": task, "prompt": prompt})
-                _draw_history(ax, history_of(runs, what), prompt, axes["prompt"])
+                history = history_of(runs, what)
+                draw_history(ax, history, style_of(prompt, axes["prompt"]), label("prompt", prompt))
+                if len(runs) and history.empty:
+                    unmeasured.append(prompt)
                 if results.experiment.scale == "paper" and what == "score":
                     curve = paper.curve("figure3", task, prompt)
                     theirs |= draw_paper(ax, *curve, prompt, axes["prompt"], joined=False)
@@ -48,19 +59,20 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, dict[str,
         panels[1].set_ylim(bottom=0)
     draw_legend(figure, grid.flat)
     title = "Figure 3. Score, training loss" + " and mean length of the prompt's vectors" * measured + " by epoch"
-    return figure, {"title": f"{title}, 10 prompt tokens", "theirs": theirs, "by_epoch": True}
+    facts = {"theirs": theirs, "by_epoch": True, "unmeasured": [*dict.fromkeys(unmeasured)]}
+    return figure, {"title": f"{title}, 10 prompt tokens", **facts}
 
 
-def _draw_history(ax: Axes, history: pd.DataFrame, prompt: str, prompts: tuple[str, ...]) -> None:
+def draw_history(ax: Axes, history: pd.DataFrame, style: LineStyle, name: str) -> None:
     """Mean and spread while every seed trains, so that a seed that stops makes no jump; each seed as a thin line. A
     few markers tell the lines apart in grey."""
     if history.empty:
         return
-    color, marker, line = style_of(prompt, prompts)
+    color, marker, dashes = style
     ax.plot(history.index, history, color=color, linewidth=0.7, alpha=0.4, zorder=2)
     whole = history.dropna()
     every = max(1, len(whole) // 6)
-    draw_mean(ax, whole, color, marker=marker, linestyle=line, markevery=every, label=label("prompt", prompt))
+    draw_mean(ax, whole, color, marker=marker, linestyle=dashes, markevery=every, label=name)
 
 
 def history_of(runs: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -33,16 +33,26 @@ SETTINGS = {
 }  # fmt: skip
 STYLE: Any = ["default", SETTINGS]  # beginning with matplotlib's own defaults, not with the user's matplotlibrc
 MAJORITY: Any = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
+HATCHES = {"mlp": "///", "lstm": "...", "probe": "///"}  # of bars, for print in grey
+LineStyle = tuple[str, str, str]  # colour, marker, dashes
 HIGHEST = 101.9  # of an axis of scores, where no spread needs more
 
 
-def style_of(method: str, methods: Sequence[str]) -> tuple[str, str, str]:
+def subplots(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.6, 3.9), **grid: Any
+) -> tuple[Figure, Any]:
+    """A figure with its panels. It is not pyplot's, which keeps every figure until it is closed."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, **grid)
+
+
+def style_of(method: str, methods: Sequence[str]) -> LineStyle:
     """Colour, marker and line of one of these methods."""
     others = [name for name in methods if name not in STYLES]
     return STYLES[method] if method in STYLES else FURTHER_STYLES[others.index(method) % len(FURTHER_STYLES)]
 
 
-def draw_curve(ax: Axes, scores: pd.DataFrame, prompt: str, prompts: Sequence[str]) -> None:
+def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> None:
     """Mean as a line, mean ± standard deviation as a band, each seed as a dot; points without a run are left out.
 
     Args:
@@ -51,8 +61,8 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, prompt: str, prompts: Sequence[st
     scores = scores.dropna(how="all")
     if scores.empty:
         return
-    color, marker, line = style_of(prompt, prompts)
-    draw_mean(ax, scores, color, marker=marker, linestyle=line, label=label("prompt", prompt))
+    color, marker, dashes = style
+    draw_mean(ax, scores, color, marker=marker, linestyle=dashes, label=name)
     for x, by_seed in scores.iterrows():
         draw_dots(ax, x, by_seed.dropna(), s=7, color=color, alpha=0.4, zorder=2)
 
@@ -102,5 +112,7 @@ def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> 
         for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
             by_label.setdefault(name, handle)
     if by_label:
-        columns = min(len(by_label), 7)
+        widths = [0.5 + 0.065 * len(name) for name in by_label]  # about, in inches
+        room = figure.get_figwidth()
+        columns = min(len(by_label), 7 if sum(widths) <= room else max(1, int(room / max(widths))))
         figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns, title=title)

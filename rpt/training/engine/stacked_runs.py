@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rpt.prompts import can_compute_together, compute_together
-from rpt.records.prompt_file import HEAD
+from rpt.prompts.prompt_file import HEAD
 from rpt.training.engine.optimizer import StackedAdamW, align_runs
 from rpt.training.run.run import WEIGHTS, TrainingRun
 

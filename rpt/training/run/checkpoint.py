@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rpt.errors import UsageError
 from rpt.files import write_atomically
-from rpt.records.prompt_file import HEAD
+from rpt.prompts.prompt_file import HEAD
 from rpt.training.run.progress import Progress
 from rpt.training.run.run import WEIGHTS, TrainingRun, read_losses
 

@@ -13,7 +13,7 @@ from rpt.config import Config
 from rpt.data.tokens import Tokens
 from rpt.errors import UsageError
 from rpt.prompts import SoftPrompt, Start, from_labels, from_text, from_vocabulary, uniform
-from rpt.records.prompt_file import load_prompt
+from rpt.prompts.prompt_file import load_prompt
 from rpt.records.run_folder import check_beside
 from rpt.tasks import Task
 

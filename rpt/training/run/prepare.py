@@ -18,8 +18,8 @@ from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
 from rpt.files import reason_of
+from rpt.prompts.prompt_file import save_prompt
 from rpt.records.environment import environment
-from rpt.records.prompt_file import save_prompt
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import Example
 from rpt.training.run.checkpoint import load_checkpoint, save_checkpoint, save_weights

@@ -17,7 +17,7 @@ from rpt.data.batches import epoch_steps
 from rpt.data.cuts import Cuts, count_cuts
 from rpt.errors import NonFiniteLoss
 from rpt.prompts import TABLE, SoftPrompt
-from rpt.records.prompt_file import HEAD
+from rpt.prompts.prompt_file import HEAD
 from rpt.records.run_folder import RunFolder
 from rpt.training.run.evaluate import Evaluation
 from rpt.training.run.progress import Progress, plan_steps

@@ -1,7 +1,4 @@
-"""Folded prompts on disk, with their heads: safetensors, with the key that peft reads. Nothing is ever unpickled.
-
-This is the one module of rpt.records that needs torch, and nothing that reports read may import it.
-"""
+"""Folded prompts on disk, with their heads: safetensors, with the key that peft reads. Nothing is ever unpickled."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 
 from rpt.errors import UsageError
-from rpt.records.prompt_file import load_head, load_prompt, save_prompt
+from rpt.prompts.prompt_file import load_head, load_prompt, save_prompt
 
 PROMPT = torch.linspace(-1, 1, 12).reshape(4, 3)
 
