@@ -164,6 +164,12 @@ class Config:
         """What runs are compared by: the name of the prompt, or of the method that takes its place."""
         return self.prompt.name if self.tunes_prompt else self.method.name
 
+    @property
+    def title(self) -> str:
+        """How messages name the run: "cb nano residual n10 lr0.3 seed0"."""
+        length = f" n{self.prompt.length}" if self.prompt.length else ""
+        return f"{self.task.name} {self.backbone.name} {self.variant}{length} lr{self.lr:g} seed{self.seed}"
+
 
 def head_has_own_lr(method: str, head_only: bool, pooling: str) -> bool:
     """Whether an encoder's head learns at trainer.head_lr: beside a prompt, and where it weighs a cosine, whose two
