@@ -1,4 +1,4 @@
-"""Write a trained prompt as a folder that others can load without rpt.
+"""Write a trained prompt as a peft adapter.
 
     python -m rpt.export run=results/runs/TASK/BACKBONE/PROMPT/ID format=peft to=FOLDER
 

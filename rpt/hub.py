@@ -1,4 +1,4 @@
-"""Whether the hub of models and data can be reached, and what to do if not."""
+"""Can the hub be reached, and what if not?"""
 
 from __future__ import annotations
 

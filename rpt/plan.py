@@ -1,4 +1,4 @@
-"""What an experiment would cost, before it is run.
+"""What an experiment would cost: runs, time, memory.
 
     python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [--config-dir mine]
         [other overrides]

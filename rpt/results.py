@@ -1,4 +1,4 @@
-"""Tables, figures and one page from run records.
+"""Tables, figures and one page from records.
 
     python -m rpt.results [FOLDER] [csv=FILE] [html=true]
 

@@ -1,4 +1,4 @@
-"""Train a soft prompt: Hydra configuration in, run record out.
+"""Train a soft prompt: configuration in, record out.
 
     python -m rpt.train task=boolq prompt=residual
 

@@ -1,4 +1,4 @@
-"""The configuration of a run: its classes, how Hydra composes it, what of it is refused, which run it stands for.
+"""What is asked for (no torch). Its classes, how Hydra composes it, what of it is refused, which run it stands for.
 
 Nothing here needs torch, a task or a device; rpt.training.sweep.preflight checks what does.
 """

@@ -1,4 +1,4 @@
-"""The configuration of a run: one dataclass for each group of configs/, and `Config` for the whole."""
+"""The dataclasses of the configuration. There is one for each group of configs/, and `Config` for the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration alone shows to be wrong, refused before anything slow is imported."""
+"""What the configuration alone shows to be wrong. It is refused before anything slow is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A saved run opened and served: its prompt answers rows."""
+"""A trained prompt in use."""
 
 from typing import Any
 

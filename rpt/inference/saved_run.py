@@ -1,4 +1,4 @@
-"""A finished run as something to use: its folded prompt, its head, and what they were trained for."""
+"""A finished run opened. It has the folded prompt, the head, and what they were trained for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every finished run below a folder of results: run folders and published records alike."""
+"""Every finished run below a folder. Run folders and published records alike."""
 
 from __future__ import annotations
 

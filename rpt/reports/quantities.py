@@ -1,4 +1,4 @@
-"""The quantities that the paper's claims compare: ours by seed, and the paper's own."""
+"""What claims compare. Ours by seed, and the paper's own."""
 
 from __future__ import annotations
 

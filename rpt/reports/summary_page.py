@@ -1,4 +1,4 @@
-"""A summary as files: summary.md, a figure along each numeric setting, and a CSV."""
+"""A summary as files. summary.md, a figure along each numeric setting, and a CSV."""
 
 from __future__ import annotations
 

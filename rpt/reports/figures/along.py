@@ -1,4 +1,4 @@
-"""Scores along one numeric setting of any folder of records."""
+"""Scores along one setting of any folder."""
 
 from __future__ import annotations
 

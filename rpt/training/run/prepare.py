@@ -1,4 +1,4 @@
-"""One run made ready to be trained, and what becomes of it in its record."""
+"""One run made ready; its record."""
 
 from __future__ import annotations
 

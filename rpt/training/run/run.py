@@ -1,4 +1,4 @@
-"""One prompt being trained: its parameters, its rows, and where it stands."""
+"""One prompt being trained. Its parameters, its rows, and where it stands."""
 
 from __future__ import annotations
 

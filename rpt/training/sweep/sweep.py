@@ -1,4 +1,4 @@
-"""Runs from their configurations to their records: those that can are trained together."""
+"""From configurations to records. Runs that can are trained together."""
 
 from __future__ import annotations
 
