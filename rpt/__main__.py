@@ -1,4 +1,4 @@
-"""`python -m rpt`: the commands there are, one line each."""
+"""The list of commands: `python -m rpt`."""
 
 from __future__ import annotations
 

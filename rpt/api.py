@@ -1,4 +1,4 @@
-"""From Python as from the shell: `rpt.train`, `rpt.load` and `rpt.load_runs`.
+"""The same from Python: `rpt.train`, `rpt.load`, `rpt.load_runs`.
 
 import rpt
 

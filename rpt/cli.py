@@ -1,4 +1,4 @@
-"""What the commands have in common: a user's mistake ends in one line, and how `key=value` arguments are read."""
+"""What all commands share. A user's mistake ends in one line, and `key=value` arguments become dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that end a command in one line: each message names the thing and the remedy."""
+"""The errors that end in one line. Each message names the thing and the remedy."""
 
 
 class UsageError(ValueError):

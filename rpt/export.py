@@ -1,4 +1,4 @@
-"""Write a trained prompt as a folder that others can load without rpt.
+"""Write a trained prompt as a peft adapter.
 
     python -m rpt.export run=results/runs/TASK/BACKBONE/PROMPT/ID format=peft to=FOLDER
 
@@ -25,7 +25,7 @@ from rpt.cli import argument, required, run_command
 from rpt.config import backbone_source
 from rpt.errors import UsageError
 from rpt.files import check_folder, write_atomically
-from rpt.hub import offline_unless_reachable
+from rpt.hub import require_repos
 
 if TYPE_CHECKING:
     from rpt.inference.saved_run import SavedRun
@@ -71,7 +71,7 @@ def export(arguments: ExportArguments) -> None:
     if folder.exists() and any(folder.iterdir()) and not same and not arguments.force:
         raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
     if arguments.backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        offline_unless_reachable()
+        require_repos([("model", run.config.backbone.hub)])
     from rpt.backbones import T5Backbone
     from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of

@@ -1,4 +1,4 @@
-"""Whether the hub of models and data can be reached, and what to do if not."""
+"""Can the hub be reached, and what if not?"""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import logging
 import os
 import socket
 import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, get_session, set_client_factory
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._http import default_client_factory
+
+from rpt.errors import UsageError
 
 WAYS_ON = (
     "Give a local copy (data.dir=FOLDER with BoolQ/train.jsonl and so on, backbone.path=FOLDER), "
@@ -21,6 +26,30 @@ WAYS_ON = (
 ANSWER = 30.0  # seconds that the hub's clients wait for the next part of an answer; by themselves they wait forever
 
 log = logging.getLogger("rpt")
+
+
+def require_repos(repos: Iterable[tuple[str, str]]) -> None:
+    """Find out before anything slow whether the hub or its cache may have what is needed.
+
+    Args:
+        repos: kind and id of each: ("dataset", "aps/super_glue"), ("model", "google-t5/t5-base").
+
+    Raises:
+        UsageError: the hub is away, and nothing of one of them is in its cache.
+    """
+    needed = [(kind, repo) for kind, repo in repos if not os.path.isdir(repo)]  # clients take a folder for an id
+    if needed:
+        offline_unless_reachable()
+    for kind, repo in needed if constants.HF_HUB_OFFLINE else ():
+        if not _is_cached(kind, repo):
+            raise UsageError(f"The hub cannot be reached, and its cache here has no {kind} {repo}.\n{WAYS_ON}")
+
+
+def _is_cached(kind: str, repo: str) -> bool:
+    """Whether a client has left anything of it: `datasets` has a cache beside the hub's."""
+    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets"))
+    downloaded = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type=kind))
+    return downloaded.is_dir() or (kind == "dataset" and (prepared / repo.replace("/", "___")).is_dir())
 
 
 def offline_unless_reachable(timeout: float = 3.0, answer: float = 10.0) -> None:
@@ -35,7 +64,7 @@ def offline_unless_reachable(timeout: float = 3.0, answer: float = 10.0) -> None
         answer: seconds to wait for an answer then.
     """
     set_client_factory(_make_client)
-    if os.environ.get("HF_HUB_OFFLINE") or urllib.request.getproxies():
+    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE") or urllib.request.getproxies():
         return
     address = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     endpoint = urlsplit(address)

@@ -1,4 +1,4 @@
-"""What an experiment would cost, before it is run.
+"""What an experiment would cost: runs, time, memory.
 
     python -m rpt.plan [EXPERIMENT ...] [scale=mini] [task=cb,wic] [hydra/launcher=packed] [--config-dir mine]
         [other overrides]
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, split_config_dir
-from rpt.config import Config, as_dict, needs_hub, settings, use_config_folder
+from rpt.config import Config, as_dict, hub_repos, settings, use_config_folder, validate
 from rpt.config.grids import Experiment, Grids, names
+from rpt.hub import require_repos
 
 if TYPE_CHECKING:
     from rpt.records.run_records import RunRecords
@@ -80,13 +81,17 @@ def plan(
 
 def _missing(experiment: Experiment, records: RunRecords) -> Jobs:
     """The runs of an experiment that have no record in this machine's precision: in another it is another run."""
-    from rpt.backbones.device import precision_of
+    return {_identity(config): config for config in experiment.jobs.values() if not _is_recorded(config, records)}
 
-    def is_recorded(config: Config) -> bool:
-        record = records.find(config)
-        return record is not None and record.result["precision"] == precision_of(config)
 
-    return {_identity(config): config for config in experiment.jobs.values() if not is_recorded(config)}
+def _is_recorded(config: Config, records: RunRecords) -> bool:
+    if (record := records.find(config)) is None:
+        return False
+    if (precision := config.trainer.precision) == "auto":
+        from rpt.backbones.device import precision_of  # slow to import: only the device says what auto means
+
+        precision = precision_of(config)
+    return record.result["precision"] == precision
 
 
 def _identity(config: Config) -> str:
@@ -95,10 +100,14 @@ def _identity(config: Config) -> str:
 
 def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, int, int]:
     """What each run costs, how many processes train at once, and on how many devices."""
+    if not needed:
+        return {}, 1, 1
+    for config in needed.values():
+        validate(config)
+    require_repos(sorted({each for config in needed.values() for each in hub_repos(config).items()}))
     import torch
     from tqdm import tqdm
 
-    from rpt.hub import offline_unless_reachable
     from rpt.training.sweep.estimate import Estimator
     from rpt.training.sweep.preflight import check
     from rpt.training.sweep.workers import (
@@ -111,11 +120,9 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
 
     for config in needed.values():
         check(config)
-    if any(map(needs_hub, needed.values())):
-        offline_unless_reachable()
     together: int | None = 1  # None is what a trial finds
     processes, threads = 1, torch.get_num_threads()
-    if packed and needed:
+    if packed:
         together = largest_pack(list(needed.values()))
         processes = count_processes(next(iter(needed.values())).pack.processes, len(needed))
         torch.set_num_threads(share_threads(processes))  # measured as each of the processes will train

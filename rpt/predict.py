@@ -50,7 +50,7 @@ from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
-from rpt.hub import offline_unless_reachable
+from rpt.hub import require_repos
 from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
 from rpt.tasks.own import OwnTask
@@ -190,7 +190,7 @@ def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> Pro
         UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
     """
     if backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        offline_unless_reachable()
+        require_repos([("model", run.config.backbone.hub)])
     from rpt.inference.server import open_server  # slow to import
 
     return open_server({"run": run}, precision, backbone_path)

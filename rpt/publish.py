@@ -1,4 +1,4 @@
-"""Put the records of finished runs into the store that a repository shares (results/README.md).
+"""Put finished runs into the published store.
 
     python -m rpt.publish [runs=FOLDER] [to=results]
 

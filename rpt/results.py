@@ -1,13 +1,13 @@
-"""Tables, figures and one page from run records.
+"""Tables, figures and one page from records.
 
     python -m rpt.results [FOLDER] [csv=FILE] [html=true]
 
 FOLDER is any folder of records, what `results=` was in training. Its runs are grouped by what differs among them: the
 table is printed and written to FOLDER/summary.md and summary.tex, and to csv=FILE if that is given. Figures show scores
-along each setting of several numbers, or as bars, and by epoch. Runs of the paper's tables and figures go there too, and
-the trials of a search (hydra/sweeper=optuna) to FOLDER/searches.md. Without FOLDER it is `results`, and only the paper's
-tables, figures and page are made. html=true makes summary.html and REPORT.html, which need no other file, and the figures
-as SVG beside PNG. Never trains. In a notebook, rpt.load_runs(FOLDER) is the data frame.
+along each setting of several numbers, or as bars, and by epoch. Runs of the paper's tables and figures go there too,
+and the trials of a search (hydra/sweeper=optuna) to FOLDER/searches.md. Without FOLDER it is `results`, and only the
+paper's tables, figures and page are made. html=true makes summary.html and REPORT.html, which need no other file, and
+the figures as SVG beside PNG. Never trains. In a notebook, rpt.load_runs(FOLDER) is the data frame.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train a soft prompt: Hydra configuration in, run record out.
+"""Train a soft prompt: configuration in, record out.
 
     python -m rpt.train task=boolq prompt=residual
 
@@ -19,13 +19,14 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rpt.cli import one_line_errors, split_config_dir
-from rpt.config import Config, compose, config_folder, to_config, use_config_folder, validate
+from rpt.config import Config, compose, config_folder, hub_repos, to_config, use_config_folder, validate
 from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job, without_dashes
 from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
 from rpt.errors import UsageError
+from rpt.hub import require_repos
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
 
 
@@ -41,6 +42,7 @@ def train(config: Config, is_alone: bool = True) -> float:
         UsageError: the configuration, the data, the backbone or a file cannot be used.
     """
     validate(config)  # `train_all` checks it again and further, but its libraries take seconds to import
+    require_repos(hub_repos(config).items())
     from rpt.training.sweep.sweep import loader_of, train_all
 
     (outcome,) = train_all([config], loader=None if is_alone else loader_of(threading.get_ident()))
@@ -83,7 +85,7 @@ def main() -> None:
         else:
             is_sweep = bool(flags & set(MULTIRUN))
             if is_sweep:
-                _check_rows(overrides)
+                _check_shared(overrides)
                 check_launcher(overrides)
             with ending_with_workers() if is_sweep else nullcontext():
                 _job()
@@ -127,15 +129,20 @@ def check_launcher(overrides: Sequence[str]) -> None:
             )
 
 
-def _check_rows(overrides: list[str]) -> None:
-    """Refuse a sweep whose rows no run will find, once: by the overrides that all its runs share."""
+def _check_shared(overrides: list[str]) -> None:
+    """Refuse a sweep of which no run will find rows or backbone, before all its runs are composed: by the overrides
+    that they share."""
     parsed = parse_overrides([each for each in overrides if "=" in each])
     shared = [each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override())]
-    data = to_config(compose("train", shared)).data
-    if data.name == "folder" and data.dir is None:
+    cfg = compose("train", shared, with_hydra=True)
+    swept = {each.key_or_group for each in parsed if each.is_sweep_override()} | set(cfg.hydra.sweeper.params or ())
+    config = to_config(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
+    if config.data.name == "folder" and config.data.dir is None:
         raise UsageError(
             "No run has rows (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
         )
+    places = {"dataset": {"data", "data.name", "data.dir", "data.repo"}, "model": {"backbone", "backbone.path"}}
+    require_repos((kind, repo) for kind, repo in hub_repos(config).items() if not places[kind] & swept)
 
 
 class _CallableModule(ModuleType):

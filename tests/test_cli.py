@@ -72,6 +72,27 @@ def test_help_and_mistakes_need_no_slow_library(module, words):
     assert done.stderr.count("\n") == bool(done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("module", "words", "said"),
+    [
+        ("predict", ["run=missing"], "run=missing is no run's record"),
+        ("export", ["run=missing", "to=adapter"], "run=missing is no run's record"),
+        ("plan", ["table6", "scale=mini"], "table6           6         6       0"),
+        ("plan", ["table6"], "its cache here has no dataset aps/super_glue"),
+        ("train", ["task=cb"], "its cache here has no dataset aps/super_glue"),
+        ("train", ["-m", "+experiment=table1"], "its cache here has no dataset aps/super_glue"),
+    ],
+)
+def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch, module, words, said):
+    """A missing record, a plan with nothing to run, and a hub that is away: a sweep asks before it is composed."""
+    for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    done = run_and_list_imports(module, words)
+    assert said in done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "imported set()" and "[HYDRA]" not in done.stdout
+
+
 STREAMS = """
 import os, sys
 from rpt.cli import one_line_errors

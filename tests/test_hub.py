@@ -11,7 +11,8 @@ import pytest
 from huggingface_hub import constants, get_session
 from huggingface_hub.utils import close_session
 
-from rpt.hub import ANSWER, offline_unless_reachable
+from rpt.errors import UsageError
+from rpt.hub import ANSWER, offline_unless_reachable, require_repos
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,17 @@ def test_one_that_answers_is_used_and_no_request_waits_forever(monkeypatch):
     assert not constants.HF_HUB_OFFLINE and get_session().timeout.read == ANSWER
     close_session()  # the clients make a new one after an error
     assert get_session().timeout.read == ANSWER
+
+
+def test_what_an_absent_hub_has_left_in_its_caches_is_not_refused(monkeypatch, tmp_path):
+    (tmp_path / "hub/models--google-t5--t5-base").mkdir(parents=True)
+    (tmp_path / "prepared/aps___super_glue").mkdir(parents=True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "prepared"))
+    require_repos([("dataset", "aps/super_glue"), ("model", "google-t5/t5-base"), ("dataset", str(tmp_path))])
+    with pytest.raises(UsageError, match="its cache here has no model google-t5/t5-large"):
+        require_repos([("model", "google-t5/t5-large")])
 
 
 @pytest.mark.slow

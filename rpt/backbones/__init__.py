@@ -1,4 +1,4 @@
-"""Frozen backbones behind one small interface; prompts reach them only as tensors of embeddings."""
+"""Frozen models behind one interface. Prompts reach them only as tensors of embeddings."""
 
 from rpt.backbones.answers import Answer, Question
 from rpt.backbones.base import Backbone

@@ -1,4 +1,4 @@
-"""What serving asks of a backbone, and what it answers. Shapes: B questions, N prompt tokens, d model width."""
+"""Questions and answers of serving. Shapes: B questions, N prompt tokens, d model width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that the rest of rpt knows of a backbone.
+"""The interface: rows, losses, predictions, answers. The rest of rpt knows nothing else of a backbone.
 
 Shapes: B rows, N prompt tokens (of the longest prompt), V vocabulary, d model width.
 """

@@ -1,4 +1,4 @@
-"""A frozen encoder of the BERT family with soft prompts behind its [CLS], and a head trained on the [CLS] state.
+"""BERT and RoBERTa behind the interface. Soft prompts stand behind [CLS], and a head is trained on the [CLS] state.
 
 Shapes: B rows, S sequences of all rows (of cosine pooling, pairs of them), N prompt tokens, T text tokens, M marked
 words, C head outputs, d model width, w width of what is pooled.

@@ -1,4 +1,4 @@
-"""What this machine computes on: its device, that device's memory, and which forward passes it likes."""
+"""The device: precision, memory, sizes of passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Flan-T5-Small from the Python package `traceforge-title-model`, as a folder that transformers reads.
+"""Flan-T5-Small from a Python package. The package is `traceforge-title-model`; transformers reads the folder that is
+made of it.
 
 The package stores a Flan-T5-Small, trained further by its maker to write short titles, as two ONNX graphs with int8
 weights, one scale and one zero point per tensor. Here each weight becomes (q - zero point) * scale in float32, under

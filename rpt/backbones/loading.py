@@ -1,4 +1,4 @@
-"""From a configuration to a backbone: where it lies, and whether it is what the configuration takes it for."""
+"""Loading from a folder, a package or the hub. What is loaded is checked to be what the configuration takes it for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tokens a pass may hold, found out as the device's memory runs out; for training, evaluating and serving."""
+"""Smaller passes once memory has run out. It holds for training, evaluating and serving."""
 
 from __future__ import annotations
 

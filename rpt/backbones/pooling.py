@@ -1,4 +1,4 @@
-"""What an encoder's head reads of a text: the state of [CLS], the mean state, or the cosine of two texts; and the mean
+"""What an encoder's head reads. That is the state of [CLS], the mean state, or the cosine of two texts; and the mean
 states of marked words.
 
 Shapes: S sequences (of cosine pooling, pairs of them), N prompt tokens, T text tokens, L = N + T, M marked words,

@@ -1,4 +1,4 @@
-"""What a backbone computes on: rows, examples made of rows, and which examples share a forward pass."""
+"""Rows, and which of them share a pass. Examples are made of rows."""
 
 from __future__ import annotations
 

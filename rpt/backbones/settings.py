@@ -1,5 +1,5 @@
-"""What the files beside the weights change of a model's outputs, though no weight tells: values of config.json, and how
-the tokenizer reads letters.
+"""Settings beside the weights that change outputs. These are values of config.json, and how the tokenizer reads
+letters.
 
 A value that models of its type have by default is passed over; any other is part of the fingerprint: the same weights
 with other settings count as another backbone. generation_config.json and dropout rates are not obeyed at all.

@@ -1,4 +1,4 @@
-"""A frozen T5 with soft prompts in front of its encoder input.
+"""T5 behind the interface. Soft prompts stand in front of its encoder input.
 
 Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V candidates, d model width.
 """

@@ -1,4 +1,4 @@
-"""The configuration of a run: its classes, how Hydra composes it, what of it is refused, which run it stands for.
+"""What is asked for (no torch). Its classes, how Hydra composes it, what of it is refused, which run it stands for.
 
 Nothing here needs torch, a task or a device; rpt.training.sweep.preflight checks what does.
 """
@@ -20,7 +20,7 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, is_name, needs_hub, validate, validate_settings
+from rpt.config.validate import backbone_source, hub_repos, is_name, needs_hub, validate, validate_settings
 
 __all__ = [
     "GROUPS",
@@ -40,6 +40,7 @@ __all__ = [
     "compose",
     "config_folder",
     "drop_keys",
+    "hub_repos",
     "is_name",
     "needs_hub",
     "register",

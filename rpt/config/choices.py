@@ -1,5 +1,5 @@
-"""The choices of each group and what they say: YAML files of configs/ and of the user's own folder, and the choices
-whose names say all, so that no file is needed."""
+"""The choices of each group. They stand in YAML files of configs/ and of the user's own folder; a choice whose name
+says all needs no file."""
 
 from __future__ import annotations
 

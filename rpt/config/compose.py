@@ -1,4 +1,4 @@
-"""From the overrides of a command to a `Config`: Hydra composes the choices, their values are typed here."""
+"""The overrides of a command become a `Config`. Hydra composes the choices, their values are typed here."""
 
 from __future__ import annotations
 

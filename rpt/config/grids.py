@@ -1,4 +1,4 @@
-"""Experiments: the grids of runs behind the paper's tables and figures (configs/experiment/, configs/scale/).
+"""The grids of runs behind tables and figures. Their files are configs/experiment/ and configs/scale/.
 
 `python -m rpt.train -m +experiment=figure4 scale=mini` trains one; here the same grid is laid out without training,
 for those who count its runs or look for their records.

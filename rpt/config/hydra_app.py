@@ -1,4 +1,4 @@
-"""Hydra as `python -m rpt.train` uses it: what we change of it, its flags, its help. Nothing happens on import."""
+"""What we change in Hydra, its flags, its help. Nothing happens on import."""
 
 from __future__ import annotations
 

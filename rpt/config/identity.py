@@ -1,4 +1,4 @@
-"""Which run a configuration stands for: runs of equal identity compute the same numbers."""
+"""Which run a configuration stands for. Runs of equal identity compute the same numbers."""
 
 from __future__ import annotations
 

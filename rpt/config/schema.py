@@ -1,4 +1,4 @@
-"""The configuration of a run: one dataclass for each group of configs/, and `Config` for the whole."""
+"""The dataclasses of the configuration. There is one for each group of configs/, and `Config` for the whole."""
 
 from __future__ import annotations
 
@@ -165,6 +165,12 @@ class Config:
     def variant(self) -> str:
         """What runs are compared by: the name of the prompt, or of the method that takes its place."""
         return self.prompt.name if self.tunes_prompt else self.method.name
+
+    @property
+    def title(self) -> str:
+        """How messages name the run: "cb nano residual n10 lr0.3 seed0"."""
+        length = f" n{self.prompt.length}" if self.prompt.length else ""
+        return f"{self.task.name} {self.backbone.name} {self.variant}{length} lr{self.lr:g} seed{self.seed}"
 
 
 def head_has_own_lr(method: str, head_only: bool, pooling: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a configuration alone shows to be wrong, refused before anything slow is imported."""
+"""What the configuration alone shows to be wrong. It is refused before anything slow is imported."""
 
 from __future__ import annotations
 
@@ -97,7 +97,13 @@ def backbone_source(backbone: BackboneConfig) -> str:
 
 def needs_hub(config: Config) -> bool:
     """Whether rows or backbone come from the hub."""
-    return "hub" in (config.data.name, backbone_source(config.backbone))
+    return bool(hub_repos(config))
+
+
+def hub_repos(config: Config) -> dict[str, str]:
+    """What the run has from the hub: the id of its "dataset", of its "model", of both or of neither."""
+    repos = {"dataset": config.data.repo} if config.data.name == "hub" else {}
+    return repos | ({"model": str(config.backbone.hub)} if backbone_source(config.backbone) == "hub" else {})
 
 
 def _value(config: Config, key: str) -> Any:

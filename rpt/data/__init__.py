@@ -1,4 +1,4 @@
-"""Where rows come from, which of them train, choose and are reported, and how they become batches."""
+"""Rows, splits, tokens, batches."""
 
 from rpt.config import Config
 from rpt.errors import UsageError

@@ -1,4 +1,4 @@
-"""Which rows a run sees in which step, and how rows become a padded batch."""
+"""Where a batch is built: steps, padding, passes."""
 
 from __future__ import annotations
 

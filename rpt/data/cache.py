@@ -1,4 +1,4 @@
-"""Tokenised rows kept on disk, each entry under a name that follows from all that it was made of.
+"""Tokenised rows on disk. The name of each entry follows from all that it was made of.
 
 An entry begins with a digest of its name and content. One that does not fit is made anew; a folder that cannot be
 written is done without. Either is said once, in one line.

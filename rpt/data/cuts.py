@@ -1,4 +1,4 @@
-"""How many texts are longer than what the prompt leaves to them, and how much they lose."""
+"""How many texts are cut. A prompt leaves less room for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether training and validation rows look as if they came from the same source.
+"""Do training and validation rows look alike?
 
 Why: BoolQ's validation passages once lacked the title that every training passage begins with, and no score told.
 """

@@ -1,4 +1,4 @@
-"""Files with a JSON object a line, read so that every fault is one line that names its place."""
+"""Files with a JSON object a line. Every fault is one line that names its place."""
 
 from __future__ import annotations
 

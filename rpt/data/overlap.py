@@ -1,4 +1,4 @@
-"""Whether validation rows stand among the training rows: a score on them says only that they were learned by heart."""
+"""Do validation rows stand among training rows? A score on such rows says only that they were learned by heart."""
 
 from __future__ import annotations
 

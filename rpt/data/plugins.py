@@ -1,4 +1,4 @@
-"""Modules of one's own: their reparameterizations register themselves, their tasks are added to ours."""
+"""Modules of the user's own. Their reparameterizations register themselves, their tasks are added to ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings as an encoder's token ids, made once per (rows, tokenizer, text budget) and cached on disk."""
+"""Token ids for an encoder. They are made once per (rows, tokenizer, text budget) and cached on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw SuperGLUE rows: from the hub, from a folder in the official layout, or from the miniature's grammars."""
+"""Raw rows: hub, folder, miniature."""
 
 from __future__ import annotations
 

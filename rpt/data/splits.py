@@ -1,4 +1,4 @@
-"""Which examples train, which choose the checkpoint and which are reported."""
+"""Which examples train, choose, are reported."""
 
 from __future__ import annotations
 

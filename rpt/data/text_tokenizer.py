@@ -1,4 +1,4 @@
-"""Tokenising texts that people wrote: a special string in them ("</s>", "[MASK]") is read as the letters it is made of.
+"""Tokenising texts that hold special strings. "</s>" or "[MASK]" in a text is read as the letters it is made of.
 
 The library's own way (`split_special_tokens=True`) does this for BERT. For T5 it does not: there the special strings
 are also pieces of the vocabulary's language model, which finds them by itself.

@@ -1,4 +1,4 @@
-"""Examples as token ids, made once per (rows, tokenizer, protocol, text budget) and cached on disk."""
+"""Token ids for T5. They are made once per (rows, tokenizer, protocol, text budget) and cached on disk."""
 
 from __future__ import annotations
 

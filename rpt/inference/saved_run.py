@@ -1,4 +1,4 @@
-"""A finished run as something to use: its folded prompt, its head, and what they were trained for."""
+"""A finished run opened. It has the folded prompt, the head, and what they were trained for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from torch import Tensor, device
 
 from rpt.config import GROUPS, Config, compose, validate_settings
 from rpt.data import task_for
@@ -25,6 +23,9 @@ from rpt.records.checks import check_config
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import flatten
 from rpt.tasks import PROTOCOLS, TASKS, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
 
 log = logging.getLogger("rpt")
 
@@ -90,6 +91,8 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     record.check_files(result, record.prompt_path)
     if "digests" not in result:
         log.warning("%s is beside no result.json: it may not be as its run left it.", record.prompt_path)
+    from rpt.records.prompt_file import load_head, load_prompt  # torch is slow to import: what is refused needs none
+
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:
@@ -125,6 +128,8 @@ def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None
 
 def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
+    from hydra.errors import HydraException  # slow to import
+
     words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
         container: Any = OmegaConf.to_container(compose("train", words), resolve=True)

@@ -1,4 +1,4 @@
-"""The public face of the metrics, for the `evaluate` library; what they compute stands in rpt.tasks.metrics.
+"""Our metrics for the `evaluate` library. What they compute stands in rpt.tasks.metrics.
 
     metric = evaluate.load(str(rpt.metrics.SUPER_GLUE), "boolq")
     metric.compute(predictions=[0, 1], references=[1, 1])

@@ -1,4 +1,4 @@
-"""What multitask prompt tuning trains for each task (Wang et al., ICLR 2023, arXiv 2303.02861).
+"""Multitask prompt tuning's part for each task. Wang et al., ICLR 2023, arXiv 2303.02861.
 
 Shapes: N prompt tokens, d model width.
 """

@@ -1,4 +1,4 @@
-"""Plain prompt tuning (Lester et al. 2021): the table is the prompt."""
+"""Plain prompt tuning: the table is the prompt. Lester et al. 2021."""
 
 from torch import Tensor, nn
 

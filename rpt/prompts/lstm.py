@@ -1,4 +1,4 @@
-"""The paper's LSTM baseline: the prompt read as a sequence. Shapes: N prompt tokens, d model width."""
+"""The paper's LSTM baseline. It reads the prompt as a sequence. Shapes: N prompt tokens, d model width."""
 
 from __future__ import annotations
 

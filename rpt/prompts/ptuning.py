@@ -1,4 +1,4 @@
-"""P-tuning's prompt encoder (Liu et al. 2021). Shapes: N prompt tokens, d model width, h hidden units."""
+"""P-tuning's prompt encoder. Liu et al. 2021. Shapes: N prompt tokens, d model width, h hidden units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A soft prompt in training, and folding it into what is kept. Shapes: R runs, N prompt tokens, d model width."""
+"""The prompt in training, and folding it. Shapes: R runs, N prompt tokens, d model width."""
 
 from __future__ import annotations
 

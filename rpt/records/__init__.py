@@ -1,1 +1,1 @@
-"""What runs leave behind: their folders, the published store, and the schema of both. Imports no torch."""
+"""What a run leaves behind (no torch). Run folders, the published store, and the schema of both."""

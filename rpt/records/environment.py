@@ -1,4 +1,4 @@
-"""What a record's numbers were made with."""
+"""Versions and commit behind a record's numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published store: the records that a repository shares, one line of plain JSON a run.
+"""The published store: one JSON line a run. These are the records that a repository shares.
 
 `<results>/runs/<task>/<backbone>.jsonl` holds the runs whose folders would lie in `<results>/runs/<task>/<backbone>/`,
 sorted by prompt and id. A line has the fields of rpt.records.schema.Record and their digest. Nothing is rounded.
@@ -29,14 +29,27 @@ def find_published(folder: Path) -> RunRecord | None:
     Raises:
         RecordError: its line is damaged.
     """
+    return next((record for _, record in _find_lines(folder)), None)
+
+
+def name_published_line(folder: Path) -> str | None:
+    """Where the published record of that run is: "results/runs/cb/nano.jsonl, line 3"; None if it is not published.
+
+    Raises:
+        RecordError: its line is damaged.
+    """
+    path = folder.parents[1].with_name(f"{folder.parents[1].name}.jsonl")
+    return next((f"{path}, line {number}" for number, _ in _find_lines(folder)), None)
+
+
+def _find_lines(folder: Path) -> Iterator[tuple[int, RunRecord]]:
     backbone = folder.absolute().parents[1]
     path = backbone.with_name(f"{backbone.name}.jsonl")
     for number, line in _read_lines(path) if os.path.isfile(path) else ():
         if json.dumps(folder.name).encode() in line:  # parsing every line would take a hundred times as long
             record = _parse_line(path, number, line)
             if record.folder.parts[-2:] == folder.parts[-2:]:
-                return record
-    return None
+                yield number, record
 
 
 def read_published(path: Path) -> Iterator[RunRecord | RecordError]:

@@ -1,4 +1,4 @@
-"""The run record: the single source of every number this project reports.
+"""A run's folder: lock, files, digests, result. It is the single source of every number this project reports.
 
 A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     config.yaml         the whole configuration
@@ -27,7 +27,7 @@ from rpt.config.yaml_files import load_yaml
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
 from rpt.records.checks import check_digest, check_record, check_result, digest_of, one_line_refusal
-from rpt.records.published import find_published
+from rpt.records.published import find_published, name_published_line
 from rpt.records.schema import SCHEMA, RunRecord
 
 
@@ -100,6 +100,11 @@ class RunFolder:
                 return result
         published = find_published(self.folder)
         return published.result if published else None
+
+    @property
+    def place(self) -> str:
+        """Where the finished record is: this folder, or its line in the published store."""
+        return str(self.folder) if self.result_path.exists() else name_published_line(self.folder) or str(self.folder)
 
     def config(self) -> dict[str, Any] | None:
         """The run's configuration, from config.yaml or from the published store; None if neither has it.

@@ -1,4 +1,4 @@
-"""What a record holds: types that pydantic checks (rpt.records.checks).
+"""What a record holds, as types. pydantic checks them (rpt.records.checks).
 
 Records are JSON, so they stay dicts. A field that is NotRequired came later than the first records, or belongs to some
 runs only. Fields that are not named here stay in a record and are not checked.

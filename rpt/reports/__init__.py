@@ -1,1 +1,1 @@
-"""From run records to numbers, tables, figures and one page. Imports no torch."""
+"""From records to tables and figures (no torch)."""

@@ -1,4 +1,4 @@
-"""How long an experiment's runs train, how a head reads, which rows choose the best epoch: what captions say of it."""
+"""How long runs train, which rows choose epochs. Captions say it, and how a head reads."""
 
 from __future__ import annotations
 

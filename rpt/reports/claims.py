@@ -1,4 +1,4 @@
-"""Which of the paper's claims show in the records of each scale: data, which templates/claims.md.j2 writes."""
+"""Which of the paper's claims show. It is data, which templates/claims.md.j2 writes."""
 
 from __future__ import annotations
 

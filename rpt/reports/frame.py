@@ -1,4 +1,4 @@
-"""From records to numbers: all runs as one data frame."""
+"""`load_runs`: records as a data frame."""
 
 from __future__ import annotations
 

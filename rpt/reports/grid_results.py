@@ -1,4 +1,4 @@
-"""An experiment's grid beside the runs that are recorded of it."""
+"""A grid beside its recorded runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How names and numbers are written for a reader; the names stand in labels.yaml."""
+"""How names and numbers are written. The names stand in labels.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each of the paper's tables and figures looks like: the classes of layouts.yaml."""
+"""What each table and figure looks like. These are the classes of layouts.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's own numbers (results/paper.yaml) under the names of our grids' axes."""
+"""The paper's own numbers. They stand in results/paper.yaml, under the names of our grids' axes."""
 
 from __future__ import annotations
 

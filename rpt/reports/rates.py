@@ -1,4 +1,4 @@
-"""The learning rate of each row and task, where a grid tries several: the best on held-out rows.
+"""Which learning rate a row shows. Where a grid tries several, it is the best on held-out rows.
 
 The reported score has no part in the choice. A rate is judged by the score that chose its runs' checkpoints
 (`best.select_score`), on rows held out of the training rows, averaged over the seeds that every recorded rate of the

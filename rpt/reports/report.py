@@ -1,4 +1,4 @@
-"""One page with every table and figure: REPORT.md, and on demand REPORT.html, which needs no other file."""
+"""The whole page, REPORT.md. On demand it is REPORT.html, which needs no other file."""
 
 from __future__ import annotations
 

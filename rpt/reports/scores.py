@@ -1,4 +1,4 @@
-"""The numbers in tables and figures: scores of one setting over its seeds. Per cent throughout."""
+"""A cell's number: mean and spread over seeds. Per cent throughout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a gap between two prompts is more than noise: a paired permutation test over examples, and a bootstrap."""
+"""Permutation test and bootstrap. They say whether a gap between two prompts is more than noise over examples."""
 
 from __future__ import annotations
 

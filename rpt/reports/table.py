@@ -1,4 +1,4 @@
-"""A table: what stands in it, its words, and how it is written in each format."""
+"""A table, written in each format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The SuperGLUE tasks: text formats, verbalizers, metrics. A new task is one more module in this folder."""
+"""The SuperGLUE tasks (pure Python). Text formats, verbalizers, metrics. A new task is one more module in this
+folder."""
 
 from __future__ import annotations
 

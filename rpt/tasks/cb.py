@@ -1,4 +1,5 @@
-"""CB (CommitmentBank): does who says the premise stand by the hypothesis? One of three classes is rare."""
+"""CB (CommitmentBank): does the speaker stand by it? Does who says the premise stand by the hypothesis? One of three
+classes is rare."""
 
 from collections.abc import Sequence
 from typing import Any

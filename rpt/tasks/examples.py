@@ -1,4 +1,4 @@
-"""What a raw row becomes: examples, and for an encoder the readings and decisions about them."""
+"""Examples; for an encoder readings and decisions."""
 
 from __future__ import annotations
 

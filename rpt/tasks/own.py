@@ -1,4 +1,4 @@
-"""A task of one's own, declared by what a configuration says: its fields, its labels, its metric."""
+"""A task that a configuration declares. It gives its fields, its labels, its metric."""
 
 from __future__ import annotations
 

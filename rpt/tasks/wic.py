@@ -1,4 +1,4 @@
-"""WiC: does the word have the same sense in both sentences?"""
+"""WiC: is the word's sense the same?"""
 
 import re
 from collections.abc import Iterator

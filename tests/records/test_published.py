@@ -48,5 +48,7 @@ def test_a_published_run_is_finished_without_a_folder():
     folder = RunFolder(record.folder)
     assert not folder.folder.exists()
     assert folder.finished() == record.result and folder.config() == record.config
+    path, number = folder.place.split(", line ")
+    assert json.loads(Path(path).read_text().splitlines()[int(number) - 1])["result"]["id"] == record.folder.name
     assert RunFolder(record.folder.with_name("n10-lr0.3-seed0-00000000")).finished() is None
     assert RunFolder(record.folder.parents[1] / "none" / record.folder.name).finished() is None

@@ -1,4 +1,5 @@
-"""Layers of our own that compute what transformers' do, faster. This is the one place that puts them into a model."""
+"""Cheaper layers of a frozen backbone. They compute what transformers' layers do; this is the one place that puts them
+into a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""T5's norm with a frozen weight: a third of the passes over memory that autograd makes of it, and on a GPU one kernel.
+"""T5's norm with a frozen weight. It passes over memory a third as often as autograd's, and on a GPU it is one kernel.
 
 Shapes: d model width; r is the inverse root mean square of a state x [d], whose norm is y = x r w.
 """

@@ -1,4 +1,4 @@
-"""A frozen output layer whose weight is rounded once, not at every step. Shapes: V vocabulary, d model width."""
+"""An output layer rounded once, not at every step. Shapes: V vocabulary, d model width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SuperGLUE in miniature: eight small tasks made by our own grammars from a seed, in the official schemas.
+"""SuperGLUE in miniature. Our own grammars make eight small tasks from a seed, in the official schemas.
 
 Every text is about one small world (people, things, places, causes, words with two senses), so that a backbone
 of a few million parameters can be pre-trained on it in an hour or two on two cores and prompts can be tuned in minutes.

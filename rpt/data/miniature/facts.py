@@ -1,4 +1,4 @@
-"""Who did what to which thing, and what can be claimed of it: what most grammars write about."""
+"""Who did what to which thing. Most grammars write about such facts and what can be claimed of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One grammar for each task: a function that draws a fresh row in the official schema, without its idx.
+"""One grammar for each task. It is a function that draws a fresh row in the official schema, without its idx.
 
 The backbones are pre-trained on these; held_out.py has others for five of the tasks."""
 

@@ -1,4 +1,4 @@
-"""The words of the small world: people, things, places, causes, words with two senses, and pronouns."""
+"""The words of the small world. People, things, places, causes, words with two senses, and pronouns."""
 
 WOMEN = "Ada Clara Dora Edith Flora Greta Hilda Ida".split()
 MEN = "Anton Bruno Carl David Emil Felix Gustav Hugo".split()

@@ -1,4 +1,4 @@
-"""Running texts about the same world, for span corruption: things are said twice, in other words."""
+"""Running texts for pre-training by span corruption. They say things twice, in other words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table 1 as bars: a group for each task, one bar for each prompt or other method."""
+"""Table 1 as bars. There is a group for each task and one bar for each prompt or other method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures 4 to 6: scores along one axis of the grid."""
+"""Figures 4 to 6. They draw scores along one axis of the grid."""
 
 from __future__ import annotations
 

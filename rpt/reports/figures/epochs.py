@@ -1,4 +1,4 @@
-"""Figure 3: score and training loss after each epoch, and the length of the prompt's vectors."""
+"""Figure 3: score and loss by epoch. It draws the length of the prompt's vectors too."""
 
 from __future__ import annotations
 

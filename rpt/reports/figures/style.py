@@ -1,4 +1,4 @@
-"""What all figures share: colours, lines, axes of scores, the legend."""
+"""Colours, lines, axes and legend of all figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each reparameterization costs: parameters and time, beside its score."""
+"""Parameters, time and score of each reparameterization."""
 
 from __future__ import annotations
 

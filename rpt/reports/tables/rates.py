@@ -1,4 +1,4 @@
-"""Which learning rates stand behind an experiment's tables and figures, where several were tried."""
+"""The learning rates that were tried and chosen."""
 
 from __future__ import annotations
 

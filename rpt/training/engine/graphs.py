@@ -1,5 +1,5 @@
-"""Losses as CUDA graphs: a pass through a frozen backbone is some thousand kernels, most of them shorter than it takes
-to launch one; a graph launches them all at once. Shapes: B rows, N prompt tokens, d model width."""
+"""Passes recorded as CUDA graphs. A pass through a frozen backbone is some thousand kernels, most of them shorter than
+it takes to launch one; a graph launches them all at once. Shapes: B rows, N prompt tokens, d model width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AdamW for the parameters of several runs at once. Shapes: R runs."""
+"""AdamW for several runs at once. Shapes: R runs."""
 
 from __future__ import annotations
 

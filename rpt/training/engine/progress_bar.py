@@ -1,4 +1,4 @@
-"""What a pack shows while it trains: a bar over the steps of all its runs."""
+"""The progress bar of a pack."""
 
 from __future__ import annotations
 

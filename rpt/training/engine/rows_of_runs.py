@@ -1,4 +1,4 @@
-"""Which rows of a pass belong to which run. Shapes: R runs, B rows, K the most rows of a run."""
+"""Which rows of a pass are whose. Shapes: R runs, B rows, K the most rows of a run."""
 
 from __future__ import annotations
 

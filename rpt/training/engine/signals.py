@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a training run in good order."""
+"""SIGTERM and Ctrl-C save first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts of one shape, and the heads that go with them, trained side by side; or what one run trains instead.
+"""Prompts of one shape as one tensor. The heads that go with them too; or what one run trains instead.
 
 Shapes: R runs, N prompt tokens, d model width.
 """

@@ -1,4 +1,4 @@
-"""Threads that wait for one another: on busy cores they take many times the processor time of a single one."""
+"""Threads that wait for one another. On busy cores they take many times the processor time of a single one."""
 
 from __future__ import annotations
 

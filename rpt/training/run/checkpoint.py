@@ -1,4 +1,4 @@
-"""A run's tensors on disk: its checkpoint and, of another method than prompt tuning, what it trained.
+"""A run's tensors on disk. Its checkpoint and, of another method than prompt tuning, what it trained.
 
 A checkpoint is one safetensors file, so that it is either whole or not there.
 

@@ -1,4 +1,4 @@
-"""Predictions of a folded prompt and its head, and their scores."""
+"""Predictions and scores of a folded prompt."""
 
 from __future__ import annotations
 

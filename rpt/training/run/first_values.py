@@ -1,4 +1,4 @@
-"""What a run begins with: its prompt and its head before training."""
+"""Prompt and head before training."""
 
 from __future__ import annotations
 

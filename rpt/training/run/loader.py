@@ -1,4 +1,4 @@
-"""What runs of a sweep share, loaded once: the backbone and the rows."""
+"""Backbone and rows, loaded once a sweep."""
 
 from __future__ import annotations
 

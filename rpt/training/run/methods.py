@@ -1,4 +1,4 @@
-"""What the paper compares prompt tuning with: methods that train the backbone itself, or parts put into it.
+"""Fine-tuning, adapters, BitFit, LoRA, (IA)³. They train the backbone itself, or parts put into it.
 
 A method is a file in configs/method. LoRA, (IA)3 and whatever else peft can inject into a model are peft's own.
 """

@@ -1,7 +1,8 @@
-"""One run made ready to be trained, and what becomes of it in its record."""
+"""One run made ready; its record."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -60,7 +61,7 @@ class PreparedRun:
 
     @property
     def name(self) -> str:
-        return f"{self.config.task.name} {self.config.backbone.name} {self.config.variant}"
+        return self.config.title
 
     def claim(self) -> bool:
         """Hold the record; False if another process does. A finished one needs no lock, which a disk that cannot be
@@ -157,16 +158,20 @@ def make_training_run(config: Config, data: TaskData, backbone: Backbone, record
 
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
-    lines = [
-        f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, {name_device()}, {backbone.precision}"
-    ]
+    log.info(
+        "%s: %d training rows, %d steps; trained in all %s",
+        run.name,
+        len(run.rows),
+        run.total_steps,
+        f"{run.trained_parameters:,}",
+    )
     shown = list(run.parameters.items())
-    lines += [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
+    lines = [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
     lines += [f"  … and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
-    lines.append(f"  trained in all {run.trained_parameters:,}; frozen backbone {backbone.frozen_parameters:,}")
+    lines.append(f"  frozen backbone {backbone.frozen_parameters:,}; {name_device()}; {backbone.precision}")
     if (cuts := run.count_cuts()).cut:
         lines.append(f"  {cuts}")
-    log.info("\n".join(lines))
+    _say_once("\n".join(lines))
     if data.form:
         log.warning(data.form)
     trainer = run.config.trainer
@@ -175,3 +180,9 @@ def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
             f"trainer.max_steps={trainer.max_steps} is not reached: {len(run.rows)} training rows and "
             f"trainer.epochs={trainer.epochs} make {run.total_steps} steps; give more epochs to train longer."
         )
+
+
+@functools.cache
+def _say_once(what: str) -> None:
+    """The runs of a sweep share most of what there is to say of them."""
+    log.info(what)

@@ -1,4 +1,4 @@
-"""What a finished run's result.json holds."""
+"""What result.json holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One prompt being trained: its parameters, its rows, and where it stands."""
+"""One prompt being trained. Its parameters, its rows, and where it stands."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ class TrainingRun:
 
     @property
     def name(self) -> str:
-        config = self.config
-        length = f" n{config.prompt.length}" if config.prompt.length else ""
-        return f"{config.task.name} {config.variant}{length} lr{config.lr:g} seed{config.seed}"
+        return self.config.title
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:

@@ -1,1 +1,1 @@
-"""Many runs: which train together, in which processes, and what they cost."""
+"""Many runs: packs, processes, cost."""

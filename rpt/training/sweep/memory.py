@@ -1,4 +1,4 @@
-"""How many tokens a forward and backward pass may hold at first."""
+"""How many tokens a pass may hold at first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the runs of a sweep, and the line that it ends with. Without torch: the command itself needs it."""
+"""What became of a sweep's runs. It is the line that a sweep ends with. Without torch: the command itself needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many runs train together: as many as a short trial on this device finds fastest.
+"""How many runs train together. As many as a short trial on this device finds fastest.
 
 More rows in a pass save launches, and waiting where a device has room for them; where caches are the limit they cost.
 Which it is depends on device, backbone and rows, and no rule was found that tells it.

@@ -1,4 +1,4 @@
-"""Everything that can be known to go wrong before a run starts, refused with one message."""
+"""All checks before a run starts. Whatever can be known to go wrong is refused with one message."""
 
 from __future__ import annotations
 

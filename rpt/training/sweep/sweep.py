@@ -1,4 +1,4 @@
-"""Runs from their configurations to their records: those that can are trained together."""
+"""From configurations to records. Runs that can are trained together."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Sweep:
             prepared = prepare_run(config, self.loader)
             claimed = prepared.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
-            self.outcomes[number] = report_error(error, f"{config.task.name} {config.backbone.name} {config.variant}")
+            self.outcomes[number] = report_error(error, config.title)
             return None
         if not claimed:
             log.info("Another process trains this run (%s is locked); skipped.", prepared.record.folder)
@@ -143,7 +143,7 @@ class Sweep:
             return None
         if run is None:
             prepared.record.release()
-            log.info("Already recorded in %s (force=true trains again).", prepared.record.folder)
+            log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
             self.outcomes[number] = report_score(prepared, result, RECORDED)
         else:
             self.under_way[run] = number, prepared
@@ -198,6 +198,6 @@ def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Sco
         result["data"]["report"],
         result["protocol"],
         ", miniature" if result["data"]["miniature"] else "",
-        prepared.record.folder,
+        prepared.record.place,
     )
     return Score(result["scores"]["score"], how, prepared.record.folder)

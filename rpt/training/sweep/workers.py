@@ -1,4 +1,4 @@
-"""The runs of a sweep in several processes at once: one for each GPU, or for each core of a processor.
+"""A sweep in several processes. There is one for each GPU, or for each core of a processor.
 
 Cores that share the small operations of one backbone wait for each other at the end of every one; a process on each
 of them, with its own part of the runs, never waits. Several processes on one GPU are on request (pack.processes).
