@@ -24,6 +24,24 @@ from rpt.backbones.settings import settings_suffix
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
+FAMILIES: dict[str, type[Backbone]] = {}
+
+
+def register_family(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
+    """Class decorator: the name under which `backbone.family` asks for the class.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def enter(cls: type[Backbone]) -> type[Backbone]:
+        if name in FAMILIES:
+            raise ValueError(f"there is a family {name} already; give {cls.__name__} another name")
+        FAMILIES[name] = cls
+        return cls
+
+    return enter
+
 
 class Backbone(ABC):
     """A frozen language model. Prompts reach it only as tensors of embeddings, and so do the parameters of the heads

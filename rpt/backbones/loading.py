@@ -13,12 +13,11 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import find_adapter_config_file
 
-from rpt.backbones.base import Backbone, fingerprint
-from rpt.backbones.bert import BertBackbone
+from rpt.backbones.base import FAMILIES, Backbone, fingerprint
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
 from rpt.backbones.settings import use_default_dropout
-from rpt.backbones.t5 import T5Backbone, rescale_stream
+from rpt.backbones.t5 import rescale_stream
 from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
@@ -30,8 +29,7 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
 }  # fmt: skip
 FINGERPRINTS = {"flan_small": "fa3a3c8dd62789a7"}  # of weights that are the same on every machine
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
-LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes
-FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
+LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel", "causal": "AutoModelForCausalLM"}  # transformers'
 
 
 def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
@@ -41,7 +39,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         UsageError: it cannot be had, or is not of its family.
     """
     place = config.hub if backbone_source(config) == "hub" else str(find_folder(config))
-    family = FAMILIES[config.family]
+    family = find_family(config)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
     try:
@@ -71,6 +69,20 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     if fault is not None:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {fault}.")
     return backbone
+
+
+def find_family(config: BackboneConfig) -> type[Backbone]:
+    """The class that drives the backbone.
+
+    Raises:
+        UsageError: none is registered under that name.
+    """
+    if config.family not in FAMILIES:
+        raise UsageError(
+            f"backbone.family={config.family} is not known; choose one of: {', '.join(sorted(FAMILIES))}; or name the "
+            "module that registers it, plugins=[mine.family]."
+        )
+    return FAMILIES[config.family]
 
 
 def find_folder(config: BackboneConfig) -> Path:

@@ -23,7 +23,6 @@ CHOICES = {
     "protocol.selection": ("reported", "held_out"),
     "tracking.name": ("wandb", "none"),
     "resume": ("auto", "never"),
-    "backbone.family": ("t5", "bert"),
     "backbone.head": ("cls", "spans"),
     "backbone.pooling": ("cls", "mean", "cosine"),
 }
