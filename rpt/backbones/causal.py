@@ -25,6 +25,9 @@ from rpt.errors import UsageError
 from rpt.tasks import Example, Task
 
 MIN_ROOM = 16  # tokens that prompt and answer have to leave for the text
+PRE_NORM = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "opt")
+ON_STREAM = ("wpe", "embed_positions", "o_proj", "down_proj", "c_proj", "out_proj", "fc2")  # what is added to it
+LAST_NORM = ("norm", "ln_f", "final_layer_norm")
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,44 @@ class Context(Encoding):
         return DynamicCache(zip(self.keys, self.values, strict=True))
 
 
+@torch.no_grad()
+def rescale_stream(model: Any, scale: float) -> None:
+    """As `rpt.backbones.t5.rescale_stream`, of decoders whose norms stand before each layer and at the end. What keeps
+    a norm from dividing by nothing grows with the squares that it stands beside.
+
+    Raises:
+        UsageError: the model has norms elsewhere.
+    """
+    config = model.config
+    if config.model_type not in PRE_NORM or not getattr(config, "do_layer_norm_before", True):
+        raise UsageError(
+            f"backbone.stream_scale is for decoders whose norms stand before each layer, and a {config.model_type} "
+            "here has others; leave it out."
+        )
+    embeddings, output = model.get_input_embeddings(), model.get_output_embeddings()
+    embeddings.weight.mul_(scale)
+    for name, module in model.named_modules():
+        part = name.rpartition(".")[2]
+        if part in ON_STREAM:
+            for weight in module.parameters(recurse=False):
+                weight.mul_(scale)
+        elif type(module).__name__.endswith("Norm") and part not in ("q_norm", "k_norm"):
+            epsilon = "variance_epsilon" if hasattr(module, "variance_epsilon") else "eps"
+            setattr(module, epsilon, getattr(module, epsilon) * scale**2)
+    if output.weight is embeddings.weight:
+        last = next(part for name, part in model.get_decoder().named_children() if name in LAST_NORM)
+        shift = 1.0 if config.model_type == "gemma" else 0.0  # whose norm multiplies by 1 more than its weight
+        for weight in last.parameters():
+            weight.add_(shift).div_(scale).sub_(shift)
+
+
 @register_family("causal")
 class CausalBackbone(Writer):
     """A decoder whose weights never change. Prompt, text and answer share `backbone.max_tokens`."""
 
     model_types = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "opt")
     load_model = AutoModelForCausalLM.from_pretrained
+    rescale_stream = staticmethod(rescale_stream)
     cue = " answer:"
     padding = -1  # not every tokenizer has a padding token, and none is needed: it is masked
 

@@ -25,12 +25,30 @@ class States(Encoding):
     states: Tensor
 
 
+@torch.no_grad()
+def rescale_stream(model: Any, scale: float) -> None:
+    """Multiply everything on a T5's residual stream by `scale`, in place, and leave all outputs as they are.
+
+    The embeddings and what is written to the stream grow alike. The norms before each layer take the factor out again;
+    the decoder's last norm is divided by it where the output layer is the embedding table itself.
+    A prompt stands beside the embeddings and AdamW moves it by about the learning rate a step, whatever their scale: so
+    this changes what a learning rate means, and how much a LayerNorm's output, of unit variance, weighs beside words.
+    """
+    model.get_input_embeddings().weight.mul_(scale)
+    for name, weight in model.named_parameters():
+        if name.endswith((".o.weight", ".wo.weight")):
+            weight.mul_(scale)
+    if model.get_output_embeddings().weight is model.get_input_embeddings().weight:
+        model.decoder.final_layer_norm.weight.div_(scale)
+
+
 @register_family("t5")
 class T5Backbone(Writer):
     """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
 
     model_types = ("t5", "mt5")
     load_model = AutoModelForSeq2SeqLM.from_pretrained  # also of gated layers and an output layer of its own (v1.1)
+    rescale_stream = staticmethod(rescale_stream)
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
@@ -91,20 +109,3 @@ class T5Backbone(Writer):
             decoder_attention_mask=attention_bias(causal[None]).expand(len(fed), -1, -1, -1),
             use_cache=False,
         ).logits
-
-
-@torch.no_grad()
-def rescale_stream(model: Any, scale: float) -> None:
-    """Multiply everything on a T5's residual stream by `scale`, in place, and leave all outputs as they are.
-
-    The embeddings and what is written to the stream grow alike. The norms before each layer take the factor out again;
-    the decoder's last norm is divided by it where the output layer is the embedding table itself.
-    A prompt stands beside the embeddings and AdamW moves it by about the learning rate a step, whatever their scale: so
-    this changes what a learning rate means, and how much a LayerNorm's output, of unit variance, weighs beside words.
-    """
-    model.get_input_embeddings().weight.mul_(scale)
-    for name, weight in model.named_parameters():
-        if name.endswith((".o.weight", ".wo.weight")):
-            weight.mul_(scale)
-    if model.get_output_embeddings().weight is model.get_input_embeddings().weight:
-        model.decoder.final_layer_norm.weight.div_(scale)
