@@ -88,10 +88,10 @@ def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kin
     assert moved and moved <= set(backbone.trained)
 
 
-def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, words, loaded, tmp_path):
-    backbone = loaded("llama")
+def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, words, tmp_path):
+    backbone = tiny_decoder("llama")
     budget = ["data.shots=4", "trainer.max_steps=60", "trainer.epochs=60", "trainer.eval_every=99", "prompt.length=8"]
-    config = configure(*words("llama"), "task=cb", "prompt=vanilla", "lr=0.1", *budget)
+    config = configure(*words("llama"), "task=cb", "prompt=vanilla", "lr=0.3", *budget)
     run = prepared(config, backbone, tmp_path, evaluated=32)
     (trace,) = traced(Pack(backbone), [run])
     losses = [loss for _, loss in trace]
