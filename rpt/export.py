@@ -3,8 +3,8 @@
     python -m rpt.export run=results/runs/TASK/BACKBONE/PROMPT/ID format=peft to=FOLDER
 
 run            the folder of a finished run, with its prompt.safetensors
-format         peft: PeftModel.from_pretrained puts the prompt in front of a plain transformers model, a T5; an
-               encoder's prompt stands behind [CLS], where peft cannot put it
+format         peft: PeftModel.from_pretrained puts the prompt in front of a plain transformers model, a T5 or a
+               decoder; an encoder's prompt stands behind [CLS], where peft cannot put it
 to             the folder to write: adapter_config.json, adapter_model.safetensors, and a model card, README.md: what
                the prompt is for, how it scored and how to use it
 force          true: write over another prompt in that folder
@@ -72,26 +72,26 @@ def export(arguments: ExportArguments) -> None:
         raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
     if arguments.backbone_path is None and backbone_source(run.config.backbone) == "hub":
         require_repos([("model", run.config.backbone.hub)])
-    from rpt.backbones import T5Backbone
+    from rpt.backbones import Writer
     from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of
     from rpt.prompts.prompt_file import save_prompt
 
     backbone = load_backbone_of(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
-    assert isinstance(backbone, T5Backbone)  # encoders were refused above
+    assert isinstance(backbone, Writer)  # encoders were refused above
     base = arguments.base or backbone.model.name_or_path
-    longest = backbone.longest_answer(run.task)
-    save_prompt(folder / FILES[1], run.prompt / run.config.backbone.stream_scale)  # for the model as others have it
-    write_atomically(folder / FILES[0], (json.dumps(make_adapter_config(run, base), indent=2) + "\n").encode())
-    write_atomically(folder / FILES[2], write_model_card(run, base, longest).encode())
+    save_prompt(folder / FILES[1], run.prompt / backbone.stream_scale)  # for the model as others have it
+    adapter_config = make_adapter_config(run, base, backbone.model.config.is_encoder_decoder)
+    write_atomically(folder / FILES[0], (json.dumps(adapter_config, indent=2) + "\n").encode())
+    write_atomically(folder / FILES[2], write_model_card(run, base, backbone).encode())
     print(f"{folder}: {', '.join(FILES)}", file=sys.stderr)
 
 
-def make_adapter_config(run: SavedRun, base: str) -> dict[str, str | int | bool | None]:
+def make_adapter_config(run: SavedRun, base: str, has_encoder: bool) -> dict[str, str | int | bool | None]:
     """What peft needs to know."""
     return {
         "peft_type": "PROMPT_TUNING",
-        "task_type": "SEQ_2_SEQ_LM",
+        "task_type": "SEQ_2_SEQ_LM" if has_encoder else "CAUSAL_LM",
         "base_model_name_or_path": base,
         "revision": run.config.backbone.revision,
         "num_virtual_tokens": len(run.prompt),

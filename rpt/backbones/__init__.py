@@ -1,11 +1,13 @@
 """Frozen models behind one interface. Prompts reach them only as tensors of embeddings."""
 
 from rpt.backbones.answers import Answer, Question
-from rpt.backbones.base import Backbone
+from rpt.backbones.base import FAMILIES, Backbone, register_family
 from rpt.backbones.bert import BertBackbone
-from rpt.backbones.loading import FAMILIES, load_backbone
+from rpt.backbones.causal import CausalBackbone
+from rpt.backbones.loading import find_family, load_backbone
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.backbones.t5 import T5Backbone
+from rpt.backbones.writer import Writer
 
 __all__ = [
     "FAMILIES",
@@ -13,11 +15,15 @@ __all__ = [
     "Backbone",
     "Batch",
     "BertBackbone",
+    "CausalBackbone",
     "Encoded",
     "Heads",
     "Prediction",
     "Question",
     "Row",
     "T5Backbone",
+    "Writer",
+    "find_family",
     "load_backbone",
+    "register_family",
 ]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
 from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
@@ -23,6 +24,24 @@ from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.backbones.settings import settings_suffix
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
+
+FAMILIES: dict[str, type[Backbone]] = {}
+
+
+def register_family(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
+    """Class decorator: the name under which `backbone.family` asks for the class.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def enter(cls: type[Backbone]) -> type[Backbone]:
+        if name in FAMILIES:
+            raise ValueError(f"there is a family {name} already; give {cls.__name__} another name")
+        FAMILIES[name] = cls
+        return cls
+
+    return enter
 
 
 class Backbone(ABC):
@@ -41,10 +60,17 @@ class Backbone(ABC):
         precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
+        rescale_stream: what `backbone.stream_scale` does to a model; None where nothing can be done that leaves outputs
+            equal.
+        stream_scale: what was done.
+        gguf_file: the name of the file that it was loaded from, where that is one.
     """
 
     model_types: ClassVar[tuple[str, ...]]
     load_model: ClassVar[Callable[..., Any]]
+    rescale_stream: ClassVar[Callable[[Any, float], None] | None] = None
+    stream_scale: float = 1.0
+    gguf_file: str | None = None
 
     # Loaded
 
@@ -95,7 +121,7 @@ class Backbone(ABC):
         self.precision, dtype = precision, DTYPES.get(precision)
         output = self.model.get_output_embeddings()
         for module in self.model.modules() if dtype else ():
-            if isinstance(module, nn.Linear) and module is not output:
+            if isinstance(module, nn.Linear | Conv1D) and module is not output:
                 for parameter in module.parameters(recurse=False):
                     if not parameter.requires_grad:
                         parameter.data = parameter.data.to(dtype)

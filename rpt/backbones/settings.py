@@ -13,7 +13,16 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-DROPOUT_RATES = ("dropout_rate", "hidden_dropout_prob", "attention_probs_dropout_prob")
+DROPOUT_RATES = (  # T5's, an encoder's, a decoder's
+    "dropout_rate", "hidden_dropout_prob", "attention_probs_dropout_prob",
+    "attn_pdrop", "embd_pdrop", "resid_pdrop", "dropout", "attention_dropout",
+)  # fmt: skip
+OF_DECODERS = (
+    "activation_function", "hidden_act", "hidden_activation", "layer_norm_epsilon", "rms_norm_eps",
+    "num_attention_heads", "num_key_value_heads", "head_dim", "rope_parameters", "layer_types", "sliding_window",
+    "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping", "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx", "do_layer_norm_before",
+)  # fmt: skip
 
 
 def settings_suffix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -24,7 +33,10 @@ def settings_suffix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 
 def find_unusual_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The settings that differ from the default of the model's type, by name, with the values that they have."""
-    default = _default_of_t5(model) if model.config.is_encoder_decoder else _default_of_encoder(model.config)
+    if model.config.is_encoder_decoder:
+        default = _default_of_t5(model)
+    else:
+        default = (_default_of_decoder if model.can_generate() else _default_of_encoder)(model.config)
     uncased = model.config.model_type == "bert"
     default |= {"reads_as_lower_case": uncased, "reads_without_accents": uncased}
     given = {
@@ -57,6 +69,11 @@ def _default_of_t5(model: PreTrainedModel) -> dict[str, Any]:
         tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
         default["scale_decoder_outputs"] = tied
     return default
+
+
+def _default_of_decoder(config: PretrainedConfig) -> dict[str, Any]:
+    default = type(config)()
+    return {name: getattr(default, name) for name in OF_DECODERS if hasattr(config, name)}
 
 
 def _default_of_encoder(config: PretrainedConfig) -> dict[str, Any]:

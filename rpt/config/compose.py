@@ -134,6 +134,10 @@ def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
     root = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
     groups = {group: _typed(cls, values.get(group, {}), group) for group, cls in GROUPS.items() if group != "prompt"}
     config = Config(**vars(root), **groups, prompt=_prompt_config(values["prompt"]))
+    if type(config.backbone.stream_scale) is int:
+        config.backbone.stream_scale = float(
+            config.backbone.stream_scale
+        )  # to the run's identity they are not the same
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
     if config.task.train is not None and config.data.name in ("hub", "folder"):

@@ -20,12 +20,13 @@ class BackboneConfig:
     path: str | None = None  # a local folder (save_pretrained layout); wins over hub
     embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
     package: str | None = None  # an installed Python package that carries it, by the name that pip knows
-    max_tokens: int = 512  # prompt and text together
+    max_tokens: int = 512  # prompt and text together; of a decoder the answer too
     lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
     finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
     head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
     pooling: str = "cls"  # what an encoder's head reads: cls, [CLS]'s state | mean, of all states | cosine, of means
-    stream_scale: float = 1.0  # T5: words and all that is added to them times this; no output of the model changes
+    # Words and all that is added to them times this; no output of the model changes. auto: words as long as T5's.
+    stream_scale: Any = 1.0
 
 
 @dataclass

@@ -23,7 +23,6 @@ CHOICES = {
     "protocol.selection": ("reported", "held_out"),
     "tracking.name": ("wandb", "none"),
     "resume": ("auto", "never"),
-    "backbone.family": ("t5", "bert"),
     "backbone.head": ("cls", "spans"),
     "backbone.pooling": ("cls", "mean", "cosine"),
     "pack.on": ("here", "local", "slurm", "ray"),
@@ -33,7 +32,7 @@ AT_LEAST_ONE = (
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
     "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter",
 )  # fmt: skip
-POSITIVE = ("lr", "backbone.stream_scale", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
+POSITIVE = ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
 NOT_NEGATIVE = ("seed", "data.shots_seed", "data.mini_seed")
 NAMES = (*(f"{group}.name" for group in GROUPS if group != "pack"), "backbone.embedded")
 LARGEST = 1e30  # of a number of training, with room to be multiplied: float32 ends at 3e38
@@ -212,11 +211,15 @@ def _check_places(config: Config) -> None:
 
 
 def _check_backbone(config: Config) -> None:
-    backbone = config.backbone
+    backbone, scale = config.backbone, config.backbone.stream_scale
+    if scale != "auto" and not (type(scale) in (int, float) and SMALLEST <= scale <= LARGEST):
+        raise UsageError(
+            f"backbone.stream_scale={scale} must be auto, or a positive number from {SMALLEST:g} to {LARGEST:g}."
+        )
     if backbone.family == "bert" and backbone.stream_scale != 1:
-        raise UsageError("backbone.stream_scale is for T5: an encoder's norms stand behind each sum.")
+        raise UsageError("backbone.stream_scale is for T5 and decoders: an encoder's norms stand behind each sum.")
     if backbone.family != "bert" and backbone.pooling != "cls":
-        raise UsageError("backbone.pooling is for encoders: T5 writes its answer, and no head reads one state.")
+        raise UsageError("backbone.pooling is for encoders: others write their answers, and no head reads one state.")
     if backbone.pooling == "cosine" and backbone.head != "cls":
         raise UsageError("backbone.pooling=cosine compares whole texts: leave backbone.head=spans out.")
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:

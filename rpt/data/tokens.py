@@ -31,44 +31,62 @@ def encode_sources(
     tokenizer: PreTrainedTokenizerBase,
     text_budget: int,
     cache: Path | None = None,
+    cue: str = "",
 ) -> list[Source]:
-    """Token ids of the sources, each at most `text_budget` long with one end marker; cached where a folder is given.
+    """Token ids of the sources, each at most `text_budget` long with the tokenizer's markers; cached where a folder is
+    given.
 
     What is too long loses the end of its longest field (a passage), never the question or the answer.
 
     Args:
         text_budget: tokens that the prompt leaves to the text.
+        cue: stands behind every source.
 
     Raises:
         UsageError: the tokenizer is a slow one.
     """
     texts = text_tokenizer(tokenizer)
     if cache is None:
-        return _tokenise(examples, task, texts, text_budget)
-    asked = [task.name, task.version, task.protocol, text_budget]
+        return _tokenise(examples, task, texts, text_budget, cue)
+    asked = [task.name, task.version, task.protocol, text_budget, *([cue] if cue else [])]
     made_of = [LAYOUT, *asked, texts.fingerprint, fingerprint(examples)]
-    arrays = cached(cache, made_of, lambda: _as_arrays(_tokenise(examples, task, texts, text_budget)))
+    arrays = cached(cache, made_of, lambda: _as_arrays(_tokenise(examples, task, texts, text_budget, cue)))
     ids = np.split(arrays["ids"], arrays["ends"][:-1])
     return [Source(row.tolist(), lost) for row, lost in zip(ids, arrays["lost"].tolist(), strict=True)]
 
 
-def encode_answers(texts: list[str], tokenizer: PreTrainedTokenizerBase, longest: int | None = None) -> list[Tokens]:
-    """Token ids of answers and their end marker, cut to `longest` tokens (published code: ReCoRD's ten)."""
-    answers = [encoding.ids for encoding in text_tokenizer(tokenizer).encode(list(texts))]
+def encode_answers(
+    texts: list[str], tokenizer: PreTrainedTokenizerBase, longest: int | None = None, cue: str = ""
+) -> list[Tokens]:
+    """Token ids of answers and their end marker, cut to `longest` tokens (published code: ReCoRD's ten).
+
+    Args:
+        cue: stands before every answer, with a space between, and its tokens are not the answer's. Where it is empty
+            the tokenizer itself puts the end marker.
+    """
+    encode = text_tokenizer(tokenizer).encode
+    if cue:
+        (before,) = encode([cue])
+        answers = [
+            [*after.ids[len(before.ids) :], tokenizer.eos_token_id]
+            for after in encode([f"{cue} {text}" for text in texts])
+        ]
+    else:
+        answers = [encoding.ids for encoding in encode(list(texts))]
     return [ids if longest is None or len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in answers]
 
 
-def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_budget: int) -> list[Source]:
-    encodings = texts.encode([task.source(example) for example in examples])
+def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> list[Source]:
+    encodings = texts.encode([task.source(example) + cue for example in examples])
     sources = []
     for example, encoding in zip(examples, encodings, strict=True):
         whole = encoding.ids
-        ids = whole if len(whole) <= text_budget else _cut(example, task, texts, text_budget)
+        ids = whole if len(whole) <= text_budget else _cut(example, task, texts, text_budget, cue)
         sources.append(Source(ids, len(whole) - len(ids)))
     return sources
 
 
-def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int) -> Tokens:
+def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> Tokens:
     """The source with as many words of its longest field as fit (binary search)."""
     lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
     longest = max(lengths, key=lengths.__getitem__)
@@ -76,7 +94,7 @@ def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int) -
 
     def source(n: int) -> Tokens:
         fields = {**example.fields, longest: " ".join(words[:n])}
-        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields))])
+        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields)) + cue])
         return encoding.ids
 
     fits, too_many = 0, len(words)

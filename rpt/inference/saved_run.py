@@ -18,7 +18,6 @@ from rpt.config import GROUPS, Config, compose, validate_settings
 from rpt.data import task_for
 from rpt.data.plugins import load_plugins
 from rpt.errors import RecordError, UsageError
-from rpt.prompts.prompt_file import load_head, load_prompt
 from rpt.records.checks import check_config
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import flatten
@@ -91,7 +90,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
     record.check_files(result, record.prompt_path)
     if "digests" not in result:
         log.warning("%s is beside no result.json: it may not be as its run left it.", record.prompt_path)
-    from rpt.records.prompt_file import load_head, load_prompt  # torch is slow to import: what is refused needs none
+    from rpt.prompts.prompt_file import load_head, load_prompt  # torch is slow to import: what is refused needs none
 
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)

@@ -138,7 +138,7 @@ def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
         UsageError: it cannot be had, or has other weights.
     """
     config = run.config.backbone
-    if path is not None and not os.path.isdir(os.path.expanduser(path)):
+    if path is not None and not os.path.exists(os.path.expanduser(path)):
         raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
     backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
     if backbone.fingerprint != run.backbone_fingerprint:

@@ -6,11 +6,12 @@ from peft import PromptTuningConfig, get_peft_model
 from transformers import T5ForConditionalGeneration
 
 from rpt.backbones import Row
-from rpt.backbones.t5 import NO_LABEL
+from rpt.backbones.writer import NO_LABEL
 from rpt.data.batches import pad
 from rpt.data.sequences import encode_readings
 from rpt.tasks import Reading
 from tests.conftest import tiny_bert, tiny_t5
+from tests.decoders import tiny_decoder
 
 N = 5
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
@@ -45,6 +46,30 @@ def test_t5():
     theirs, weight = theirs_of(model, "SEQ_2_SEQ_LM", table)
     ids, labels = pad([row.sequences[0] for row in rows], 0), pad([row.target for row in rows], NO_LABEL)
     expected = theirs(input_ids=ids, attention_mask=ids.ne(0).long(), labels=labels).loss
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(ours.grad, weight.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_decoder(kind):
+    """peft, too, puts the prompt before the marker that a text may begin with."""
+    backbone = tiny_decoder(kind)
+    table = table_for(backbone)
+    texts = ["the dog", "ada bought a red coat", "a"]
+    sequences = [backbone.tokenizer(text + backbone.cue)["input_ids"] for text in texts]
+    answers = backbone.encode_answers(["true", "not_entailment", "false"])
+    rows = [Row((sequence,), answer) for sequence, answer in zip(sequences, answers, strict=True)]
+    ours = table.clone().requires_grad_()
+    losses = backbone.losses(ours.expand(3, -1, -1), torch.ones(3, N, dtype=torch.long), backbone.collate(rows, N), {})
+    loss = losses.sum() / sum(map(len, answers))
+    loss.backward()
+
+    theirs, weight = theirs_of(tiny_decoder(kind).model, "CAUSAL_LM", table)
+    ids = pad([[*row.sequences[0], *row.target] for row in rows], 0)
+    labels = pad([[*[NO_LABEL] * len(row.sequences[0]), *row.target] for row in rows], NO_LABEL)
+    mask = pad([[1] * (len(row.sequences[0]) + len(row.target)) for row in rows], 0)
+    expected = theirs(input_ids=ids, attention_mask=mask, labels=labels).loss
     expected.backward()
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(ours.grad, weight.grad, rtol=1e-4, atol=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers.modeling_outputs import BaseModelOutput
 
-from rpt.backbones.t5 import NO_LABEL
+from rpt.backbones.writer import NO_LABEL
 from rpt.data.batches import pad
 
 ANYTIME = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

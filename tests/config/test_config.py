@@ -111,7 +111,7 @@ def test_options_are_those_of_the_class_with_their_defaults(name):
         ),
         (["task=wsc", "backbone=nano_bert", "backbone.pooling=cosine"], "cosine needs a task with two texts; wsc has"),
         (["backbone=nano_bert", "backbone.pooling=max"], "pooling=max is not known; choose one of: cls, mean, cosine"),
-        (["backbone.family=gpt"], "t5, bert"),
+        (["backbone.family=gpt"], r"family=gpt is not known; choose one of: bert, causal, t5; or name the module"),
         (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
         (["lr=0"], "lr=0.0 must be a positive"),
         (["trainer.batch_size=0"], "batch_size=0 must be 1 or more"),

@@ -23,15 +23,7 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
         frozen: whether nothing in the model is trained, nor drops out.
     """
     on_gpu = model.device.type == "cuda"
-    if on_gpu:
-        # cuDNN's attention makes a plan for every new shape, and under a mask its gradients may be NaN on Hopper
-        # (pytorch 196678).
-        torch.backends.cuda.enable_cudnn_sdp(False)
-        model.set_attn_implementation(attention.FUSED)
-    elif dtype:
-        # torch's fused attention is slower than the plain one on a processor in half precision, backward fourfold.
-        # Ours, which keeps the scores in the caches, has no gradient for what may be trained in it.
-        model.set_attn_implementation(attention.BLOCKS if frozen else "eager")
+    _install_attention(model, on_gpu, dtype, frozen)
     output = model.get_output_embeddings()
     if dtype and isinstance(output, nn.Linear) and not output.weight.requires_grad:
         round_output(output, dtype)
@@ -49,3 +41,18 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
             module.precision = precision  # type: ignore[assignment]  # of FrozenNorm, which it is now
             if not on_gpu:  # where a norm gives its weight's precision
                 module.weight.data = module.weight.data.to(precision)
+
+
+def _install_attention(model: PreTrainedModel, on_gpu: bool, dtype: torch.dtype | None, frozen: bool) -> None:
+    if on_gpu:
+        # cuDNN's attention makes a plan for every new shape, and under a mask its gradients may be NaN on Hopper
+        # (pytorch 196678).
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    if model.can_generate() and not model.config.is_encoder_decoder:
+        return  # a decoder's heads share keys in groups, and some cap their scores: transformers' own know all that
+    if on_gpu:
+        model.set_attn_implementation(attention.FUSED)
+    elif dtype:
+        # torch's fused attention is slower than the plain one on a processor in half precision, backward fourfold.
+        # Ours, which keeps the scores in the caches, has no gradient for what may be trained in it.
+        model.set_attn_implementation(attention.BLOCKS if frozen else "eager")

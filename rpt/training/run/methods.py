@@ -15,8 +15,9 @@ from rpt.backbones import Backbone
 from rpt.config import MethodConfig
 from rpt.errors import UsageError
 
-SUBLAYERS = re.compile(  # the last linear layer of each, before the residual connection: T5's names, BERT's names
-    r"(SelfAttention\.o|DenseReluDense\.wo|DenseGatedActDense\.wo|attention\.output\.dense|\d\.output\.dense)$"
+SUBLAYERS = re.compile(  # the last linear layer of each, before the residual connection: names of T5, BERT, decoders
+    r"(SelfAttention\.o|DenseReluDense\.wo|DenseGatedActDense\.wo|attention\.output\.dense|\d\.output\.dense"
+    r"|self_attn\.o_proj|mlp\.down_proj|attn\.c_proj|mlp\.c_proj|self_attn\.out_proj|\d\.fc2)$"
 )
 
 PEFT_CALLS = {  # what peft does in calls from the training loop, or in its own model's forward; None: of any value
@@ -107,5 +108,5 @@ class Adapter(nn.Module):
 def _add_adapters(model: PreTrainedModel, bottleneck: int) -> None:
     for name, layer in list(model.named_modules()):
         if SUBLAYERS.search(name):
-            layer.adapter = Adapter(layer.out_features, bottleneck)
+            layer.adapter = Adapter(getattr(layer, "nf", None) or layer.out_features, bottleneck)  # nf: GPT-2's Conv1D
             layer.register_forward_hook(lambda layer, _, states: layer.adapter(states))

@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from rpt.backbones import find_family
 from rpt.config import Config, PromptConfig, validate
 from rpt.config.validate import WIDEST, check_choice
 from rpt.data import task_for
@@ -24,6 +25,7 @@ def check(config: Config) -> None:
     """
     validate(config)
     load_plugins(config.plugins)
+    find_family(config.backbone)
     _check_task_name(config)
     check_choice(config, "protocol.name", PROTOCOLS)
     if config.prompt.reparameterization not in REPARAMETERIZATIONS:

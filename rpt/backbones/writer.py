@@ -1,0 +1,276 @@
+"""Backbones that write their answers, token by token: what they are trained on, how answers are read and weighed.
+
+Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V candidates, d model width.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
+from rpt.backbones.base import Backbone
+from rpt.backbones.device import send
+from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.data.batches import pad
+from rpt.data.tokens import Tokens, encode_answers, encode_sources
+from rpt.tasks import Example, Task, clean
+
+NO_LABEL = -100  # fills labels to equal length and carries no loss
+ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What a backbone made of prompts and texts, and writes answers from: tensors [B, ...], or tuples of such.
+
+    mask: [B, S], 1 where something stands.
+    """
+
+    mask: Tensor
+
+    def pick(self, rows: list[int] | Tensor) -> Self:
+        """Some of the rows."""
+        return self._change(lambda part: part[rows])
+
+    def repeat(self, times: int) -> Self:
+        """Every row so many times, one after the other."""
+        return self._change(lambda part: part.repeat_interleave(times, dim=0))
+
+    def _change(self, change: Callable[[Tensor], Tensor]) -> Self:
+        parts: Any = vars(self)
+        return type(self)(
+            **{
+                name: tuple(map(change, part)) if isinstance(part, tuple) else change(part)
+                for name, part in parts.items()
+            }
+        )
+
+
+class Writer(Backbone):
+    """A model whose weights never change; it reads prompt and text, and writes the answer and an end marker.
+
+    Attributes:
+        cue: stands behind each text and asks for the answer; empty where an encoder has read the text.
+        padding: fills token ids up to equal length; no text holds it.
+    """
+
+    cue: ClassVar[str] = ""
+
+    @property
+    @abstractmethod
+    def padding(self) -> int: ...
+
+    @abstractmethod
+    def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Any:
+        """The Encoding of prompts [B, N, d] followed by texts.
+
+        Args:
+            prompt_mask: [B, N], 1 where the row's own prompt stands. A shorter prompt stands at the right end, next
+                to its text.
+            ids: [B, T], right-padded with `padding`.
+        """
+
+    @abstractmethod
+    def _first_fed(self, encoding: Any) -> Tensor:
+        """The token that each answer is written behind: [B]."""
+
+    @abstractmethod
+    def _decode(self, encoding: Any, fed: Tensor) -> Tensor:
+        """Logits [B, L, pieces] for the tokens fed [B, L], each of which sees the encoding, itself and those before
+        it."""
+
+    @abstractmethod
+    def generate(self, encoding: Any, longest: int) -> list[str]:
+        """Greedy answers of at most `longest` tokens, as text."""
+
+    # Given examples
+
+    def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
+        sources = encode_sources(examples, task, self.tokenizer, text_budget, cache, self.cue)
+        return [[Row((source,))] for source in sources]
+
+    def training_rows(self, encoded: Encoded) -> list[Row]:
+        """A row for each of an example's answers."""
+        task = encoded.task
+        targets = [task.targets(example) for example in encoded.examples]
+        flat = [target for of_example in targets for target in of_example]
+        answers = iter(self.encode_answers(flat, task.max_answer_tokens))
+        trained = []
+        for (row,), of_example in zip(encoded.rows, targets, strict=True):
+            for answer in (next(answers) for _ in of_example):
+                trained.append(Row(row.sequences, answer, terms=len(answer)))
+        return trained
+
+    def encode_answers(self, texts: list[str], longest: int | None = None) -> list[Tokens]:
+        """Token ids of answers as they are written, each with its end marker."""
+        return encode_answers(texts, self.tokenizer, longest, self.cue)
+
+    @staticmethod
+    def count(examples: list[Example], task: Task) -> int:
+        return sum(len(task.targets(example)) for example in examples)
+
+    # Trained with
+
+    def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
+        answers = [row.target for row in rows]
+        longest = max(map(len, answers))
+        labels = pad(answers, NO_LABEL, longest if multiple == 1 else longest + -longest % ANSWER_MULTIPLE)
+        ids = self._pad_sources(rows, prompt_length, width, multiple)
+        return {"ids": ids, "labels": send(labels, self.device)}
+
+    def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
+        return self.answer_losses(self.encode(prompts, prompt_mask, batch["ids"]), batch["labels"])
+
+    def make_trial(self, width: int) -> tuple[Row, Heads]:
+        return Row(([1] * width,), [1]), {}
+
+    # Asked
+
+    def predict(
+        self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
+    ) -> Callable[[], list[Prediction]]:
+        """By the argmax rule where answers are labels, and by generation where asked for or needed."""
+        ids = self._pad_sources([row for (row,) in encoded.rows], len(prompt), width)
+        mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
+        encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
+        task = encoded.task
+        if decode == "argmax" and task.verbalizers:
+            return self._match_labels(encoding, task)
+        texts = self.generate(encoding, self.longest_answer(task))
+        return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
+
+    def _match_labels(self, encoding: Encoding, task: Task) -> Callable[[], list[Prediction]]:
+        """The labels whose words are the greedy answers, without generating."""
+        # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
+        spellings = [
+            (spelling, label)
+            for label, word in enumerate(task.verbalizers)
+            for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
+        ]
+        candidates = self.encode_answers([spelling for spelling, _ in spellings])
+        hits = self.argmax_is(encoding, candidates)
+        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
+        return lambda: [None if i == -1 else spellings[i][1] for i in found.tolist()]
+
+    def longest_answer(self, task: Task) -> int:
+        """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
+        one."""
+        if task.verbalizers is None:
+            return task.max_answer_tokens
+        return max(map(len, self.encode_answers(list(task.verbalizers))))
+
+    def answer(self, questions: list[Question]) -> list[Answer]:
+        """What the model writes, and how probable it is."""
+        prompts, mask = stack_prompts(questions)
+        ids = self._pad_sources([row for question in questions for row in question.rows], prompts.shape[1])
+        encoding = self.encode(prompts, mask, ids)
+        answers: dict[int, Answer] = {}
+        for group in group_alike(questions, lambda question: question.task):
+            task = questions[group[0]].task
+            read = self._read_open_answers if task.verbalizers is None else self._read_labels
+            examples = [questions[i].example for i in group]
+            answers |= zip(group, read(encoding.pick(group), examples, task), strict=True)
+        return [answers[i] for i in range(len(questions))]
+
+    def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
+        words = self.encode_answers(list(task.verbalizers))
+        texts = self.generate(encoding, self.longest_answer(task))
+        n, v = len(examples), len(words)
+        labels = pad(words, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
+        gaps = self.gaps_to_greedy(encoding.repeat(v), labels).view(n, v)
+        answers = []
+        for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):
+            written = task.find_label(text, example)
+            label = probabilities.index(max(probabilities)) if written is None else written
+            by_label = dict(zip(task.labels, probabilities, strict=True))
+            answers.append(Answer(example.idx, text, task.labels[label], written is not None, by_label))
+        return answers
+
+    def _read_open_answers(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
+        texts = self.generate(encoding, self.longest_answer(task))
+        written = pad(self.encode_answers(texts), NO_LABEL).to(self.device)
+        likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
+        answers = []
+        for example, text, probability in zip(examples, texts, likelihoods, strict=True):
+            label = None
+            if task.labels:  # WSC: the text is somebody, the label whether that is the noun
+                label = task.labels[task.find_label(text, example) or 0]
+            answered = task.is_answer(text, example)
+            answers.append(Answer(example.idx, text, label, answered, probability=probability))
+        return answers
+
+    # The model itself
+
+    def _pad_sources(
+        self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1
+    ) -> Tensor:
+        sources = [source for row in rows for source in row.sequences]
+        width = self.choose_width(max(map(len, sources)), prompt_length, width, multiple)
+        return send(pad(sources, self.padding, width), self.device)
+
+    def answer_losses(self, encoding: Encoding, labels: Tensor) -> Tensor:
+        """Cross-entropy of each row's answer, summed over its tokens: [B], float32.
+
+        Args:
+            labels: [B, L] answer ids, filled up with NO_LABEL.
+        """
+        return sum_losses(self._decode(encoding, self._shift_right(encoding, labels)), labels)
+
+    def gaps_to_greedy(self, encoding: Encoding, labels: Tensor) -> Tensor:
+        """How much less likely each row's answer is than its likeliest tokens, each beside the likeliest one in its
+        place, in nats summed over its tokens: [B], float32. It is 0 for the greedy answer and positive for any other.
+
+        Args:
+            labels: [B, L] answer ids, filled up with NO_LABEL.
+        """
+        logits, padding = self._decode(encoding, self._shift_right(encoding, labels)).float(), labels == NO_LABEL
+        chosen = logits.gather(2, labels.masked_fill(padding, 0)[..., None])[..., 0]
+        return (logits.amax(dim=2) - chosen).masked_fill(padding, 0).sum(dim=1)
+
+    def argmax_is(self, encoding: Encoding, candidates: list[list[int]]) -> Tensor:
+        """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.
+
+        Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token. The first token is the
+        same question for all candidates and is asked alone. After it hardly ever more than one candidate is possible:
+        that one is fed to its end, and where the argmax parts from it, those that part at the same place remain.
+        """
+        answers = send(pad(candidates, NO_LABEL), self.device)  # [V, L]
+        first = self._first_fed(encoding)[:, None]
+        possible = self._decode(encoding, first).argmax(dim=-1) == answers[:, 0]  # [B, V]
+        hits = torch.zeros_like(possible)
+        while len(rows := possible.any(dim=1).nonzero()[:, 0]):
+            guess = possible[rows].int().argmax(dim=1)  # of each row, one that is still possible
+            fed = answers[guess]  # [R, L]
+            of_rows = encoding.pick(rows)
+            argmax = self._decode(of_rows, self._shift_right(of_rows, fed)).argmax(dim=-1)
+            agrees = (argmax[:, None] == answers) | (answers == NO_LABEL)  # [R, V, L]
+            # A position says something about a candidate as long as all tokens before it are those that were fed.
+            alike = (fed[:, None] == answers).int().cumprod(dim=2).bool()
+            told = torch.cat([torch.ones_like(alike[..., :1]), alike[..., :-1]], dim=2)
+            possible[rows] &= (agrees | ~told).all(dim=2)
+            hits[rows, guess] = possible[rows, guess]
+            possible[rows, guess] = False
+        return hits
+
+    def _shift_right(self, encoding: Encoding, labels: Tensor) -> Tensor:
+        """What the decoder is fed to write the labels [B, L]."""
+        shifted = torch.cat([self._first_fed(encoding)[:, None], labels[:, :-1]], dim=1)
+        return shifted.masked_fill(shifted == NO_LABEL, self.padding)
+
+
+def sum_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each row's answer, summed over its tokens: [B], float32.
+
+    Args:
+        logits: [B, L, pieces]. labels: [B, L] answer ids, filled up with NO_LABEL.
+    """
+    losses = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
+    return losses.view(labels.shape).sum(dim=1)

@@ -1,0 +1,157 @@
+"""Decoders do all that T5 does: every task, packs, methods, prediction, serving, export to peft."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import count
+
+import pytest
+import torch
+
+from rpt import export, predict
+from rpt.backbones import CausalBackbone, load_backbone
+from rpt.inference.server import open_server
+from rpt.tasks import TASKS
+from rpt.training.engine.pack import Pack
+from rpt.training.run.evaluate import evaluate
+from rpt.training.run.methods import make_trainable
+from rpt.training.sweep.sweep import train_all
+from tests.decoders import tiny_decoder
+from tests.training.runs import fitted, prepared
+from tests.training.test_pack import SMOOTH, assert_equal_traces, traced
+
+KINDS = ["gpt2", "llama"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Of a tiny decoder of each kind, with weights small enough for losses to fall smoothly."""
+    made = {}
+    for kind in KINDS:
+        made[kind], backbone = tmp_path_factory.mktemp(kind), tiny_decoder(kind, 0.1)
+        backbone.model.save_pretrained(made[kind])
+        backbone.tokenizer.save_pretrained(made[kind])
+    return made
+
+
+@pytest.fixture
+def words(folders):
+    return lambda kind: [f"backbone={kind}", f"backbone.path={folders[kind]}", "backbone.name=tiny"]
+
+
+@pytest.fixture
+def loaded(words, configure):
+    return lambda kind: load_backbone(configure(*words(kind)).backbone)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packs_give_every_run_what_it_has_alone(configure, words, loaded, tmp_path, kind):
+    """Twenty steps; prompts of several lengths and kinds, so that rows have padding on both sides of their text."""
+    backbone, numbers = loaded(kind), count()
+    short = ["data.shots=4", "trainer.max_steps=20", "trainer.eval_every=99", "backbone.max_tokens=96", SMOOTH]
+    own = [["prompt=vanilla", "prompt.length=3"], ["prompt=residual", "prompt.length=7", "seed=1"],
+           ["prompt=mlp", "prompt.length=3", "lr=0.05"]]  # fmt: skip
+    configs = [configure(*words(kind), "task=cb", *short, *each) for each in own]
+
+    def ready():
+        return [prepared(config, backbone, tmp_path / str(next(numbers)), evaluated=4) for config in configs]
+
+    packed = traced(Pack(backbone, 3), ready())
+    assert_equal_traces(packed, [traced(Pack(backbone), [run])[0] for run in ready()])
+    assert [len(trace) for trace in packed] == [20] * 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kind, task):
+    backbone, runs = loaded(kind), []
+    for i, prompt in enumerate(["vanilla", "lstm"]):
+        own = [f"prompt={prompt}", "prompt.length=2", f"protocol={['paper', 'superglue'][i]}"]
+        config = configure(*words(kind), f"task={task}", "data.shots=1", "trainer.max_steps=1", *own)
+        runs.append(prepared(config, backbone, tmp_path / str(i), evaluated=4))
+    for run in runs:
+        fitted(backbone, run)
+        assert run.failure is None and 0 <= run.progress.best_score <= 100
+        assert all(row.length + len(row.target) <= 510 for row in run.rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["finetune", "bitfit", "adapter", "lora", "ia3"])
+def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kind, method):
+    config = configure(*words(kind), f"method={method}", "task=cb", "data.shots=2", "trainer.max_steps=2")
+    backbone = loaded(kind)
+    make_trainable(backbone, config.method, config.seed)
+    before = {name: weight.detach().clone() for name, weight in backbone.model.named_parameters()}
+    fitted(backbone, prepared(config, backbone, tmp_path, evaluated=4))
+    moved = {name for name, weight in backbone.model.named_parameters() if not torch.equal(weight, before[name])}
+    assert moved and moved <= set(backbone.trained)
+
+
+def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, words, tmp_path):
+    backbone = tiny_decoder("llama")
+    budget = ["data.shots=4", "trainer.max_steps=60", "trainer.epochs=60", "trainer.eval_every=99", "prompt.length=8"]
+    config = configure(*words("llama"), "task=cb", "prompt=vanilla", "lr=0.3", *budget)
+    run = prepared(config, backbone, tmp_path, evaluated=32)
+    (trace,) = traced(Pack(backbone), [run])
+    losses = [loss for _, loss in trace]
+    assert sum(losses[-4:]) < sum(losses[:4]) / 2
+    prompt, answers = run.fold_prompt(), []
+    for decode in ("argmax", "generate"):
+        config.trainer.decode = decode
+        answers.append(evaluate(backbone, prompt, {}, run.select, config).predictions)
+    assert answers[0] == answers[1] and answers[0].count(None) < 32
+
+
+STRANGER = """
+import json, sys
+sys.modules["rpt"] = None  # whoever imports it fails
+exec(open("card.py").read().replace("print(", "answers.append("), scope := {"answers": []})
+json.dump(scope["answers"], open("answers.json", "w"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_path, kind):
+    """A prompt of an open answer and one of labels: a batch of both, and peft alone, give what predict gives."""
+    short = ["prompt=residual", "data.shots=2", "trainer.max_steps=3", "lr=0.1", "backbone.stream_scale=auto"]
+    configs = [
+        configure(*words(kind), *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
+    ]
+    runs = dict(zip(("cb", "wsc"), (str(outcome.folder) for outcome in train_all(configs)), strict=True))
+    raw = {
+        "cb": [{"premise": "It rains. " * n, "hypothesis": "It is wet."} for n in (1, 4)],
+        "wsc": [{"text": f"Ada gave {name} the cup because she was kind.", "span1_index": 0, "span2_index": 6,
+                 "span1_text": "Ada", "span2_text": "she"} for name in ("Eve", "a very old friend")],
+    }  # fmt: skip
+    server, alone = open_server(runs, precision="fp32"), {}
+    assert isinstance(server.backbone, CausalBackbone)
+    for task, folder in runs.items():
+        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in raw[task]))
+        paths = folder, str(tmp_path / f"{task}.jsonl"), str(tmp_path / f"{task}.answers")
+        predict.predict(predict.PredictArguments(*paths, precision="fp32"))
+        alone[task] = [json.loads(line) for line in (tmp_path / f"{task}.answers").read_text().splitlines()]
+    mixed = [(task, *server.parse(task, raw[task][i])) for i in (0, 1) for task in runs]
+    answers = server.answer(mixed)
+    assert [answer.text for answer in answers] == [alone[task][i]["text"] for i in (0, 1) for task in runs]
+
+    for task, folder in runs.items():
+        adapter = tmp_path / f"{task}-adapter"
+        export.export(export.ExportArguments(folder, str(adapter)))
+        assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
+        code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
+        texts = [example_text(server, task, row) for row in raw[task]]
+        start, end = code.index("texts = ["), code.index("\nfor text")
+        (adapter / "card.py").write_text(f"{code[:start]}texts = {texts!r}{code[end:]}")
+        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
+
+
+def example_text(server, task, row):
+    (example,) = server.parse(task, row)
+    return server.prompts[task].task.source(example) + server.backbone.cue
