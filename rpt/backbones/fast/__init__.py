@@ -36,10 +36,10 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
         round_output(output, dtype)
     for module in model.modules():
         fuse_gelu(module)
-        if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention):
+        if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention) and _has_plain(module.EncDecAttention):
             # A decoder's few queries are cheaper to project than the encoder's many states; a GPU has operations to
             # spare, and these are more kernels. The layers' weights are used directly, so nothing may be trained in
-            # them or put into them.
+            # them or put into them, nor may they be quantized.
             module.EncDecAttention.__class__ = AbsorbedAttention
         if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
             # Autograd passes over memory three times as often where the weight needs no gradient.
@@ -48,3 +48,8 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
             module.precision = precision  # type: ignore[assignment]  # of FrozenNorm, which it is now
             if not on_gpu:  # where a norm gives its weight's precision
                 module.weight.data = module.weight.data.to(precision)
+
+
+def _has_plain(attention: nn.Module) -> bool:
+    """Whether its keys and values are torch's own linear layers."""
+    return type(attention.k) is nn.Linear and type(attention.v) is nn.Linear
