@@ -9,19 +9,22 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
 from rpt.backbones.device import DTYPES, keep_float32, width_multiple
 from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.backbones.settings import settings_suffix
+from rpt.backbones.weights import round_weights
 from rpt.config import BackboneConfig
 from rpt.tasks import Example, Task
 
@@ -57,6 +60,8 @@ class Backbone(ABC):
 
     Attributes:
         trained: weights of the model that a method trains, by name; none in prompt tuning.
+        weights: backbone.weights: how they are kept once it is placed.
+        recomputes: whether layers are computed again for their backward passes (trainer.gradient_checkpointing).
         precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
@@ -81,7 +86,7 @@ class Backbone(ABC):
         self.tokenizer, self.fingerprint, self.dropout = tokenizer, fingerprint, dropout
         self.model.requires_grad_(False).eval()
         self.trained: dict[str, nn.Parameter] = {}
-        self.precision = "fp32"
+        self.weights, self.recomputes, self.precision = "auto", False, "fp32"
 
     @classmethod
     def build(
@@ -96,8 +101,13 @@ class Backbone(ABC):
 
     @property
     def embeddings(self) -> Tensor:
-        """The input embedding table [V, d], float32."""
-        return self.model.get_input_embeddings().weight.detach().float()
+        """The input embedding table [V, d], in the type that it is kept in."""
+        return self.model.get_input_embeddings().weight.detach()
+
+    @property
+    def d_model(self) -> int:
+        """d"""
+        return self.embeddings.shape[1]
 
     @property
     def frozen(self) -> bool:
@@ -112,20 +122,15 @@ class Backbone(ABC):
     # Put where it computes
 
     def place(self, device: torch.device, precision: str) -> None:
-        """Move to the device, and round the frozen weights of the linear layers to where autocast would at every step.
-
-        An output layer keeps float32: it may be the embedding table itself, which prompts start from.
-        """
+        """Round the frozen weights of the linear layers to where autocast would at every step, and move to the device,
+        which so never holds what is not rounded."""
         keep_float32()
-        self.model.to(device)
         self.precision, dtype = precision, DTYPES.get(precision)
-        output = self.model.get_output_embeddings()
-        for module in self.model.modules() if dtype else ():
-            if isinstance(module, nn.Linear | Conv1D) and module is not output:
-                for parameter in module.parameters(recurse=False):
-                    if not parameter.requires_grad:
-                        parameter.data = parameter.data.to(dtype)
+        round_weights(self.model, self.weights, dtype)
+        self.model.to(device)
         fast.install(self.model, dtype, self.frozen)
+        if self.recomputes:
+            recompute_layers(self.model, self.dropout)
 
     @property
     def device(self) -> torch.device:
@@ -217,6 +222,13 @@ class Backbone(ABC):
     def answer(self, questions: list[Question]) -> list[Answer]:
         """The answers, with probabilities, to questions of any tasks behind any prompts, after one pass of the encoder;
         each is the one that its question gets alone."""
+
+
+def recompute_layers(model: nn.Module, dropout: bool) -> None:
+    """Let each layer of the model drop what its backward pass needs and compute it again there."""
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer) and "forward" not in vars(layer):
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=dropout)
 
 
 def attention_bias(mask: Tensor) -> Tensor:

@@ -152,7 +152,7 @@ class BertBackbone(Backbone):
 
     @property
     def _pooled_width(self) -> int:
-        return self.pooling.width(self.embeddings.shape[1])
+        return self.pooling.width(self.d_model)
 
     def _readings(self, row: Row) -> Sequence[TokenSequence]:
         """The first or only sequence of each of its readings."""

@@ -29,9 +29,11 @@ def name_device() -> str:
 
 
 def precision_of(config: Config) -> str:
-    """fp32, bf16 or fp16: what `auto` means on this machine, bf16 wherever it has units for it."""
+    """fp32, bf16 or fp16: what `auto` means on this machine, bf16 where it has units for it, or weights are kept so."""
     if config.trainer.precision != "auto":
         return config.trainer.precision
+    if config.backbone.weights == "bf16":
+        return "bf16"
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     units: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say

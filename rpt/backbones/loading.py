@@ -16,10 +16,13 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from transformers.utils import find_adapter_config_file
 
 from rpt.backbones.base import FAMILIES, Backbone, fingerprint
+from rpt.backbones.device import DTYPES, find_device
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
 from rpt.backbones.settings import use_default_dropout
+from rpt.backbones.weights import find_stored_type, quantize
 from rpt.config import BackboneConfig, backbone_source
+from rpt.config.validate import QUANTIZED
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 
@@ -40,8 +43,12 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "v
 LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes; AutoModelForCausalLM of others
 
 
-def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
-    """The backbone from wherever it lies, in float32 (autocast lowers it where asked for). Nothing is unpickled.
+def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str = "fp32") -> Backbone:
+    """The backbone from wherever it lies, in float32, or as its file stores it where it is rounded when it is placed.
+    Nothing is unpickled.
+
+    Args:
+        precision: that it will be placed in.
 
     Raises:
         UsageError: it cannot be had, or is not of its family.
@@ -62,9 +69,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
             use_default_dropout(found_config)
         source: Any = {"revision": config.revision, "config": found_config, "trust_remote_code": False, **file}
         tokenizer = AutoTokenizer.from_pretrained(place, **source)
-        model, report = family.load_model(
-            place, **source, dtype=torch.float32, use_safetensors=not file, output_loading_info=True
-        )
+        source["dtype"] = _choose_type(config, place, precision)
+        model, report = family.load_model(place, **source, use_safetensors=not file, output_loading_info=True)
     except UsageError:
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
@@ -78,10 +84,13 @@ def load_backbone(config: BackboneConfig, dropout: bool = False) -> Backbone:
         family.rescale_stream(model, stream_scale)
     backbone = family.build(model, tokenizer, config, dropout)
     backbone.stream_scale, backbone.gguf_file = stream_scale, file.get("gguf_file")
+    backbone.weights = config.weights
     missing = f"its file lacks {', '.join(sorted(report['missing_keys']))}" if report["missing_keys"] else None
     fault = missing or _find_surplus(backbone) or backbone.find_fault(config)
     if fault is not None:
         raise UsageError(f"Backbone {config.name} ({place}) cannot be used: {fault}.")
+    if config.weights in QUANTIZED:  # once the fingerprint has named the weights of the file
+        quantize(model, config.weights, find_device())
     return backbone
 
 
@@ -124,6 +133,14 @@ def _split_gguf(place: str) -> tuple[str, dict[str, str]]:
         raise UsageError(f"Reading {place} needs the Python package gguf; pip install gguf")
     folder, name = os.path.split(place)
     return folder, {"gguf_file": name}
+
+
+def _choose_type(config: BackboneConfig, place: str, precision: str) -> torch.dtype:
+    """The type that the weights are loaded in: float32 where that is needed, else what the file has."""
+    rounded = config.weights in QUANTIZED or (precision in DTYPES and config.weights != "float32")
+    if rounded and config.stream_scale == 1:  # what is scaled is rounded once, and after that
+        return find_stored_type(place, config.revision)
+    return torch.float32
 
 
 def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:

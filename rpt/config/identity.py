@@ -19,14 +19,14 @@ OUTSIDE_IDENTITY = (
     "task.train", "task.validation", "task.hub_config", "task.hub_split", "task.shared_text",
     "backbone.hub", "backbone.revision", "backbone.path", "backbone.embedded", "backbone.package", "backbone.lr",
     "backbone.finetune_lr", "method.lr", "trainer.name", "trainer.precision", "trainer.eval_batch_size",
-    "trainer.checkpoint_every", "pack",
+    "trainer.gradient_checkpointing", "trainer.checkpoint_every", "pack",
 )  # fmt: skip
 ONLY_CUSTOM_TASKS = (
     "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
 )  # fmt: skip  # part of the identity of their runs alone
 ONLY_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
 # Runs are older than these keys: part of the identity of runs that have another value than the default.
-ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "method.head_only")
+ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "backbone.weights", "method.head_only")
 
 
 def as_dict(config: Config) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class BackboneConfig:
     embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
     package: str | None = None  # an installed Python package that carries it, by the name that pip knows
     max_tokens: int = 512  # prompt and text together; of a decoder the answer too
+    weights: str = "auto"  # how they are kept: auto, as the precision asks | float32 | bf16 | 8bit | 4bit
     lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
     finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
     head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
@@ -101,6 +102,7 @@ class TrainerConfig:
     clip: float | None = None  # gradient norm of each run; null is no clipping
     precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
     dropout: bool = False  # of the frozen backbone
+    gradient_checkpointing: bool = False  # compute a layer again for its backward pass: less memory, more time
     order: str = "grouped"  # grouped: shuffled each epoch, similar lengths together | once: seed 0, always the same
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs

@@ -13,6 +13,7 @@ from rpt.config.schema import GROUPS, PROMPT_TUNING, BackboneConfig, Config
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
+QUANTIZED = ("8bit", "4bit")  # of backbone.weights, by bitsandbytes
 CHOICES = {
     "prompt.init": ("vocabulary", "uniform", "text", "labels", "saved"),
     "data.name": ("hub", "folder", "mini"),
@@ -26,6 +27,7 @@ CHOICES = {
     "backbone.head": ("cls", "spans"),
     "backbone.pooling": ("cls", "mean", "cosine"),
     "pack.on": ("here", "local", "slurm", "ray"),
+    "backbone.weights": ("auto", "float32", "bf16", *QUANTIZED),
 }
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
@@ -222,6 +224,15 @@ def _check_backbone(config: Config) -> None:
         raise UsageError("backbone.pooling is for encoders: others write their answers, and no head reads one state.")
     if backbone.pooling == "cosine" and backbone.head != "cls":
         raise UsageError("backbone.pooling=cosine compares whole texts: leave backbone.head=spans out.")
+    if backbone.weights == "bf16" and config.trainer.precision not in ("auto", "bf16"):
+        raise UsageError(
+            f"backbone.weights=bf16 is computed in bf16; leave out trainer.precision={config.trainer.precision}."
+        )
+    if backbone.weights in QUANTIZED and config.method.weights:
+        raise UsageError(
+            f"method={config.method.name} trains weights that backbone.weights={backbone.weights} rounds; leave it "
+            "out, or take method=prompt or lora."
+        )
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:
         raise UsageError(
             f"prompt=none has nothing to train, and without training backbone {backbone.name} has no head to "

@@ -123,16 +123,17 @@ def open_server(
                 f"({first.backbone_fingerprint}, {other.backbone_fingerprint}); open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
-    backbone = load_backbone_of(first, backbone_path)
+    backbone = load_backbone_of(first, backbone_path, precision_of(config))
     backbone.place(find_device(), precision_of(config))
     return PromptServer(backbone, prompts)
 
 
-def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
+def load_backbone_of(run: SavedRun, path: str | None = None, precision: str = "fp32") -> Backbone:
     """The backbone that the prompt was trained in front of.
 
     Args:
         path: where it lies now, if not where the run had it from.
+        precision: that it will be placed in.
 
     Raises:
         UsageError: it cannot be had, or has other weights.
@@ -140,7 +141,8 @@ def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
     config = run.config.backbone
     if path is not None and not os.path.exists(os.path.expanduser(path)):
         raise UsageError(f"backbone.path={path} does not exist; give a folder as save_pretrained writes it.")
-    backbone = load_backbone(config if path is None else dataclasses.replace(config, path=path))
+    config = config if path is None else dataclasses.replace(config, path=path)
+    backbone = load_backbone(config, precision=precision)
     if backbone.fingerprint != run.backbone_fingerprint:
         raise UsageError(
             f"Backbone {config.name} has other weights ({backbone.fingerprint}) than the prompt was trained with "

@@ -35,7 +35,7 @@ class Superposition(Reparameterization):
         if not 1 <= words <= vocabulary:
             raise ValueError(f"words={words} cannot be sampled from {vocabulary:,}; give 1 to {vocabulary}")
         sampled = torch.randperm(vocabulary)[:words].to(start.embeddings.device)
-        self.register_buffer("sampled", start.embeddings[sampled])
+        self.register_buffer("sampled", start.embeddings[sampled].float())
         self.weights = nn.Parameter(torch.randn(start.length, words) / words**0.5)
 
     def forward(self) -> Tensor:

@@ -29,10 +29,10 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> 
         round_output(output, dtype)
     for module in model.modules():
         fuse_gelu(module)
-        if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention):
+        if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention) and _has_plain(module.EncDecAttention):
             # A decoder's few queries are cheaper to project than the encoder's many states; a GPU has operations to
             # spare, and these are more kernels. The layers' weights are used directly, so nothing may be trained in
-            # them or put into them.
+            # them or put into them, nor may they be quantized.
             module.EncDecAttention.__class__ = AbsorbedAttention
         if isinstance(module, T5LayerNorm) and not module.weight.requires_grad:
             # Autograd passes over memory three times as often where the weight needs no gradient.
@@ -56,3 +56,8 @@ def _install_attention(model: PreTrainedModel, on_gpu: bool, dtype: torch.dtype 
         # torch's fused attention is slower than the plain one on a processor in half precision, backward fourfold.
         # Ours, which keeps the scores in the caches, has no gradient for what may be trained in it.
         model.set_attn_implementation(attention.BLOCKS if frozen else "eager")
+
+
+def _has_plain(attention: nn.Module) -> bool:
+    """Whether its keys and values are torch's own linear layers."""
+    return type(attention.k) is nn.Linear and type(attention.v) is nn.Linear

@@ -26,12 +26,13 @@ class GraphedLosses:
     kernels that it launches.
 
     Args:
-        enabled: as asked for; without a GPU, or if the backbone is trained or drops out, nothing is recorded.
+        enabled: as asked for; without a GPU, or if the backbone is trained, drops out or recomputes its layers,
+            nothing is recorded.
     """
 
     def __init__(self, backbone: Backbone, enabled: bool = True):
         self.backbone = backbone
-        self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen
+        self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen and not backbone.recomputes
         self._met: Counter[Hashable] = Counter()
         self._recorded: dict[Hashable, Callable[..., Any]] = {}
         self._pool: tuple[int, int] | None = None

@@ -105,7 +105,7 @@ class Pack:
         self.restack()
 
     def restack(self) -> None:
-        self.stacks = stack_runs(self.active, self.backbone.embeddings.shape[1])
+        self.stacks = stack_runs(self.active, self.backbone.d_model)
 
     def dismiss(self) -> list[TrainingRun]:
         """The runs that are over; they leave."""

@@ -56,8 +56,7 @@ def evaluate(
     began = time.perf_counter()
     task, trainer = encoded.task, config.trainer
     backbone.train(False)
-    width = backbone.embeddings.shape[1]
-    prompt = torch.empty(0, width, device=backbone.device) if prompt is None else prompt.to(backbone.device)
+    prompt = torch.empty(0, backbone.d_model, device=backbone.device) if prompt is None else prompt.to(backbone.device)
     head = {name: value.to(backbone.device) for name, value in head.items()}
     text_width = config.backbone.max_tokens - len(prompt) if trainer.pad_to_max else None
 

@@ -35,11 +35,13 @@ class Loader:
             UsageError: it cannot be had.
         """
         precision = precision_of(config)
-        key = dataclasses.astuple(config.backbone), config.trainer.dropout, precision, config.tunes_prompt
+        trainer = config.trainer
+        how = trainer.dropout, trainer.gradient_checkpointing, precision, config.tunes_prompt
+        key = dataclasses.astuple(config.backbone), how
         if self._backbone is None or key != self._backbone_key:
             self.forget_backbone()  # first: memory may hold one alone
-            backbone = load_backbone(config.backbone, config.trainer.dropout)
-            backbone.precision = precision
+            backbone = load_backbone(config.backbone, trainer.dropout, precision)
+            backbone.precision, backbone.recomputes = precision, trainer.gradient_checkpointing
             if config.tunes_prompt:
                 backbone.place(find_device(), precision)
             self._backbone, self._backbone_key = backbone, key

@@ -45,6 +45,7 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
         torch.manual_seed(seed)
         if method.peft:
             _check_peft(method, backbone.dropout)
+            backbone.model.float()  # peft gives its parameters the type of the weights beside them
             _inject_peft(backbone.model, method)
         elif method.adapter:
             _add_adapters(backbone.model, method.adapter)
@@ -54,6 +55,8 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
             for name, weight in backbone.model.named_parameters():
                 weight.requires_grad_(re.search(method.weights, name) is not None)
     backbone.trained = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
+    for weight in backbone.trained.values():
+        weight.data = weight.data.float()  # whatever the file has
     if not backbone.trained:
         raise UsageError(
             f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type}) has a name with "

@@ -38,7 +38,7 @@ def measure_kept_bytes(backbone: Backbone, width: int) -> int:
             sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    prompt = torch.zeros(1, 1, backbone.embeddings.shape[1], device=backbone.device, requires_grad=True)
+    prompt = torch.zeros(1, 1, backbone.d_model, device=backbone.device, requires_grad=True)
     row, head = backbone.make_trial(width - 1)
     mask = torch.ones(1, 1, dtype=torch.long, device=backbone.device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), backbone.autocast():

@@ -69,8 +69,10 @@ def identify_group(config: Config) -> str:
     shared = as_dict(config)
     drop_keys(shared, MAY_DIFFER)
     # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
-    # would not be what it is alone. Another method than prompt tuning changes the backbone itself.
+    # would not be what it is alone; nor with 8 bits, where outliers of any row decide how all are multiplied. Another
+    # method than prompt tuning changes the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
+    alone = alone or config.backbone.weights == "8bit"
     width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
     return json.dumps([shared, as_dict(config) if alone else None, width], sort_keys=True)
 
