@@ -25,7 +25,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "training.run": ("backbones", "config", "data", "errors", "files", "prompts", "records", "tasks"),
     "training.engine": ("backbones", "data", "prompts", "records", "training.run"),
     "training.sweep": (
-        "backbones", "config", "data", "errors", "hub", "prompts", "records", "tasks",
+        "backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks",
         "training.engine", "training.run",
     ),
     "inference": ("backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks"),
