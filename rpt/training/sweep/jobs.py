@@ -10,6 +10,7 @@ import importlib
 import logging
 import math
 import os
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -84,7 +85,9 @@ def _open_submitit(where: str, job: dict[str, Any], folder: Path, n_packs: int) 
 def _open_ray(job: dict[str, Any], ray_init: dict[str, Any]) -> Engine:
     ray = _import_engine("ray", "ray")
     if not ray.is_initialized():
+        end = signal.getsignal(signal.SIGTERM)
         ray.init(**ray_init)
+        signal.signal(signal.SIGTERM, end)  # Ray's own kills the workers before they have saved their runs
     gpus = {"num_gpus": 1} if ray.cluster_resources().get("GPU") else {}
 
     def submit(function: Callable[..., Any], *arguments: Any) -> Any:
