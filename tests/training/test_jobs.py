@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from rpt.config import Config
+from rpt.errors import UsageError
 from rpt.training.sweep import jobs
-from rpt.training.sweep.jobs import Engine, split_into_packs, train_in_jobs
+from rpt.training.sweep.jobs import Engine, open_engine, split_into_packs, train_in_jobs
 from rpt.training.sweep.outcomes import Score
 from tests import processes
 from tests.config.test_grids import QUICK, outcomes
@@ -68,7 +69,7 @@ def test_a_job_that_ends_without_results_is_handed_in_again_three_times_in_all(m
     monkeypatch.setattr(jobs, "POLL", 0)
     configs, handed_in = [Config(seed=seed) for seed in range(4)], []
 
-    def submit(_, part, *others):
+    def submit(part, *others):
         seeds = [config.seed for config in part]
         handed_in.append(seeds)
         job = Future()
@@ -82,6 +83,11 @@ def test_a_job_that_ends_without_results_is_handed_in_again_three_times_in_all(m
     *scores, failed = train_in_jobs(configs, [[2, 0], [3], [1]], engine, print)
     assert scores == [0, 1, 2] and str(failed) == ("A job ended without results (EOFError: the node has died), 3 times")
     assert sorted(handed_in) == [[1], [2, 0], [2, 0], [3], [3], [3]]
+
+
+def test_what_an_engine_does_not_take_is_named(tmp_path):
+    with pytest.raises(UsageError, match="pack.on=local cannot be used .*timout_min.*change hydra.launcher.job"):
+        open_engine("local", {"timout_min": 5}, {}, tmp_path, 1)
 
 
 def test_runs_are_split_by_what_they_share(configure):
