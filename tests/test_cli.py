@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pytest
 
 from rpt.cli import argument, read_arguments, required
+from rpt.config.hydra_app import without_dashes
 from rpt.errors import UsageError
 from rpt.training.sweep.preflight import check
 from tests.conftest import ROOT
-from tests.processes import run_and_list_imports
+from tests.processes import run_and_list_imports, start
 
 MANY_LINES = """
 from rpt.cli import one_line_errors
@@ -128,3 +129,15 @@ def test_a_world_of_one_process_is_no_error(configure, monkeypatch, value):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="One run trains in one process"):
         check(configure("task=cb"))
+
+
+def test_words_may_have_dashes_as_wandb_agents_write_them():
+    typed = ["-m", "--lr=0.1", "--prompt.length=5", "--config-dir=mine", "task=cb", "--help"]
+    assert without_dashes(typed) == ["-m", "lr=0.1", "prompt.length=5", "--config-dir=mine", "task=cb", "--help"]
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_under_torchrun_the_first_process_goes_on(tmp_path, rank):
+    done = start("rpt.train", ["task=cb", "data=mini", "nothing=1"], tmp_path, WORLD_SIZE="2", RANK=rank).wait(60)
+    assert done.returncode == (0 if rank == "1" else 2) and ("There is no key nothing" in done.stderr) == (rank == "0")
+    assert ("of torchrun's 2 the first goes on" in done.stderr) == (rank == "0")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rpt.files import write_atomically
-from rpt.records.checks import one_line_refusal
+from rpt.records.search_file import read_searches
 from rpt.reports.render import write_text
 
 ABOUT = ("task", "backbone", "prompt")
@@ -19,7 +18,7 @@ def write_searches(folder: Path) -> str | None:
     Raises:
         RecordError: a file of a search cannot be read.
     """
-    searches = [_read(path) for path in sorted(folder.glob("searches/*.jsonl"))]
+    searches = [sorted(trials, key=_by_score) for trials in read_searches(folder)]
     if not searches:
         return None
     text = write_text("searches", found=_lay_out([*map(_sum_up, searches)]), trials=[*map(_list_trials, searches)])
@@ -27,11 +26,9 @@ def write_searches(folder: Path) -> str | None:
     return text
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The trials of a search, the best first."""
-    with one_line_refusal(path):
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        return sorted(lines, key=lambda line: (line["state"] != "finished", -(line["held_out"] or 0)))
+def _by_score(trial: dict[str, Any]) -> tuple[bool, float]:
+    """The best first, and those that were not finished last."""
+    return trial["state"] != "finished", -(trial["held_out"] or 0)
 
 
 def _sum_up(trials: list[dict[str, Any]]) -> dict[str, str]:

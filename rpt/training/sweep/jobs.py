@@ -6,10 +6,12 @@ handed in again: its runs go on from their checkpoints. Records and locks lie in
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import math
 import os
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -39,7 +41,7 @@ DAY = 24 * 60  # minutes that a job may take unless it asks for others; submitit
 class Engine:
     """Where jobs run.
 
-    submit: hands in a function and its arguments; returns a job with `done()` and `result()`.
+    submit: hands in the arguments of `_train_pack`; returns a job with `done()` and `result()`.
     at_once: so many jobs are handed in at most.
     threads: of each job; None leaves them to the engine.
     """
@@ -62,42 +64,41 @@ def open_engine(where: str, job: dict[str, Any], ray_init: dict[str, Any], folde
     Raises:
         UsageError: it is not installed, is not there, or does not take what is asked for.
     """
+    package = "ray" if where == "ray" else "submitit"
     try:
-        return _open_ray(job, ray_init) if where == "ray" else _open_submitit(where, job, folder, n_packs)
-    except (TypeError, ValueError, NameError, RuntimeError, ConnectionError) as error:  # as each of them refuses a key
+        engine = importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{EXTRAS[package]}]'") from error
+    try:
+        if where == "ray":
+            return _open_ray(engine, job, ray_init)
+        return _open_submitit(engine, where, job, folder, n_packs)
+    except Exception as error:  # whatever an engine raises that does not know a key, or does not start
         said = (str(error).splitlines() or [""])[0]
         asked = "hydra.launcher.job and hydra.launcher.ray" if where == "ray" else "hydra.launcher.job"
         raise UsageError(f"pack.on={where} cannot be used ({said}); change {asked}.") from error
 
 
-def _open_submitit(where: str, job: dict[str, Any], folder: Path, n_packs: int) -> Engine:
-    executor = _import_engine("submitit", where).AutoExecutor(folder=str(folder / "%j"), cluster=where)
+def _open_submitit(submitit: Any, where: str, job: dict[str, Any], folder: Path, n_packs: int) -> Engine:
+    executor = submitit.AutoExecutor(folder=str(folder / "%j"), cluster=where)
+    submit = functools.partial(executor.submit, _train_pack)
     if where == "slurm":
         executor.update_parameters(**{"timeout_min": DAY} | job)
-        return Engine(executor.submit)
+        return Engine(submit)
     gpus = len(list_gpus())
     executor.update_parameters(**{"gpus_per_node": min(gpus, 1), "timeout_min": DAY} | job)
     at_once = 1 if gpus else count_processes(None, n_packs)
-    return Engine(executor.submit, at_once, share_threads(at_once))
+    return Engine(submit, at_once, share_threads(at_once))
 
 
-def _open_ray(job: dict[str, Any], ray_init: dict[str, Any]) -> Engine:
-    ray = _import_engine("ray", "ray")
+def _open_ray(ray: Any, job: dict[str, Any], ray_init: dict[str, Any]) -> Engine:
     if not ray.is_initialized():
+        end = signal.getsignal(signal.SIGTERM)
         ray.init(**ray_init)
+        signal.signal(signal.SIGTERM, end)  # Ray's own kills the workers before they have saved their runs
     gpus = {"num_gpus": 1} if ray.cluster_resources().get("GPU") else {}
-
-    def submit(function: Callable[..., Any], *arguments: Any) -> Any:
-        return ray.remote(**{"max_retries": 0} | gpus | job)(function).remote(*arguments).future()
-
-    return Engine(submit)
-
-
-def _import_engine(package: str, where: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{EXTRAS[package]}]'") from error
+    train = ray.remote(**{"max_retries": 0} | gpus | job)(_train_pack)
+    return Engine(lambda *arguments: train.remote(*arguments).future())
 
 
 def split_into_packs(configs: list[Config], max_runs: int | None) -> list[list[int]]:
@@ -126,7 +127,7 @@ def train_in_jobs(
         while waiting and len(running) < engine.at_once:
             numbers, tries = waiting.popleft()
             part = [configs[number] for number in numbers]
-            job = engine.submit(_train_pack, part, max_runs, folder, engine.threads, prepare)
+            job = engine.submit(part, max_runs, folder, engine.threads, prepare)
             running.append((job, numbers, tries - 1))
         over = [each for each in running if each[0].done()]
         running = [each for each in running if each not in over]

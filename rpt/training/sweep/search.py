@@ -27,9 +27,9 @@ from optuna.trial import Trial, TrialState
 from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
 from rpt.errors import UsageError
-from rpt.files import write_atomically
 from rpt.records.published import find_published
 from rpt.records.run_folder import RunFolder
+from rpt.records.search_file import write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
 log = logging.getLogger("rpt")
@@ -175,16 +175,14 @@ class Search:
             log.info("  best on held-out rows: %.2f (score %.2f) with %s", best["held_out"], best["score"], values)
 
     def write(self, job: JobReturn) -> None:
-        """All trials so far, one JSON line each, as <results>/searches/<task>-<backbone>-<variant>-<digits>.jsonl."""
+        """All trials so far, named by task, backbone, variant and a digest of what is fixed and what is searched."""
         config = to_config(job.cfg)
         name = [config.task.name, config.backbone.name, config.variant]
-        places = ("results=", "tracking", "force=", "resume=", "pack.")
-        fixed = sorted(each for each in self.fixed if not each.startswith(places))
+        outside = ("results=", "tracking", "force=", "resume=", "pack.")
+        fixed = sorted(each for each in self.fixed if not each.startswith(outside))
         digest = hashlib.sha256(json.dumps([fixed, sorted(map(str, self.space.items()))]).encode()).hexdigest()
-        path = Path(config.results) / "searches" / f"{'-'.join([*name, digest[:8]])}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
         about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
-        write_atomically(path, "".join(json.dumps(about | line) + "\n" for line in self.lines).encode())
+        write_search(Path(config.results), "-".join([*name, digest[:8]]), [about | line for line in self.lines])
 
 
 def _best_so_far(record: RunFolder) -> list[float]:
