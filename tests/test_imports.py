@@ -94,3 +94,11 @@ def test_the_map_is_what_the_docstrings_say():
     names = [line.split()[0] for line in draw_map().splitlines() if line]
     modules = [path for path in MODULES.values() if path.name != "__init__.py"]
     assert sorted(name for name in names if name.endswith(".py")) == sorted(path.name for path in modules)
+
+
+READMES = ("README.md", "configs/README.md", "results/README.md", "rpt/README.md", "rpt/training/README.md")
+
+
+def test_the_pages_stay_short():
+    words = {page: len((ROOT / page).read_text().split()) for page in (*READMES, ".github/CONTRIBUTING.md")}
+    assert words["README.md"] <= 1200 and sum(words.values()) <= 5000, words

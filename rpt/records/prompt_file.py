@@ -1,4 +1,4 @@
-"""Folded prompts and heads as safetensors. The key is the one that peft reads. Nothing is ever unpickled.
+"""Folded prompts as safetensors. The key is the one that peft reads. Nothing is ever unpickled.
 
 This is the one module of rpt.records that needs torch, and nothing that reports read may import it.
 """

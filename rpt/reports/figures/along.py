@@ -1,4 +1,4 @@
-"""Scores along one setting of any folder."""
+"""Scores along one setting."""
 
 from __future__ import annotations
 
