@@ -123,7 +123,8 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         assert done.returncode == 0, done.stderr
         return
     if "table1" in words or "+experiment=table1" in words:  # one run of many
-        words = [word for word in words if not word.startswith("task=")] + ["task=cb", "prompt=vanilla", "seed=0"]
+        words = [word for word in words if not word.startswith(("task=", "prompt="))]
+        words += ["task=cb", "prompt=vanilla", "seed=0"]
     given = {word.split("=")[0] for word in words}
     words = [word.replace("data.dir=FOLDER", f"data.dir={shared / 'superglue'}") for word in words]
     words = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in words]
