@@ -1,4 +1,4 @@
-"""The list of commands: `python -m rpt`."""
+"""The list of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same from Python: `rpt.train`, `rpt.load`, `rpt.load_runs`.
+"""The same from Python. `rpt.train`, `rpt.load` and `rpt.load_runs` do what the commands do.
 
 import rpt
 

@@ -1,4 +1,4 @@
-"""Can the hub be reached, and what if not?"""
+"""Whether the hub can be reached."""
 
 from __future__ import annotations
 

@@ -104,6 +104,7 @@ def predict(arguments: PredictArguments) -> None:
     from rpt.inference.saved_run import open_saved_run  # slow to import
 
     path, submission = arguments.output_path, arguments.submission
+    rows = None if arguments.input == "-" else read_rows(arguments.input)  # a wrong file is told at once
     run = open_saved_run(arguments.run)
     if submission and isinstance(run.task, OwnTask):
         raise UsageError(
@@ -115,7 +116,7 @@ def predict(arguments: PredictArguments) -> None:
         ):
             print(json.dumps(line, ensure_ascii=not takes_any_letter()), flush=True)
         return
-    rows = read_rows(arguments.input)
+    rows = read_rows("-") if rows is None else rows
     examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
     if submission:
         try:

@@ -1,4 +1,4 @@
-"""The options of reparameterizations and their defaults. Without torch: rpt.config offers them as keys
+"""Options of reparameterizations and their defaults. Without torch: rpt.config offers them as keys
 (prompt.bottleneck=5), and the classes of rpt.prompts take their defaults from here."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Standard streams as a shell may leave them. They may be closed, or of an encoding without all letters."""
+"""Standard streams as shells leave them. They may be closed, or of an encoding without all letters."""
 
 from __future__ import annotations
 

@@ -135,7 +135,8 @@ def _check_shared(overrides: list[str]) -> None:
     parsed = parse_overrides([each for each in overrides if "=" in each])
     shared = [each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override())]
     cfg = compose("train", shared, with_hydra=True)
-    swept = {each.key_or_group for each in parsed if each.is_sweep_override()} | set(cfg.hydra.sweeper.params or ())
+    swept = {each.key_or_group for each in parsed if each.is_sweep_override()}
+    swept |= set(OmegaConf.select(cfg, "hydra.sweeper.params") or ())
     config = to_config(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
     if config.data.name == "folder" and config.data.dir is None:
         raise UsageError(

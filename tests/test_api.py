@@ -1,6 +1,8 @@
 """From Python: train, load, answer, and every record as a data frame."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -37,6 +39,13 @@ def test_readme_s_example_runs_as_printed(tmp_path, monkeypatch, capsys):
     assert made["run"].scores["score"] > 0 and made["run"].prompt.shape == (10, 256)
     assert made["answer"].label in ("entailment", "contradiction", "neutral")
     assert "residual" in capsys.readouterr().out
+
+
+def test_the_metrics_are_loaded_as_readme_says():
+    (said,) = re.findall(r"`evaluate\.load\(str\((.*?)\), \"boolq\"\)`", (ROOT / "README.md").read_text())
+    assert said == "rpt.metrics.SUPER_GLUE"
+    program = f"import rpt; print({said}.is_dir())"  # in an interpreter that has imported nothing else of rpt
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
 
 
 def test_what_is_refused():

@@ -77,6 +77,7 @@ def test_help_and_mistakes_need_no_slow_library(module, words):
     ("module", "words", "said"),
     [
         ("predict", ["run=missing"], "run=missing is no run's record"),
+        ("predict", ["run=missing", "input=rows.jsonl"], "input=rows.jsonl cannot be read"),
         ("export", ["run=missing", "to=adapter"], "run=missing is no run's record"),
         ("plan", ["table6", "scale=mini"], "table6           6         6       0"),
         ("plan", ["table6"], "its cache here has no dataset aps/super_glue"),

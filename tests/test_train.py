@@ -107,7 +107,7 @@ def test_readme_targets_run(line, command, tmp_path):
         done = command(*words, *(QUICK if module == "rpt.train" else []), module=module)
         assert done.returncode == 0, done.stderr
         said += done.stdout
-    assert len(results(tmp_path)) == 6 and list(tmp_path.glob("outputs/demo/*.png"))
+    assert len(results(tmp_path)) == 6 and list(tmp_path.glob("outputs/demo/figures/*.png"))
     rows = [text.split("|")[1:3] for text in said.splitlines() if re.match(r"\| (vanilla|residual)", text)]
     assert len({tuple(map(str.strip, row)) for row in rows}) == 6
 
@@ -122,15 +122,17 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         done = command(*words, module=module)
         assert done.returncode == 0, done.stderr
         return
-    if words == ["--help"] or module == "rpt.plan":
-        done = command(*words, module=module)
-        assert done.returncode == 0 and len(done.stdout.splitlines()) > 2, done.stderr
-        return
-    words += ["task=cb", "prompt=vanilla", "seed=0"] if "+experiment=table1" in words else []  # one run of many
+    if "table1" in words or "+experiment=table1" in words:  # one run of many
+        words = [word for word in words if not word.startswith(("task=", "prompt="))]
+        words += ["task=cb", "prompt=vanilla", "seed=0"]
     given = {word.split("=")[0] for word in words}
-    words = [word.replace("../shared/superglue", str(shared / "superglue")) for word in words]
+    words = [word.replace("data.dir=FOLDER", f"data.dir={shared / 'superglue'}") for word in words]
     words = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in words]
     stand_ins = [word for word in miniature if word.split("=")[0] not in given]
+    if module == "rpt.plan":
+        done = command(*words, *stand_ins, "data.shots=4", module=module)
+        assert done.returncode == 0 and re.search(r"^table1 +1 +0 +1 +\d+ ", done.stdout, re.M), done
+        return
     if "data.dir" in given:
         stand_ins = [word for word in stand_ins if word != "data=mini"]
     short = [*QUICK, "backbone.max_tokens=48"]

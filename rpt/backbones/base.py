@@ -1,4 +1,4 @@
-"""The interface: rows, losses, predictions, answers. The rest of rpt knows nothing else of a backbone.
+"""The interface. Rows, losses, predictions, answers: the rest of rpt knows nothing else of a backbone.
 
 Shapes: B rows, N prompt tokens (of the longest prompt), V vocabulary, d model width.
 """

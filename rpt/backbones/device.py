@@ -1,4 +1,4 @@
-"""The device: precision, memory, sizes of passes."""
+"""Precision, memory, sizes of passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smaller passes once memory has run out. It holds for training, evaluating and serving."""
+"""Smaller passes once memory runs out. It holds for training, evaluating and serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows, and which of them share a pass. Examples are made of rows."""
+"""Rows, and which share a pass. Examples are made of rows."""
 
 from __future__ import annotations
 

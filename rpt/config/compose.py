@@ -1,4 +1,4 @@
-"""The overrides of a command become a `Config`. Hydra composes the choices, their values are typed here."""
+"""A command's overrides become a `Config`. Hydra composes the choices, their values are typed here."""
 
 from __future__ import annotations
 

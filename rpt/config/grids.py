@@ -1,4 +1,4 @@
-"""The grids of runs behind tables and figures. Their files are configs/experiment/ and configs/scale/.
+"""The grids behind tables and figures. Their files are configs/experiment/ and configs/scale/.
 
 `python -m rpt.train -m +experiment=figure4 scale=mini` trains one; here the same grid is laid out without training,
 for those who count its runs or look for their records.

@@ -1,4 +1,4 @@
-"""What we change in Hydra, its flags, its help. Nothing happens on import."""
+"""What we change in Hydra. Nothing happens on import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment's files merged without Hydra. It takes a hundredth of the time.
+"""Experiments' files merged without Hydra. It takes a hundredth of the time.
 
 tests/config/test_grids.py compares both. Of a list of `defaults` it knows what the files here use: _self_, schema, a
 choice of the same group, /group: choice, optional and override.

@@ -1,4 +1,4 @@
-"""Hydra's complaints in one line each. They name the choices there are or the nearest key."""
+"""Hydra's complaints in one line. They name the choices there are or the nearest key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one reader of YAML, and its writer. It types values as Hydra does: 1e-3 is a number, 2026-01-01 a text."""
+"""The one reader of YAML. It types values as Hydra does: 1e-3 is a number, 2026-01-01 a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a batch is built: steps, padding, passes."""
+"""Where a batch is built. Which rows a run sees in which step, and how rows become a padded batch."""
 
 from __future__ import annotations
 

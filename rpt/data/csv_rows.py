@@ -1,4 +1,4 @@
-"""CSV files whose first line names columns. Every fault is one line that names its place."""
+"""CSV files. The first line names the columns. Every fault is one line that names its place."""
 
 from __future__ import annotations
 

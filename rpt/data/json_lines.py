@@ -1,4 +1,4 @@
-"""Files with a JSON object a line. Every fault is one line that names its place."""
+"""JSON lines. A JSON object a line. Every fault is one line that names its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do validation rows stand among training rows? A score on such rows says only that they were learned by heart."""
+"""Are validation rows among training rows? A score on such rows says only that they were learned by heart."""
 
 from __future__ import annotations
 

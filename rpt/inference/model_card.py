@@ -1,4 +1,4 @@
-"""The README.md that goes with an exported prompt."""
+"""An exported prompt's README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several trained prompts over one loaded backbone.
+"""Several prompts over one backbone.
 
     server = open_server({"questions": "results/runs/boolq/...", "entailment": "results/runs/rte/..."})
     rows = [("questions", {"passage": ..., "question": ...}), ("entailment", {"premise": ..., "hypothesis": ...})]

@@ -1,4 +1,4 @@
-"""Does a class keep to the contract? This is found out without memory for its weights.
+"""Does a class keep the contract? This is found out without memory for its weights.
 
 All raise ValueError; the message names the class and the remedy. Shapes: N prompt tokens, V vocabulary, d model width.
 """

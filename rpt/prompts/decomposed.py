@@ -1,4 +1,4 @@
-"""Decomposed prompt tuning (DPT). Xiao et al., Findings of EMNLP 2023, arXiv 2310.10094.
+"""DPT. Decomposed prompt tuning (Xiao et al., Findings of EMNLP 2023, arXiv 2310.10094).
 
 Shapes: N prompt tokens, d model width, b bottleneck.
 """

@@ -1,4 +1,4 @@
-"""Multitask prompt tuning's part for each task. Wang et al., ICLR 2023, arXiv 2303.02861.
+"""The part of MPT for each task. Multitask prompt tuning is Wang et al., ICLR 2023, arXiv 2303.02861.
 
 Shapes: N prompt tokens, d model width.
 """

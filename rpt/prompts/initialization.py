@@ -1,4 +1,4 @@
-"""First values of the prompt table. They are float32 (paper, table 4; Lester et al. 2021).
+"""First values of the table. They are float32 (paper, table 4; Lester et al. 2021).
 
 Shapes: V vocabulary, N prompt tokens (length), d model width.
 """

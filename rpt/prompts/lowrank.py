@@ -1,4 +1,4 @@
-"""LoPT-2, the non-linear low-rank prompt. Guo et al. 2024, arXiv 2406.19486.
+"""LoPT-2. The non-linear low-rank prompt (Guo et al. 2024, arXiv 2406.19486).
 
 Shapes: N prompt tokens, d model width, r rank.
 """

@@ -1,4 +1,5 @@
-"""The equation: φ without and with skip connection. The bottleneck network of the paper, section 3.
+"""The equation: φ with and without skip. The bottleneck network without and with the skip connection (paper, section
+3).
 
 Shapes: N prompt tokens, d model width, m bottleneck.
 """

@@ -1,5 +1,5 @@
-"""The base class and `@register`. A reparameterization stands between the trained numbers and the prompt that the
-backbone sees.
+"""The base class, `@register`. A reparameterization stands between the trained numbers and the prompt that the backbone
+sees.
 
 Shapes: N prompt tokens, V vocabulary, d model width.
 """

@@ -1,4 +1,4 @@
-"""The prompt in training, and folding it. Shapes: R runs, N prompt tokens, d model width."""
+"""The prompt in training; folding. Shapes: R runs, N prompt tokens, d model width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SuperPos-Prompt: sums of frozen word embeddings. SadraeiJavaeri et al. 2024, arXiv 2406.05279.
+"""SuperPos-Prompt. A weighted sum of frozen word embeddings (SadraeiJavaeri et al. 2024, arXiv 2406.05279).
 
 Shapes: N prompt tokens, V vocabulary, d model width, m sampled words.
 """

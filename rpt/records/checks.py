@@ -1,4 +1,4 @@
-"""Checks of every record that is read. Each field has its type, and the fields fit one another."""
+"""Checks of every record read. Each field has its type, and the fields fit one another."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Versions and commit behind a record's numbers."""
+"""Versions and commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published store: one JSON line a run. These are the records that a repository shares.
+"""The published store. The records that a repository shares, one line of plain JSON a run.
 
 `<results>/runs/<task>/<backbone>.jsonl` holds the runs whose folders would lie in `<results>/runs/<task>/<backbone>/`,
 sorted by prompt and id. A line has the fields of rpt.records.schema.Record and their digest. Nothing is rounded.

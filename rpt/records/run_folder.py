@@ -1,4 +1,4 @@
-"""A run's folder: lock, files, digests, result. It is the single source of every number this project reports.
+"""A run's folder and its files. It is the single source of every number this project reports.
 
 A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
     config.yaml         the whole configuration

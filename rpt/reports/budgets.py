@@ -1,4 +1,4 @@
-"""How long runs train, which rows choose epochs. Captions say it, and how a head reads."""
+"""How long runs train. Captions say it, which rows choose the best epoch, and how a head reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each table and figure looks like. These are the classes of layouts.yaml."""
+"""What tables and figures look like. These are the classes of layouts.yaml."""
 
 from __future__ import annotations
 

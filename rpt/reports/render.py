@@ -1,4 +1,4 @@
-"""The templates and what they escape. `templates/text/` holds every sentence.
+"""The templates. What they escape, the filters they know. `templates/text/` holds every sentence.
 
 They escape whatever they are given, so that nothing in a record (an error, a name, a device) can act as markup; what is
 markup on purpose is passed through `safe`. Functions give numbers and names; templates/text says them as plain text,

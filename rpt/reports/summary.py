@@ -1,4 +1,4 @@
-"""Any folder of records, grouped by what differs. rpt.reports.summary_page writes it."""
+"""Any folder, grouped by what differs. rpt.reports.summary_page writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table, written in each format."""
+"""A table in each format."""
 
 from __future__ import annotations
 

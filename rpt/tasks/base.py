@@ -1,4 +1,4 @@
-"""What a task is: text format, verbalizer, metric. Raw rows in, text for the backbone out, predictions scored.
+"""What a task is. Raw rows in, text for the backbone out, predictions scored.
 
 There are two protocols. `paper` writes and scores rows as the published code of Residual Prompt Tuning does,
 `superglue` as T5 (Raffel et al. 2020, appendix D) and the benchmark do.

@@ -1,4 +1,4 @@
-"""BoolQ: does the passage answer yes?"""
+"""BoolQ. Does the passage answer the question with yes?"""
 
 from rpt.tasks.base import FALSE_TRUE, Task
 

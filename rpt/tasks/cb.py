@@ -1,5 +1,4 @@
-"""CB (CommitmentBank): does the speaker stand by it? Does who says the premise stand by the hypothesis? One of three
-classes is rare."""
+"""CB (CommitmentBank). Does who says the premise stand by the hypothesis? One of three classes is rare."""
 
 from collections.abc import Sequence
 from typing import Any

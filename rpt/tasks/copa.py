@@ -1,4 +1,4 @@
-"""COPA: which choice is cause or effect?"""
+"""COPA. Which of two choices is the premise's cause or effect?"""
 
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading

@@ -1,4 +1,4 @@
-"""Examples; for an encoder readings and decisions."""
+"""Examples, readings, decisions. A raw row becomes examples, and for an encoder readings and decisions about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the fields of a raw row. Each is checked to be there, of its type, and possible.
+"""The fields of a raw row. Each is checked to be there, of its type, and possible.
 
 All raise ValueError; the message names the field, what it should be and what was found.
 """

@@ -1,4 +1,4 @@
-"""The metrics of the eight tasks. They are pure functions that return fractions between 0 and 1.
+"""The metrics. They are pure functions that return fractions between 0 and 1.
 
 Gold labels are class indices; a prediction is a class index, or None where the text was no label at all. None
 is always wrong: it never earns a point and never makes a class of its own. Empty input raises ValueError.

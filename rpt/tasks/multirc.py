@@ -1,4 +1,4 @@
-"""MultiRC: is this a right answer? Each answer to a question about the paragraph is judged on its own."""
+"""MultiRC. Is this a right answer to the question about the paragraph? Each answer is judged on its own."""
 
 import re
 from collections.abc import Iterator, Sequence

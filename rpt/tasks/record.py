@@ -1,4 +1,4 @@
-"""ReCoRD: which entity fills the query's @placeholder?
+"""ReCoRD. Which entity of the passage fills the query's @placeholder?
 
 The answer is generated; an encoder judges each entity in the placeholder's place, and the best one is its answer.
 """

@@ -1,4 +1,4 @@
-"""RTE: does the premise entail the hypothesis?
+"""RTE. Does the premise entail the hypothesis?
 
 The benchmark's two diagnostic sets ask the same and are answered by what was trained on RTE: AX-b, whose rows call the
 two texts sentence1 and sentence2, and AX-g.

@@ -1,4 +1,4 @@
-"""The files that the SuperGLUE server takes. One JSON line per example, `{"idx": ..., "label": ...}`.
+"""Files for the SuperGLUE server. One JSON line per example, `{"idx": ..., "label": ...}`.
 
 MultiRC's lines are nested as its rows are: `{"idx": ..., "passage": {"questions": [{"idx": ..., "answers": [...]}]}}`.
 """

@@ -1,4 +1,4 @@
-"""WiC: is the word's sense the same?"""
+"""WiC. Does the word have the same sense in both sentences?"""
 
 import re
 from collections.abc import Iterator

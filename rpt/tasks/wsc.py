@@ -1,4 +1,4 @@
-"""WSC: who does the pronoun mean? The answer is generated and compared with a noun (span 1); the pronoun is span 2.
+"""WSC. Who or what does the pronoun (span 2) mean? The answer is generated and compared with a noun (span 1).
 
 Only rows whose noun is the right one (label 1) tell what to generate, so only they are trained on. An encoder cannot
 name the noun; it tells whether the pronoun means the one given, on all rows.

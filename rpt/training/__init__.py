@@ -1,1 +1,1 @@
-"""Sweep, packs, runs: see training/README.md."""
+"""Training (see its README)."""

@@ -1,6 +1,7 @@
 """A folder of the user's own (`--config-dir`): whatever it is called and holds, one run is one run everywhere."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -15,6 +16,7 @@ from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.train import main
 from tests import processes
+from tests.conftest import ROOT
 
 PRODUCT = "name: product\nreparameterization: product\nscale: 1e-3\n"
 
@@ -154,3 +156,13 @@ def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launche
     assert len(list(tmp_path.glob("out/**/result.json"))) == 2
     again = processes.run_fresh("rpt.train", words, tmp_path)
     assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again
+
+
+def test_slurm_s_settings_stand_in_a_file_as_the_readme_of_configs_says(tmp_path):
+    (text,) = re.findall(r"```yaml\n# (mine/.*?)```", (ROOT / "configs/README.md").read_text(), re.S)
+    place, yaml = text.partition(":")[0], text.split("\n", 1)[1]
+    write(tmp_path, **{place.removesuffix(".yaml").replace("/", "_"): yaml})
+    use_config_folder(str(tmp_path / "mine"))
+    launcher = compose("train", ["hydra/launcher=gpu"], with_hydra=True).hydra.launcher
+    assert (launcher.gpus_per_node, launcher.timeout_min, launcher.partition) == (1, 600, "gpu")
+    assert launcher["_target_"].endswith("SlurmLauncher")

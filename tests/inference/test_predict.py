@@ -128,21 +128,22 @@ def test_readme_commands_run(record, tmp_path):
     (folder,) = tmp_path.glob("outputs/mine/runs/boolq/nano/residual/*")
     folder.rename(folder.with_name("n10-lr0.3"))
     bare = [{key: row[key] for key in ("passage", "question")} for row in ROWS[:5]]
-    written(tmp_path, bare)
+    outputs = tmp_path / "outputs"
+    written(outputs, bare)
     asked = [{"passage": "Ada has a dog.", "question": "has ada a dog", "idx": i} for i in range(TEST_ROWS["boolq"])]
-    written(tmp_path, asked, "test.jsonl")
+    written(outputs, asked, "test.jsonl")
     (block,) = [
         b for b in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "submission=true" in b
     ]
     done = run_script(block, tmp_path)
     assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    answers = [json.loads(line) for line in (outputs / "answers.jsonl").read_text().splitlines()]
     assert [answer["idx"] for answer in answers] == [0, 1, 2, 3, 4]
-    (submitted,) = (tmp_path / "submission").iterdir()
+    (submitted,) = (outputs / "submission").iterdir()
     assert submitted.name == "BoolQ.jsonl"
     examples = [example for row in asked for example in get_task("boolq").parse(row)]
     validate(get_task("boolq"), submitted.read_text().splitlines(), examples)
-    assert len(list((tmp_path / "adapter").iterdir())) == 3
+    assert len(list((outputs / "adapter").iterdir())) == 3
 
 
 def test_readme_code_runs(copy, tmp_path, capsys):

@@ -277,6 +277,16 @@ def test_what_is_said_of_rates_in_miniature_is_in_its_records(in_miniature):
     assert "the accuracy of PT by {:.0f} points, of Residual PT by {:.0f}".format(*ranges) in read("README.md")
 
 
+def test_what_readme_says_of_the_demo_are_the_first_epochs_of_its_records(in_miniature):
+    said = {}
+    for name, by_rate in runs_by_rate(in_miniature).items():
+        firsts = [by_rate[lr].query("seed == 0")["history"].item()[:8] for lr in ("0.001", "0.01", "0.3")]
+        said[name] = [f"{max(line['score'] for line in first):.1f}" for first in firsts]
+    plain, residual = said["PT"], said["Residual PT"]
+    ends = "Residual PT reaches {}, {} and {}, PT {}, {} and {}".format(*residual, *plain)
+    assert f"8 epochs of the miniature CB at learning rates 0.001, 0.01 and 0.3: {ends}" in read("README.md")
+
+
 def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(in_miniature):
     study, text = in_miniature("table1"), read("results/why.md")
 

@@ -1,4 +1,4 @@
-"""GELU in its tanh form as one operation. Transformers computes it step by step."""
+"""GELU as one operation. Transformers computes it step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention as each kind of device likes it. Shapes: B rows, H heads, S queries, T keys, k width of a head.
+"""Attention block by block. Shapes: B rows, H heads, S queries, T keys, k width of a head.
 
 On a GPU torch's fused kernel, which wants mask and bias of positions as one tensor of all scores' shape. T5's layers
 share both, so the sum is made once for all of them, not once for each.

@@ -1,5 +1,5 @@
-"""Cross-attention without projected encoder states. A frozen T5 decoder projects its few queries instead of the
-encoder's many states.
+"""Cross-attention without projected states. A frozen T5 decoder projects its few queries instead of the encoder's many
+states.
 
 Shapes: B rows, H heads, L queries, S states, d model width, k width of a head.
 

@@ -1,4 +1,4 @@
-"""T5's norm with a frozen weight. It passes over memory a third as often as autograd's, and on a GPU it is one kernel.
+"""A norm whose weight is frozen. It passes over memory a third as often as autograd's, and on a GPU it is one kernel.
 
 Shapes: d model width; r is the inverse root mean square of a state x [d], whose norm is y = x r w.
 """

@@ -1,4 +1,4 @@
-"""An output layer rounded once, not at every step. Shapes: V vocabulary, d model width."""
+"""An output layer rounded once. Shapes: V vocabulary, d model width."""
 
 from __future__ import annotations
 

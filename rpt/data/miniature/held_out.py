@@ -1,4 +1,4 @@
-"""Grammars of forms that pre-training lacks. The embedded backbones have met these tasks in another form only.
+"""Forms that pre-training lacks. The embedded backbones have met these tasks in another form only.
 
 Prompt tuning brings out what a backbone has learned, and adapts it to what it has not. In miniature BoolQ, ReCoRD and
 RTE are drawn as in pre-training: there a prompt brings out. CB, MultiRC and WSC are drawn otherwise, there it adapts.

@@ -1,4 +1,4 @@
-"""Running texts for pre-training by span corruption. They say things twice, in other words."""
+"""Running texts for pre-training. They say things twice, in other words."""
 
 from __future__ import annotations
 

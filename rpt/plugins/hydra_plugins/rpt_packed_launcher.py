@@ -1,5 +1,4 @@
-"""The launcher behind `hydra/launcher=packed`. It trains the runs of a sweep together, as many at a time as share a
-backbone and a task.
+"""`hydra/launcher=packed`. It trains the runs of a sweep together, as many at a time as share a backbone and a task.
 
 Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """

@@ -1,4 +1,4 @@
-"""The paper's figures drawn from runs. The images come out byte for byte the same."""
+"""The paper's figures. The images come out byte for byte the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure 3: score and loss by epoch. It draws the length of the prompt's vectors too."""
+"""Figure 3. Score and training loss after each epoch, and the length of the prompt's vectors."""
 
 from __future__ import annotations
 

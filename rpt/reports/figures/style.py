@@ -1,4 +1,4 @@
-"""Colours, lines, axes and legend of all figures."""
+"""Colours, lines, axes, legend."""
 
 from __future__ import annotations
 

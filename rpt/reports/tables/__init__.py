@@ -1,4 +1,4 @@
-"""The paper's tables, filled from runs."""
+"""The paper's tables."""
 
 from __future__ import annotations
 

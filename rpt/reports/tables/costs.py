@@ -1,4 +1,4 @@
-"""Parameters, time and score of each reparameterization."""
+"""Parameters, time, score."""
 
 from __future__ import annotations
 

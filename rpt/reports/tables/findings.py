@@ -1,4 +1,4 @@
-"""What a table of scores shows, as data. The template scores.j2 says it above and below the table."""
+"""What a table of scores shows. The template scores.j2 says it above and below the table."""
 
 from __future__ import annotations
 

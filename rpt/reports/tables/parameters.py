@@ -1,4 +1,4 @@
-"""Table 3b: parameters. Counted in the runs, beside the paper's."""
+"""Table 3b. Counted in the runs, beside the paper's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning rates that were tried and chosen."""
+"""Rates tried and chosen."""
 
 from __future__ import annotations
 

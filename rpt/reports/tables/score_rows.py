@@ -1,4 +1,4 @@
-"""How a table of scores is computed. The floors, a row for each row of the grid, the rows that only the paper has."""
+"""A table of scores computed. The floors, a row for each row of the grid, the rows that only the paper has."""
 
 from __future__ import annotations
 

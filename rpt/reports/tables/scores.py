@@ -1,4 +1,4 @@
-"""How a table of scores is laid out. Ours, and at the paper's scale the paper's numbers and the differences below."""
+"""A table of scores laid out. Ours, and at the paper's scale the paper's numbers and the differences below."""
 
 from __future__ import annotations
 

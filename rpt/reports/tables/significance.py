@@ -1,4 +1,4 @@
-"""Residual against plain, task by task. It says whether the gap is more than noise."""
+"""Residual against plain by task. It says whether the gap is more than noise."""
 
 from __future__ import annotations
 

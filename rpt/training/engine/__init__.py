@@ -1,1 +1,1 @@
-"""Runs trained together over one frozen backbone."""
+"""Packs: runs over one frozen backbone."""

@@ -1,4 +1,4 @@
-"""The loop: admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
+"""The loop. Admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
 rows side by side in one batch."""
 
 from __future__ import annotations

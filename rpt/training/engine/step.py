@@ -1,4 +1,4 @@
-"""One optimizer step of a pack. Prompts, passes, gradients, update.
+"""One optimizer step. Prompts, passes, gradients, update.
 
 Shapes: R runs, B rows of a pass, N prompt tokens (of the longest prompt), d model width.
 """

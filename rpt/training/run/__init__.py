@@ -1,1 +1,1 @@
-"""One run, from its configuration to its record."""
+"""One run, from configuration to record."""

@@ -1,4 +1,4 @@
-"""How long a run takes, how much memory. From the records of runs like it, or from a few measured steps."""
+"""How long a run takes. From the records of runs like it, or from a few measured steps."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Workers of other launchers end with their command. Those are joblib, submitit_local and ray: on a signal a worker
-writes a checkpoint and ends, and the command ends after its workers.
+"""Workers of other launchers. Those are joblib, submitit_local and ray. On a signal a worker writes a checkpoint and
+ends; the command ends after its workers.
 
 The command holds a lock on one file as long as the sweep goes on, its workers share one on another. A lock goes with
 its process, however that ends.

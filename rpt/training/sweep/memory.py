@@ -1,4 +1,4 @@
-"""How many tokens a pass may hold at first."""
+"""How many tokens a pass may hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All checks before a run starts. Whatever can be known to go wrong is refused with one message."""
+"""Checks before a run starts. Whatever can be known to go wrong is refused with one message."""
 
 from __future__ import annotations
 
