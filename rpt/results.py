@@ -21,8 +21,8 @@ from rpt.cli import run_command
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
-OWN = Path("results")  # of the repository, from its root
-CHECKOUT = Path(__file__).parents[1] / OWN  # from anywhere
+REPOSITORY = Path("results")  # the folder of this repository, from its root
+CHECKOUT = Path(__file__).parents[1] / REPOSITORY  # from anywhere
 
 
 @dataclass
@@ -41,8 +41,8 @@ def make_tables(arguments: ResultsArguments) -> None:
     folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
-    is_own, fits, said = folder.resolve() in (OWN.resolve(), CHECKOUT.resolve()), True, list[str]()
-    if not is_own:
+    is_repository, fits, said = folder.resolve() in (REPOSITORY.resolve(), CHECKOUT.resolve()), True, list[str]()
+    if not is_repository:
         fits, said = _summarise(folder, arguments)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
@@ -57,7 +57,7 @@ def make_tables(arguments: ResultsArguments) -> None:
         print(f"warning: {problem}", file=sys.stderr)
     for path in stale:
         print(f"removed {path}: no record gives it any more")
-    if written or is_own:
+    if written or is_repository:
         print("\n".join(map(str, written)) if written else "no records yet")
 
 

@@ -1,4 +1,4 @@
-"""Checks of every record read. Each field has its type, and the fields fit one another."""
+"""Checks of every record that is read: each field has its type, and the fields fit together."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionErr
 
 
 class Misfit(ValueError):
-    """Two fields that are right by themselves do not fit one another."""
+    """Two fields are valid, but contradict each other."""
 
 
 @contextmanager
@@ -52,23 +52,23 @@ def _describe(error: ValidationError) -> str:
 
 
 def digest_of(fields: dict[str, Any]) -> str:
-    """SHA-256 of the fields but for `digest`, which keeps it: of their JSON, with sorted keys."""
+    """SHA-256 of the JSON of all fields but `digest`, with sorted keys."""
     others = {key: value for key, value in fields.items() if key != "digest"}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 def check_digest(name: Path | str, digest: str | None, expected: str | None, remedy: str = REMEDY) -> None:
-    """Refuse what has another digest than when its run left it.
+    """Refuse what was changed after its run.
 
     Raises:
-        RecordError: naming it.
+        RecordError: the digests differ.
     """
     if digest != expected:
         raise RecordError(f"{name} is not as its run left it (its digest differs); {remedy}.")
 
 
 def check_result(result: Any) -> None:
-    """Refuse what no result.json can hold.
+    """Refuse a result.json with a field that is missing or wrong.
 
     Raises:
         ValidationError: naming the field.
@@ -112,7 +112,7 @@ def check_record(record: RunRecord) -> None:
 
 @cache
 def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
-    """The metrics that the scores of a run must have: its task's, but for the headline of the other protocol alone."""
+    """The metrics that a run's scores must have: all of its task's but those of the other protocol's headline alone."""
     if name not in TASKS:
         return ("score",)
     task = get_task(name, family)

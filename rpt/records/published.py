@@ -53,7 +53,7 @@ def _find_lines(folder: Path) -> Iterator[tuple[int, RunRecord]]:
 
 
 def read_published(path: Path) -> Iterator[RunRecord | RecordError]:
-    """Every record of a file of the store; in place of a damaged one, the error that names it."""
+    """Every record of a file of the store, and for a damaged one the error that names it."""
     try:
         for number, line in _read_lines(path):
             try:
@@ -65,10 +65,10 @@ def read_published(path: Path) -> Iterator[RunRecord | RecordError]:
 
 
 def publish(records: list[RunRecord], results: Path) -> list[Path]:
-    """Put records into the store below `results`, in place of those of the same runs; returns the files written.
+    """Put records into the store below `results`, where they replace those of the same runs; returns the files written.
 
     Raises:
-        RecordError: a file of the store is damaged; nothing is written then.
+        RecordError: a file of the store is damaged; then nothing is written.
     """
     new_by_path: dict[Path, list[RunRecord]] = defaultdict(list)
     for record in records:
@@ -87,7 +87,7 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and text of every line; each is decoded by itself, so that a damaged one is named."""
+    """Number and text of every line. Each is decoded alone, so that a damaged one can be named."""
     with one_line_refusal(path, REMEDY), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.startswith(b'{"format"'):

@@ -1,14 +1,13 @@
-"""A run's folder and its files. It is the single source of every number this project reports.
+"""A run's folder: the single source of every number this project reports.
 
-A record is the folder `<results>/runs/<task>/<backbone>/<prompt>/<id>/`:
+`<results>/runs/<task>/<backbone>/<prompt>/<id>/` holds
     config.yaml         the whole configuration
     metrics.jsonl       one line per evaluation
     prompt.safetensors  the folded prompt of the best evaluation, with the head that an encoder needs
     weights.safetensors instead, for another method than prompt tuning: what it trained
     predictions.json    that prompt's answer to each reported row, and what it earned
     result.json         written last: status "finished" or "failed", scores, counts, times, versions, and the digests
-                        of the files above and of itself, by which those who read them see whether they are as the
-                        run left them
+                        of itself and of the files above, which show later whether a file was changed
 """
 
 from __future__ import annotations
@@ -32,15 +31,11 @@ from rpt.records.schema import SCHEMA, RunRecord
 
 
 class FailedRun(RecordError):
-    """A record of a run that failed in training: there is nothing in it to show."""
+    """The record of a run that failed in training has no scores."""
 
 
 class RunFolder:
-    """One run's folder.
-
-    Args:
-        folder: of this record; made on the first write.
-    """
+    """One run's folder; the first write makes it."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -59,10 +54,9 @@ class RunFolder:
         return FileLock(self.folder / ".lock", timeout=0)
 
     def claim(self) -> bool:
-        """Hold this record against other processes that pick the same run; False if one of them holds it.
+        """Lock this record, for other processes may pick the same run; False if one of them holds it.
 
-        The operating system lets go of the lock when its owner dies, however it dies. What a kill has left beside the
-        files of the record is removed.
+        The operating system frees the lock when its owner dies. Files that a killed process left behind are removed.
 
         Raises:
             OSError: the folder or its lock cannot be made.
@@ -76,23 +70,23 @@ class RunFolder:
     def _tidy(self) -> None:
         for path in self.folder.glob(TEMPORARY):
             path.unlink()
-        with suppress(RecordError):  # which is said where the result is wanted
+        with suppress(RecordError):  # whoever needs the result reports it
             if self.result_path.exists() and read_result(self.result_path)["status"] == "finished":
                 self.checkpoint_path.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let go of it; nothing is left of a record of which nothing came."""
-        with suppress(OSError):  # on a disk that cannot be written there was none
+        """Unlock it, and remove the folder if it is empty."""
+        with suppress(OSError):  # there is none on a disk that cannot be written
             (self.folder / ".lock").unlink(missing_ok=True)
         self._lock.release()
         with suppress(OSError):
             self.folder.rmdir()
 
     def finished(self) -> dict[str, Any] | None:
-        """The result, if this run has ended well, here or in the published store; None if it has not.
+        """The result of the run if it is finished, here or in the published store, else None.
 
         Raises:
-            RecordError: there is a record of it that cannot be read.
+            RecordError: its record cannot be read.
         """
         if self.result_path.exists():
             result = read_result(self.result_path)
@@ -119,7 +113,7 @@ class RunFolder:
         return published.config if published else None
 
     def read(self) -> RunRecord:
-        """The whole record of a finished run, checked; what it trained is left to those who use it.
+        """The whole record of a finished run, checked, but for the tensors that it trained.
 
         Raises:
             FailedRun: the run failed.
@@ -138,7 +132,7 @@ class RunFolder:
         return record
 
     def check_files(self, result: dict[str, Any], *paths: Path) -> None:
-        """Refuse files that are not as the run left them. A published result has no digests to compare with.
+        """Refuse files that were changed after the run. A published result has no digests to compare with.
 
         Raises:
             RecordError: naming the file.
@@ -151,11 +145,11 @@ class RunFolder:
         write_atomically(self.config_path, yaml.encode())
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
-        """All evaluations so far, one JSON line each (the whole file, so a resumed run never doubles a line)."""
+        """All evaluations so far, one JSON line each. Writing the whole file, a resumed run never doubles a line."""
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history).encode())
 
     def write_predictions(self, predictions: list[int | str | None], credits: list[float]) -> None:
-        """Per reported example: the label's index (or the text) that was predicted, and its credit, 0 to 1."""
+        """For each reported example the predicted label's index, or text, and its credit, 0 to 1."""
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
         write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
 
@@ -167,7 +161,7 @@ class RunFolder:
         write_atomically(self.result_path, (json.dumps(result, indent=2) + "\n").encode())
 
     def clear(self) -> None:
-        """Forget everything of an earlier run (force=true, resume=never)."""
+        """Delete the files of an earlier run (force=true, resume=never)."""
         for path in (self.result_path, self.checkpoint_path, *self._digested):
             path.unlink(missing_ok=True)
 
@@ -176,7 +170,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """A result.json, checked.
 
     Raises:
-        RecordError: it is not JSON, of another schema, not as its run left it, or lacks a field.
+        RecordError: it is not JSON, has another schema, was changed after its run, or lacks a field.
     """
     with one_line_refusal(path):
         result = json.loads(Path(path).read_text("utf-8"))
@@ -186,7 +180,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def check_beside(path: Path) -> None:
-    """Refuse a file of a finished run that is not as the run left it; one that lies elsewhere is taken as it is.
+    """Refuse a file of a finished run that was changed after the run. A file that lies elsewhere passes.
 
     Raises:
         RecordError: naming it.

@@ -25,7 +25,7 @@ strict = with_config(ConfigDict(strict=True, allow_inf_nan=False))  # a number i
 
 
 def _expect(what: str) -> GetPydanticSchema:
-    """Makes pydantic refuse a value of the annotated type in these words instead of its own."""
+    """Replace pydantic's message for a value that is not of the annotated type."""
     message = f"Input should be {what}"
     return GetPydanticSchema(lambda kind, make: custom_error_schema(make(kind), "kind", custom_error_message=message))
 
@@ -166,28 +166,24 @@ class RunRecord:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Task, backbone, prompt and id: what tells this run from every other."""
+        """Task, backbone, prompt and id, which no other run has."""
         return self.folder.parts[-4:]
 
     @property
     def contents(self) -> dict[str, Any]:
-        """What a run and its copies have in common, wherever they lie and whether they are published."""
+        """What all copies of a run have in common, in folders and in the published store."""
         result = {key: value for key, value in self.result.items() if key not in ("digests", "digest")}
-        return {
-            "result": result,
-            "history": self.history,
-            "predictions": self.predictions,
-            "credits": self.credits,
-        }
+        fields = ("history", "predictions", "credits")
+        return {"result": result} | {name: getattr(self, name) for name in fields}
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What of the configuration decides the numbers (`rpt.config.settings`)."""
+        """The part of the configuration that decides the numbers (`rpt.config.settings`)."""
         return settings(self.config)
 
     @cached_property
     def identity(self) -> str:
-        """Equal for runs of the same settings, whatever the weights, the precision and the version of the rows."""
+        """Equal for runs of the same settings; weights, precision and rows may differ."""
         return _identity(self.settings, self.result["data"]["miniature"])
 
 
@@ -201,7 +197,7 @@ def _identity(settings: dict[str, Any], miniature: bool) -> str:
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys. An empty dict, and one whose keys have dots of their own, stay values."""
+    """The same with dotted keys. An empty dict, and one whose keys contain dots, stay values."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)

@@ -129,7 +129,7 @@ def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
         return _judge_examples(claim, results, at)
     if claim.measure == "width":
         return _judge_width(results, at | RESIDUAL)
-    larger, smaller = map(Cell.of, measure(claim, results, at))
+    larger, smaller = map(Cell.over, measure(claim, results, at))
     return Judgement(verdict(larger, smaller), larger, smaller, min(larger.n, smaller.n))
 
 
@@ -188,7 +188,7 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
 def _judge_width(results: GridResults, at: At) -> Judgement:
     """Whether the bottleneck's width moves the average less than the seed does."""
     axis = "prompt.bottleneck"
-    cells = [Cell.of(average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
+    cells = [Cell.over(average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
     seeds = min(cell.n for cell in cells)
     if not seeds:
         return Judgement()

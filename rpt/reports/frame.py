@@ -44,7 +44,7 @@ def load_runs(path: Path | str, experiment: str | None = None, scale: str = "pap
     if not Path(path).is_dir():
         raise UsageError(f"There is no folder {path}; give the one that results= was in training.")
     runs = to_frame(RunRecords(Path(path)).require())
-    return choose_rates(GridResults.of(Grids(scale).lay_out(experiment), runs)).runs if experiment else runs
+    return choose_rates(GridResults.join(Grids(scale).lay_out(experiment), runs)).runs if experiment else runs
 
 
 def to_frame(records: RunRecords) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -49,7 +50,7 @@ class GridResults:
     rates: tuple[RateChoice, ...] = ()
 
     @classmethod
-    def of(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:
+    def join(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:
         """Join the grid with runs; of several runs of one point (other weights, rows or precision) the latest. The
         axis of backbones starts with those that write their answers (T5), whatever order the files give."""
         families = {config.backbone.name: config.backbone.family for config in experiment.jobs.values()}
@@ -76,15 +77,13 @@ class GridResults:
         return next(job.backbone.family for job in self.experiment.jobs.values() if job.backbone.name == backbone)
 
     def name_of(self, key: str, value: str) -> str:
-        """A value of an axis as a table shows it. A backbone whose head reads some tasks otherwise says so."""
-        if key != "backbone":
-            return label(key, value)
-        jobs = [config for config in self.experiment.jobs.values() if config.backbone.name == value]
-        poolings = dict.fromkeys((config.backbone.pooling, label("task", config.task.name)) for config in jobs)
-        kinds = dict.fromkeys(kind for kind, _ in poolings)
-        others = {kind: [task for other, task in poolings if other == kind] for kind in kinds if kind != "cls"}
-        named = "; ".join(f"{in_words(tasks)}: {kind}" for kind, tasks in others.items() if len(kinds) > 1)
-        return label(key, value) + (f" ({named})" if named else "")
+        """A value of an axis as a table shows it. A backbone whose head pools otherwise on some tasks says so."""
+        tasks: dict[str, dict[str, None]] = {}  # by pooling
+        for config in self.experiment.jobs.values():
+            if key == "backbone" and config.backbone.name == value:
+                tasks.setdefault(config.backbone.pooling, {})[label("task", config.task.name)] = None
+        named = [f"{in_words([*names])}: {pooling}" for pooling, names in tasks.items() if pooling != "cls"]
+        return label(key, value) + (f" ({'; '.join(named)})" if named and len(tasks) > 1 else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
         """The part of the grid, and of its runs, that is about these tasks."""
@@ -109,19 +108,21 @@ class GridResults:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
         return pick_cell(self.runs, values)
 
+    @cached_property
+    def _grid(self) -> pd.DataFrame:
+        """Every point, recorded or not: a column for each axis."""
+        points = pd.MultiIndex.from_tuples(self.experiment.jobs, names=list(self.experiment.axes))
+        return points.to_frame(index=False)
+
     def count_asked(self, values: dict[str, str]) -> int:
         """How many runs the grid has at these values of its axes, recorded or not."""
-        axes = list(self.experiment.axes)
-        wanted = [(axes.index(key), value) for key, value in values.items()]
-        return sum(all(point[place] == value for place, value in wanted) for point in self.experiment.jobs)
+        return int((self._grid[list(values)] == pd.Series(values, dtype=object)).all(axis=1).sum())
 
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
-        places = [list(self.experiment.axes).index(key) for key in axes]
-        points = {tuple(point[place] for place in places) for point in self.experiment.jobs}
-        orders = [self.experiment.axes[key].index for key in axes]
-        ordered = sorted(points, key=lambda values: [order(value) for order, value in zip(orders, values, strict=True)])
-        return [dict(zip(axes, values, strict=True)) for values in ordered]
+        points = self._grid[list(axes)].drop_duplicates()
+        places = {key: values.index for key, values in self.experiment.axes.items()}
+        return points.sort_values(list(axes), key=lambda values: values.map(places[values.name])).to_dict("records")
 
     def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
         """The axes that name a row: the wanted ones in this grid, and whichever else has several values."""

@@ -50,7 +50,7 @@ class Curves:
 
 
 _FILE = yaml.safe_load(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
-LAYOUTS, CURVES = [Layout(**given) for given in _FILE["tables"]], [Curves(**given) for given in _FILE["curves"]]
+LAYOUTS, CURVES = [Layout(**fields) for fields in _FILE["tables"]], [Curves(**fields) for fields in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
     shown: list[GridResults] = []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
         experiments = Grids(scale)
-        grids = [GridResults.of(experiments.lay_out(name), runs) for name in names()]
+        grids = [GridResults.join(experiments.lay_out(name), runs) for name in names()]
         papers += grids if scale == "paper" else []
         grids = _worth_showing(grids)
         problems += [line for grid in grids for line in grid.mixtures()]
@@ -57,7 +58,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         "head": _head(runs),
         "claims": lines,
         "scales": [scale for scale in claims.SCALES if any(line.judgements[scale] for line in lines)],
-        "notes": dict.fromkeys(note for results in shown for note in backbone_notes(results)),
+        "notes": [*dict.fromkeys(note for results in shown for note in backbone_notes(results))],
         "sections": sections,
         "problems": problems,
     }
@@ -102,7 +103,8 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> di
     """What one experiment gives; its tables and figures show it at the chosen rates. training: how its runs train."""
     return {
         "title": title_of(grid.experiment.name),
-        "commands": grid.experiment.commands,
+        "command": grid.experiment.commands[0],
+        "others": [re.search(r"experiment=(\w+)", command)[1] for command in grid.experiment.commands[1:]],
         "recorded": len(grid.runs),
         "asked": len(grid.experiment.jobs),
         "training": paragraphs("training", training=training(chosen)),

@@ -21,7 +21,7 @@ class Cell:
     n: int = 0
 
     @classmethod
-    def of(cls, scores: pd.Series) -> Cell:
+    def over(cls, scores: pd.Series) -> Cell:
         """Of one score a seed; NaN is a seed without."""
         known = scores.dropna().to_list()
         mean = statistics.fmean(known) if known else None
@@ -77,14 +77,14 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
 
 
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
-    """The score of always giving the training rows' most frequent answer: backbones by tasks.
+    """The score of always giving the training rows' most frequent answer: backbones by tasks and their average.
 
     Of the latest run of each; NaN if there is none. Few-shot rows hold each class equally often, so that no answer is
     the most frequent: of two labels the better constant answer counts, of more the records do not tell it (NaN).
     """
     axes = results.experiment.axes
     if results.runs.empty:
-        return pd.DataFrame(index=axes["backbone"], columns=axes["task"], dtype=float)
+        return pd.DataFrame(index=axes["backbone"], columns=[*axes["task"], "average"], dtype=float)
     recorded = run_scores(results, metrics, "majority").loc[results.runs.index]
     balanced = results.runs.reindex(columns=["data.shots"])["data.shots"].notna()
     recorded[balanced] = [
@@ -94,7 +94,8 @@ def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
         )
     ]
     latest = recorded.loc[results.runs.sort_values("created", kind="stable").index].groupby(level=["backbone", "task"])
-    return latest.last().unstack("task").reindex(index=list(axes["backbone"]), columns=list(axes["task"]))
+    lowest = latest.last().unstack("task").reindex(index=list(axes["backbone"]), columns=list(axes["task"]))
+    return lowest.assign(average=lowest.mean(axis=1, skipna=False))
 
 
 def _has_two_answers(task: str, metrics: Metrics, family: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,13 +63,16 @@ class Notes:
         return tuple(sorted(self.texts.index(text) + 1 for text in texts))
 
 
+Line = tuple[dict[str, str], Sequence[Text | str]]  # the values of the axes that name a row, and its cells
+
+
 def make_table(
     name: str,
     template: str,
     results: GridResults,
     axes: tuple[str, ...],
     columns: Sequence[str],
-    blocks: list[list[list[Text]]],
+    groups: Iterable[Iterable[Line]],
     records: Sequence[dict[str, object]],
     facts: dict[str, Any] | None = None,
     **more: Any,
@@ -81,12 +84,17 @@ def make_table(
     """
     scale, several = results.experiment.scale, len(results.backbones) > 1
     caption, *remarks = paragraphs(template, training=training(results), several=several, **(facts or {}))
+
+    def written(at: dict[str, str], texts: Sequence[Text | str]) -> list[Text]:
+        names = [results.name_of(key, value) for key, value in at.items()]
+        return [text if isinstance(text, Text) else Text(text) for text in (*names, *texts)]
+
     return Table(
         name=file_name(name, scale),
         caption=caption,
         header=[*(label("axis", key) for key in axes), *columns],
         labels=len(axes),
-        blocks=blocks,
+        blocks=[[written(*line) for line in group] for group in groups],
         records=[{"table": name, "scale": scale} | record for record in records],
         remarks=[*remarks, *backbone_notes(results)],
         warning=said_of("warning", scale),
@@ -99,10 +107,6 @@ def backbone_notes(results: GridResults) -> list[str]:
     """What a reader must know of the backbones whose numbers stand there."""
     notes = {label("backbone", name): said_of("backbone note", name) for name in results.backbones}
     return [f"{name}: {note}." for name, note in notes.items() if note]
-
-
-def row_labels(results: GridResults, at: dict[str, str]) -> list[Text]:
-    return [Text(results.name_of(key, value)) for key, value in at.items()]
 
 
 def to_markdown(table: Table) -> str:

@@ -87,10 +87,10 @@ def test_a_missing_or_wrong_field_is_named(tmp_path, missing):
 @pytest.mark.parametrize("protocol", ["paper", "superglue"])
 def test_a_task_reports_the_metrics_that_a_record_of_it_must_have(task, family, protocol):
     """Else its records would be left out of the tables."""
-    given = get_task(task, family, protocol)
-    examples = [example for row in miniature.rows(task, "val", 0)[:20] for example in given.parse(row)]
-    examples = [example for example in examples if given.evaluated(example)]
-    scores = given.score(examples, [None] * len(examples))
+    known = get_task(task, family, protocol)
+    examples = [example for row in miniature.rows(task, "val", 0)[:20] for example in known.parse(row)]
+    examples = [example for example in examples if known.evaluated(example)]
+    scores = known.score(examples, [None] * len(examples))
     result = {"schema": SCHEMA, **FINISHED, "task": task, "protocol": protocol, "scores": scores, "majority": scores}
     check_record(
         RunRecord(Path(), configuration(family), result | {"data": FINISHED["data"] | {"report": 3}}, [EVALUATION])

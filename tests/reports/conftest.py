@@ -104,7 +104,7 @@ def study(recorded) -> Callable[..., GridResults]:
     """study("table1", ...): the same, read back."""
 
     def read(name: str, scale: str = "mini", **keep) -> GridResults:
-        return GridResults.of(grid(name, scale), to_frame(RunRecords(recorded(name, scale, **keep))))
+        return GridResults.join(grid(name, scale), to_frame(RunRecords(recorded(name, scale, **keep))))
 
     return read
 

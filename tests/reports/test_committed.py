@@ -27,7 +27,7 @@ def records():
 def join_once(scale, records):
     """join_once("mini", records)("table1"): its grid there, and what is recorded of it."""
     grids = Grids(scale)
-    return cache(lambda name: GridResults.of(grids.lay_out(name), records))
+    return cache(lambda name: GridResults.join(grids.lay_out(name), records))
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +109,10 @@ def test_how_many_records_are_of_a_changed_checkout_is_what_the_readme_of_result
 
 def test_what_the_page_on_the_laptop_says_of_flan_s_first_seed_is_in_its_records(records):
     rows = {row[0]: row[1:] for row in rows_of("results/laptop.md") if len(row) == 6}
-    there = records["backbone"].eq("flan_small") & records["task"].eq("cb") & records["seed"].eq(0)
+    of_flan = records["backbone"].eq("flan_small") & records["task"].eq("cb") & records["seed"].eq(0)
     for name in PROMPTS:
         alike = records["prompt"].eq(name) & records["lr"].eq(0.3) & records["prompt.length"].eq(10)
-        (run,) = records[there & alike & records["trainer.epochs"].eq(60)].to_dict("records")
+        (run,) = records[of_flan & alike & records["trainer.epochs"].eq(60)].to_dict("records")
         first, n = run["history"][0], len(run["history"])
         assert rows[label("prompt", name)] == [
             f"{first['loss']:.1f}", f"{first['score']:.1f}", f"{run['best.epoch']:.0f} of {n}",
@@ -213,24 +213,25 @@ def test_the_page_on_why_says_what_its_records_say(in_miniature):
     by_rate = runs_by_rate(in_miniature)
     for name, *said in of_rates:
         assert said == [show(runs["scores.score"]) for runs in by_rate[name].values()], name
-    assert all(len(runs) == 3 for of in by_rate.values() for runs in of.values())
+    assert all(len(runs) == 3 for item in by_rate.values() for runs in item.values())
 
 
 def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniature):
     study, text = in_miniature("why"), read("results/why.md")
     word = load_file(NANO / "model.safetensors")["shared.weight"].float().norm(dim=1).mean().item()
     assert f"A word's vector in the nano has a length of about {word:.0f}" in text
-    lengths, rates, scores = [], [], {}
+    lengths, scores = [], {}
     for name, prompt in (("PT", "vanilla"), ("Residual PT", "residual")):
         for scale in ("1", "0.1667"):
             cell = {"prompt": prompt, "backbone.stream_scale": scale}
             runs = {lr: study.at(cell | {"lr": lr}) for lr in study.experiment.axes["lr"]}
             assert all(len(of_rate) == 3 for of_rate in runs.values())
-            scores[name, scale] = of = {lr: of_rate["scores.score"] for lr, of_rate in runs.items()}
+            scores[name, scale] = item = {lr: of_rate["scores.score"] for lr, of_rate in runs.items()}
             ends = [mean(runs["0.3"], at, "prompt_norm") / word / float(scale) for at in (0, -1)]
-            lengths.append([name, scale, *(f"{end:.1f}" for end in ends), show(of["0.3"])])
-            rates.append([name, scale, *map(show, of.values())])
-    assert [row for row in rows_of("results/why.md") if row[1] in ("1", "0.1667")] == [*lengths, *rates]
+            lengths.append([name, scale, *(f"{end:.1f}" for end in ends), show(item["0.3"])])
+            in_table = next(row for row in rows_of("results/tables/why-mini.md") if row[1:3] == [scale, name])
+            assert [text.strip("*") for text in in_table[3:]] == [*map(show, item.values())]
+    assert [row for row in rows_of("results/why.md") if row[1] in ("1", "0.1667")] == lengths
     for name in ("PT", "Residual PT"):
         at_one, smaller = (scores[name, scale]["0.3"] for scale in ("1", "0.1667"))
         assert smaller.std() >= 3 * at_one.std() and lead(smaller, at_one) == 0
@@ -238,7 +239,7 @@ def test_what_the_page_on_why_says_of_smaller_words_is_in_its_records(in_miniatu
     assert abs(residual["0.3"].mean() - plain["0.3"].mean()) <= plain["0.3"].std()
     assert lead(residual["0.03"], plain["0.03"]) == 0
     assert f"at 0.03 it gains {lead(plain['0.03'], scores['PT', '1']['0.03']):.1f} points" in text
-    best = [max(of, key=lambda lr, of=of: of[lr].mean()) for of in (residual, plain)]
+    best = [max(item, key=lambda lr, item=item: item[lr].mean()) for item in (residual, plain)]
     assert lead(residual[best[0]], plain[best[1]]) == 0
     gap = residual[best[0]].mean() - plain[best[1]].mean()
     assert f"{best[0]} for residual and {best[1]} for plain, residual is {gap:.1f} ahead, within the spread, at" in text
@@ -257,17 +258,17 @@ def runs_by_rate(in_miniature):
 
 def test_what_is_said_of_rates_in_miniature_is_in_its_records(in_miniature):
     by_rate, text = runs_by_rate(in_miniature), read("results/why.md")
-    plain, residual = ({lr: runs["scores.score"] for lr, runs in of.items()} for of in by_rate.values())
+    plain, residual = ({lr: runs["scores.score"] for lr, runs in item.items()} for item in by_rate.values())
     leads = {lr: residual[lr].mean() - plain[lr].mean() for lr in plain}
     spreads = {lr: max(residual[lr].std(), plain[lr].std()) for lr in plain}
     low = ("0.03", "0.01", "0.001")
     said = "{:.1f} points at 0.03, {:.1f} at 0.01 and {:.1f} at 0.001".format(*(leads[lr] for lr in low))
     assert said in text and {lr for lr in leads if leads[lr] > spreads[lr]} == {*low}
     assert all(abs(leads[lr]) <= spreads[lr] for lr in leads if lr not in low)
-    best = [max(scores, key=lambda lr, of=scores: of[lr].mean()) for scores in (residual, plain)]
+    best = [max(scores, key=lambda lr, item=scores: item[lr].mean()) for scores in (residual, plain)]
     gap = residual[best[0]].mean() - plain[best[1]].mean()
     assert f"{best[0]} for residual and {best[1]} for plain, residual is {gap:.1f} ahead, within the spread" in text
-    ended = [runs["evaluations"].eq(60).sum() for of in by_rate.values() for lr, runs in of.items() if lr in low]
+    ended = [runs["evaluations"].eq(60).sum() for item in by_rate.values() for lr, runs in item.items() if lr in low]
     assert f"{sum(ended)} of 18 ended with their 60 epochs" in text
     stopped = by_rate["PT"]["0.001"].query("evaluations < 60")
     assert len(stopped) == 2 and all(history[-1]["loss"] < history[-6]["loss"] for history in stopped["history"])

@@ -17,7 +17,7 @@ from rpt.reports.paper import Paper
 OTHERS = ("table1", "figure3", "figure6")
 
 
-@pytest.mark.parametrize("name", ["figure4", *(pytest.param(of, marks=pytest.mark.slow) for of in OTHERS)])
+@pytest.mark.parametrize("name", ["figure4", *(pytest.param(item, marks=pytest.mark.slow) for item in OTHERS)])
 def test_labelled_legible_and_the_same_bytes_each_time(study, name, drawn):
     few = study(name, keep=lambda c: c.seed < 2)
     (plot,), (again,) = (all_figures(few, Paper(), svg=True) for _ in range(2))
@@ -63,10 +63,10 @@ def test_a_figure_of_rates_has_the_majority_class_and_a_legend_outside(study, dr
 
 
 def test_a_seed_that_stops_makes_no_jump(study, drawn):
-    found = study("figure3", keep=lambda c: c.prompt.name == "residual")
+    joined = study("figure3", keep=lambda c: c.prompt.name == "residual")
     stopped = [history[:12] if seed == 1 else history for seed, history in
-               zip(found.runs["seed"], found.runs["history"], strict=True)]  # fmt: skip
-    (plot,) = all_figures(dataclasses.replace(found, runs=found.runs.assign(history=stopped)), Paper())
+               zip(joined.runs["seed"], joined.runs["history"], strict=True)]  # fmt: skip
+    (plot,) = all_figures(dataclasses.replace(joined, runs=joined.runs.assign(history=stopped)), Paper())
     means = [line for line in drawn[0].axes[0].lines if line.get_label() == "Residual PT"]
     assert [max(line.get_xdata()) for line in means] == [12.0] and means[0].get_markevery() == 2
     assert max(max(line.get_xdata()) for line in drawn[0].axes[0].lines) == 20.0

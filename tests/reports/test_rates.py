@@ -38,7 +38,7 @@ def tried(tmp_path):
             best = {"step": 200, "select_score": held_out[config.lr] + config.seed}
             write_record(tmp_path, config, scores=scores, best=best)
         whole = dataclasses.replace(small, axes=axes, jobs=jobs)
-        return GridResults.of(whole, load_runs(tmp_path))
+        return GridResults.join(whole, load_runs(tmp_path))
 
     return read
 
@@ -48,8 +48,8 @@ def tables_of(results):
 
 
 def cell(table, column, **at):
-    (found,) = [r for r in table.records if r["column"] == column and all(r[key] == v for key, v in at.items())]
-    return found
+    (joined,) = [r for r in table.records if r["column"] == column and all(r[key] == v for key, v in at.items())]
+    return joined
 
 
 def test_the_held_out_score_decides_and_the_reported_one_at_that_rate_is_shown(tried):
@@ -73,10 +73,10 @@ def test_the_held_out_score_decides_and_the_reported_one_at_that_rate_is_shown(t
 def test_rates_are_compared_over_the_seeds_that_all_of_them_have(tried):
     """One seed tries all; the others train at the chosen rate, whose mean they must not move."""
     held_out = HELD_OUT | {0.1: 69.9}
-    found = tried(held_out, keep=lambda c: c.seed == 0 or (c.lr in (0.01, 0.1) and c.seed == 1) or c.lr == 0.1)
-    (choice, _) = choose_rates(found).rates
+    joined = tried(held_out, keep=lambda c: c.seed == 0 or (c.lr in (0.01, 0.1) and c.seed == 1) or c.lr == 0.1)
+    (choice, _) = choose_rates(joined).rates
     assert choice.rate == "0.01" and choice.seeds == 1 and choice.held_out["0.1"] == 69.9
-    assert cell(tables_of(found)["table1-laptop"], TASK, prompt="vanilla")["n"] == 2
+    assert cell(tables_of(joined)["table1-laptop"], TASK, prompt="vanilla")["n"] == 2
 
 
 def test_a_method_with_more_runs_does_not_choose_better(tried):
@@ -94,8 +94,8 @@ def test_of_equals_the_lowest_and_an_edge_is_said(tried):
 
 
 def test_fewer_rates_are_said_and_what_cannot_be_compared_is_left_out(tried):
-    found = tried(keep=lambda c: c.lr < 0.1 if c.prompt.name == "vanilla" else c.seed == round(100 * c.lr))
-    tables = tables_of(found)
+    joined = tried(keep=lambda c: c.lr < 0.1 if c.prompt.name == "vanilla" else c.seed == round(100 * c.lr))
+    tables = tables_of(joined)
     remarks = tables["table1-laptop"].remarks
     assert "Only 2 of 3 rates recorded: PT (CB); Residual PT (CB)." in remarks
     apart = "Left out, because no seed has a run at each recorded rate: Residual PT (CB)."
@@ -104,23 +104,24 @@ def test_fewer_rates_are_said_and_what_cannot_be_compared_is_left_out(tried):
 
 
 def test_other_numbers_of_rates_are_said(tried):
-    found = tried()
-    kept = {point: c for point, c in found.experiment.jobs.items() if c.prompt.name == "residual" or c.lr < 0.1}
-    uneven = dataclasses.replace(found, experiment=dataclasses.replace(found.experiment, jobs=kept))
-    uneven = dataclasses.replace(uneven, runs=found.runs[found.runs.index.isin(list(kept))])
+    joined = tried()
+    selected = {point: c for point, c in joined.experiment.jobs.items() if c.prompt.name == "residual" or c.lr < 0.1}
+    uneven = dataclasses.replace(joined, experiment=dataclasses.replace(joined.experiment, jobs=selected))
+    uneven = dataclasses.replace(uneven, runs=joined.runs[joined.runs.index.isin(list(selected))])
     remarks = tables_of(uneven)["table1-laptop"].remarks
     assert "The grid does not have the same number of rates for every row." in remarks
     assert remarks[-1].endswith("Learning rate: the best of 2 or 3 on held-out rows, for each row and task.")
 
 
 def test_bars_significance_and_claims_stand_on_the_chosen_rates(tried, drawn):
-    found = choose_rates(tried())
-    (plot,) = all_figures(found, Paper())
+    joined = choose_rates(tried())
+    (plot,) = all_figures(joined, Paper())
     assert plot.caption.startswith("LAPTOP. Table 1 as bars.")
     heights = [bar.get_height() for bar in drawn[0].axes[0].patches]
     assert heights == [41.0, 41.0]
-    assert statistics.fmean(found.at({"backbone": "minilm", "prompt": "vanilla", "task": TASK})["scores.score"]) == 41.0
-    line, *_ = check_claims([found], [], Paper())
+    plain = joined.at({"backbone": "minilm", "prompt": "vanilla", "task": TASK})
+    assert statistics.fmean(plain["scores.score"]) == 41.0
+    line, *_ = check_claims([joined], [], Paper())
     (judged,) = line.judgements["laptop"]
     assert (judged.verdict, judged.backbone, judged.seeds) == ("within the spread", "minilm", 3)
     assert str(judged.larger) == str(judged.smaller) == "41.0 ± 1.0"

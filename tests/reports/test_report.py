@@ -52,8 +52,8 @@ def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
 
 def test_damaged_and_older_records_are_named_and_the_rest_is_built(recorded, monkeypatch):
     monkeypatch.setattr(report, "names", lambda: ["table1"])
-    kept = {("nano", task, prompt) for task in ("cb", "wsc") for prompt in ("residual", "vanilla")}
-    folder = recorded("table1", keep=lambda c: (c.backbone.name, c.task.name, c.variant) in kept)
+    selected = {("nano", task, prompt) for task in ("cb", "wsc") for prompt in ("residual", "vanilla")}
+    folder = recorded("table1", keep=lambda c: (c.backbone.name, c.task.name, c.variant) in selected)
     paths = sorted(folder.glob("runs/cb/nano/*/*/result.json"))
     reseal(paths[0].parent, schema=SCHEMA - 1)
     reseal(paths[1].parent, scores={"score": 50.0})
@@ -134,7 +134,7 @@ def written(lines):
 
 def test_verdicts():
     def cell(*scores):
-        return Cell.of(pd.Series(scores, dtype=float))
+        return Cell.over(pd.Series(scores, dtype=float))
 
     high, low, wide, single = cell(70, 71, 72), cell(60, 61, 62), cell(55, 65, 80), cell(70)
     assert verdict(high, low) == "shows" and verdict(low, high) == "does not show"
@@ -163,14 +163,14 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
         part = config.task.name == "boolq" and config.seed == 0
         return (part or config.task.name in ("cb", "copa", "wsc")) and config.variant in ("vanilla", "residual")
 
-    found = study("table1", keep=recorded)
-    lines = check_claims([found], [], Paper())
+    joined = study("table1", keep=recorded)
+    lines = check_claims([joined], [], Paper())
     against_plain, by_example, against_mlp, *_ = (line.judgements["mini"] for line in lines)
     for backbone, tasks, missing in (
         ("nano", ("cb", "copa", "wsc"), ("boolq",)),
         ("nano_bert", ("cb",), ("boolq", "copa", "wsc")),
     ):
-        scores = found.of_tasks(tasks).runs["scores.score"].groupby(level=["backbone", "prompt", "seed"]).mean()
+        scores = joined.of_tasks(tasks).runs["scores.score"].groupby(level=["backbone", "prompt", "seed"]).mean()
         means = scores.groupby(level=["backbone", "prompt"]).mean()
         residual, plain = (f"{means[backbone, prompt]:.1f}" for prompt in ("residual", "vanilla"))
         (judged,) = [judged for judged in against_plain if judged.backbone == backbone]
@@ -181,19 +181,19 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
     assert against_mlp == []
     page = written(lines)
     assert ", without BoolQ)" in page and ", without BoolQ, COPA and WSC)" in page and ", n = " not in page
-    whole = found.of_tasks(("cb", "copa", "wsc"))
-    assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(found.runs) - 2
+    whole = joined.of_tasks(("cb", "copa", "wsc"))
+    assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(joined.runs) - 2
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
     """One may have stopped earlier, and its mean would leave out where scores are high."""
-    found = study("figure3", keep=lambda c: c.seed == 0)
+    joined = study("figure3", keep=lambda c: c.seed == 0)
     stopped = [history[:5] if prompt == "vanilla" else history for prompt, history in
-               zip(found.runs["prompt"], found.runs["history"], strict=True)]  # fmt: skip
-    shorter = dataclasses.replace(found, runs=found.runs.assign(history=stopped))
+               zip(joined.runs["prompt"], joined.runs["history"], strict=True)]  # fmt: skip
+    shorter = dataclasses.replace(joined, runs=joined.runs.assign(history=stopped))
     (residual,), (vanilla,) = speeds(shorter, {"backbone": "nano"})
-    (whole,), _ = speeds(found, {"backbone": "nano"})
-    histories = found.runs.loc[found.runs["prompt"] == "residual", "history"]
+    (whole,), _ = speeds(joined, {"backbone": "nano"})
+    histories = joined.runs.loc[joined.runs["prompt"] == "residual", "history"]
     first = [line["score"] for history in histories for line in history[:5]]
     assert residual == pytest.approx(sum(first) / len(first)) and vanilla < residual < whole
 

@@ -18,11 +18,11 @@ PAIRS = SHAPES.flatmap(lambda shape: st.tuples(*[arrays(float, shape, elements=C
 @settings(max_examples=30, deadline=None)
 @given(PAIRS)
 def test_swapping_the_two_turns_the_sign_and_nothing_else(pair):
-    there, back = compare(*pair), compare(*pair[::-1])
-    assert there.difference == -back.difference and there.p == back.p
-    if there.difference:
-        assert (there.low, there.high) == (-back.high, -back.low)
-    assert there.low - 1e-9 <= there.difference <= there.high + 1e-9 or there.examples < 5
+    forward, back = compare(*pair), compare(*pair[::-1])
+    assert forward.difference == -back.difference and forward.p == back.p
+    if forward.difference:
+        assert (forward.low, forward.high) == (-back.high, -back.low)
+    assert forward.low - 1e-9 <= forward.difference <= forward.high + 1e-9 or forward.examples < 5
 
 
 @settings(max_examples=20, deadline=None)

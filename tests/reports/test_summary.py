@@ -28,9 +28,9 @@ def sweep(tmp_path, monkeypatch):
     """2 prompts × 3 learning rates × 2 seeds; the score is 50 + 10 for residual + the rate + the seed."""
     monkeypatch.setattr("os.fsync", lambda _: None)
 
-    def write(*words, prompts=("vanilla", "residual"), rates=(0.01, 0.1, 0.3), seeds=(0, 1), folder=tmp_path / "sweep"):
+    def write(*keys, prompts=("vanilla", "residual"), rates=(0.01, 0.1, 0.3), seeds=(0, 1), folder=tmp_path / "sweep"):
         for prompt in prompts:
-            config = to_config(compose("train", [*BASE, f"prompt={prompt}", *words]))
+            config = to_config(compose("train", [*BASE, f"prompt={prompt}", *keys]))
             for config.lr in rates:
                 for config.seed in seeds:
                     score = 50 + 10 * (prompt == "residual") + config.lr + config.seed
@@ -135,8 +135,8 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     from rpt.config import as_dict, settings
     from rpt.config.grids import is_in_a_grid
 
-    def held(*words):
-        return is_in_a_grid(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *words])))))
+    def held(*overrides):
+        return is_in_a_grid(settings(as_dict(to_config(compose("train", ["backbone=nano", "data=mini", *overrides])))))
 
     budget = ["trainer.epochs=60", "trainer.patience=15"]
     assert held(*budget) and held(*budget, "task=cb", "method=lora") and held("backbone=t5_base")
@@ -145,7 +145,7 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
     )
     assert not held(*budget, "method=lora")  # in miniature on CB alone
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
-    assert results.OWN.name == "results"
+    assert results.REPOSITORY.name == "results"
 
 
 def test_lines_have_the_colours_of_their_methods_and_a_legend_outside(sweep):

@@ -90,12 +90,12 @@ def _leaves(part):
 
 
 def test_cells_are_the_mean_and_sample_standard_deviation_of_the_records(study):
-    found = study("table1")
-    rows = rows_of(to_csv(table(found, "table1-mini")))
+    joined = study("table1")
+    rows = rows_of(to_csv(table(joined, "table1-mini")))
     jobs = grid("table1").jobs.values()
     for task, metrics in (("boolq", ("accuracy",)), ("cb", ("accuracy", "macro_f1"))):
-        of = [c for c in jobs if (c.backbone.name, c.task.name, c.prompt.name) == ("nano", task, "residual")]
-        scores = [np.mean([fake_score(config, metric) for metric in metrics]) for config in of]
+        item = [c for c in jobs if (c.backbone.name, c.task.name, c.prompt.name) == ("nano", task, "residual")]
+        scores = [np.mean([fake_score(config, metric) for metric in metrics]) for config in item]
         row = find(rows, backbone="nano", prompt="residual", column=task)
         assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-4)
         assert float(row["sd"]) == pytest.approx(np.std(scores, ddof=1), abs=1e-4)
@@ -142,7 +142,7 @@ def test_a_cell_that_the_grid_lacks_asks_for_no_run(study):
 
 def test_bold_needs_a_lead_over_the_spread():
     def cell(*scores):
-        return Cell.of(pd.Series(scores, dtype=float))
+        return Cell.over(pd.Series(scores, dtype=float))
 
     ahead, behind, wide = cell(70, 71, 72), cell(60, 61, 62), cell(60, 70, 80)
     assert best([behind, ahead]) is ahead
@@ -152,8 +152,8 @@ def test_bold_needs_a_lead_over_the_spread():
 
 
 def test_at_the_papers_scale_the_papers_number_and_the_difference_stand_below(study):
-    kept = study("table1", "paper", keep=lambda c: c.task.name == "boolq" and c.backbone.name == "t5_base")
-    made = table(kept, "table1")
+    selected = study("table1", "paper", keep=lambda c: c.task.name == "boolq" and c.backbone.name == "t5_base")
+    made = table(selected, "table1")
     row = find(rows_of(to_csv(made)), backbone="t5_base", prompt="residual", column="boolq")
     assert row["paper"] == "77.9000"
     assert float(row["difference"]) == pytest.approx(float(row["mean"]) - 77.9, abs=1e-3)
@@ -207,14 +207,14 @@ def test_rows_that_have_not_learnt_a_task_are_named(study):
 
 def test_runs_whose_epochs_ended_before_their_patience_are_named(study):
     """WSC has no patience: all of its runs train to the end. PT's on BoolQ end theirs with the last of 20 epochs."""
-    found = study("table1", keep=lambda c: c.task.name in ("boolq", "wsc") and c.variant in ("vanilla", "residual"))
-    at = found.runs.index.to_frame()
+    joined = study("table1", keep=lambda c: c.task.name in ("boolq", "wsc") and c.variant in ("vanilla", "residual"))
+    at = joined.runs.index.to_frame()
     ended = (at["task"] == "wsc") | ((at["backbone"] == "nano") & (at["seed"] != "2"))
     stopped = np.where(ended, ALL_STEPS, "no better score in 15 evaluations")
     best = {"best.step": np.where(at["prompt"] == "residual", 60, 50)}
-    found = dataclasses.replace(found, runs=found.runs.assign(stopped=stopped, **best))
+    joined = dataclasses.replace(joined, runs=joined.runs.assign(stopped=stopped, **best))
     said = "Epochs ended before patience did: Residual PT (BoolQ 2 of 3)."
-    assert [remark for remark in table(found, "table1-mini").remarks if remark.startswith("Epochs ended")] == [said]
+    assert [remark for remark in table(joined, "table1-mini").remarks if remark.startswith("Epochs ended")] == [said]
 
 
 def test_budgets_are_said_also_where_they_are_equal(study):
@@ -242,7 +242,7 @@ def test_a_budget_of_one_backbone_and_task_names_both(study):
 
 def test_tasks_whose_texts_are_compared_are_named():
     def said_of(experiment):
-        return say_training(GridResults.of(experiment, pd.DataFrame()))
+        return say_training(GridResults.join(experiment, pd.DataFrame()))
 
     whole = grid("table1", "laptop")
     assert "cosine" not in said_of(grid("table1", "paper"))
@@ -258,12 +258,12 @@ def test_tasks_whose_texts_are_compared_are_named():
 
 def test_a_budget_of_one_row_and_task_names_both():
     whole = grid("table1", "paper")
-    kept = {("bert_base", "cb"), ("bert_base", "rte")}
-    jobs = {point: config for point, config in whole.jobs.items() if (config.backbone.name, config.task.name) in kept}
+    both = {("bert_base", "cb"), ("bert_base", "rte")}
+    jobs = {point: config for point, config in whole.jobs.items() if (config.backbone.name, config.task.name) in both}
     for point, config in jobs.items():
         if (config.variant, config.task.name) == ("finetune", "cb"):
             jobs[point] = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, epochs=90))
-    said = say_training(GridResults.of(dataclasses.replace(whole, jobs=jobs), pd.DataFrame()))
+    said = say_training(GridResults.join(dataclasses.replace(whole, jobs=jobs), pd.DataFrame()))
     assert said.endswith("linear probe 20 epochs; fine-tuning (CB) 90 epochs; fine-tuning (RTE) 50 epochs.")
 
 
@@ -276,10 +276,10 @@ def test_parameters_are_counted_in_the_records(study):
 
 def test_deleting_a_record_changes_the_cells_that_stood_on_it_and_no_other(recorded):
     folder = recorded("table1")
-    before = rows_of(to_csv(table(GridResults.of(grid("table1"), load_runs(folder)), "table1-mini")))
+    before = rows_of(to_csv(table(GridResults.join(grid("table1"), load_runs(folder)), "table1-mini")))
     (gone,) = (folder / "runs/copa/nano/mlp").glob("*seed1*")
     shutil.rmtree(gone)
-    after = rows_of(to_csv(table(GridResults.of(grid("table1"), load_runs(folder)), "table1-mini")))
+    after = rows_of(to_csv(table(GridResults.join(grid("table1"), load_runs(folder)), "table1-mini")))
     changed = {(a["backbone"], a["prompt"], a["column"]) for a, b in zip(before, after, strict=True) if a != b}
     assert changed == {("nano", "mlp", "copa"), ("nano", "mlp", "average")}
     assert find(after, backbone="nano", prompt="mlp", column="copa")["n"] == "2"
@@ -296,7 +296,7 @@ def test_a_new_backbone_gives_new_rows(recorded):
     folder = recorded("table6")
     write_record(folder, next(config for config in jobs.values() if config.backbone.name == "newcomer"))
     assert "| newcomer | Residual PT | shared |" in to_markdown(
-        table(GridResults.of(wider, load_runs(folder)), "table6-mini")
+        table(GridResults.join(wider, load_runs(folder)), "table6-mini")
     )
 
 
@@ -352,16 +352,6 @@ def test_each_method_at_its_own_best_rate(study):
     assert "(embeddings × 0.1667): PT " in said[1] and "−" not in said[1]
 
 
-def test_table_1_says_whether_a_task_can_tell_methods_apart(study):
-    made = table(study("table1", keep=lambda c: c.task.name == "cb" and c.backbone.name == "nano"), "table1-mini")
-    rows = rows_of(to_csv(made))
-    means = {row["prompt"]: float(row["mean"]) for row in rows if row["column"] == "cb" and row["mean"]}
-    prompts = [means[name] for name in ("vanilla", "mlp", "lstm", "residual")]
-    floor, best_of_all = means["majority class"], max(means.values())
-    said = f": CB {min(prompts):.1f} to {max(prompts):.1f} ({floor:.1f}; {best_of_all:.1f})."
-    assert any(remark.endswith(said) for remark in made.remarks)
-
-
 def two_backbones():
     """Table 1 at scale=laptop with a T5 beside the encoder, which comes first in the files."""
     whole = grid("table1", "laptop")
@@ -379,23 +369,23 @@ def test_a_t5_stands_before_the_encoder_and_is_explained_once(tmp_path):
     experiment = two_backbones()
     for config in experiment.jobs.values():
         write_record(tmp_path, config)
-    found = GridResults.of(experiment, load_runs(tmp_path))
-    tables = {made.name: made for made in all_tables(found, Paper())}
+    joined = GridResults.join(experiment, load_runs(tmp_path))
+    tables = {made.name: made for made in all_tables(joined, Paper())}
     text = to_markdown(tables["table1-laptop"])
     assert text.index("| Flan-T5-Small | PT |") < text.index("| MiniLM-L6 | PT |")
     assert "Residual PT − PT: here (Flan-T5-Small) CB" in text and "; the paper (T5-Base) CB" in text
     note = LABELS["backbone note"]["flan_small"]
     assert note.startswith("int8 weights") and all(to_markdown(made).count(note) == 1 for made in tables.values())
-    (plot,) = all_figures(found, Paper())
+    (plot,) = all_figures(joined, Paper())
     assert plot.caption.count(note) == 1
 
 
 def test_a_backbone_that_pools_by_task_says_so_in_its_name(study):
-    found = study("table1", "laptop", keep=lambda c: c.seed == 0 and c.prompt.name == "vanilla")
-    made = table(choose_rates(found), "table1-laptop")
+    joined = study("table1", "laptop", keep=lambda c: c.seed == 0 and c.prompt.name == "vanilla")
+    made = table(choose_rates(joined), "table1-laptop")
     assert "| MiniLM-L6 (RTE: cosine) | PT |" in to_markdown(made)
     assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "flan_small", "minilm"}
-    assert found.name_of("prompt", "vanilla") == "PT"
+    assert joined.name_of("prompt", "vanilla") == "PT"
 
 
 def test_rows_without_a_run_are_named_below_the_table(study):

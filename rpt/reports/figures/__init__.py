@@ -12,9 +12,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from rpt.reports.figures.bars import draw_bars
-from rpt.reports.figures.curves import draw_along_axis
-from rpt.reports.figures.epochs import draw_by_epoch
+from rpt.reports.figures.grids import draw_along_axis, draw_bars, draw_by_epoch
 from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of

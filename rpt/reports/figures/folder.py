@@ -9,20 +9,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from rpt.reports.figures.bars import draw_panel
-from rpt.reports.figures.epochs import draw_history, history_of
-from rpt.reports.figures.style import (
-    FURTHER_STYLES,
-    MAJORITY,
-    STYLE,
-    STYLES,
-    LineStyle,
-    draw_curve,
-    draw_legend,
-    style_of,
-    subplots,
-    widen,
-)
+from rpt.reports.figures import style
 from rpt.reports.summary import SHOWN, Summary, find_lines, name_of, show
 
 DASHES = ("-", "--", "-.", ":")
@@ -30,7 +17,7 @@ DASHES = ("-", "--", "-.", ":")
 
 def draw_folder(summary: Summary) -> dict[str, Figure]:
     """The figures by the names of their files, without ending."""
-    with context(STYLE):
+    with context(style.STYLE):
         along = {f"along-{name_of(axis).replace('.', '-')}": _draw_along(summary, axis) for axis in summary.numeric}
         figures = {name: figure for name, figure in along.items() if figure is not None}
         if not figures and len(summary.groups) > 1:
@@ -44,23 +31,23 @@ def _draw_along(summary: Summary, axis: str) -> Figure | None:
     if not lines:
         return None
     others = [name for name in summary.axes if name != axis]
-    figure, ax = subplots()
+    figure, ax = style.subplots()
     for (at, runs), look in zip(lines, _styles([runs["prompt"].iloc[0] for _, runs in lines]), strict=True):
         scores = runs.pivot_table(index=axis, columns="seed", values="score")
-        draw_curve(ax, scores, look, _name(at))
+        style.draw_curve(ax, scores, look, _name(at))
         means = scores.mean(axis=1)
         ax.plot([means.idxmax()], [means.max()], color=look[0], marker="*", markersize=13, linestyle="none", zorder=4)
     floors = {floor for _, runs in lines for floor in runs["majority"]}
     if len(floors) == 1:
-        ax.axhline(*floors, **MAJORITY)
+        ax.axhline(*floors, **style.MAJORITY)
     values = sorted({x for _, runs in lines for x in runs[axis]})
     if values[0] > 0 and values[-1] >= 8 * values[0]:
         ax.set_xscale("log")
     ax.set_xticks(values, labels=[f"{x:g}" for x in values])
     ax.minorticks_off()
-    widen(ax)
+    style.widen(ax)
     ax.set(xlabel=name_of(axis), ylabel="score (%)", title="mean ± standard deviation over seeds; a star: best")
-    draw_legend(figure, [ax], title=", ".join(map(name_of, others)))
+    style.draw_legend(figure, [ax], title=", ".join(map(name_of, others)))
     return figure
 
 
@@ -70,25 +57,25 @@ def _draw_bars(summary: Summary) -> Figure:
     names = summary.runs[others].map(show).agg(", ".join, axis=1)
     runs = summary.runs[names.isin(names.unique()[:SHOWN])].assign(group=names)
     scores = runs.pivot_table(index=["prompt", "seed"], columns="group", values="score", sort=False)
-    methods = tuple(sorted(scores.index.unique("prompt"), key=lambda name: [*STYLES, name].index(name)))
+    methods = tuple(sorted(scores.index.unique("prompt"), key=lambda name: [*style.STYLES, name].index(name)))
     size = (max(3.6, min(12.0, 1.2 + 0.45 * len(methods) * len(scores.columns))), 3.6)
-    figure, ax = subplots(size=size)
-    draw_panel(ax, scores, runs.groupby("group")["majority"].mean()[scores.columns], methods)
+    figure, ax = style.subplots(size=size)
+    style.draw_bars(ax, scores, runs.groupby("group")["majority"].mean()[scores.columns], methods)
     ax.set(xlabel=", ".join(map(name_of, others)), ylabel="score (%)")
-    draw_legend(figure, [ax])
+    style.draw_legend(figure, [ax])
     return figure
 
 
 def _draw_by_epoch(summary: Summary) -> Figure:
     """Score and training loss by epoch, a line for each group."""
     groups = list(itertools.islice(summary.runs.groupby(summary.axes, dropna=False, sort=False), SHOWN))
-    figure, panels = subplots(1, 2, (8.4, 3.6))
+    figure, panels = style.subplots(1, 2, (8.4, 3.6))
     for (at, runs), look in zip(groups, _styles([runs["prompt"].iloc[0] for _, runs in groups]), strict=True):
         for ax, field in zip(panels, ("score", "loss"), strict=True):
-            draw_history(ax, history_of(runs.set_index("seed"), field), look, _name(at))
+            style.draw_history(ax, style.history_of(runs.set_index("seed"), field), look, _name(at))
     panels[0].set(title="evaluation", xlabel="epoch", ylabel="score (%)")
     panels[1].set(title="training", xlabel="epoch", ylabel="loss", ylim=(0, None))
-    draw_legend(figure, panels, title=", ".join(map(name_of, summary.axes)))
+    style.draw_legend(figure, panels, title=", ".join(map(name_of, summary.axes)))
     return figure
 
 
@@ -96,14 +83,14 @@ def _name(values: Sequence[object]) -> str:
     return ", ".join(map(show, values)) or "score"
 
 
-def _styles(methods: Sequence[str]) -> list[LineStyle]:
+def _styles(methods: Sequence[str]) -> list[style.LineStyle]:
     """A style for each line. Lines of one method have its colour and differ by their dashes; where there is one method
     alone, the lines have colours that belong to none."""
     styles, drawn = [], Counter[str]()
     for method in methods:
-        color, marker, _ = style_of(method, sorted(set(methods)))
+        color, marker, _ = style.style_of(method, sorted(set(methods)))
         if len(set(methods)) == 1 < len(methods):
-            color, marker, _ = FURTHER_STYLES[drawn[method] % len(FURTHER_STYLES)]
+            color, marker, _ = style.FURTHER_STYLES[drawn[method] % len(style.FURTHER_STYLES)]
         styles.append((color, marker, DASHES[drawn[method] % len(DASHES)]))
         drawn[method] += 1
     return styles

@@ -69,7 +69,7 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> N
 
 def draw_mean(ax: Axes, scores: pd.DataFrame, color: str, **line: Any) -> None:
     """Mean as a line, mean ± standard deviation as a band."""
-    cells = [Cell.of(by_seed) for _, by_seed in scores.iterrows()]
+    cells = [Cell.over(by_seed) for _, by_seed in scores.iterrows()]
     ax.plot(scores.index, [cell.mean for cell in cells], color=color, zorder=3, **line)
     low, high = ([cell.mean + way * (cell.sd or 0.0) for cell in cells] for way in (-1, 1))
     ax.fill_between(scores.index, low, high, color=color, alpha=0.15, linewidth=0)
@@ -79,12 +79,65 @@ def draw_dots(ax: Axes, x: float, scores: pd.Series, **style: Any) -> None:
     ax.scatter([x] * len(scores), list(scores), linewidths=0, **style)
 
 
-def draw_paper(
-    ax: Axes, xs: list[float], ys: list[float], prompt: str, prompts: Sequence[str], joined: bool = True
-) -> bool:
+def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tuple[str, ...]) -> None:
+    """Groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
+
+    Args:
+        scores: a row for each method and seed, a column for each group of bars.
+    """
+    by_method = scores.groupby(level="prompt")
+    drawn = [method for method in methods if method in by_method.groups]
+    width, top, groups = 0.8 / len(drawn), HIGHEST, range(len(scores.columns))
+    for k, method in enumerate(drawn):
+        shift = (k - (len(drawn) - 1) / 2) * width
+        color = style_of(method, methods)[0]
+        look: dict[str, Any] = {"color": color, "hatch": HATCHES.get(method, ""), "alpha": 0.75}
+        xs, means, sds = [place + shift for place in groups], by_method.mean().loc[method], by_method.std().loc[method]
+        ax.bar(xs, means, width * 0.92, label=label("prompt", method), edgecolor="white", linewidth=0, zorder=2, **look)
+        ax.errorbar(xs, means, sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)
+        top = max(top, (means + sds).max() + 1)
+        for x, group in zip(xs, scores, strict=True):
+            by_seed = by_method.get_group(method)[group].dropna()
+            draw_dots(ax, x, by_seed, s=8, color="#222222", alpha=0.35, zorder=3)
+            if len(by_seed) == 1:
+                ax.text(x, by_seed.iloc[0] + 1, "1 seed", rotation=90, ha="center", va="bottom", fontsize=7)
+    for place, score in zip(groups, majority, strict=True):
+        if pd.notna(score):
+            ax.hlines(score, place - 0.44, place + 0.44, zorder=5, **MAJORITY)
+    if "average" in scores:
+        ax.axvline(len(groups) - 1.5, color="#AAAAAA", linewidth=0.8)
+    ax.set_xticks(groups, labels=[label("task", name) for name in scores], fontsize=9)
+    ax.grid(axis="x", visible=False)
+    ax.set(xlim=(-0.55, len(groups) - 0.45), ylim=(0, top))
+
+
+def draw_history(ax: Axes, history: pd.DataFrame, style: LineStyle, name: str) -> None:
+    """Mean and spread while every seed trains, so that a seed that stops makes no jump; each seed as a thin line. A
+    few markers tell the lines apart in grey."""
+    if history.empty:
+        return
+    color, marker, dashes = style
+    ax.plot(history.index, history, color=color, linewidth=0.7, alpha=0.4, zorder=2)
+    whole = history.dropna()
+    every = max(1, len(whole) // 6)
+    draw_mean(ax, whole, color, marker=marker, linestyle=dashes, markevery=every, label=name)
+
+
+def history_of(runs: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A field of the runs' evaluations: a row for each epoch, a column for each seed."""
+    by_seed = {
+        seed: pd.Series(
+            {round(line["epoch"], 3): line[what] for line in history if line.get(what) is not None}, dtype=float
+        )
+        for seed, history in (runs["history"].items() if len(runs) else ())
+    }
+    return pd.DataFrame(by_seed).sort_index()
+
+
+def draw_paper(ax: Axes, xs: list[float], ys: list[float], look: LineStyle, joined: bool = True) -> bool:
     """The paper's curve in grey; whether there is one."""
     line: dict[str, Any] = {"linestyle": (0, (2, 2)) if joined else "none", "linewidth": 1.0, "color": PAPER_GREY}
-    line |= {"marker": style_of(prompt, prompts)[1], "markersize": 4, "markerfacecolor": "white", "zorder": 1}
+    line |= {"marker": look[1], "markersize": 4, "markerfacecolor": "white", "zorder": 1}
     ax.plot(xs, ys, label="paper (approx.)" if xs else None, **line)
     return bool(xs)
 

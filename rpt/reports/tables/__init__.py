@@ -6,8 +6,7 @@ from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
 from rpt.reports.table import Table
-from rpt.reports.tables.costs import costs_table
-from rpt.reports.tables.parameters import parameters_table
+from rpt.reports.tables.counts import costs_table, parameters_table
 from rpt.reports.tables.rates import rates_table
 from rpt.reports.tables.scores import score_table
 from rpt.reports.tables.significance import significance_table

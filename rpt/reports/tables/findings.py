@@ -6,7 +6,6 @@ from typing import Any
 
 from rpt.records.schema import ALL_STEPS
 from rpt.reports.grid_results import GridResults
-from rpt.reports.layouts import METHODS
 from rpt.reports.paper import Paper, row_name
 from rpt.reports.scores import metrics_of
 from rpt.reports.tables.rates import limits
@@ -25,7 +24,6 @@ def find_all(table: ScoreRows, paper: Paper) -> dict[str, Any]:
         "judged": "wsc" in tasks and families == ["bert", "t5"],
         "contrasts": contrasts(table, paper),
         "best_rates": at_best_rates(table),
-        "spans": spans(table) if layout.name == "table1" else {},
         "not_ahead": not_ahead(table),
         "out_of_budget": out_of_budget(table.results, table.axes, layout.columns),
         "unrecorded": [] if experiment.scale == "paper" else unrecorded(table),
@@ -75,23 +73,11 @@ def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
     """The rows that have not learnt a task: within their spread of the majority class, or below it."""
     places = []
     for row in table.rows:
-        cells = {task: row.cells[task] for task in table.floors if row.cells[task].mean is not None}
+        tasks = [column for column in table.floors if column != "average"]
+        cells = {task: row.cells[task] for task in tasks if row.cells[task].mean is not None}
         gaps = {task: cell.mean - table.floors.at[row.at["backbone"], task] for task, cell in cells.items()}
         places.append((row.at, [task for task, gap in gaps.items() if gap <= (cells[task].sd or 0.0)]))  # no NaN is
     return [(at, tasks) for at, tasks in places if tasks]
-
-
-def spans(table: ScoreRows) -> dict[str, list[dict[str, Any]]]:
-    """Whether a task can tell methods apart: by backbone each task's floor, prompts' lowest and highest, best row."""
-    places: dict[str, list[dict[str, Any]]] = {}
-    for backbone, floors in table.floors.iterrows():
-        for task, floor in floors.items():
-            rows = [row for row in table.rows if row.at["backbone"] == backbone and row.cells[task].n]
-            prompts = [row.cells[task].mean for row in rows if row.at["prompt"] not in METHODS]
-            if len(prompts) > 1:
-                span = {"task": task, "floor": floor, "low": min(prompts), "high": max(prompts)}
-                places.setdefault(backbone, []).append(span | {"best": max(row.cells[task].mean for row in rows)})
-    return places
 
 
 def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[tuple[At, Shares]]:

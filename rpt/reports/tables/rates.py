@@ -7,7 +7,7 @@ from typing import Any
 from rpt.reports.grid_results import GridResults, RateChoice
 from rpt.reports.labels import label, rate
 from rpt.reports.layouts import rates_name, title_of
-from rpt.reports.table import Table, Text, make_table, row_labels
+from rpt.reports.table import Table, make_table
 
 
 def rates_table(results: GridResults) -> Table:
@@ -22,7 +22,7 @@ def rates_table(results: GridResults) -> Table:
         choices = by_row[tuple(at.values())]
         if any(choice.recorded for choice in choices.values()):
             shown = [_shown(choices[task]) if task in choices else "" for task in tasks]
-            lines.append([*row_labels(results, at), *map(Text, shown)])
+            lines.append((at, shown))
         for task, choice in choices.items():
             for tried in choice.asked:
                 chosen = tried == choice.rate

@@ -1,9 +1,9 @@
-"""A table of scores computed. The floors, a row for each row of the grid, the rows that only the paper has."""
+"""The numbers of a table of scores: the majority class, a row for each row of the grid, the rows that only the paper
+has."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -14,18 +14,17 @@ from rpt.reports.paper import Number, Paper
 from rpt.reports.scores import Cell, floors, task_scores
 
 At = dict[str, str]  # values of axes
-Counts = dict[str, int | None]  # by column
 
 
 @dataclass(frozen=True)
 class Row:
     """cells, printed, asked: by column. printed: the paper's numbers, at its scale. asked: how many seeds the grid has;
-    None where nothing is counted. place: the paper's names of backbone and row. bold: the columns in which it leads."""
+    empty for the majority class. place: the paper's names of backbone and row. bold: the columns in which it leads."""
 
     at: At
     cells: dict[str, Cell]
-    asked: Counts
     printed: dict[str, Number]
+    asked: dict[str, int] = field(default_factory=dict)
     place: tuple[str, str] | None = None
     bold: frozenset[str] = frozenset()
 
@@ -41,7 +40,7 @@ class Row:
 @dataclass(frozen=True)
 class ScoreRows:
     """A layout filled. axes: those that name a row. columns: what stands across. floors: the majority class's scores,
-    backbones by tasks; empty where tasks are not across. groups: rows that are compared for bold, recorded or not."""
+    backbones by columns; empty where tasks are not across. groups: rows that are compared for bold, recorded or not."""
 
     layout: Layout
     results: GridResults
@@ -57,65 +56,55 @@ class ScoreRows:
 
 def fill(layout: Layout, results: GridResults, paper: Paper) -> ScoreRows:
     """The rows of the grid, with the paper's numbers beside them at its scale."""
-    axes, across = results.row_axes(layout.rows, layout.columns), results.experiment.axes[layout.columns]
-    scores = task_scores(results, layout.metrics)
+    axes, columns = results.row_axes(layout.rows, layout.columns), list(results.experiment.axes[layout.columns])
+    scores, lowest = task_scores(results, layout.metrics), floors(results, layout.metrics)
     if layout.columns == "task":
-        numbers = ScoreRows(
-            layout, results, axes, (*across, *["average"] * (len(across) > 1)), floors(results, layout.metrics)
-        )
+        columns += ["average"] * (len(columns) > 1)
     else:
-        numbers = ScoreRows(layout, results, axes, across, pd.DataFrame())
-        scores = scores["average"].unstack(layout.columns).reindex(columns=list(across))
+        scores, lowest = scores["average"].unstack(layout.columns).reindex(columns=columns), pd.DataFrame()
+    table = ScoreRows(layout, results, axes, tuple(columns), lowest[columns] if len(lowest) else lowest)
     keys = [key for key in layout.groups if key in axes]
     for _, group in itertools.groupby(results.points(axes), key=lambda at: [at[key] for key in keys]):
-        cells = [(at, _cells(pick_cell(scores, at), numbers.columns)) for at in group]
-        compared = [row for at, row in cells if at.get("prompt") not in METHODS]
-        leads = {column: best([row[column] for row in compared]) for column in numbers.columns}
-        numbers.groups.append(
-            [_row(numbers, paper, at, row, {c for c, top in leads.items() if row[c] is top}) for at, row in cells]
+        cells = [(at, pick_cell(scores, at)) for at in group]
+        rows = [(at, {column: Cell.over(by_seed[column]) for column in columns}) for at, by_seed in cells]
+        compared = [row for at, row in rows if at.get("prompt") not in METHODS]
+        leads = {column: best([row[column] for row in compared]) for column in columns}
+        table.groups.append(
+            [_row(table, paper, at, row, frozenset(c for c in columns if row[c] is leads[c])) for at, row in rows]
         )
-    return numbers
+    return table
 
 
-def _cells(scores: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Cell]:
-    return {column: Cell.of(scores[column]) for column in columns}
+def _row(table: ScoreRows, paper: Paper, at: At, cells: dict[str, Cell], bold: frozenset[str]) -> Row:
+    results, asked = table.results, {}
+    place, beside = paper.place(table.layout.name, at), results.experiment.scale == "paper"
+    printed = {column: paper.value(table.layout.name, *place, column) if beside else None for column in table.columns}
+    for column in table.columns:  # for how many seeds the grid has every run of a cell
+        here = at if column == "average" else at | {table.layout.columns: column}
+        asked[column] = min(results.count_asked({"task": task} | here) for task in results.experiment.axes["task"])
+    return Row(at, cells, printed, asked, place, bold)
 
 
-def _row(numbers: ScoreRows, paper: Paper, at: At, cells: dict[str, Cell], bold: set[str]) -> Row:
-    name, results = numbers.layout.name, numbers.results
-    place, beside = paper.place(name, at), results.experiment.scale == "paper"
-    printed = {column: paper.value(name, *place, column) if beside else None for column in numbers.columns}
-    tasks, asked = results.experiment.axes["task"], {}
-    for column in numbers.columns:  # for how many seeds the grid has every run of a cell
-        here = at if column == "average" else at | {numbers.layout.columns: column}
-        asked[column] = min(results.count_asked({"task": task} | here) for task in tasks)
-    return Row(at, cells, asked, printed, place, frozenset(bold))
+def majority_rows(table: ScoreRows) -> list[Row]:
+    """The majority class of the training rows: one row where backbones agree. (Encoders have other rows of WSC.)"""
+    lines = table.floors.dropna(how="all")
+    agree = not lines.empty and (lines.nunique() <= 1).all()
+    lines = lines.bfill().head(1) if agree else lines.drop_duplicates()
+    rows = []
+    for backbone, values in lines.iterrows():
+        names = {"prompt": "majority class", "backbone": "" if agree else backbone}
+        cells = {column: Cell(None if pd.isna(value) else float(value)) for column, value in values.items()}
+        rows.append(Row({key: names.get(key, "") for key in table.axes}, cells, dict.fromkeys(cells)))
+    return rows
 
 
-def majority_rows(numbers: ScoreRows) -> Iterator[Row]:
-    """The majority class of the training rows: one row where backbones agree on the tasks that they have."""
-    lines: dict[tuple[float | None, ...], str] = {}  # with the first backbone of each
-    for backbone in numbers.floors.isna().sum(axis=1).sort_values(kind="stable").index:  # most tasks first
-        values = numbers.floors.loc[backbone]
-        if values.notna().any():
-            shown = [*values, values.mean(skipna=False)][: len(numbers.columns)]
-            line = tuple(None if pd.isna(value) else float(value) for value in shown)
-            same = (other for other in lines if all(a in (None, b) for a, b in zip(line, other, strict=True)))
-            lines.setdefault(next(same, line), backbone)
-    nothing = dict.fromkeys(numbers.columns)
-    for values, backbone in lines.items():
-        names = {"prompt": "majority class", "backbone": backbone if len(lines) > 1 else ""}  # encoders' WSC differs
-        at = {key: names.get(key, "") for key in numbers.axes}
-        yield Row(at, dict(zip(numbers.columns, map(Cell, values), strict=True)), nothing, nothing)
-
-
-def rows_of_the_paper(numbers: ScoreRows, paper: Paper) -> list[Row]:
+def rows_of_the_paper(table: ScoreRows, paper: Paper) -> list[Row]:
     """The rows that only the paper has."""
-    name, shown, rows = numbers.layout.name, {row.place for row in numbers.rows}, []
-    for place in paper.rows_without(name, shown):
-        at = dict.fromkeys(numbers.axes, "") | dict(zip(("backbone", "prompt"), place, strict=True))
-        printed = {column: paper.value(name, *place, column) for column in numbers.columns}
-        rows.append(Row(at, dict.fromkeys(printed, Cell()), dict.fromkeys(printed, 0), printed, place))
+    name, rows = table.layout.name, []
+    for place in paper.rows_without(name, {row.place for row in table.rows}):
+        at = dict.fromkeys(table.axes, "") | dict(zip(("backbone", "prompt"), place, strict=True))
+        printed = {column: paper.value(name, *place, column) for column in table.columns}
+        rows.append(Row(at, dict.fromkeys(printed, Cell()), printed, dict.fromkeys(printed, 0), place))
     return rows
 
 

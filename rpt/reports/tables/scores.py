@@ -10,7 +10,7 @@ from rpt.reports.labels import label_with_unit, signed
 from rpt.reports.layouts import Layout
 from rpt.reports.paper import Paper
 from rpt.reports.scores import Cell
-from rpt.reports.table import Notes, Table, Text, make_table, row_labels
+from rpt.reports.table import Line, Notes, Table, Text, make_table
 from rpt.reports.tables.findings import find_all
 from rpt.reports.tables.score_rows import Row, ScoreRows, fill, majority_rows, rows_of_the_paper
 
@@ -18,49 +18,41 @@ from rpt.reports.tables.score_rows import Row, ScoreRows, fill, majority_rows, r
 def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
     """One layout filled from runs."""
     numbers, notes = fill(layout, results, paper), Notes()
-    beside, majority = results.experiment.scale == "paper", [*majority_rows(numbers)]
+    beside, majority = results.experiment.scale == "paper", majority_rows(numbers)
     alone = rows_of_the_paper(numbers, paper) if beside else []
     by_backbone = [[*rows] for _, rows in itertools.groupby(alone, key=lambda row: row.at["backbone"])]
     groups = [group for group in (majority, *numbers.groups, *by_backbone) if group]
-    return make_table(
-        layout.name,
-        "scores",
-        results,
-        numbers.axes,
-        [*[""] * beside, *(label_with_unit(layout.columns, column) for column in numbers.columns)],
-        [[line for row in group for line in _lines(row, numbers, paper, notes)] for group in groups],
-        [record for group in groups for row in group for record in _records(row)],
-        find_all(numbers, paper),
-        notes=notes.texts,
-        seeds=len(results.experiment.axes["seed"]),
-    )
+    columns = [*[""] * beside, *(label_with_unit(layout.columns, column) for column in numbers.columns)]
+    lines = [[line for row in group for line in _lines(row, numbers, paper, notes)] for group in groups]
+    records = [record for group in groups for row in group for record in _records(row)]
+    facts, more = find_all(numbers, paper), {"notes": notes.texts, "seeds": len(results.experiment.axes["seed"])}
+    return make_table(layout.name, "scores", results, numbers.axes, columns, lines, records, facts, **more)
 
 
-def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: Notes) -> Iterator[list[Text]]:
+def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: Notes) -> Iterator[Line]:
     """Ours alone; at the paper's scale ours, the paper's where it has any, and the difference."""
     results, table = numbers.results, numbers.layout.name
     beside, seeds = results.experiment.scale == "paper", len(results.experiment.axes["seed"])
-    labels, blank = row_labels(results, row.at), [Text()] * len(row.at)
+    blank = dict.fromkeys(row.at, "")
     if row.place is None:
-        yield [*labels, *[Text()] * beside, *(Text(str(cell)) for cell in row.cells.values())]
+        yield row.at, [*[""] * beside, *map(str, row.cells.values())]
         return
     ours = [Text(mean_and_spread(cell, seeds), bold=column in row.bold) for column, cell in row.cells.items()]
     is_theirs = not any(row.asked.values())
     if not is_theirs and (beside or not row.is_empty):
-        yield [*labels, *[Text("ours")] * beside, *ours]
+        yield row.at, [*["ours"] * beside, *ours]
     if any(value is not None for value in row.printed.values()):
         noted = {c: notes.number(paper.notes(table, *row.place, c)) for c in (*row.printed, None)}
         values = [Text("" if v is None else f"{v:.1f}", notes=noted[c]) for c, v in row.printed.items()]
-        yield [*(labels if is_theirs else blank), Text("paper", notes=noted[None]), *values]
+        yield row.at if is_theirs else blank, [Text("paper", notes=noted[None]), *values]
         if not is_theirs:
-            gaps = ["" if gap is None else signed(gap) for gap in row.gaps.values()]
-            yield [*blank, Text("difference"), *map(Text, gaps)]
+            yield blank, ["difference", *("" if gap is None else signed(gap) for gap in row.gaps.values())]
 
 
 def _records(row: Row) -> Iterator[dict[str, object]]:
     """The row's lines of the CSV."""
     for column, cell in row.cells.items():
-        asked = row.asked[column]
+        asked = row.asked.get(column)
         yield (
             {**row.at, "column": column, "mean": cell.mean, "sd": cell.sd, "n": None if asked is None else cell.n}
             | {"asked": asked, "paper": row.printed[column], "difference": row.gaps[column]}

@@ -6,7 +6,7 @@ from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import signed
 from rpt.reports.layouts import SIGNIFICANCE
 from rpt.reports.significance import REPEATS, compare_runs, holm
-from rpt.reports.table import Table, Text, make_table, row_labels
+from rpt.reports.table import Table, make_table
 
 COLUMNS = ["PT", "Residual PT", "difference", "95 % interval", "p", "p (Holm)", "examples", "seeds"]
 
@@ -26,22 +26,13 @@ def significance_table(results: GridResults) -> Table | None:
         means = [f"{test.second:.1f}", f"{test.first:.1f}", signed(test.difference)]
         tested = [f"{signed(test.low)} to {signed(test.high)}", p_value(test.p), p_value(p_holm)]
         counts = [f"{test.examples:,}", str(test.seeds)]
-        lines.append([*row_labels(results, at), *map(Text, [*means, *tested, *counts])])
+        lines.append((at, [*means, *tested, *counts]))
         records.append(
             {**at, "plain": test.second, "residual": test.first, "difference": test.difference, "low": test.low}
             | {"high": test.high, "p": test.p, "p_holm": p_holm, "examples": test.examples, "seeds": test.seeds}
         )
-    return make_table(
-        SIGNIFICANCE,
-        "significance",
-        results,
-        axes,
-        COLUMNS,
-        [lines],
-        records,
-        {"repeats": f"{REPEATS:,}"},
-        in_report=False,
-    )
+    facts = {"repeats": f"{REPEATS:,}"}
+    return make_table(SIGNIFICANCE, "significance", results, axes, COLUMNS, [lines], records, facts, in_report=False)
 
 
 def p_value(p: float) -> str:

@@ -1,0 +1,124 @@
+"""The paper's figures: table 1 as bars, scores by epoch (figure 3) and along an axis of the grid (figures 4 to 6).
+
+Each function gives the figure and what its caption says (templates/text/figure.j2).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from rpt.reports.figures import style
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import label
+from rpt.reports.layouts import METHODS, Curves
+from rpt.reports.paper import Paper
+from rpt.reports.scores import floors, task_scores
+
+Drawn = tuple[Figure, dict[str, Any]]
+NARROWEST = 5.2  # inches, with room for the legend above a single panel
+
+
+def draw_bars(results: GridResults, paper: Paper) -> Drawn:
+    """A panel for each backbone that has a run: the tasks for which a prompt has a score, and their average."""
+    backbones, tasks = results.backbones, results.experiment.axes["task"]
+    every = [*tasks, *["average"] * (len(tasks) > 1)]
+    scores, majority, missing = task_scores(results, {})[every], floors(results, {}), dict[str, list[str]]()
+    size = (9.0, 2.9 * len(backbones) + 0.55)
+    figure, panels = style.subplots(len(backbones), 1, size, squeeze=False)
+    for backbone, ax in zip(backbones, panels[:, 0], strict=True):
+        rows = scores[scores.index.get_level_values("backbone") == backbone]
+        prompts = rows[~rows.index.get_level_values("prompt").isin(METHODS)]
+        groups = [group for group in every if prompts[group].notna().any()] or every
+        if len(groups) < len(every):
+            missing[backbone] = [group for group in every if group not in groups]
+        style.draw_bars(ax, rows[groups], majority.loc[backbone, groups], results.experiment.axes["prompt"])
+        ax.set(title=label("backbone", backbone), ylabel="score (%)")
+    style.draw_legend(figure, panels.flat, title="method")
+    return figure, {"title": "Table 1 as bars. Score on each task, 10 prompt tokens", "missing": missing}
+
+
+def draw_by_epoch(results: GridResults, paper: Paper) -> Drawn:
+    """Score, training loss and, where runs have it, the length of the prompt's vectors: a row of panels for each task
+    and backbone."""
+    axes, is_paper = results.experiment.axes, results.experiment.scale == "paper"
+    rows = [(backbone, task) for backbone in results.backbones for task in axes["task"]]
+    measured = any("prompt_norm" in line for history in results.runs["history"] for line in history)
+    fields = ("score", "loss", "prompt_norm") if measured else ("score", "loss")
+    size = (3.6 * len(fields), 2.8 * len(rows) + 0.45)
+    figure, grid = style.subplots(len(rows), len(fields), size, squeeze=False)
+    configs = results.experiment.jobs.values()
+    scored = "held-out rows" if all(job.protocol.selection == "held_out" for job in configs) else "validation rows"
+    theirs, unmeasured = False, dict[str, None]()
+    for (backbone, task), panels in zip(rows, grid, strict=True):
+        family = results.family_of(backbone)
+        unit = "nats per answer token" if family == "t5" else "nats per decision"
+        titles = {
+            "score": (scored, style.score_label(task, {}, family)), "loss": ("training", f"loss ({unit})"),
+            "prompt_norm": ("prompt", "mean L2 norm of its vectors"),
+        }  # fmt: skip
+        for field, ax in zip(fields, panels, strict=True):
+            for prompt in axes["prompt"]:
+                runs = results.at({"backbone": backbone, "task": task, "prompt": prompt})
+                history, look = style.history_of(runs, field), style.style_of(prompt, axes["prompt"])
+                style.draw_history(ax, history, look, label("prompt", prompt))
+                unmeasured |= {prompt: None} if len(runs) and history.empty else {}
+                if is_paper and field == "score":
+                    theirs |= style.draw_paper(ax, *paper.curve("figure3", task, prompt), look, joined=False)
+            title, y_label = titles[field]
+            ax.set(title=f"{label('task', task)}, {title}", xlabel="epoch", ylabel=y_label)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        style.widen(panels[0])
+        panels[1].set_ylim(bottom=0)
+    style.draw_legend(figure, grid.flat)
+    title = "Figure 3. Score, training loss" + " and mean length of the prompt's vectors" * measured + " by epoch"
+    facts = {"theirs": theirs, "by_epoch": True, "unmeasured": [*unmeasured]}
+    return figure, {"title": f"{title}, 10 prompt tokens", **facts}
+
+
+def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> Drawn:
+    """A row of panels for each backbone with a run: one for each task, and the average of several."""
+    axes, is_paper = results.experiment.axes, results.experiment.scale == "paper"
+    tasks, backbones, xs = axes["task"], results.backbones, [float(x) for x in axes[curves.axis]]
+    panels = (*tasks, "average") if curves.with_average and len(tasks) > 1 else tasks
+    majority, scores = floors(results, curves.metrics), task_scores(results, curves.metrics)
+    by_point = scores.groupby(level=["backbone", "prompt", curves.axis, "seed"]).first().unstack("seed")
+    size = (max(2.45 * len(panels) + 0.3, NARROWEST), 2.75 * len(backbones) + 0.6)
+    spread = {"sharex": True, "squeeze": False, "gridspec_kw": {"wspace": 0.08}}
+    figure, grid = style.subplots(len(backbones), len(panels), size, **spread)
+    theirs = False
+    for (row, backbone), (column, panel) in itertools.product(enumerate(backbones), enumerate(panels)):
+        ax = grid[row, column]
+        recorded = by_point.loc[backbone].index.unique("prompt")
+        for prompt in (prompt for prompt in axes["prompt"] if prompt in recorded):
+            look, line = style.style_of(prompt, axes["prompt"]), by_point.loc[(backbone, prompt)][panel]
+            style.draw_curve(ax, line.set_axis(line.index.astype(float)).sort_index(), look, label("prompt", prompt))
+            # The paper's average is over tasks that it does not name, so no curve stands beside ours there.
+            if is_paper and panel != "average":
+                theirs |= style.draw_paper(ax, *paper.curve(curves.name, panel, prompt), look)
+        if curves.with_majority and pd.notna(majority.at[backbone, panel]):
+            name = "best constant answer" if curves.axis == "data.shots" else style.MAJORITY["label"]  # see floors
+            ax.axhline(majority.at[backbone, panel], **style.MAJORITY | {"label": name})
+        ax.set_xscale("log")
+        ax.set_xticks(xs, labels=axes[curves.axis], rotation=45 if _are_crowded(xs) else 0)
+        ax.minorticks_off()
+        style.widen(ax)
+        title = label("task", panel) if panel != "average" else f"average of {len(tasks)} tasks"
+        ax.set_title(f"{label('backbone', backbone)}\n{title}" if len(backbones) > 1 else title)
+        ax.set_ylabel(style.score_label(panel, curves.metrics, results.family_of(backbone)))
+        ax.set_xlabel(curves.x_label if row == len(backbones) - 1 else "")
+    style.draw_legend(figure, grid.flat)
+    return figure, {"title": curves.title.format(tokens=" or ".join(axes["prompt.length"])), "theirs": theirs}
+
+
+def _are_crowded(xs: Sequence[float]) -> bool:
+    """Whether neighbours' labels would run into each other on a log axis."""
+    places = sorted(map(math.log10, xs))
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    return bool(gaps) and min(gaps) < 0.14 * (places[-1] - places[0])
