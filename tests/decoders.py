@@ -22,6 +22,7 @@ KINDS = {  # what each type's configuration says differently; windows are shorte
     "gemma2": {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6},
     "gemma3_text": {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6, "sliding_window_pattern": 2},
     "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "gpt_neox": {},  # none of ours: a family of one's own
 }
 
 
