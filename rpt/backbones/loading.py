@@ -32,7 +32,10 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
     "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
     "gpt2": (12, 768, 3072), "qwen": (28, 1024, 3072), "llama": (16, 2048, 8192), "smollm2": (30, 576, 1536),
 }  # fmt: skip
-FINGERPRINTS = {"flan_small": "fa3a3c8dd62789a7"}  # of weights that are the same on every machine
+FINGERPRINTS = {
+    "flan_small": "fa3a3c8dd62789a7",
+    "smollm2": "0f2fa37c383f8024",
+}  # of weights that are the same on every machine
 T5_DEVIATION = 10.0  # about the standard deviation of the embeddings that learning rates of 0.3 are for
 INNER = ("d_ff", "intermediate_size", "ffn_dim", "n_inner")  # what configurations call the feed-forward layers' width
 INSTALLED_AS = {

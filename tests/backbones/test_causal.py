@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rpt.backbones import Row
+from rpt.backbones.causal import PRE_NORM, rescale_stream
 from rpt.backbones.writer import NO_LABEL
 from rpt.data.batches import pad
 from tests.decoders import KINDS, tiny_decoder
@@ -48,6 +49,18 @@ def test_every_type_gives_the_losses_and_answers_that_it_gives_a_row_alone(kind)
         written = backbone.model.generate(inputs_embeds=embeds[:, : -row.terms], max_new_tokens=6, do_sample=False)
         assert backbone.tokenizer.decode(written[0], skip_special_tokens=True).strip() == answers[i]
     assert len(set(answers)) > 1 or "gemma" in kind  # whose random weights write the cue's last token again and again
+
+
+@pytest.mark.parametrize("kind", PRE_NORM)
+@pytest.mark.parametrize("scale", [64.0, 3.7])
+def test_the_stream_rescaled_leaves_every_output_equal(kind, scale):
+    """Where the output layer is the embedding table, as GPT-2's is, and where it is not, as Llama's."""
+    plain, scaled = tiny_decoder(kind), tiny_decoder(kind)
+    rescale_stream(scaled.model, scale)
+    rows, (prompts, mask) = rows_of(plain), prompts_of(plain)
+    losses = [each.losses(prompts * s, mask, each.collate(rows, 4), {}) for each, s in ((plain, 1), (scaled, scale))]
+    assert_close(*losses)
+    assert_close(scaled.embeddings, plain.embeddings * scale)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])

@@ -17,7 +17,7 @@ from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.methods import make_trainable
 from rpt.training.sweep.sweep import train_all
-from tests.decoders import tiny_decoder
+from tests.decoders import save_decoder, tiny_decoder
 from tests.training.runs import fitted, prepared
 from tests.training.test_pack import SMOOTH, assert_equal_traces, traced
 
@@ -25,24 +25,13 @@ KINDS = ["gpt2", "llama"]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Of a tiny decoder of each kind, with weights small enough for losses to fall smoothly."""
-    made = {}
-    for kind in KINDS:
-        made[kind], backbone = tmp_path_factory.mktemp(kind), tiny_decoder(kind, 0.1)
-        backbone.model.save_pretrained(made[kind])
-        backbone.tokenizer.save_pretrained(made[kind])
-    return made
-
-
-@pytest.fixture
-def words(folders):
-    return lambda kind: [f"backbone={kind}", f"backbone.path={folders[kind]}", "backbone.name=tiny"]
+def words(tmp_path_factory):
+    return {kind: save_decoder(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
 
 
 @pytest.fixture
 def loaded(words, configure):
-    return lambda kind: load_backbone(configure(*words(kind)).backbone)
+    return lambda kind: load_backbone(configure(*words[kind]).backbone)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,7 +41,7 @@ def test_packs_give_every_run_what_it_has_alone(configure, words, loaded, tmp_pa
     short = ["data.shots=4", "trainer.max_steps=20", "trainer.eval_every=99", "backbone.max_tokens=96", SMOOTH]
     own = [["prompt=vanilla", "prompt.length=3"], ["prompt=residual", "prompt.length=7", "seed=1"],
            ["prompt=mlp", "prompt.length=3", "lr=0.05"]]  # fmt: skip
-    configs = [configure(*words(kind), "task=cb", *short, *each) for each in own]
+    configs = [configure(*words[kind], "task=cb", *short, *each) for each in own]
 
     def ready():
         return [prepared(config, backbone, tmp_path / str(next(numbers)), evaluated=4) for config in configs]
@@ -68,7 +57,7 @@ def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kin
     backbone, runs = loaded(kind), []
     for i, prompt in enumerate(["vanilla", "lstm"]):
         own = [f"prompt={prompt}", "prompt.length=2", f"protocol={['paper', 'superglue'][i]}"]
-        config = configure(*words(kind), f"task={task}", "data.shots=1", "trainer.max_steps=1", *own)
+        config = configure(*words[kind], f"task={task}", "data.shots=1", "trainer.max_steps=1", *own)
         runs.append(prepared(config, backbone, tmp_path / str(i), evaluated=4))
     for run in runs:
         fitted(backbone, run)
@@ -79,7 +68,7 @@ def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kin
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["finetune", "bitfit", "adapter", "lora", "ia3"])
 def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kind, method):
-    config = configure(*words(kind), f"method={method}", "task=cb", "data.shots=2", "trainer.max_steps=2")
+    config = configure(*words[kind], f"method={method}", "task=cb", "data.shots=2", "trainer.max_steps=2")
     backbone = loaded(kind)
     make_trainable(backbone, config.method, config.seed)
     before = {name: weight.detach().clone() for name, weight in backbone.model.named_parameters()}
@@ -91,7 +80,7 @@ def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kin
 def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, words, tmp_path):
     backbone = tiny_decoder("llama")
     budget = ["data.shots=4", "trainer.max_steps=60", "trainer.epochs=60", "trainer.eval_every=99", "prompt.length=8"]
-    config = configure(*words("llama"), "task=cb", "prompt=vanilla", "lr=0.3", *budget)
+    config = configure(*words["llama"], "task=cb", "prompt=vanilla", "lr=0.3", *budget)
     run = prepared(config, backbone, tmp_path, evaluated=32)
     (trace,) = traced(Pack(backbone), [run])
     losses = [loss for _, loss in trace]
@@ -117,7 +106,7 @@ def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_
     """A prompt of an open answer and one of labels: a batch of both, and peft alone, give what predict gives."""
     short = ["prompt=residual", "data.shots=2", "trainer.max_steps=3", "lr=0.1", "backbone.stream_scale=auto"]
     configs = [
-        configure(*words(kind), *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
+        configure(*words[kind], *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
     ]
     runs = dict(zip(("cb", "wsc"), (str(outcome.folder) for outcome in train_all(configs)), strict=True))
     raw = {
@@ -136,20 +125,19 @@ def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_
     answers = server.answer(mixed)
     assert [answer.text for answer in answers] == [alone[task][i]["text"] for i in (0, 1) for task in runs]
 
-    for task, folder in runs.items():
-        adapter = tmp_path / f"{task}-adapter"
-        export.export(export.ExportArguments(folder, str(adapter)))
-        assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
-        code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
-        texts = [example_text(server, task, row) for row in raw[task]]
-        start, end = code.index("texts = ["), code.index("\nfor text")
-        (adapter / "card.py").write_text(f"{code[:start]}texts = {texts!r}{code[end:]}")
-        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
+    task, adapter = {"gpt2": "cb", "llama": "wsc"}[kind], tmp_path / "adapter"
+    export.export(export.ExportArguments(runs[task], str(adapter)))
+    assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
+    code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    texts = [example_text(server, task, row) for row in raw[task]]
+    start, end = code.index("texts = ["), code.index("\nfor text")
+    (adapter / "card.py").write_text(f"{code[:start]}texts = {texts!r}{code[end:]}")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
 
 
 def example_text(server, task, row):

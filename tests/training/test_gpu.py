@@ -1,6 +1,7 @@
 """On a GPU, as far as one that is pretended can tell (scripts/benchmarking/pretended_gpu.py): no tensor is left on the
 other device, the numbers are the processor's, and a step waits for the device no more than it must."""
 
+import copy
 import itertools
 import json
 from unittest.mock import Mock
@@ -19,6 +20,7 @@ from rpt.training.engine.step import Step
 from rpt.training.run.evaluate import evaluate
 from rpt.training.sweep.sweep import train_all
 from tests.conftest import ROOT
+from tests.decoders import save_decoder
 from tests.training.runs import crash_at, prepared
 
 TESTED = [line.split("==")[1].strip() for line in (ROOT / "constraints.txt").open() if line.startswith("torch==")]
@@ -150,6 +152,17 @@ def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
             pack.step()
         assert record.call_count == 2
         assert pack.losses.enabled
+
+
+def test_a_decoder(configure, tmp_path, monkeypatch):
+    """Its steps and predictions, none of which waits; its graphs."""
+    words = save_decoder("llama", tmp_path / "decoder")
+    # transformers fills in the frequencies of its positions while it loads, which the pretended GPU does not follow.
+    loaded = load_backbone(configure(*words).backbone)
+    monkeypatch.setitem(globals(), "load_backbone", lambda *_: copy.deepcopy(loaded))
+    check_steps(configure, tmp_path, ["task=cb", *words], MIXED[:3])
+    test_a_step_never_waits(configure, tmp_path, words, [RESIDUAL, VANILLA])
+    test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, words)
 
 
 class TestItFindsMistakes:
