@@ -29,7 +29,7 @@ def name_device() -> str:
 
 
 def precision_of(config: Config) -> str:
-    """fp32, bf16 or fp16: what `auto` means on this machine, bf16 wherever it has units for it, or weights are kept so."""
+    """fp32, bf16 or fp16: what `auto` means on this machine, bf16 where it has units for it or weights are."""
     if config.trainer.precision != "auto":
         return config.trainer.precision
     if config.backbone.weights == "bf16":

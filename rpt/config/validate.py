@@ -220,8 +220,8 @@ def _check_backbone(config: Config) -> None:
         )
     if backbone.weights in QUANTIZED and config.method.weights:
         raise UsageError(
-            f"method={config.method.name} trains weights that backbone.weights={backbone.weights} rounds; leave it out, "
-            "or take method=prompt or lora."
+            f"method={config.method.name} trains weights that backbone.weights={backbone.weights} rounds; leave it "
+            "out, or take method=prompt or lora."
         )
     if backbone.family == "bert" and config.prompt.name == "none" and config.tunes_prompt:
         raise UsageError(

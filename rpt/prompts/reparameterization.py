@@ -19,8 +19,8 @@ class Start:
 
     table: the first values [N, d] that `prompt.init` asks for, float32. A class that trains a table copies it into a
         parameter; one that trains something else may leave it alone.
-    embeddings: the backbone's own word embeddings [V, d], frozen, in half precision where the backbone keeps them so; all
-        runs over a backbone read the same.
+    embeddings: the backbone's own word embeddings [V, d], frozen, in half precision where the backbone keeps them
+        so; all runs over a backbone read the same.
     """
 
     table: Tensor
