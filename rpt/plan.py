@@ -7,6 +7,12 @@ Prints how many runs each of the paper's tables and figures still needs, and an 
 this machine, one run after another or in packs (with as many processes as would train them). The estimate stands on the
 records made on this machine and, for a kind of run without one, on a few measured steps. Without a name all experiments
 are planned; a run that several of them share is counted in each, and once in the total.
+
+    python -m rpt.plan backbone=t5_base [backbone.path=FOLDER backbone.name=NAME] [cards=24,80] [other overrides]
+
+Prints instead what training one prompt in front of that backbone takes, told from its config.json alone: memory by the
+ways to keep its weights, and whether that fits GPUs of so many gigabytes (without cards: this machine), and about how
+long it takes there.
 """
 
 from __future__ import annotations
@@ -20,8 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, split_config_dir
-from rpt.config import Config, as_dict, hub_repos, settings, use_config_folder, validate
+from rpt.config import Config, as_dict, compose, hub_repos, settings, to_config, use_config_folder, validate
 from rpt.config.grids import Experiment, Grids, names
+from rpt.config.mistakes import explained_mistakes
+from rpt.errors import UsageError
 from rpt.hub import require_repos
 
 if TYPE_CHECKING:
@@ -141,19 +149,16 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
 
 def _table(lines: list[Line], costs: Costs, processes: int, devices: int) -> list[str]:
     """The processes on one GPU are counted as fast as one alone: what several gain has not been measured."""
+    from rpt.training.sweep.estimate import say_time
+
     rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
     for line in lines:
         needed = [costs[key] for key in line.missing]
-        time = _clock(sum(seconds for seconds, _ in needed) / devices)
+        time = say_time(sum(seconds for seconds, _ in needed) / devices)
         memory = f"{processes * max(peak for _, peak in needed) / GIB:.1f} GiB" if needed else ""
         recorded = line.n_runs - len(needed)
         rows.append(f"{line.name:<12}{line.n_runs:>6}{recorded:>10}{len(needed):>8}{time:>12}{memory:>11}")
     return rows
-
-
-def _clock(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _to_run(commands: list[str], arguments: list[str]) -> list[str]:
@@ -161,11 +166,36 @@ def _to_run(commands: list[str], arguments: list[str]) -> list[str]:
     return ["", "to run them:", *lines] if lines else []
 
 
+def plan_one(overrides: list[str], cards: str) -> str:
+    """What training one prompt takes, from the config.json of its backbone.
+
+    Args:
+        cards: gigabytes of GPUs, as "24,80"; nothing is this machine.
+
+    Raises:
+        UsageError: an override names no key or choice, or config.json cannot be had.
+    """
+    sizes = [size for size in cards.split(",") if size]
+    if not all(size.isdigit() and int(size) > 1 for size in sizes):
+        raise UsageError(f"cards={cards} should be gigabytes of GPUs: cards=24,80")
+    with explained_mistakes():
+        config = to_config(compose("train", overrides), overrides)
+    from rpt.hub import offline_unless_reachable  # slow to import
+    from rpt.training.sweep.cards import plan_backbone
+    from rpt.training.sweep.preflight import check
+
+    check(config)
+    if hub_repos(config):
+        offline_unless_reachable()
+    return plan_backbone(config, [int(size) for size in sizes])
+
+
 @dataclass
 class PlanArguments:
     scale: str = "paper"
     results: str = str(DEFAULT_RESULTS)
     launcher: str = argument("hydra/launcher", "basic")
+    cards: str = ""
 
 
 def main() -> None:
@@ -177,13 +207,16 @@ def main() -> None:
         if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
             return
         logging.getLogger("rpt").setLevel(logging.WARNING)
-        chosen = [each for each in arguments if "=" not in each] or names()
+        chosen = [each for each in arguments if "=" not in each]
         keys = keys_of(PlanArguments)
         ours = [each for each in arguments if each.partition("=")[0] in keys]
         overrides = [each for each in arguments if "=" in each and each not in ours]
         read = read_arguments(PlanArguments, ours)
         flags = () if folder is None else ("--config-dir", folder)
-        print(plan(chosen, read.scale, overrides, Path(read.results), read.launcher == "packed", flags))
+        if not chosen and any(each.startswith("backbone") for each in overrides):
+            print(plan_one(overrides, read.cards))
+            return
+        print(plan(chosen or names(), read.scale, overrides, Path(read.results), read.launcher == "packed", flags))
 
 
 if __name__ == "__main__":

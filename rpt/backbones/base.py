@@ -128,7 +128,7 @@ class Backbone(ABC):
         self.precision, dtype = precision, DTYPES.get(precision)
         round_weights(self.model, self.weights, dtype)
         self.model.to(device)
-        fast.install(self.model, dtype, self.frozen)
+        fast.install(self.model, dtype, self.frozen, device.type == "cuda")
         if self.recomputes:
             recompute_layers(self.model, self.dropout)
 

@@ -56,14 +56,13 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     Raises:
         UsageError: it cannot be had, or is not of its family.
     """
-    place = config.hub if backbone_source(config) == "hub" else str(find_folder(config))
-    place, file = _split_gguf(place)
+    place, file = split_gguf(find_place(config))
     family = find_family(config)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
     try:
         found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
-        _check_family(config, place, found_config.model_type)
+        check_family(config, place, found_config.model_type)
         _check_shape(config, place, found_config)
         if not file:
             _check_alone(config, place, found_config)
@@ -111,6 +110,15 @@ def find_family(config: BackboneConfig) -> type[Backbone]:
     return FAMILIES[config.family]
 
 
+def find_place(config: BackboneConfig) -> str:
+    """The backbone's folder, or its id on the hub; what transformers loads it from.
+
+    Raises:
+        UsageError: there is no such package.
+    """
+    return config.hub if backbone_source(config) == "hub" else str(find_folder(config))
+
+
 def find_folder(config: BackboneConfig) -> Path:
     """The folder of a backbone that is not the hub's, or its .gguf file; a package's model is converted first where it
     has to be.
@@ -128,7 +136,7 @@ def find_folder(config: BackboneConfig) -> Path:
     raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
 
 
-def _split_gguf(place: str) -> tuple[str, dict[str, str]]:
+def split_gguf(place: str) -> tuple[str, dict[str, str]]:
     """The folder of a .gguf file, and the argument that names it to transformers; any other place as it is."""
     if not place.endswith(".gguf"):
         return place, {}
@@ -146,7 +154,12 @@ def _choose_type(config: BackboneConfig, place: str, precision: str) -> torch.dt
     return torch.float32
 
 
-def _check_family(config: BackboneConfig, place: str, model_type: str) -> None:
+def check_family(config: BackboneConfig, place: str, model_type: str) -> None:
+    """Refuse a model that is not of the family.
+
+    Raises:
+        UsageError: with the family that it is of.
+    """
     if model_type in FAMILIES[config.family].model_types:
         return
     fitting = [name for name, family in FAMILIES.items() if model_type in family.model_types]

@@ -70,10 +70,21 @@ def _widen(module: nn.Module, inputs: tuple[torch.Tensor, ...], states: torch.Te
     return states.float()
 
 
+def find_quantizable(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The linear layers that may be quantized, by name: neither the output layer nor those that transformers leaves
+    out, as T5's `wo`, whose states leave fp16's range."""
+    left_out = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if type(layer) is nn.Linear
+        and layer is not model.get_output_embeddings()
+        and name.rpartition(".")[2] not in left_out
+    }
+
+
 def quantize(model: PreTrainedModel, weights: str, device: torch.device) -> None:
     """Put bitsandbytes' linear layers of 8 or 4 bits in the place of the model's, on the device.
-
-    The output layer stays, and so do those that transformers leaves out: T5's `wo`, whose states leave fp16's range.
 
     Raises:
         UsageError: bitsandbytes is not installed.
@@ -84,11 +95,7 @@ def quantize(model: PreTrainedModel, weights: str, device: torch.device) -> None
         raise UsageError(f"backbone.weights={weights} needs bitsandbytes; pip install -e '.[quantized]'") from None
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # at every pass it says that 8 bits round their inputs
-    left_out = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
-    for name, layer in list(model.named_modules()):
-        parent, _, last = name.rpartition(".")
-        if type(layer) is not nn.Linear or layer is model.get_output_embeddings() or last in left_out:
-            continue
+    for name, layer in find_quantizable(model).items():
         shape = layer.in_features, layer.out_features
         with torch.device("meta"):  # no memory for first values
             if weights == "8bit":
@@ -99,5 +106,6 @@ def quantize(model: PreTrainedModel, weights: str, device: torch.device) -> None
                 made.weight = bnb.nn.Params4bit(layer.weight.data, quant_type="nf4", module=made)
                 made.support_avx512bf16_for_cpu = False  # what it packs for inference, training could not read
         made.weight, made.bias = made.weight.to(device), layer.bias
+        parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, made.eval())
     setattr(model, f"is_loaded_in_{weights}", True)  # peft asks which kind of layers to put beside them

@@ -15,14 +15,14 @@ from rpt.backbones.fast.norm import FrozenNorm
 from rpt.backbones.fast.output import round_output
 
 
-def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool) -> None:
+def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool, on_gpu: bool = False) -> None:
     """Swap in what is faster for this model. Its weights stay where they are, under their names.
 
     Args:
         dtype: half precision that the model computes in; None is float32.
         frozen: whether nothing in the model is trained, nor drops out.
+        on_gpu: whether it computes on a GPU.
     """
-    on_gpu = model.device.type == "cuda"
     _install_attention(model, on_gpu, dtype, frozen)
     output = model.get_output_embeddings()
     if dtype and isinstance(output, nn.Linear) and not output.weight.requires_grad:
