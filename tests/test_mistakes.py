@@ -8,7 +8,7 @@ from rpt.config import DataConfig, TaskConfig
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.inference.server import open_server
-from rpt.tasks.own import make_task
+from rpt.tasks.custom import make_task
 from rpt.train import check_launcher
 
 PRODUCT = """\
@@ -90,7 +90,7 @@ def read_own(name, content):
         (lambda _: open_server({}), "open_server has no runs; give their folders by name"),
         (read_own("a.csv", "text;label\nWarm, good.;good\n"), "a.csv, line 1 has semicolons between its columns; save"),
         (read_own("a.csv", "text\tlabel\nWarm.\tgood\n"), "a.csv, line 1 has tabs between its columns; save the file"),
-        (read_own("a.tsv", "text\tlabel\nWarm.\tgood\n"), "or for rows of your own task a table with commas (.csv)."),
+        (read_own("a.tsv", "text\tlabel\nWarm.\tgood\n"), "or for a custom task a table with commas (.csv)."),
         (read_own("a.jsonl", '{"text": "Warm.", "lab'), "Unterminated string starting at; download the file again."),
         (read_own("a.csv", "text,mood\nWarm.,good\n"), "found none; if that is mood, give task.answer=mood."),
         (read_own("a.csv", "text,label\nWarm.,\n"), "meals: field 'label'"),

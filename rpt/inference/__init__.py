@@ -1,4 +1,4 @@
-"""A saved run opened and served: its prompt answers rows."""
+"""A trained prompt in use."""
 
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server

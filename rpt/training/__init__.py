@@ -1,1 +1,1 @@
-"""Training and evaluating packs of runs over one frozen backbone."""
+"""Sweep, packs, runs: see training/README.md."""

@@ -162,7 +162,7 @@ def test_a_name_that_would_leave_its_folder_is_refused():
 def test_half_a_character_is_refused():
     config = composed("data=mini", "backbone=nano", "prompt.init=text", "prompt.init_text=a")
     config.prompt.init_text = "a\udc80"
-    with pytest.raises(UsageError, match="prompt.init_text='a.udc80' is not UTF-8 text; give it anew"):
+    with pytest.raises(UsageError, match="prompt.init_text='a.udc80' is not UTF-8 text; type it again"):
         validate(config)
 
 

@@ -28,7 +28,7 @@ def test_some_are_counted_once_whatever_their_labels(caplog):
     for _ in range(2):
         check_overlap(BOOLQ, train, val)
     (line,) = warnings_of(caplog)
-    assert line.startswith("boolq: 3 of 8 validation rows stand among the training rows") and "\n" not in line
+    assert line.startswith("boolq: 3 of 8 validation rows are also training rows") and "\n" not in line
     caplog.clear()
     check_overlap(BOOLQ, train, passages(5, seed=1))
     check_overlap(
@@ -38,7 +38,7 @@ def test_some_are_counted_once_whatever_their_labels(caplog):
 
 
 def test_all_are_refused():
-    with pytest.raises(UsageError, match="boolq: all 5 validation rows stand among the training rows.*give other rows"):
+    with pytest.raises(UsageError, match="boolq: all 5 validation rows are also training rows.*give other rows"):
         check_overlap(BOOLQ, passages(20), passages(5))
 
 

@@ -19,7 +19,7 @@ from rpt.data.rows import parse_rows, warn_once
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS, TASKS, get_task
-from rpt.tasks.own import make_task
+from rpt.tasks.custom import make_task
 from tests.tasks.rows import GOLDEN
 
 
@@ -62,9 +62,9 @@ IMPOSSIBLE = [
     ("multirc", nested("multirc", "passage", "text", value=" "), "field 'paragraph' is empty"),
     ("record", nested("record", "qas", 0, "answers", 0, "text", value=""), "field 'answers' is empty"),
     ("wsc", nested("wsc", "target", "span1_text", value=""), "field 'span1_text' is empty"),
-    ("rte", row_of("rte", premise="a \ud83d b"), r"field 'premise' has half a character, found '\\ud83d'"),
+    ("rte", row_of("rte", premise="a \ud83d b"), r"field 'premise' has a lone surrogate, found '\\ud83d'"),
     ("multirc", nested("multirc", *QUESTION, "answers", 1, "text", value="\udc00"), "field 'answer' has half a char"),
-    ("record", nested("record", "passage", "text", value="Ann Lee met Bob in Ulm. \ud800" * 3), "has half a character"),
+    ("record", nested("record", "passage", "text", value="Ann Lee met Bob in Ulm. \ud800" * 3), "has a lone surrogate"),
     ("copa", row_of("copa", question="Cause"), "field 'question' should be cause or effect, found 'Cause'"),
     ("copa", row_of("copa", question="why"), "field 'question' should be cause or effect, found 'why'"),
     ("wic", row_of("wic", start1=6, end1=2), "should be a span of field 'sentence1', found 6 and 2"),

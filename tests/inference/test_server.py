@@ -216,7 +216,7 @@ def test_a_row_is_parsed_without_label_and_idx(tiny_backbone):
 
 def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
     runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", weights="others")}
-    with pytest.raises(UsageError, match="boolq and rte were trained in front of different backbones"):
+    with pytest.raises(UsageError, match="boolq and rte were trained for different backbones"):
         open_server(runs)
 
 

@@ -1,6 +1,7 @@
-"""`hydra/launcher=packed`: train the runs of a sweep together, as many at a time as share a backbone and a task.
+"""The launcher behind `hydra/launcher=packed`. It trains the runs of a sweep together, as many at a time as share a
+backbone and a task.
 
-Hydra finds it by the name of its folder, which rpt.train puts on the path.
+Hydra finds it by the name of its folder, which rpt.config.hydra_app adds to the path.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class PackedLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        # Slow, and Hydra imports this module for any command.
+        # Slow to import, and Hydra imports this module for every command.
         from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
 
         setup_globals()

@@ -1,5 +1,5 @@
-"""Losses as CUDA graphs: a pass through a frozen backbone is some thousand kernels, most of them shorter than it takes
-to launch one; a graph launches them all at once. Shapes: B rows, N prompt tokens, d model width."""
+"""Passes recorded as CUDA graphs. A pass through a frozen backbone is some thousand kernels, most of them shorter than
+it takes to launch one; a graph launches them all at once. Shapes: B rows, N prompt tokens, d model width."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ from torch import Tensor
 from rpt.backbones import Backbone, Batch, Heads
 
 log = logging.getLogger(__name__)
-MULTIPLE = 32  # widths are padded to, so that few shapes are met
-MAX_TOKENS = 32_768  # of a pass, padding included; a larger one keeps the device busy by itself
-RECORD_AFTER = 2  # times that a shape is met before it is recorded, which takes as long as some passes
+MULTIPLE = 32  # to which widths are padded, so that there are few shapes
+MAX_TOKENS = 32_768  # of a pass, padding included; a larger pass keeps the device busy without a graph
+RECORD_AFTER = 2  # passes of a shape before it is recorded, which takes as long as several passes
 MAX_GRAPHS = 48  # shapes
 
 
 class GraphedLosses:
-    """`backbone.losses`, recorded for each shape that is met again and again. A graph has no other numbers than the
-    kernels that it launches.
+    """`backbone.losses`, recorded as a graph for each frequent shape. A graph computes the same numbers as its kernels.
 
     Args:
-        enabled: as asked for; without a GPU, or if the backbone is trained or drops out, nothing is recorded.
+        enabled: as requested; it records nothing without a GPU, or if the backbone trains or has dropout.
     """
 
     def __init__(self, backbone: Backbone, enabled: bool = True):
         self.backbone = backbone
         self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen
         self._met: Counter[Hashable] = Counter()
-        self._recorded: dict[Hashable, Callable[..., Any]] = {}
+        self._recorded: dict[Hashable, Callable[..., Tensor]] = {}
         self._pool: tuple[int, int] | None = None
 
     def choose_multiple(self, rows: int, longest: int) -> int:
-        """What widths are padded to a multiple of.
+        """The multiple to which widths are padded.
 
         Args:
-            longest: tokens of the longest row, the prompt's included.
+            longest: tokens of the longest row, including the prompt.
         """
         return MULTIPLE if self.enabled and rows * (longest + MULTIPLE) <= MAX_TOKENS else 1
 
     def __call__(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
-        """The losses [B] of rows behind prompts [B, N, d]; arguments as those of `Backbone.losses`."""
+        """The losses [B] of rows behind prompts [B, N, d]; the arguments are those of `Backbone.losses`."""
         inputs = (prompts, prompt_mask, *batch.values(), *heads.values())
         tokens = len(prompts) * (prompts.shape[1] + batch["ids"].shape[1])
         if not self.enabled or tokens > MAX_TOKENS:
@@ -52,13 +51,13 @@ class GraphedLosses:
         shape = tuple((tuple(each.shape), each.requires_grad) for each in inputs)
         if shape not in self._recorded:
             self._met[shape] += 1
-            worth_it = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
-            if not (worth_it and self._record(shape, inputs, batch, heads)):
+            frequent = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
+            if not (frequent and self._record(shape, inputs, batch, heads)):
                 return self.backbone.losses(prompts, prompt_mask, batch, heads)
         return self._recorded[shape](*inputs)
 
     def _record(self, shape: Hashable, inputs: tuple[Tensor, ...], batch: Batch, heads: Heads) -> bool:
-        """Whether it could be."""
+        """Record the shape; returns whether that succeeded."""
         names = len(batch)
 
         def losses(prompts: Tensor, prompt_mask: Tensor, *rest: Tensor) -> Tensor:
@@ -67,7 +66,7 @@ class GraphedLosses:
 
         samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
         try:
-            self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
+            self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run in turn, so they can share memory
             options: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
             self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **options)
         except Exception as error:

@@ -10,7 +10,7 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import split_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS
-from rpt.tasks.own import make_task
+from rpt.tasks.custom import make_task
 from rpt.training.sweep.preflight import check
 
 REVIEWS = ["task=custom", "task.name=reviews", "task.fields=[text]", "task.labels=[bad,good]"]
@@ -83,7 +83,7 @@ def test_open_answers_are_scored_as_texts():
         ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is none of task\.fields"),
         ([*REVIEWS, "task.shared_text=title"], r"task\.shared_text=title is none of task\.fields=\['text'\]"),
         ([*REVIEWS, "task.template='{'"], r"task\.template='\{' cannot be read"),
-        ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a task of ours"),
+        ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a built-in task"),
         (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
     ],
 )  # fmt: skip
