@@ -39,8 +39,8 @@ def set_up() -> None:
         sys.path.append(PLUGINS)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises errors, which we print in one line
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]
-    Sweeper.validate_batch_is_legal = _compose_batch  # type: ignore[method-assign]
-    ConfigLoaderImpl.load_sweep_config = _load_job  # type: ignore[method-assign]
+    Sweeper.validate_batch_is_legal = _compose_batch  # type: ignore[method-assign,assignment]
+    ConfigLoaderImpl.load_sweep_config = _load_job  # type: ignore[method-assign,assignment]
 
 
 def _compose_batch(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:

@@ -143,7 +143,7 @@ def _describe_answers(task: Task) -> str:
 
 def _describe_scores(run: SavedRun) -> dict[str, Any]:
     """The part of the card on scores: the rows that they are on, and cautions."""
-    scores, majority, rows = (run.result[key] for key in ("scores", "majority", "data"))
+    scores, majority, rows = run.result["scores"], run.result["majority"], run.result["data"]
     caution = ""
     if rows["miniature"]:
         caution = "\nMiniature scores show effects and are not comparable with SuperGLUE's.\n"

@@ -31,7 +31,7 @@ class GraphedLosses:
         self.backbone = backbone
         self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen
         self._met: Counter[Hashable] = Counter()
-        self._recorded: dict[Hashable, Callable[..., Tensor]] = {}
+        self._recorded: dict[Hashable, Callable[..., Any]] = {}
         self._pool: tuple[int, int] | None = None
 
     def choose_multiple(self, rows: int, longest: int) -> int:
