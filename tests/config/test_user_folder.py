@@ -152,5 +152,5 @@ def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launche
     done = processes.run_fresh("rpt.train", [*words, *launch], tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("out/**/result.json"))) == 2
-    again = processes.run_fresh("rpt.train", words, tmp_path)
+    again = processes.start("rpt.train", words, tmp_path).wait(240)
     assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again

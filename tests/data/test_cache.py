@@ -35,7 +35,7 @@ def test_an_entry_is_made_once_and_follows_what_it_is_made_of(tmp_path):
         cached(tmp_path / "new", [1, "b"], made)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_damage_is_found_and_mended(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cache")

@@ -234,7 +234,7 @@ def damaged(row, draw):
 
 
 @pytest.mark.parametrize("name", TASKS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(data=st.data())
 def test_damaged_rows_are_refused_or_whole(name, data):
     """Whatever is damaged, no error but the usage error in one line; what passes can be written, cut, scored."""

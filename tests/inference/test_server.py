@@ -76,7 +76,7 @@ def backbone(request, tiny_backbone, encoder):
 
 
 @BY_KIND
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), prompts=st.lists(PROMPTS, min_size=2, max_size=4))
 def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prompts):
     if tasks is PAIRS:  # whose head reads no marked words

@@ -11,7 +11,7 @@ from rpt.prompts import from_labels, from_text, from_vocabulary, uniform
 
 V, D = 12, 3
 EMBEDDINGS = torch.arange(V * D, dtype=torch.float32).reshape(V, D)  # row i starts with 3i
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=50)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -17,7 +17,7 @@ from rpt.prompts import REPARAMETERIZATIONS, Reparameterization, SoftPrompt, Sta
 from rpt.prompts.contract import find_options
 
 N, D, M, V = 5, 8, 3, 30
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 
 
 @pytest.fixture(autouse=True)

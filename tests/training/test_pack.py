@@ -310,7 +310,7 @@ class TestMemory:
         assert 4 * short < long < 16 * short  # linear in the tokens but for attention, which is quadratic
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.0, 0.01]), st.sampled_from([1e-8, 1e-3]), st.integers(0, 9)
 )
@@ -337,7 +337,7 @@ class PublishedAdamW(torch.optim.Optimizer):
             p -= lr * weight_decay * p
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.0, 0.1]), st.sampled_from([1e-8, 1e-2]), st.integers(0, 9)
 )
