@@ -1,5 +1,7 @@
 """Carrying weights: the pieces of a backbone's folder give the same backbone elsewhere, and damage is refused."""
 
+from pathlib import Path
+
 import carry_weights
 import pytest
 from carry_weights import pack, unpack
@@ -9,15 +11,15 @@ from rpt.backbones import load_backbone
 from rpt.backbones.loading import FINGERPRINTS
 from rpt.config import BackboneConfig
 from rpt.errors import UsageError
-from tests.conftest import NANO
 
 
-def test_a_folder_is_carried_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(carry_weights, "PIECE", 4_000_000)
-    whole = load_backbone(BackboneConfig("carried", "t5", path=str(NANO)))
+def test_a_folder_is_carried_in_pieces(tmp_path, tiny, monkeypatch):
+    source = Path(tiny.removeprefix("backbone.path="))
+    monkeypatch.setattr(carry_weights, "PIECE", 100_000)
+    whole = load_backbone(BackboneConfig("carried", "t5", path=str(source)))
     monkeypatch.setitem(FINGERPRINTS, "carried", whole.fingerprint)
-    pieces, folder = pack(NANO, tmp_path / "pieces"), tmp_path / "joined"
-    assert len(pieces) > 1 and all(piece.stat().st_size <= 4_000_000 for piece in pieces)
+    pieces, folder = pack(source, tmp_path / "pieces"), tmp_path / "joined"
+    assert len(pieces) > 1 and all(piece.stat().st_size <= 100_000 for piece in pieces)
     unpack(tmp_path / "pieces", folder)
     carried = BackboneConfig("carried", "t5", path=str(folder))
     assert load_backbone(carried).fingerprint == whole.fingerprint

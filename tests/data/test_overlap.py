@@ -20,7 +20,7 @@ def nothing_said_before():
 
 
 def warnings_of(caplog):
-    return [record.message for record in caplog.records if "stand among" in record.message]
+    return [record.message for record in caplog.records if "are also training rows" in record.message]
 
 
 def test_some_are_counted_once_whatever_their_labels(caplog):
