@@ -92,7 +92,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
     record.check_files(result, record.prompt_path)
     if "digests" not in result:
-        log.warning("%s is beside no result.json: it may not be as its run left it.", record.prompt_path)
+        log.warning("%s has no digest in result.json, so it may have changed since its run.", record.prompt_path)
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:

@@ -112,12 +112,12 @@ def make_task(
     metrics = LABEL_METRICS if labels else TEXT_METRICS
     if metric is not None and metric not in metrics:
         what = "labels" if labels else "open answers"
-        raise ValueError(f"task.metric={metric} is none of {what}; choose one of: {', '.join(metrics)}")
+        raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
     used = _find_placeholders(template or "")
     if unknown := [field for field in used if field not in fields]:
-        raise ValueError(f"task.template has {{{unknown[0]}}}, which is none of task.fields={list(fields)}")
+        raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
     if shared_text is not None and shared_text not in fields:
-        raise ValueError(f"task.shared_text={shared_text} is none of task.fields={list(fields)}")
+        raise ValueError(f"task.shared_text={shared_text} is not among task.fields={list(fields)}")
     score = (metric or metrics[0],)
     declared = {
         "name": name, "folder": name, "hub_config": hub_config, "labels": labels, "words": words or labels,

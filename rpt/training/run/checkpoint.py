@@ -1,9 +1,8 @@
 """A run's tensors on disk. Its checkpoint and, of another method than prompt tuning, what it trained.
 
-A checkpoint is one safetensors file, so that it is either whole or not there.
-
-Tensors: all parameters that are trained, AdamW's moments, the best folded prompt, head and weights. The header holds
-the run's progress as JSON and a digest of the tensors.
+A checkpoint is one safetensors file, so it is either complete or missing. It holds the trained parameters, AdamW's
+moments, and the best folded prompt, head and weights; its header holds the run's progress as JSON and a digest of the
+tensors.
 """
 
 from __future__ import annotations

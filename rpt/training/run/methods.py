@@ -1,6 +1,6 @@
 """Fine-tuning, adapters, BitFit, LoRA, (IA)³. They train the backbone itself, or parts put into it.
 
-A method is a file in configs/method. LoRA, (IA)3 and whatever else peft can inject into a model are peft's own.
+A method is a file in configs/method. peft implements LoRA, (IA)3 and its other tuners.
 """
 
 from __future__ import annotations
