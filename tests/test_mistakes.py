@@ -1,4 +1,4 @@
-"""The mistakes that people made, each with the one line that it ends in."""
+"""Mistakes of users, each with the one line that it causes."""
 
 import shutil
 
@@ -31,7 +31,7 @@ OWN = ["--config-dir", "mine", "plugins=[mine.product]"]
 
 @pytest.fixture
 def mine(tmp_path):
-    """A prompt of one's own: mine/product.py and mine/prompt/product.yaml."""
+    """A custom prompt: mine/product.py and mine/prompt/product.yaml."""
     (tmp_path / "mine/prompt").mkdir(parents=True)
     (tmp_path / "mine/product.py").write_text(PRODUCT)
     (tmp_path / "mine/broken.py").write_text("import nothing_like_it\n")
@@ -74,7 +74,7 @@ def test_it_ends_in_one_line(command, mine, miniature, words, message):
 
 
 def read_own(name, content):
-    """Reads a file as the rows of a task of one's own."""
+    """Read a file as the rows of a custom task."""
 
     def read(folder):
         (folder / name).write_text(content)

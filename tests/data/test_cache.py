@@ -1,4 +1,4 @@
-"""The cache of tokenised rows: what is damaged is made anew, what cannot be written is done without; said once."""
+"""The cache of tokenised rows: damaged entries are made again, a folder that cannot be written is logged once."""
 
 import errno
 import logging

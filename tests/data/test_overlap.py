@@ -1,4 +1,4 @@
-"""Training rows given as validation rows: counted where they are some, refused where they are all."""
+"""Validation rows that are also training rows: some are counted, all are refused."""
 
 import logging
 
@@ -43,7 +43,7 @@ def test_all_are_refused():
 
 
 def test_a_sweep_of_such_rows_is_refused_or_warned_once(configure, shared, tmp_path, caplog):
-    """Real rows, from a folder; runs that draw other shots read them once."""
+    """Real rows from a folder; runs with other shots read them only once."""
     (tmp_path / "CB").mkdir()
     train, val = (tmp_path / "CB" / f"{split}.jsonl" for split in ("train", "val"))
     rows = (shared / "superglue/CB/train.jsonl").read_text().splitlines(keepends=True)

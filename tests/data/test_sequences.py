@@ -1,4 +1,4 @@
-"""An encoder's tokens: cut only where it does not hurt, marks in the right place, cached."""
+"""An encoder's tokens: cut in the right places, with correct marks, and cached."""
 
 import numpy as np
 import pytest

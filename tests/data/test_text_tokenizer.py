@@ -1,4 +1,4 @@
-"""Texts as tokens: special strings inside of them are ordinary, ordinary texts are as they always were."""
+"""Texts as tokens: special strings in a text are ordinary text, and ordinary texts are unchanged."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Tokenised rows: cut only where it does not hurt, one end marker, cached; real text without unknown pieces."""
+"""Tokenised rows: cut in the right places, with one end marker, cached; real text has no unknown tokens."""
 
 import dataclasses
 

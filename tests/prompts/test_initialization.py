@@ -1,4 +1,4 @@
-"""First values of the table, on embeddings small enough to compute by hand."""
+"""Initial values of the table, on embeddings small enough to compute by hand."""
 
 import warnings
 
@@ -19,7 +19,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def rows_of(table: torch.Tensor) -> list[int]:
-    """Which vocabulary row each of the table's rows is."""
+    """The vocabulary row that each row of the table equals."""
     indices = (table[:, 0] / D).long()
     assert torch.equal(table, EMBEDDINGS[indices])
     return indices.tolist()

@@ -117,7 +117,7 @@ def test_rows_about_one_text_are_held_out_together(configure):
 
 
 def on_hub(tmp_path, **own):
-    """The rows of a folder that `datasets` loads as it does a data set of the hub."""
+    """A folder that `datasets` loads like a data set of the hub."""
     config = DataConfig(name="hub", repo=str(tmp_path / "set"))
     return read_examples(config, labelled(), TaskConfig(name="reviews", fields=["text"], **own))
 

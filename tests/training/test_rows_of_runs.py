@@ -1,4 +1,4 @@
-"""What rows get from their runs and give back to them."""
+"""Values of runs are copied to their rows, and values of rows are summed by run."""
 
 import torch
 from hypothesis import given
