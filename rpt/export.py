@@ -74,10 +74,10 @@ def export(arguments: ExportArguments) -> None:
         offline_unless_reachable()
     from rpt.backbones import T5Backbone
     from rpt.inference.model_card import write_model_card
-    from rpt.inference.server import load_trained_backbone
+    from rpt.inference.server import load_backbone_of
     from rpt.records.prompt_file import save_prompt
 
-    backbone = load_trained_backbone(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
+    backbone = load_backbone_of(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
     assert isinstance(backbone, T5Backbone)  # encoders were refused above
     base = arguments.base or backbone.model.name_or_path
     longest = backbone.longest_answer(run.task)

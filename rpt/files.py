@@ -35,9 +35,7 @@ def write_atomically(path: Path, content: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path} cannot be written ({describe_reason(error)}); make room there or name another."
-        ) from error
+        raise UsageError(f"{path} cannot be written ({reason_of(error)}); make room there or name another.") from error
 
 
 def check_writable(path: Path, key: str) -> None:
@@ -71,7 +69,7 @@ def check_folder(path: Path, key: str) -> None:
         raise _refusal(path, key, error) from error
 
 
-def describe_reason(error: BaseException | None) -> str:
+def reason_of(error: BaseException | None) -> str:
     """The reason of an error, without its path, which may be that of a temporary file."""
     return getattr(error, "strerror", None) or str(error)
 
@@ -84,4 +82,4 @@ def _check_place_of_file(path: Path) -> None:
 
 
 def _refusal(path: Path, key: str, error: Exception) -> UsageError:
-    return UsageError(f"{key}={path} cannot be used ({describe_reason(error)}); give another.")
+    return UsageError(f"{key}={path} cannot be used ({reason_of(error)}); give another.")

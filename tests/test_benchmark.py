@@ -6,7 +6,6 @@ import os
 import sys
 
 import benchmark
-import benchmarking.processes
 import gpu
 import pytest
 import torch
@@ -61,7 +60,7 @@ NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
-    monkeypatch.setattr(benchmarking.processes.multiprocessing, "get_context", lambda _: CONTEXT)  # starts at once
+    monkeypatch.setattr("benchmarking.processes.multiprocessing.get_context", lambda _: CONTEXT)  # starts at once
     words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])
     benchmark.main()

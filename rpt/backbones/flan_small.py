@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from transformers import T5Config
 
 from rpt.errors import UsageError
-from rpt.files import describe_reason, write_atomically
+from rpt.files import reason_of, write_atomically
 
 PACKAGE = "traceforge-title-model"
 CONFIG: dict[str, Any] = {  # Flan-T5-Small's
@@ -53,7 +53,7 @@ def convert_package(folder: Path) -> Path:
         unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     except OSError as error:
         raise UsageError(
-            f"{target.parent} cannot be written ({describe_reason(error)}); point XDG_CACHE_HOME to a folder that can."
+            f"{target.parent} cannot be written ({reason_of(error)}); point XDG_CACHE_HOME to a folder that can."
         ) from error
     try:
         write_atomically(unfinished / "model.safetensors", save(weights, {"format": "pt"}))

@@ -46,7 +46,7 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """All experiments in configs/ and the user's folders, without parts of others: tables first, then by name."""
+    """Every experiment, in configs/ and in the user's folders: tables first, then by name; without their parts."""
     files = choices("experiment")
     wholes = [name for name in files if not any(_is_part(name, other) for other in files)]
     return sorted(wholes, key=lambda name: (not name.startswith("table"), name))

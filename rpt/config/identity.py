@@ -22,9 +22,9 @@ OUTSIDE_IDENTITY = (
 )  # fmt: skip
 ONLY_CUSTOM_TASKS = (
     "task.fields", "task.labels", "task.words", "task.answer", "task.metric", "task.template", "task.max_answer_tokens",
-)  # fmt: skip  # part of the identity of custom tasks' runs only
-ONLY_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of encoders' runs only
-# Keys that are newer than the first records: part of the identity only if they differ from the default.
+)  # fmt: skip  # part of the identity of their runs alone
+ONLY_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of an encoder's runs alone
+# Runs are older than these keys: part of the identity of runs that have another value than the default.
 ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "method.head_only")
 
 

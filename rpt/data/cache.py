@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from rpt.errors import UsageError
-from rpt.files import describe_reason, write_atomically
+from rpt.files import reason_of, write_atomically
 
 Arrays = dict[str, np.ndarray]
 DIGEST = hashlib.sha256().digest_size  # bytes
@@ -57,7 +57,7 @@ def _digest(name: str, content: bytes) -> bytes:
 
 
 def _warn_of_folder(folder: Path, error: BaseException | None) -> None:
-    reason = describe_reason(error)
+    reason = reason_of(error)
     _warn_once(f"data.cache={folder} cannot be used ({reason}); rows are tokenised in every run. Give another folder.")
 
 

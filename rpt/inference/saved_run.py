@@ -10,7 +10,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -80,7 +80,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
             f"run={folder} is no run's record: it has no config.yaml; give a folder "
             "results/runs/TASK/BACKBONE/PROMPT/ID."
         )
-    result = record.finished()
+    result: Any = record.finished()
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     record.check_files(result, *(path for path in (record.config_path,) if path.exists()))
@@ -92,7 +92,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         raise UsageError(f"{record.prompt_path} is missing (a repository's records leave it out); {again}")
     record.check_files(result, record.prompt_path)
     if "digests" not in result:
-        log.warning("%s has no digest in result.json, so it may have changed since its run.", record.prompt_path)
+        log.warning("%s is beside no result.json: it may not be as its run left it.", record.prompt_path)
     try:
         prompt, head = load_prompt(record.prompt_path), load_head(record.prompt_path)
     except ValueError as error:
@@ -103,7 +103,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
         )
     if config.backbone.family == "bert" and not head:
         raise UsageError(f"{record.prompt_path} lacks the head that an encoder answers with; {again}")
-    return SavedRun(record.folder, config, cast(Result, result), prompt, head)
+    return SavedRun(record.folder, config, result, prompt, head)
 
 
 def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None:
@@ -126,11 +126,12 @@ def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None
         raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
 
 
-def train_command(stored: Values, record: RunFolder, force: bool = False) -> str:
-    """The command that trains this run, made from its config.yaml: the choice of each group, then the other values."""
+def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:
+    """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     overrides = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
-        composed = flatten(cast(Values, OmegaConf.to_container(compose("train", overrides), resolve=True)))
+        container: Any = OmegaConf.to_container(compose("train", overrides), resolve=True)
+        composed = flatten(container)
     except HydraException:  # a choice from a file of the user that no longer exists
         return f"python -m rpt.train {' '.join(overrides)}, with the other values in {record.config_path}"
     flat = flatten(stored)

@@ -125,16 +125,16 @@ def open_server(
                 f"({first.backbone_fingerprint}, {other.backbone_fingerprint}); open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
-    backbone = load_trained_backbone(first, backbone_path)
+    backbone = load_backbone_of(first, backbone_path)
     backbone.place(find_device(), precision_of(config))
     return PromptServer(backbone, prompts)
 
 
-def load_trained_backbone(run: SavedRun, path: str | None = None) -> Backbone:
-    """Load the backbone that the prompt was trained for.
+def load_backbone_of(run: SavedRun, path: str | None = None) -> Backbone:
+    """The backbone that the prompt was trained in front of.
 
     Args:
-        path: its folder, if it is not where the run found it.
+        path: where it lies now, if not where the run had it from.
 
     Raises:
         UsageError: it cannot be loaded, or its weights differ.

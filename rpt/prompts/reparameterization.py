@@ -18,9 +18,9 @@ REPARAMETERIZATIONS: dict[str, type[Reparameterization]] = {}
 class Start:
     """The initial values of a prompt.
 
-    table: values [N, d] chosen by `prompt.init`, float32. A class that trains a table copies it into a parameter; a
-        class that trains something else may ignore it.
-    embeddings: the backbone's word embeddings [V, d], float32 and frozen; all runs over a backbone share them.
+    table: the first values [N, d] that `prompt.init` asks for, float32. A class that trains a table copies it into a
+        parameter; one that trains something else may leave it alone.
+    embeddings: the backbone's own word embeddings [V, d], float32 and frozen; all runs over a backbone read the same.
     """
 
     table: Tensor

@@ -1,7 +1,6 @@
-"""The launcher behind `hydra/launcher=packed`. It trains the runs of a sweep together, as many at a time as share a
-backbone and a task.
+"""`hydra/launcher=packed`: train the runs of a sweep together, as many at a time as share a backbone and a task.
 
-Hydra finds it by the name of its folder, which rpt.config.hydra_app adds to the path.
+Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class PackedLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        # Slow to import, and Hydra imports this module for every command.
+        # Slow, and Hydra imports this module for any command.
         from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
 
         setup_globals()
-        jobs, configs = [], []
+        jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             cfg = self.loader.load_sweep_config(self.config, list(overrides))
             with open_dict(cfg):
@@ -39,9 +38,9 @@ class PackedLauncher(Launcher):
             with read_write(task_cfg), open_dict(task_cfg):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
-            configs.append(to_config(task_cfg, cfg.hydra.overrides.task))
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         set_up_log()
+        configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         max_runs = largest_pack(configs)
         n_processes = count_processes(configs[0].pack.processes, len(configs))
         for job, outcome in zip(jobs, train_in_processes(configs, max_runs, n_processes, set_up_log), strict=True):

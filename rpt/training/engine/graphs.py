@@ -24,7 +24,7 @@ class GraphedLosses:
     """`backbone.losses`, recorded as a graph for each frequent shape. A graph computes the same numbers as its kernels.
 
     Args:
-        enabled: as requested; it records nothing without a GPU, or if the backbone trains or has dropout.
+        enabled: as asked for; without a GPU, or if the backbone is trained or drops out, nothing is recorded.
     """
 
     def __init__(self, backbone: Backbone, enabled: bool = True):
@@ -51,8 +51,8 @@ class GraphedLosses:
         shape = tuple((tuple(each.shape), each.requires_grad) for each in inputs)
         if shape not in self._recorded:
             self._met[shape] += 1
-            frequent = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
-            if not (frequent and self._record(shape, inputs, batch, heads)):
+            worth_it = self._met[shape] >= RECORD_AFTER and len(self._recorded) < MAX_GRAPHS
+            if not (worth_it and self._record(shape, inputs, batch, heads)):
                 return self.backbone.losses(prompts, prompt_mask, batch, heads)
         return self._recorded[shape](*inputs)
 

@@ -109,11 +109,11 @@ class Pack:
         self.stacks = stack_runs(self.active, self.backbone.embeddings.shape[1])
 
     def dismiss(self) -> list[TrainingRun]:
-        """Remove the runs that have ended; returns them."""
-        ended = [run for run in self.active if run.progress.stopped is not None]
-        if ended:
-            self.leave(ended)
-        return ended
+        """The runs that are over; they leave."""
+        over = [run for run in self.active if run.progress.stopped is not None]
+        if over:
+            self.leave(over)
+        return over
 
     def train(self, bar: ProgressBar) -> list[TrainingRun]:
         """One step of every run; each run is charged an equal share of the time."""

@@ -37,7 +37,7 @@ class Loader:
         precision = precision_of(config)
         key = dataclasses.astuple(config.backbone), config.trainer.dropout, precision, config.tunes_prompt
         if self._backbone is None or key != self._backbone_key:
-            self.forget_backbone()  # first, because memory may only hold one
+            self.forget_backbone()  # first: memory may hold one alone
             backbone = load_backbone(config.backbone, config.trainer.dropout)
             backbone.precision = precision
             if config.tunes_prompt:

@@ -17,7 +17,7 @@ from rpt.config.yaml_files import dump_yaml
 from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
 from rpt.errors import RecordError, UsageError
-from rpt.files import describe_reason
+from rpt.files import reason_of
 from rpt.records.environment import environment
 from rpt.records.prompt_file import save_prompt
 from rpt.records.run_folder import RunFolder
@@ -75,7 +75,7 @@ class PreparedRun:
             if not self.config.force and self.record.finished() is not None:
                 return True
             raise UsageError(
-                f"results={self.config.results} cannot be written ({describe_reason(error)}); give results=FOLDER."
+                f"results={self.config.results} cannot be written ({reason_of(error)}); give results=FOLDER."
             ) from error
 
     def start(self) -> TrainingRun:
@@ -157,7 +157,7 @@ def make_training_run(config: Config, data: TaskData, backbone: Backbone, record
 
 
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
-    """Log what is trained, what is frozen and what is odd about the rows, before training."""
+    """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
     lines = [
         f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps, {name_device()}, {backbone.precision}"
     ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rpt.config import Config, as_dict
 from rpt.config.schema import TrackingConfig
 from rpt.errors import UsageError
-from rpt.files import describe_reason
+from rpt.files import reason_of
 
 if TYPE_CHECKING:  # slow to import
     from wandb import Run as Wandb
@@ -82,7 +82,7 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Wandb
         Path(tracking.dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"tracking.dir={tracking.dir} cannot be used ({describe_reason(error)}); give another, or tracking=none."
+            f"tracking.dir={tracking.dir} cannot be used ({reason_of(error)}); give another, or tracking=none."
         ) from error
     try:
         if user.mode not in ("offline", "dryrun") and _log_in():
