@@ -2,7 +2,7 @@
 
 
 class UsageError(ValueError):
-    """Something the user gave cannot be used. Shown without a traceback."""
+    """The user gave something that cannot be used. The command shows it without a traceback."""
 
 
 class RecordError(ValueError):
@@ -17,15 +17,15 @@ ONE_LINE = (UsageError, RecordError, NonFiniteLoss)
 
 
 def list_causes(error: BaseException, contexts: bool = False) -> list[BaseException]:
-    """The error and what it was raised from, the outermost first, each once: beside a debugger or coverage, OmegaConf
-    makes an error its own cause.
+    """The error and its causes, the outermost first. Each appears once: under a debugger or coverage, OmegaConf makes
+    an error its own cause.
 
     Args:
-        contexts: also those that were being handled when one was raised.
+        contexts: whether errors that were being handled when one was raised count as causes.
     """
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and cause not in found:
-        found.append(cause)
+    while cause is not None and cause not in causes:
+        causes.append(cause)
         cause = cause.__cause__ or (cause.__context__ if contexts else None)
-    return found
+    return causes

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from rpt.errors import UsageError
 
-TEMPORARY = ".*.tmp"  # what a kill may leave
+TEMPORARY = ".*.tmp"  # files that a kill may leave behind
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary file in the same folder, then rename it over `path`.
 
     Raises:
-        UsageError: it cannot be written: no room, no permission, or something else is in its place.
+        UsageError: the disk is full, permission is missing, or `path` is a folder or a device.
     """
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
@@ -39,7 +39,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path, key: str) -> None:
-    """Refuse a file that could not be written in the end, before the work for it. Nothing is left behind.
+    """Refuse a file that cannot be written, before any work is done for it. Leaves no file behind.
 
     Raises:
         UsageError: naming the key.
@@ -52,7 +52,7 @@ def check_writable(path: Path, key: str) -> None:
 
 
 def check_folder(path: Path, key: str) -> None:
-    """Refuse what is no folder in which files can be made, and could not become one. Nothing is left behind.
+    """Refuse a path that neither is nor can become a folder in which files can be written. Leaves no file behind.
 
     Raises:
         UsageError: naming the key.
@@ -69,13 +69,13 @@ def check_folder(path: Path, key: str) -> None:
         raise _refusal(path, key, error) from error
 
 
-def reason_of(error: BaseException) -> str:
-    """Why, without the path, which may be that of a temporary file."""
+def reason_of(error: BaseException | None) -> str:
+    """The reason of an error, without its path, which may be that of a temporary file."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _check_place_of_file(path: Path) -> None:
-    """Renaming over a device would take it away."""
+    """Refuse a folder or a device: renaming a file over a device would delete it."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(0, "it is a folder or a device")

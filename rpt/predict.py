@@ -53,7 +53,7 @@ from rpt.files import check_writable, write_atomically
 from rpt.hub import require_repos
 from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
-from rpt.tasks.own import OwnTask
+from rpt.tasks.custom import CustomTask
 from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def predict(arguments: PredictArguments) -> None:
     path, submission = arguments.output_path, arguments.submission
     rows = None if arguments.input == "-" else read_rows(arguments.input)  # a wrong file is told at once
     run = open_saved_run(arguments.run)
-    if submission and isinstance(run.task, OwnTask):
+    if submission and isinstance(run.task, CustomTask):
         raise UsageError(
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )

@@ -1,4 +1,4 @@
-"""Options of reparameterizations and their defaults. Without torch: rpt.config offers them as keys
+"""The options of reparameterizations and their defaults. Without torch: rpt.config offers them as keys
 (prompt.bottleneck=5), and the classes of rpt.prompts take their defaults from here."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of plain prompt tuning."""
+    """Vanilla prompt tuning has no options."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DecomposedOptions:
 
 @dataclass(frozen=True)
 class SuperpositionOptions:
-    words: int = 128  # m, how many are sampled; the paper's
+    words: int = 128  # m, how many word embeddings are sampled; the paper's
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class LowRankOptions:
 
 @dataclass(frozen=True)
 class HadamardOptions:
-    train_shared: bool = True  # false: the column and the row alone
+    train_shared: bool = True  # false: train only the column and the row
 
 
-OPTIONS: dict[str, type] = {  # by the name that the class is registered under; each is a choice of prompt=
+OPTIONS: dict[str, type] = {  # by the registered name of the class; each is a choice of prompt=
     "identity": NoOptions,
     "mlp": MLPOptions,
     "residual": MLPOptions,

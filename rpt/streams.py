@@ -1,4 +1,4 @@
-"""Standard streams as shells leave them. They may be closed, or of an encoding without all letters."""
+"""Standard streams as a shell may leave them. They may be closed, or of an encoding without all letters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 
 
 def mend_streams() -> None:
-    """Let what is printed end no command: a closed stream becomes the null device, and a letter that an encoding does
-    not have is written as an escape."""
+    """Make sure that printing never fails: replace closed streams by the null device, and escape letters that the
+    encoding lacks."""
     if None in (sys.stdin, sys.stdout, sys.stderr):
-        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next file that is opened would be the stream
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next opened file would become the stream
             pass
         os.close(number)
         sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
@@ -24,5 +24,5 @@ def mend_streams() -> None:
 
 
 def takes_any_letter() -> bool:
-    """Whether standard output writes every letter as it is."""
+    """Whether standard output can write every letter unescaped."""
     return (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"

@@ -1,16 +1,16 @@
-"""How fast: our trainer, alone and in packs, beside the published protocol and peft, on this machine, in one run.
+"""Measure the speed of our trainer, alone and in packs, of the published protocol and of peft, on this machine.
 
     python scripts/benchmark.py
 
-Writes results/benchmark/<device>.json, .md and .png, after each backbone and task. Every contestant trains on the same
-rows (a sample of one epoch's batches of 8) and evaluates the same rows. On a processor they take turns, so that a
-machine that slows down slows all of them; on a GPU each has the memory to itself. An epoch's time is computed from
-these rates and the task's full numbers of rows. Packs have the processes that hydra/launcher=packed would give them. A
-contestant that fails leaves a line that says why.
+Writes results/benchmark/<device>.json, .md and .png after each backbone and task. All contestants train on the same
+rows (a sample of the batches of 8 of one epoch) and evaluate the same rows. On a processor they take turns, so that a
+slower machine slows all of them; on a GPU each has the whole memory. An epoch's time is computed from these rates and
+the task's full numbers of rows. Packs use as many processes as hydra/launcher=packed would. If a contestant fails, its
+line has the reason.
 
-Real BoolQ, RTE and WSC rows where `--rows` holds them, else the miniature's. The T5 is the hub's, or a folder's
-(`--t5`); a folder with a tokenizer and a config.json alone gives it random weights, which are as fast, and so does
-`--random`, which needs neither hub nor folder.
+Rows of BoolQ, RTE and WSC are real if `--rows` has them, else from the miniature. The T5 is from the hub or a folder
+(`--t5`). A folder with only a tokenizer and a config.json gives random weights, which are as fast; so does `--random`,
+which needs neither hub nor folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarking.contestants import Ours
 from benchmarking.field import Field, describe_failure, free_memory
 from benchmarking.measuring import Contestant, hold_memory, measure_matmul_rate
 from benchmarking.processes import Apart, PackApart
-from benchmarking.settings import Setting, Words, make_setting, prepare
+from benchmarking.settings import Request, Setting, make_setting, prepare
 from benchmarking.showing import SHOWN, draw, write_markdown
 from benchmarking.targets import compare_with_targets
 from benchmarking.turns import (
@@ -60,36 +60,37 @@ from rpt.training.engine import graphs
 from rpt.training.run.run import TrainingRun
 from rpt.training.sweep.workers import count_processes
 
-LEAST_ROUNDS = 2  # whatever time they take
+MIN_ROUNDS = 2  # however long they take
 
 
-def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) -> dict[str, Any]:
+def measure(request: Request, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) -> dict[str, Any]:
     """All contestants on one backbone and task.
 
     Args:
-        rounds: so many, or as many as fit into the seconds, `LEAST_ROUNDS` at the least.
+        rounds: maximal number; fewer if they do not fit into the seconds, but at least `MIN_ROUNDS`.
     """
     ends = time.monotonic() + seconds
-    setting = make_setting(words)
-    backbone, precision = setting.backbone(), precision_of(setting.config)  # frozen, so all of ours can have it
+    setting = make_setting(request)
+    backbone, precision = setting.backbone(), precision_of(setting.config)  # frozen, so our contestants share it
     probe = prepare(setting.config, backbone)
     batches = choose_batches(probe, sizes.batches)
-    apart = Apart(words, batches, sizes.packs) if count_processes(None, max(sizes.packs)) > 1 else None
+    apart = Apart(request, batches, sizes.packs) if count_processes(None, max(sizes.packs)) > 1 else None
     floor = count_operations(lambda: Ours(probe, batches, backbone, graphs=False), sizes)
     free_memory()
     rates = [measure_matmul_rate(backbone, precision)]
     makers, field = list_contestants(setting, probe, batches, backbone, sizes, apart), Field()
+    contestant: Contestant | None = None
     groups = [list(makers)] if sizes.by_turns else [[name] for name in makers]
     for number, names in enumerate(groups):
         held = hold_memory()
         for name in names:
             field.enter(name, makers[name])
-        for name, contestant in field:  # a process's first steps are not like the others
+        for name, contestant in field:  # the first steps of a process are not typical
             with field.attempt(name):
                 warm_up(name, contestant, sizes)
-                profile(contestant, field.found[name], name in SHOWN)
+                profile(contestant, field.results[name], name in SHOWN)
                 if torch.cuda.is_available():
-                    field.found[name]["peak_bytes"] = read_peak(contestant, backbone, held)
+                    field.results[name]["peak_bytes"] = read_peak(contestant, backbone, held)
         now = time.monotonic()
         group_ends = now + (ends - now) / (len(groups) - number)
         for done in range(1, rounds + 1):
@@ -97,19 +98,19 @@ def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) 
             for name, contestant in field:
                 bar.set_postfix_str(f"{setting.name}: {name}", refresh=True)
                 with field.attempt(name):
-                    take_turn(name, contestant, field.found[name], sizes)
+                    take_turn(name, contestant, field.results[name], sizes)
                 bar.update()
             if sizes.by_turns or done == 1:
                 rates.append(measure_matmul_rate(backbone, precision))
             now = time.monotonic()
-            if done >= LEAST_ROUNDS and now + (now - began) > group_ends:
+            if done >= MIN_ROUNDS and now + (now - began) > group_ends:
                 break
-        contestant = None  # for the loop holds on to it
+        contestant = None  # the variable of the loops would keep it in memory
         field.leave()
     if apart:
         apart.end()
     train_rows, validation_rows = setting.count_rows()
-    add_epochs(field.found, train_rows, validation_rows, setting.config.trainer.batch_size)
+    add_epochs(field.results, train_rows, validation_rows, setting.config.trainer.batch_size)
     if "flops" in floor:
         rate = statistics.median(rates)
         floor |= {"matmul_flops_per_second": rate, "seconds": floor["flops"] / rate}
@@ -122,16 +123,16 @@ def measure(words: Words, sizes: Sizes, rounds: int, seconds: float, bar: tqdm) 
         "validation_rows": validation_rows,
         "precision": precision,
         "mean_tokens": statistics.mean(row.length for row in probe.rows) + setting.config.prompt.length,
-        "rounds": min((len(of["train"]) for of in field.found.values() if "failed" not in of), default=0),
-        "contestants": field.found,
+        "rounds": min((len(entry["train"]) for entry in field.results.values() if "failed" not in entry), default=0),
+        "contestants": field.results,
         "floor": floor,
     }
     return result | {"targets": compare_with_targets(result)}
 
 
 def choose_batches(run: TrainingRun, batches: int) -> list[np.ndarray]:
-    """A sample of an epoch's full batches. The longest comes first, for the peak; the others in no order, as the runs
-    of a pack meet."""
+    """A sample of an epoch's full batches: first the longest, for the peak, then the others in random order, as in a
+    pack."""
     size = run.config.trainer.batch_size
     epoch = [batch for batch in islice(run.steps(), run.steps_per_epoch) if len(batch) == size]
     full = sorted(epoch, key=lambda batch: max(run.rows[i].length for i in batch))
@@ -147,7 +148,7 @@ def list_contestants(
     sizes: Sizes,
     apart: Apart | None,
 ) -> dict[str, Callable[[], Contestant]]:
-    """By the names that tables show, how to make them."""
+    """Functions that make the contestants, by their names in tables."""
 
     def make_pack(runs: int) -> Contestant:
         return PackApart(apart, runs) if apart else Ours(probe, batches, backbone, runs)
@@ -169,16 +170,16 @@ def list_contestants(
 
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
-    """The whole record; it is written after each setting."""
+    """The whole record, which is also written after each setting."""
     ends = time.monotonic() + 60 * chosen.minutes
     sizes = choose_sizes()
     settings = [
-        Words(backbone, task, chosen.rows, chosen.t5, chosen.precision, chosen.random)
+        Request(backbone, task, chosen.rows, chosen.t5, chosen.precision, chosen.random)
         for task in chosen.tasks
         for backbone in chosen.backbones
     ]
-    for words in settings:
-        make_setting(words)  # what cannot be had is said before the first is measured
+    for request in settings:
+        make_setting(request)  # raises before the first measurement if something is missing
     record = {
         "device": name_device(), "batches": sizes.batches, "paper_batches": sizes.paper_batches,
         "processes": count_processes(None, max(sizes.packs)), "results": [], **environment(),
@@ -186,20 +187,20 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     name = chosen.out / f"{name_device()}-{chosen.precision}".lower().replace(", ", "-").replace(" ", "-")
     longest = 0.0
     with tqdm(total=len(settings) * chosen.rounds * (3 + len(sizes.packs)), unit="turn", disable=None) as bar:
-        for words in settings:
+        for request in settings:
             began = time.monotonic()
             if began + longest > ends:
                 result = {"failed": f"left out, for the {chosen.minutes:g} minutes are over"}
             else:
                 try:
-                    with mock.patch.object(graphs, "RECORD_AFTER", 1):  # else it is later at its speed
-                        result = measure(words, sizes, chosen.rounds, chosen.seconds, bar)
+                    with mock.patch.object(graphs, "RECORD_AFTER", 1):  # else it reaches full speed later
+                        result = measure(request, sizes, chosen.rounds, chosen.seconds, bar)
                 except Exception as error:
                     result = {"failed": describe_failure(error)}
             free_memory()
             longest = max(longest, time.monotonic() - began)
-            record["results"].append({"backbone": words.backbone, "task": words.task} | result)
-            bar.write(f"{words.backbone} {words.task}: {time.monotonic() - began:.0f} s")
+            record["results"].append({"backbone": request.backbone, "task": request.task} | result)
+            bar.write(f"{request.backbone} {request.task}: {time.monotonic() - began:.0f} s")
             write_atomically(Path(f"{name}.json"), (json.dumps(record, indent=1) + "\n").encode())
             write_atomically(Path(f"{name}.md"), write_markdown(record).encode())
     image = io.BytesIO()
@@ -208,7 +209,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     return record
 
 
-def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--backbones", nargs="+", default=["nano", "t5_small"], help="names under configs/backbone")
@@ -217,11 +218,11 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--t5", help="a folder with the T5 of --backbones, or with its tokenizer; default: from the hub")
     add("--random", action="store_true", help="random weights of the T5's shape")
     add("--rounds", type=int, default=3)
-    add("--seconds", type=float, default=math.inf, help="of a backbone and task: fewer rounds rather than more")
+    add("--seconds", type=float, default=math.inf, help="of a backbone and task: fewer rounds if necessary")
     add("--minutes", type=float, default=math.inf, help="in all: backbones and tasks that do not fit are left out")
     add("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     add("--out", type=Path, default=Path("results/benchmark"))
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 def main() -> None:

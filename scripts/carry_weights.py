@@ -1,10 +1,10 @@
-"""A backbone's folder in pieces that are small enough to be carried to a machine without a network, and back.
+"""Split a backbone's folder into pieces that are small enough to carry to a machine without a network, and join them.
 
     python scripts/carry_weights.py pack backbone=flan_small to=outputs/pieces     # the folder that rpt reads
     python scripts/carry_weights.py unpack from=outputs/pieces to=outputs/flan_small
 
-The pieces are parts of one xz-compressed tar file, at most 40 MB each, with a list of their SHA-256 digests beside
-them. Both ways go through temporary names: what stands under the last name is whole.
+The pieces are parts of one xz-compressed tar file, at most 40 MB each, beside a list of their SHA-256 digests. Files
+are written under temporary names and renamed, so a file with its final name is complete.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def pack(folder: Path, to: Path) -> list[Path]:
 
 
 def unpack(pieces: Path, to: Path) -> Path:
-    """Put the folder together again.
+    """Join the pieces to a folder.
 
     Raises:
-        UsageError: a piece is missing or not as it was packed, or the folder is there already.
+        UsageError: a piece is missing or damaged, or the folder exists already.
     """
     if to.exists():
-        raise UsageError(f"{to} is there already; give another folder.")
+        raise UsageError(f"{to} exists already; give another folder.")
     content = b""
     for name, digest in _read_list(pieces).items():
         path = pieces / name
@@ -78,21 +78,21 @@ def _read_list(pieces: Path) -> dict[str, str]:
 
 
 def _forget_owner(file: tarfile.TarInfo) -> tarfile.TarInfo:
-    """So that the same weights are the same pieces on every machine."""
+    """Remove what differs between machines, so that equal weights give equal pieces."""
     file.uid = file.gid = file.mtime = 0
     file.uname = file.gname = ""
     file.mode = 0o644
     return file
 
 
-def main(words: list[str]) -> None:
-    verb, given = words[:1], dict(word.split("=", 1) for word in words[1:] if "=" in word)
-    if verb == ["pack"] and {"backbone", "to"} <= given.keys():
-        config = to_config(compose("train", [f"backbone={given['backbone']}", "tracking=none"]))
-        pieces = pack(find_folder(config.backbone), Path(given["to"]))
+def main(arguments: list[str]) -> None:
+    verb, options = arguments[:1], dict(word.split("=", 1) for word in arguments[1:] if "=" in word)
+    if verb == ["pack"] and {"backbone", "to"} <= options.keys():
+        config = to_config(compose("train", [f"backbone={options['backbone']}", "tracking=none"]))
+        pieces = pack(find_folder(config.backbone), Path(options["to"]))
         print("\n".join(f"{path} {path.stat().st_size / 1e6:.1f} MB" for path in pieces))
-    elif verb == ["unpack"] and {"from", "to"} <= given.keys():
-        print(unpack(Path(given["from"]), Path(given["to"])))
+    elif verb == ["unpack"] and {"from", "to"} <= options.keys():
+        print(unpack(Path(options["from"]), Path(options["to"])))
     else:
         raise UsageError("Give `pack backbone=NAME to=FOLDER` or `unpack from=FOLDER to=FOLDER`.")
 

@@ -1,9 +1,9 @@
-"""The same sweep trained alone and in packs: how long each took, and how far their scores are apart.
+"""Train a sweep run by run and in packs, and compare times and scores.
 
     python scripts/compare_sweeps.py outputs/figure4-packed +experiment=figure4 scale=mini trainer.max_steps=120
 
-Trains the sweep twice, run after run and with hydra/launcher=packed, and writes the comparison as .json and .md. The
-seconds are those of the whole commands, from start to end, so the machine should have nothing else to do.
+The comparison of both commands, without and with hydra/launcher=packed, is written as .json and .md. The seconds are
+those of whole commands, from start to end, so the machine should be idle otherwise.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from rpt.files import write_atomically
 from rpt.records.environment import environment
 from rpt.records.run_records import RunRecords
 
-WAYS = {"alone": [], "packed": ["hydra/launcher=packed"]}
+WAYS: dict[str, list[str]] = {"alone": [], "packed": ["hydra/launcher=packed"]}
 
 
-def train(words: list[str]) -> float:
-    """Seconds that the sweep took.
+def train(overrides: list[str]) -> float:
+    """Train the sweep; returns its seconds.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the sweep failed.
     """
-    command = [sys.executable, "-m", "rpt.train", "-m", *words]
+    command = [sys.executable, "-m", "rpt.train", "-m", *overrides]
     print(shlex.join(["python", *command[1:]]), flush=True)
     began = time.perf_counter()
     done = subprocess.run(command)
@@ -42,7 +42,7 @@ def train(words: list[str]) -> float:
 
 
 def compare(sweep: list[str]) -> dict[str, Any]:
-    """Train the sweep in both ways and put every run's two records side by side."""
+    """Train the sweep in both ways, and collect the two records of every run."""
     with tempfile.TemporaryDirectory() as folder:
         seconds, results = {}, {}
         for way, launcher in WAYS.items():
@@ -54,16 +54,16 @@ def compare(sweep: list[str]) -> dict[str, Any]:
             "task": result["task"],
             "prompt": result["prompt"],
             "id": run,
-            "score": {way: of[run]["scores"]["score"] for way, of in results.items()},
+            "score": {way: records[run]["scores"]["score"] for way, records in results.items()},
             "together": packed[run]["trained_together"],
         }
         for run, result in sorted(alone.items(), key=lambda item: (item[1]["task"], item[1]["prompt"], item[0]))
     ]
-    of = {way: next(iter(found.values())) for way, found in results.items()}
+    first = {way: next(iter(records.values())) for way, records in results.items()}
     return {
         "sweep": shlex.join(sweep),
-        "device": {way: result["device"] for way, result in of.items()},
-        "precision": of["alone"]["precision"],
+        "device": {way: result["device"] for way, result in first.items()},
+        "precision": first["alone"]["precision"],
         "seconds": seconds,
         "runs": runs,
         **environment(),
@@ -71,7 +71,7 @@ def compare(sweep: list[str]) -> dict[str, Any]:
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """The times in a sentence, and a row for each task with the scores of its runs."""
+    """A sentence on the times, and a table with the scores of each task."""
     seconds, device = record["seconds"], record["device"]
     lines = [
         f"# `{record['sweep']}`, alone and in packs",

@@ -1,9 +1,9 @@
-"""How many kernels a training step launches on a GPU, and where it waits for the device: nothing is computed.
+"""Count the kernels that a training step launches on a GPU, and its waits for the device, without computing anything.
 
     python scripts/count_launches.py
 
-Counted on a pretended GPU (benchmarking/pretended_gpu.py) with T5-Base's and BERT-Base's shapes, whose weights are
-never made; in two minutes. Writes results/benchmark/launches.json and .md.
+It counts on a simulated GPU (benchmarking/pretended_gpu.py), with the shapes of T5-Base and BERT-Base but without their
+weights, in two minutes. Writes results/benchmark/launches.json and .md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from benchmarking.pretended_gpu import Gpu, pretend_gpu
 from benchmarking.pretended_kernels import IN_GRAPH
-from benchmarking.settings import compose_config
+from benchmarking.settings import SHAPES, TOKENS, compose_config
 from transformers import AutoTokenizer, BertConfig, BertModel, T5Config, T5ForConditionalGeneration
 
 import rpt.backbones
@@ -36,9 +36,7 @@ from rpt.training.run.evaluate import evaluate
 from rpt.training.run.first_values import make_head, make_soft_prompt
 from rpt.training.run.run import TrainingRun
 
-EMBEDDED = Path(rpt.backbones.__file__).parent  # whose tokenizers do for these models too
-T5_BASE = {"vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
-T5_BASE |= {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
+EMBEDDED = Path(rpt.backbones.__file__).parent  # its tokenizers also serve these models
 PACKS = (1, 3, 8, 16)
 LENGTHS = range(166, 142, -3)  # tokens of a batch's 8 rows
 PARTS = ("forward", "backward", "optimizer")
@@ -52,15 +50,14 @@ OPTIMIZER = (
 def make_backbone(name: str) -> Backbone:
     with torch.device("meta"):
         if name == "bert_base":
-            model, tokenizer = BertModel(BertConfig(), add_pooling_layer=False), EMBEDDED / "nano_bert"
-            return BertBackbone(model, AutoTokenizer.from_pretrained(tokenizer), name)
-        return T5Backbone(
-            T5ForConditionalGeneration(T5Config(**T5_BASE)), AutoTokenizer.from_pretrained(EMBEDDED / "nano"), name
-        )
+            encoder = BertModel(BertConfig(), add_pooling_layer=False)
+            return BertBackbone(encoder, AutoTokenizer.from_pretrained(EMBEDDED / "nano_bert"), name)
+        model = T5ForConditionalGeneration(T5Config(**TOKENS, **SHAPES["t5_base"]))
+        return T5Backbone(model, AutoTokenizer.from_pretrained(EMBEDDED / "nano"), name)
 
 
 def make_run(config: Config, backbone: Backbone) -> TrainingRun:
-    """On one batch of made-up rows; BoolQ's answers are of two tokens."""
+    """A run on one batch of made-up rows; BoolQ's answers have two tokens."""
     rows = [make_row(backbone, length) for length in LENGTHS]
     task = task_for(config)
     raw = {"passage": "a", "question": "b", "label": 0}
@@ -77,13 +74,13 @@ def make_row(backbone: Backbone, length: int) -> Row:
 
 
 def count(name: str) -> list[dict[str, Any]]:
-    """A step of a pack of each size, and a batch that is evaluated."""
-    found = []
+    """Count a step of a pack of each size, and a batch of an evaluation."""
+    counts = []
     for size in PACKS:
         with pretend_gpu(compute=False) as gpu:
             backbone = make_backbone(name)
-            words = ["task=boolq", f"backbone={name}", "data=mini", "trainer.precision=bf16", "prompt=residual"]
-            configs = [compose_config(*words, f"seed={seed}") for seed in range(size)]
+            overrides = ["task=boolq", f"backbone={name}", "data=mini", "trainer.precision=bf16", "prompt=residual"]
+            configs = [compose_config(*overrides, f"seed={seed}") for seed in range(size)]
             backbone.place(find_device(), precision_of(configs[0]))
             pack = Pack(backbone, size)
             runs = [make_run(config, backbone) for config in configs]
@@ -92,18 +89,20 @@ def count(name: str) -> list[dict[str, Any]]:
                 pack.active = {run: iter([np.arange(len(run.rows))]) for run in runs}
                 gpu.forget()
                 pack.step()
-            found.append({"backbone": name, "what": f"a step of {size} run{'s' * (size > 1)}", **describe(gpu)})
+            counts.append({"backbone": name, "what": f"a step of {size} run{'s' * (size > 1)}", **describe(gpu)})
             if size == 1:
                 run = runs[0]
                 prompt, head = run.fold_prompt(), run.copy_head()
                 gpu.forget()
                 evaluate(backbone, prompt, head, run.select, run.config)
-                found.append({"backbone": name, "what": "an evaluation batch of 8", **describe(gpu)})
-    return found
+                counts.append({"backbone": name, "what": "an evaluation batch of 8", **describe(gpu)})
+    return counts
 
 
 def describe(gpu: Gpu) -> dict[str, Any]:
-    parts, kinds, launches = Counter(), Counter(), 0
+    parts: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    launches = 0
     for kernel, times in gpu.kernels.items():
         launches += 0 if kernel.phase.endswith(IN_GRAPH) else times
         if kernel.operation != "graph":

@@ -1,11 +1,11 @@
-"""Train the runs behind the tables of real rows, in the order of their worth, until they are done or the time is over.
+"""Train the runs behind the tables of real rows, the most important first, until all are done or the time is over.
 
     python scripts/evidence.py --rows FOLDER --minutes 150
 
-Each entry of `SWEEPS` is a sweep of `scale=laptop`; the next begins when the one before is complete. Every run that
-ends leaves its record, a run that is cut goes on from its checkpoint, and the same command again finds what is there.
-On a GPU the runs of a sweep train together; on a processor each core trains one. `python -m rpt.publish` puts the
-records into the published store.
+Each entry of `SWEEPS` is a sweep of `scale=laptop`; sweeps run one after another. A finished run has a record; if the
+command is run again, it skips finished runs and continues interrupted ones from their checkpoints. On a GPU the runs of
+a sweep train together; on a processor each core trains one. `python -m rpt.publish` adds the records to the published
+store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SWEEPS = (  # an experiment and what of it; from the end, what is cut where time is short
+SWEEPS = (  # an experiment and the part of it; if time is short, the last ones are left out
     ("table1", "task=cb"),
     ("table1", "task=copa"),
     ("table1", "task=rte"),
@@ -38,10 +38,10 @@ SWEEPS = (  # an experiment and what of it; from the end, what is cut where time
     ("figure6", "task=cb", "prompt.bottleneck=5,50,250,1500"),
     ("reparameterizations", "task=cb"),
 )
-GRACE = 60.0  # seconds that a sweep has to save its runs
+GRACE = 60.0  # seconds for a sweep to save its runs
 
 
-def parse(words: Sequence[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--rows", default="../shared/superglue", help="SuperGLUE in the official layout")
@@ -50,29 +50,29 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add("--out", default=str(ROOT / "results"), help="the folder of the records, as `results=` of rpt.train")
     add("--only", nargs="+", help="names of experiments; default: all")
     add("overrides", nargs="*", help="further words for rpt.train, such as trainer.max_steps=2")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 def train_sweeps(chosen: argparse.Namespace, is_gpu: bool) -> dict[str, str]:
-    """What became of each sweep, by its words; the ones that there was no time for are named too."""
+    """Train the sweeps; returns the outcome of each, including those that did not begin."""
     ends, outcomes = time.monotonic() + 60 * chosen.minutes, {}
     for name, *part in SWEEPS:
         if chosen.only and name not in chosen.only:
             continue
-        words = [f"+experiment={name}", "scale=laptop", *part, "hydra/launcher=packed"]
-        words += [f"data.dir={chosen.rows}", f"results={chosen.out}", *chosen.overrides]
-        words += [f"backbone.path={chosen.weights}"] if chosen.weights else []
-        words += [] if is_gpu else ["pack.max_runs=1"]
+        overrides = [f"+experiment={name}", "scale=laptop", *part, "hydra/launcher=packed"]
+        overrides += [f"data.dir={chosen.rows}", f"results={chosen.out}", *chosen.overrides]
+        overrides += [f"backbone.path={chosen.weights}"] if chosen.weights else []
+        overrides += [] if is_gpu else ["pack.max_runs=1"]
         left = ends - time.monotonic()
-        outcomes[" ".join((name, *part))] = run(words, left) if left > 0 else "not begun"
+        outcomes[" ".join((name, *part))] = run(overrides, left) if left > 0 else "not begun"
         print(f"{name} {' '.join(part)}: {outcomes[' '.join((name, *part))]}", flush=True)
     return outcomes
 
 
-def run(words: list[str], seconds: float) -> str:
-    """A sweep, which is told to save its runs when the time is over."""
+def run(overrides: list[str], seconds: float) -> str:
+    """Run a sweep, and let it save its runs when the time is over; returns the outcome."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "rpt.train", "-m", *words]
+    command = [sys.executable, "-m", "rpt.train", "-m", *overrides]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"})
     try:
         code = process.wait(seconds)
@@ -86,10 +86,10 @@ def run(words: list[str], seconds: float) -> str:
     return "complete" if code == 0 else f"FAILED (ended with {code})"
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     import torch
 
-    outcomes = train_sweeps(parse(words), torch.cuda.is_available())
+    outcomes = train_sweeps(parse(arguments), torch.cuda.is_available())
     return int(any(outcome.startswith("FAILED") for outcome in outcomes.values()))
 
 

@@ -1,4 +1,4 @@
-"""What a machine with a GPU can tell, in one command and a few minutes: the tests marked `cuda`, then the benchmark.
+"""Run the tests marked `cuda` and then the benchmark, in a few minutes on a machine with a GPU.
 
     make gpu GPU="--minutes 4"
     make gpu GPU="--evidence --weights FOLDER --minutes 10"
@@ -6,9 +6,9 @@
 With --evidence it trains the runs behind the tables of real rows instead (scripts/evidence.py), as many as the time
 allows.
 
-It takes the Python that it is started with as it is: torch, transformers, hydra-core and pytest, no network, nothing of
-its own to be installed. T5-Base and T5-Large have random weights. Whatever fails leaves a line that says why; what
-there is no time for is left out and said so. The last lines sum up. Ends with 1 if a test failed.
+It needs a Python with torch, transformers, hydra-core and pytest, but no network and no installation. T5-Base and
+T5-Large have random weights. Failures and what there was no time for get a line with the reason. The last lines are a
+summary. Ends with code 1 if a test failed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import evidence
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = [sys.executable, "-m", "pytest", "tests/training/test_cuda.py", "tests/test_benchmark.py", "-m", "cuda"]
 TESTS += ["-q", "-rfEs", "--durations=5", "--tb=short", "-p", "no:cacheprovider"]
-TESTS += ["-o", "addopts="]  # for what it names may not be installed
+TESTS += ["-o", "addopts="]  # plugins that it names may not be installed
 TESTS_SHARE = 0.4  # of the time, at most
-ENDING = 15.0  # seconds kept for the figure and the end of the process
-LONGEST = 40.0  # seconds of a backbone and task
+ENDING = 15.0  # seconds reserved for the figure and the end of the process
+MAX_SECONDS = 40.0  # for a backbone and task
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -44,12 +44,12 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--out", default=str(ROOT / "results" / "benchmark"))
     add("--evidence", action="store_true", help="train the runs of real rows; records go to results/runs")
     add("--weights", help="with --evidence: a folder with Flan-T5-Small (scripts/carry_weights.py)")
-    chosen = parser.parse_args(words)
+    chosen = parser.parse_args(arguments)
     if chosen.evidence:
         return train_evidence(chosen)
     os.environ["HF_HUB_OFFLINE"] = "1"
     tests = subprocess.Popen(TESTS, cwd=ROOT)
-    import benchmark  # slow, so meanwhile
+    import benchmark  # slow, so import it while the tests run
     from benchmarking.showing import write_summary
 
     if not has_gpu():
@@ -57,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.exit("torch finds no GPU here; `make bench` measures a processor.")
     said = wait(tests, 60 * chosen.minutes * TESTS_SHARE)
     left = 60 * chosen.minutes - (time.monotonic() - began) - ENDING
-    seconds = min(LONGEST, 0.85 * left / (len(chosen.backbones) * len(chosen.tasks)))
+    seconds = min(MAX_SECONDS, 0.85 * left / (len(chosen.backbones) * len(chosen.tasks)))
     asked = ["--random", "--rounds", "5", "--seconds", f"{seconds}", "--minutes", f"{left / 60}"]
     asked += ["--rows", chosen.rows, "--out", chosen.out, *(["--t5", chosen.t5] if chosen.t5 else [])]
     asked += ["--backbones", *chosen.backbones, "--tasks", *chosen.tasks]
@@ -74,7 +74,7 @@ def train_evidence(chosen: argparse.Namespace) -> int:
 
 
 def wait(tests: subprocess.Popen, seconds: float) -> str:
-    """What became of the tests."""
+    """Wait for the tests; returns their outcome."""
     try:
         code = tests.wait(seconds)
     except subprocess.TimeoutExpired:

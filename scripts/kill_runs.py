@@ -1,14 +1,13 @@
-"""Kill runs at random moments, start them again, and see that they end as an unbroken run does.
+"""Kill runs at random moments, start them again, and check that they end like an uninterrupted run.
 
     python scripts/kill_runs.py [--kills 100] [--seed 0] [--sweeps t5 bert lstm packed]
 
-Each sweep is trained once unbroken. Then it is trained again and again, killed (SIGKILL, with all its processes) at a
-random moment after its first record was claimed, and started anew by the same command until it ends; the kills are
-shared out among the sweeps. Every record has to be there and equal to the unbroken one: alone to the last bit, in a
-pack, whose composition a kill changes, up to rounding. Nothing else may lie beside it. Ends with code 1 otherwise.
+Each sweep first trains once without a kill. Then it trains repeatedly: it is killed (SIGKILL, with all its processes)
+at a random moment after its first record was claimed, and started again by the same command until it ends. The kills
+are divided among the sweeps. Every record must exist and equal that of the first training: alone to the last bit; in a
+pack, which a kill may compose differently, up to rounding. There must be no other files. Ends with code 1 otherwise.
 
-The processes that are killed are forked from this one, which has imported what they need: a kill then takes two seconds
-and not ten.
+The killed processes are forks of this one, which has imported everything: a kill takes two seconds instead of ten.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import psutil
 from safetensors.numpy import load
 
 import rpt.train
-import rpt.training.sweep.sweep  # not used here: what the forked processes would import one by one
+import rpt.training.sweep.sweep  # not used here, but the forked processes would import it one by one
 
 COMMON = ["data=mini", "tracking=none", "trainer.precision=fp32", "data.shots=8", "trainer.checkpoint_every=2"]
 COMMON += [
@@ -45,26 +44,26 @@ SWEEPS = {
     "packed": ["-m", "hydra/launcher=packed", "hydra.sweep.dir=sweep", "task=cb", "backbone=nano", "lr=0.1,0.3",
                "prompt=vanilla,residual", "trainer.epochs=6"],
 }  # fmt: skip
-OF_THE_MACHINE = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests", "digest")
-ROUNDING = 1e-3  # of a loss, between packs of other compositions
+VARYING = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests", "digest")
+ROUNDING = 1e-3  # of a loss, between packs with different runs
 
 Record = dict[str, Any]
 
 
 class Trial:
-    """One sweep in a folder of its own, from its start to its end."""
+    """One sweep in a separate folder, from start to end."""
 
     def __init__(self, name: str, folder: Path):
-        self.words = [*COMMON, *SWEEPS[name]]
+        self.arguments = [*COMMON, *SWEEPS[name]]
         self.folder = folder
         folder.mkdir(parents=True)
 
     def run(self, seconds: float = math.inf) -> float | None:
-        """Run the command, and kill it so long after it has claimed a record; how long it took from there, None if it
-        was killed.
+        """Run the command, and kill it `seconds` after it has claimed a record. Returns its seconds from then on; None
+        if it was killed.
 
         Raises:
-            RuntimeError: it failed by itself.
+            RuntimeError: it failed without a kill.
         """
         process = psutil.Process(os.fork() or self._train())
         while process.status() != psutil.STATUS_ZOMBIE and not list(self.folder.glob("results/runs/*/*/*/*/.lock")):
@@ -83,14 +82,14 @@ class Trial:
         return time.perf_counter() - began
 
     def _train(self) -> NoReturn:
-        """What the forked process does: the command line, in the trial's folder, with its output in a file."""
+        """Run the command in the forked process, in the trial's folder, with its output in a file."""
         code = 1
         try:
             os.chdir(self.folder)
             log = os.open("log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            sys.argv[1:] = self.words
+            sys.argv[1:] = self.arguments
             rpt.train.main()
             code = 0
         except SystemExit as end:
@@ -99,16 +98,16 @@ class Trial:
             os._exit(code)
 
     def records(self) -> dict[str, Record]:
-        """What lies in the folder of each run, by the run's id."""
+        """The content of each run's folder, by the run's id."""
         return {path.name: _read(path) for path in self.folder.glob("results/runs/*/*/*/*")}
 
 
 def _read(folder: Path) -> Record:
     read: Record = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-    for name in (name for name in read if name.endswith(".safetensors")):  # whose header has its keys in any order
+    for name in (name for name in read if name.endswith(".safetensors")):  # their headers have keys in any order
         read[name] = {key: (value.shape, value.tobytes()) for key, value in load(read[name]).items()}
     result = json.loads(read["result.json"]) if "result.json" in read else {}
-    read["result.json"] = {key: value for key, value in result.items() if key not in OF_THE_MACHINE}
+    read["result.json"] = {key: value for key, value in result.items() if key not in VARYING}
     return read
 
 
@@ -119,7 +118,9 @@ def describe_difference(record: Record | None, unbroken: Record, up_to_rounding:
     if set(record) != set(unbroken):
         return f"its files differ: {' '.join(sorted(set(record) ^ set(unbroken)))}"
     if up_to_rounding:
-        ours, theirs = ([json.loads(line) for line in of["metrics.jsonl"].splitlines()] for of in (record, unbroken))
+        ours, theirs = (
+            [json.loads(line) for line in files["metrics.jsonl"].splitlines()] for files in (record, unbroken)
+        )
         if [line["step"] for line in ours] != [line["step"] for line in theirs]:
             return "it was evaluated at other steps"
         worst = max(abs(one["loss"] - other["loss"]) for one, other in zip(ours, theirs, strict=True))
@@ -132,23 +133,24 @@ def describe_difference(record: Record | None, unbroken: Record, up_to_rounding:
 
 
 def kill_sweep(name: str, kills: int, folder: Path, chance: random.Random) -> list[str]:
-    """Kill a sweep so often; a line for each record that did not end as it should."""
+    """Kill a sweep `kills` times; returns a line for each wrong record."""
     unbroken = Trial(name, folder / f"{name}-unbroken")
     whole = unbroken.run()
+    assert whole is not None  # nothing killed it
     expected, faults, killed, ended, reported = unbroken.records(), [], 0, 0, 0
     while killed < kills:
-        trial, of_trial = Trial(name, folder / f"{name}-{ended}"), 0
+        trial, kills_of_trial = Trial(name, folder / f"{name}-{ended}"), 0
         while True:
             wait = chance.uniform(0, whole) if killed < kills else math.inf
             if trial.run(wait) is not None:
                 break
-            killed, of_trial = killed + 1, of_trial + 1
+            killed, kills_of_trial = killed + 1, kills_of_trial + 1
         ended += 1
-        found = trial.records()
+        records = trial.records()
         for record in sorted(expected):
-            fault = describe_difference(found.get(record), expected[record], up_to_rounding=name == "packed")
+            fault = describe_difference(records.get(record), expected[record], up_to_rounding=name == "packed")
             if fault is not None:
-                faults.append(f"{name}, killed {of_trial} times, {record}: {fault}")
+                faults.append(f"{name}, killed {kills_of_trial} times, {record}: {fault}")
         print(*faults[reported:], sep="\n", end="\n" * (len(faults) > reported))
         reported = len(faults)
         print(f"{name}: killed {killed} of {kills}, ended {ended} times, {len(faults)} faults", flush=True)

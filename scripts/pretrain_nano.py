@@ -2,14 +2,12 @@
 
     python scripts/pretrain_nano.py --out rpt/backbones/nano
 
-As T5 was (Raffel et al. 2020): span corruption on running text (15 % of the tokens, mean span 3) mixed with
-supervised tasks under text prefixes. The supervised ones are the eight miniature tasks in T5's own formats
-(protocol "superglue"), five of them in another form than the benchmark's (rpt/data/miniature/held_out.py), and one
-that shares BoolQ's fields but wants other answers. Rows come fresh from the grammars; the miniature's validation rows
-are left out.
+It follows T5 (Raffel et al. 2020): span corruption on running text (15 % of the tokens, mean span 3) mixed with
+supervised tasks with text prefixes. The supervised tasks are the eight miniature tasks in T5's formats (protocol
+"superglue"), five of them in another form than the benchmark's (rpt/data/miniature/held_out.py), and a ninth with
+BoolQ's passages but other answers. The grammars draw new rows; validation rows of the miniature are excluded.
 
-About an hour and a half on two CPU cores. It may be killed at any time and started again: it goes on from its
-checkpoint.
+It takes about an hour and a half on two CPU cores. If it is killed and started again, it continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from typing import cast
 
 import sentencepiece
 import torch
@@ -32,7 +31,7 @@ from rpt.tasks import TASKS, get_task
 
 SENTINELS = 32
 SHARE_OF_TEXT = 0.1  # of the mixture; the rest is supervised
-SCALE = 6.0  # brings the embeddings' standard deviation from 1.65 to 9.9; the original T5's is about 10
+SCALE = 6.0  # raises the standard deviation of the embeddings from 1.65 to 9.9; the original T5's is about 10
 
 Pair = tuple[str, str]
 
@@ -63,7 +62,7 @@ WEIGHTS = {  # of the supervised mixture: the more there is to learn, the more r
 
 
 def held_out_sources() -> set[str]:
-    """Every validation source of the miniature: the pre-training must not see them."""
+    """All validation sources of the miniature, which pre-training must not see."""
     tasks = [get_task(name, protocol="superglue") for name in TASKS]
     return {
         task.source(example)
@@ -75,7 +74,7 @@ def held_out_sources() -> set[str]:
 
 
 def supervised(seed: str) -> Iterator[tuple[str, Pair]]:
-    """Endless (task name, (source, target))."""
+    """An endless stream of (task name, (source, target))."""
     draw, held_out = random.Random(seed), held_out_sources()
     while True:
         (name,) = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
@@ -110,7 +109,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     """A sentencepiece unigram vocabulary with byte fallback, T5's special pieces first, sentinels last."""
     pairs, texts = supervised("vocabulary"), endless_text("vocabulary")
     corpus = [next(texts) for _ in range(20_000)] + [" ".join(next(pairs)[1]) for _ in range(20_000)]
-    # The published formats of the prompts, and the field names of all tasks, are words it should know.
+    # Include the published formats of the prompts and the field names of all tasks.
     for task in map(get_task, TASKS):
         for row in miniature.rows(task.name, "train", by=miniature.PRETRAINING):
             for example in task.parse(row):
@@ -157,23 +156,24 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 # ---- the model and its rows ------------------------------------------------------------------------------
 
+TokenPair = tuple[list[int], list[int]]  # source, target
 Batch = tuple[torch.Tensor, torch.Tensor]  # sources [B, S], labels [B, T]
 
 
-class NanoT5(Recipe):
+class NanoT5(Recipe[T5ForConditionalGeneration, TokenPair, Batch]):
     name, steps = "nano", 15_000
     peak_lr = 6e-3
 
     def size(self, parameter: torch.Tensor) -> float:
-        """As in T5's Adafactor the learning rate is relative to a weight's size: T5 does not scale its attention scores
-        but starts from small queries, and one rate for all would saturate them."""
+        """As in T5's Adafactor, the learning rate is relative to the scale of a weight: T5 does not scale attention
+        scores but begins with small queries, and one rate for all weights would saturate them."""
         return parameter.square().mean().sqrt().item()
 
     def new_tokenizer(self) -> PreTrainedTokenizerFast:
         return train_tokenizer()
 
     def new_model(self) -> T5ForConditionalGeneration:
-        config = T5Config(
+        config = T5Config(  # type: ignore[call-arg]  # it takes more than it declares
             vocab_size=len(self.tokenizer),
             d_model=256,
             d_kv=64,
@@ -193,9 +193,9 @@ class NanoT5(Recipe):
         rescale_stream(model, SCALE)
         super().finish(model)
 
-    def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], list[int]]]:
+    def pool(self, number: int, draw: random.Random) -> list[TokenPair]:
         tokenizer = self.tokenizer
-        first_sentinel, eos = tokenizer.convert_tokens_to_ids("<extra_id_0>"), tokenizer.eos_token_id
+        first_sentinel, eos = cast(int, tokenizer.convert_tokens_to_ids("<extra_id_0>")), tokenizer.eos_token_id
         pairs, texts = supervised(f"pre-training {number}"), endless_text(f"pre-training {number}")
         n_text = int(POOL * SHARE_OF_TEXT)
         running = tokenizer([next(texts) for _ in range(n_text)], add_special_tokens=False)["input_ids"]
@@ -204,7 +204,7 @@ class NanoT5(Recipe):
         sources = tokenizer([source for source, _ in chosen])["input_ids"]
         return rows + list(zip(sources, tokenizer([target for _, target in chosen])["input_ids"], strict=True))
 
-    def batch(self, rows: list[tuple[list[int], list[int]]]) -> Batch:
+    def batch(self, rows: list[TokenPair]) -> Batch:
         return padded([source for source, _ in rows], 0), padded([target for _, target in rows], -100)
 
     def loss(self, model: T5ForConditionalGeneration, batch: Batch) -> torch.Tensor:
@@ -212,8 +212,9 @@ class NanoT5(Recipe):
         return model(input_ids=sources, attention_mask=sources.ne(0), labels=labels).loss
 
     def scores(self, model: T5ForConditionalGeneration) -> dict[str, float]:
-        """Of about 100 rows a task, right is a row whose whole target is the argmax at every position."""
-        pairs, by_task = supervised("evaluation"), {}
+        """Exact match on about 100 rows a task: the argmax is right at every position of the target."""
+        pairs = supervised("evaluation")
+        by_task: dict[str, list[TokenPair]] = {}
         for name, (source, target) in (next(pairs) for _ in range(1000)):
             row = (self.tokenizer(source)["input_ids"], self.tokenizer(target)["input_ids"])
             by_task.setdefault(name, []).append(row)

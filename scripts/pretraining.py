@@ -1,7 +1,7 @@
-"""What the pre-trainings of the embedded backbones share: the loop, its processes, its checkpoint.
+"""The training loop, processes and checkpoint that the pre-trainings of the embedded backbones share.
 
-A step sums the gradients of a few batches of equal row length, drawn at random: sorted rows save padding, but a step of
-one length alone would be a step of one task alone, and the training would swing from task to task.
+A step sums the gradients of a few randomly drawn batches, each with rows of similar length. Sorting rows by length
+saves padding; but a step of one length would be a step of one task, and training would swing from task to task.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 import torch.distributed as distributed
@@ -29,14 +29,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 BATCH, PARTS, POOL = 24, 4, 24 * 4 * 24  # rows of a batch, batches of a step, rows that are sorted together
 
+Model = TypeVar("Model", bound=PreTrainedModel)
+TokenRow = TypeVar("TokenRow", bound=tuple[list[int], ...])
+Batch = TypeVar("Batch")
 
-class Recipe(ABC):
-    """What one backbone is made of.
+
+class Recipe(ABC, Generic[Model, TokenRow, Batch]):
+    """The tokenizer, model, rows and loss of a backbone.
 
     Attributes:
-        name: in messages and of the working folder.
-        steps: unless told otherwise.
-        peak_lr, betas, warmup, decay: AdamW's. Constant, and falling to zero over the last share `decay`.
+        name: of the backbone, in messages and in the name of the working folder.
+        steps: default number of steps.
+        peak_lr, betas, warmup, decay: of AdamW. The learning rate is constant and falls to zero over the last share
+            `decay` of the steps.
     """
 
     name: ClassVar[str]
@@ -53,34 +58,34 @@ class Recipe(ABC):
     def new_tokenizer(self) -> PreTrainedTokenizerFast: ...
 
     @abstractmethod
-    def new_model(self) -> PreTrainedModel:
+    def new_model(self) -> Model:
         """Untrained."""
 
     @abstractmethod
-    def pool(self, number: int, draw: random.Random) -> list[tuple[list[int], ...]]:
-        """POOL rows of token ids (and the like); a function of the number alone. Sorted by the length of the first."""
+    def pool(self, number: int, draw: random.Random) -> list[TokenRow]:
+        """POOL rows of token ids and similar lists; a function of the number only."""
 
     @abstractmethod
-    def batch(self, rows: list[tuple[list[int], ...]]) -> Any: ...
+    def batch(self, rows: list[TokenRow]) -> Batch: ...
 
     @abstractmethod
-    def loss(self, model: PreTrainedModel, batch: Any) -> Tensor: ...
+    def loss(self, model: Model, batch: Batch) -> Tensor: ...
 
     @abstractmethod
-    def scores(self, model: PreTrainedModel) -> dict[str, float]:
-        """Per cent of held-out rows that are right, by task."""
+    def scores(self, model: Model) -> dict[str, float]:
+        """Accuracy on held-out rows in per cent, by task."""
 
-    def finish(self, model: PreTrainedModel) -> None:
-        """Make it ready to be stored, in place: in bfloat16, which is half the bytes, and the rounding is far below
-        what a prompt can feel."""
+    def finish(self, model: Model) -> None:
+        """Prepare the model for storage, in place: bfloat16 halves the bytes, and its rounding does not affect
+        prompts."""
         model.eval().to(torch.bfloat16)
 
     def size(self, parameter: Tensor) -> float:
-        """What the learning rate of a weight is multiplied by."""
+        """The factor of a weight's learning rate."""
         return 1.0
 
-    def batches(self, start: int) -> Iterator[list[Any]]:
-        """Steps from `start` on, each PARTS batches; a function of the step alone."""
+    def batches(self, start: int) -> Iterator[list[Batch]]:
+        """The PARTS batches of each step from `start` on; a function of the step only."""
         per_pool = POOL // (BATCH * PARTS)
         for number in range(start // per_pool, 10**9):
             draw = random.Random(f"pre-training pool {number}")
@@ -97,8 +102,8 @@ def padded(rows: list[list[int]], fill: int) -> Tensor:
 
 
 def save(path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, step: int) -> None:
-    """The whole training state in one file, atomically."""
-    tensors = {}
+    """Write the whole training state to one file, atomically."""
+    tensors: dict[str, Tensor] = {}
     for name, value in model.named_parameters():
         state = optimizer.state[value]
         parts = {"model": value, "exp_avg": state["exp_avg"], "exp_avg_sq": state["exp_avg_sq"]}
@@ -122,7 +127,7 @@ def load(path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW) -> in
 
 
 def pretrain(rank: int, kind: type[Recipe], options: argparse.Namespace) -> None:
-    """One of the processes; each takes its share of a step's batches, and their gradients are averaged."""
+    """Train in one of the processes: each takes its share of a step's batches, and gradients are averaged."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", rank=rank, world_size=options.processes, init_method=options.meeting_point)
     torch.manual_seed(options.seed)
@@ -177,7 +182,7 @@ def pretrain(rank: int, kind: type[Recipe], options: argparse.Namespace) -> None
         model.save_pretrained(options.out)
         recipe.tokenizer.save_pretrained(options.out)
         for file in options.out.iterdir():
-            file.chmod(0o644)  # the library writes weights for their owner alone
+            file.chmod(0o644)  # the library makes weights readable only for their owner
 
 
 def main(kind: type[Recipe], description: str) -> None:

@@ -44,7 +44,7 @@ NANO_BERT = NANO.with_name("nano_bert")
 
 @pytest.fixture(scope="session")
 def tiny_backbone() -> T5Backbone:
-    """A T5 of random weights, small enough for property-based tests, with the nano's vocabulary."""
+    """A T5 with random weights, small enough for property-based tests, with the nano's vocabulary."""
     return tiny_t5(3.0)
 
 
@@ -69,7 +69,7 @@ def tiny_t5(initializer_factor: float) -> T5Backbone:
 
 
 def tiny_bert(kind: str = "bert", initializer_range: float = 0.3, pooling: str = "cls") -> BertBackbone:
-    """An encoder of random weights with the nano encoder's vocabulary; "roberta" numbers positions in its own way."""
+    """An encoder with random weights and the nano encoder's vocabulary; "roberta" numbers positions differently."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(NANO_BERT)
     shape = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
@@ -109,7 +109,7 @@ def tiny(tmp_path_factory) -> str:
 
 @pytest.fixture
 def miniature(tmp_path, cache) -> list[str]:
-    """Overrides of a run that needs no network and writes nowhere else, with the same numbers on every machine."""
+    """Overrides of a run that needs no network, only writes to `tmp_path`, and is the same on every machine."""
     places = [f"results={tmp_path / 'results'}", f"data.cache={cache}"]
     return ["backbone=nano", "data=mini", "tracking=none", "trainer.precision=fp32", *places]
 

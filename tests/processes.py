@@ -1,4 +1,4 @@
-"""Real processes that start at once: forked from one that has imported the slow libraries already.
+"""Start real processes quickly, as forks of one that has imported the slow libraries.
 
 A fresh interpreter imports torch and transformers for seconds before it does anything. What a test needs of a process
 (its own memory, exit code and signals) a fork of a warm one has as well. What needs a fresh interpreter, for it looks
@@ -28,7 +28,7 @@ CONTEXT.set_forkserver_preload(
 
 
 class Ended(NamedTuple):
-    """What a process that is over has left; the fields are those of subprocess.CompletedProcess."""
+    """The outcome of a process; the fields are those of subprocess.CompletedProcess."""
 
     returncode: int
     stdout: str
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 @dataclass
 class Started:
-    """A command that runs."""
+    """A running command."""
 
     process: multiprocessing.process.BaseProcess
     folder: tempfile.TemporaryDirectory
@@ -68,8 +68,8 @@ def start(
     """`python -m <module> <words>` in that folder.
 
     Args:
-        given: what it can read from its standard input.
-        fork_children: the processes that it spawns are forked instead, for tests of their signals and not their start.
+        given: its standard input.
+        fork_children: fork its child processes instead of spawning them, for tests of signals.
     """
     streams = tempfile.TemporaryDirectory()
     Path(streams.name, "stdin").write_text(given)
@@ -79,7 +79,7 @@ def start(
     return Started(process, streams)
 
 
-# Stands for python in a script: passes on what it is asked and what it reads.
+# Replaces python in a script: sends its arguments and its input to the test.
 STAND_IN = """\
 #!{python} -IS
 import os, sys
@@ -94,7 +94,7 @@ sys.exit(code)
 
 
 def run_script(script: str, folder: Path, timeout: float = 280, **environment: str) -> Ended:
-    """Commands of a shell in that folder, up to the first that fails; each `python -m ...` as `start` runs it."""
+    """Run shell commands in the folder up to the first that fails; `start` runs each `python -m ...`."""
     with tempfile.TemporaryDirectory() as own, Listener(f"{own}/socket", "AF_UNIX") as listener:
 
         def answer() -> None:
@@ -116,14 +116,14 @@ def run_script(script: str, folder: Path, timeout: float = 280, **environment: s
 
 
 def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240) -> Ended:
-    """The same in an interpreter of its own, for what a fork of a warm one cannot show."""
+    """Run a command in a new interpreter, for what a fork cannot show."""
     command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def run_and_list_imports(module: str, words: list[str]) -> subprocess.CompletedProcess:
-    """A command in an interpreter of its own; its last line names the slow libraries that were imported."""
+    """Run a command in a new interpreter; its last line names the slow libraries that it imported."""
     program = f"""
 import sys
 sys.argv = ["{module}", *{words}]

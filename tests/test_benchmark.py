@@ -15,6 +15,7 @@ from benchmarking.measuring import profile_step
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import tiny_t5
+from tests.processes import CONTEXT
 
 
 def test_the_floor_is_forward_and_backward_of_activations():
@@ -60,6 +61,7 @@ NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
+    monkeypatch.setattr("benchmarking.processes.multiprocessing.get_context", lambda _: CONTEXT)  # starts at once
     words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])
     benchmark.main()
@@ -83,7 +85,7 @@ def tiny(monkeypatch):
     shape = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_heads": 4, "num_layers": 1}
     monkeypatch.setitem(settings.SHAPES, "t5_base", shape)
     monkeypatch.setattr(gpu, "has_gpu", lambda: True)
-    monkeypatch.setattr(gpu, "LONGEST", 0)  # the fewest rounds
+    monkeypatch.setattr(gpu, "MAX_SECONDS", 0)  # the fewest rounds
     monkeypatch.setattr(gpu, "TESTS", [sys.executable, "-c", "raise SystemExit(1)"])
     monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
     return ["--backbones", "t5_base", "--tasks", "wsc", "--rows", "nowhere"]

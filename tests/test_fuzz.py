@@ -40,7 +40,7 @@ ODD = st.sampled_from([
 
 def fuzzed(examples):
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
+    return settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=checks)
 
 
 def places_in(value, before=()):

@@ -1,4 +1,4 @@
-"""The mistakes that people made, each with the one line that it ends in."""
+"""Mistakes of users, each with the one line that it causes."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from rpt.config import DataConfig, TaskConfig
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.inference.server import open_server
-from rpt.tasks.own import make_task
+from rpt.tasks.custom import make_task
 from rpt.train import check_launcher
 
 PRODUCT = """\
@@ -31,7 +31,7 @@ OWN = ["--config-dir", "mine", "plugins=[mine.product]"]
 
 @pytest.fixture
 def mine(tmp_path):
-    """A prompt of one's own: mine/product.py and mine/prompt/product.yaml."""
+    """A custom prompt: mine/product.py and mine/prompt/product.yaml."""
     (tmp_path / "mine/prompt").mkdir(parents=True)
     (tmp_path / "mine/product.py").write_text(PRODUCT)
     (tmp_path / "mine/broken.py").write_text("import nothing_like_it\n")
@@ -74,7 +74,7 @@ def test_it_ends_in_one_line(command, mine, miniature, words, message):
 
 
 def read_own(name, content):
-    """Reads a file as the rows of a task of one's own."""
+    """Read a file as the rows of a custom task."""
 
     def read(folder):
         (folder / name).write_text(content)
@@ -90,7 +90,7 @@ def read_own(name, content):
         (lambda _: open_server({}), "open_server has no runs; give their folders by name"),
         (read_own("a.csv", "text;label\nWarm, good.;good\n"), "a.csv, line 1 has semicolons between its columns; save"),
         (read_own("a.csv", "text\tlabel\nWarm.\tgood\n"), "a.csv, line 1 has tabs between its columns; save the file"),
-        (read_own("a.tsv", "text\tlabel\nWarm.\tgood\n"), "or for rows of your own task a table with commas (.csv)."),
+        (read_own("a.tsv", "text\tlabel\nWarm.\tgood\n"), "or for a custom task a table with commas (.csv)."),
         (read_own("a.jsonl", '{"text": "Warm.", "lab'), "Unterminated string starting at; download the file again."),
         (read_own("a.csv", "text,mood\nWarm.,good\n"), "found none; if that is mood, give task.answer=mood."),
         (read_own("a.csv", "text,label\nWarm.,\n"), "meals: field 'label'"),

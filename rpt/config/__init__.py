@@ -1,6 +1,6 @@
 """What is asked for (no torch). Its classes, how Hydra composes it, what of it is refused, which run it stands for.
 
-Nothing here needs torch, a task or a device; rpt.training.sweep.preflight checks what does.
+Nothing here needs torch, rows or a device; rpt.training.sweep.preflight runs the checks that do.
 """
 
 from rpt.config.choices import config_folder, use_config_folder

@@ -8,21 +8,22 @@ import difflib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
-from rpt.config.schema import GROUPS, Config, PromptConfig
+from rpt.config.schema import GROUPS, Config, PromptConfig, Values
 from rpt.config.validate import CHOICES
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import UsageError
 from rpt.prompt_options import OPTIONS
 from rpt.tasks import TASKS
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 PROMPT_KEYS = tuple(f.name for f in dataclasses.fields(PromptConfig) if f.name != "options")
-GRIDS = ("experiment", "scale")  # groups of files that set keys of every group
+GRIDS = ("experiment", "scale")  # groups whose files set keys of every group
 
-# Without a file: each name of a list, and each reparameterization with its options.
-WITHOUT_FILE: dict[str, dict[str, dict[str, Any]]] = {
+# Choices without a file: each name of a list, and each reparameterization with its options.
+WITHOUT_FILE: dict[str, dict[str, Values]] = {
     "task": {name: {"name": name} for name in tuple(TASKS)},
     "data": {name: {"name": name} for name in CHOICES["data.name"]},
     "tracking": {name: {"name": name} for name in CHOICES["tracking.name"]},
@@ -31,23 +32,23 @@ WITHOUT_FILE: dict[str, dict[str, dict[str, Any]]] = {
     "prompt": {
         name: {"name": name, "reparameterization": name, **dataclasses.asdict(options())}
         for name, options in OPTIONS.items()
-        if name != "identity"  # is called vanilla
+        if name != "identity"  # its choice is called vanilla
     },
 }
 
-_user_folders: list[str] = []  # of this process: `--config-dir` is given once
+_user_folders: list[str] = []  # that `--config-dir` added to this process
 _caches: list[Callable[[], None]] = []
 
 
-def cached(function: Function) -> Function:
-    """functools.cache for what is made of the YAML files; it is emptied when a folder of them is added."""
+def cached(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """functools.cache for functions that read the YAML files; adding a folder of them clears it."""
     caching = cache(function)
     _caches.append(caching.cache_clear)
-    return cast(Function, caching)
+    return cast(Callable[Parameters, Result], caching)
 
 
 def config_folder() -> str:
-    """The folder of the YAML files: inside the package when installed, beside it in a checkout."""
+    """The folder of the YAML files: inside the package if it is installed, beside it in a checkout."""
     package = Path(__file__).parents[1]
     return str(package / "configs" if (package / "configs").is_dir() else package.parent / "configs")
 
@@ -58,10 +59,10 @@ def user_folders() -> tuple[str, ...]:
 
 
 def use_config_folder(folder: str) -> None:
-    """Look for choices in a folder of the user's too, laid out as configs/ is.
+    """Also read choices from a folder of the user, laid out like configs/.
 
     Raises:
-        UsageError: there is no such folder, or a file of it is called as a choice of ours.
+        UsageError: the folder does not exist, or one of its files has the name of an existing choice.
     """
     if not Path(folder).is_dir():
         raise UsageError(
@@ -74,12 +75,12 @@ def use_config_folder(folder: str) -> None:
         if taken := sorted(set(choices(group)) & _names_of_files(resolved, group)):
             raise UsageError(f"{folder}/{group}/{taken[0]}.yaml: {group}={taken[0]} is there already; rename the file.")
     _user_folders.append(resolved)
-    for empty in _caches:
-        empty()
+    for clear in _caches:
+        clear()
 
 
 def choices(group: str) -> list[str]:
-    """The names that `group=` takes, sorted."""
+    """The names that `group=` accepts, sorted."""
     names = set(WITHOUT_FILE.get(group, {}))
     return sorted(names.union(*(_names_of_files(folder, group) for folder in (config_folder(), *_user_folders))))
 
@@ -89,11 +90,11 @@ def _names_of_files(folder: str, group: str) -> set[str]:
 
 
 @cached
-def read_choice(group: str, name: str) -> dict[str, Any]:
-    """What a choice says, its list of `defaults` included; cached, so not to be changed.
+def read_choice(group: str, name: str) -> Values:
+    """The content of a choice, including its list of `defaults`. It is cached: do not change it.
 
     Raises:
-        UsageError: there is no such choice, or its file is no YAML of keys and values.
+        UsageError: there is no such choice, or its file is not YAML with keys and values.
     """
     for folder in (config_folder(), *_user_folders):
         path = Path(folder, group, f"{name}.yaml")
@@ -108,9 +109,9 @@ def read_choice(group: str, name: str) -> dict[str, Any]:
 
 
 @cached
-def default_options(reparameterization: str) -> dict[str, Any]:
-    """The options of a reparameterization and their defaults: of the user's own, as the YAML file of its name lists
-    them; none where there is no such file."""
+def default_options(reparameterization: str) -> Values:
+    """The options of a reparameterization and their defaults. Those of a plugin are listed in the YAML file of its
+    name; without a file there are none."""
     if reparameterization in OPTIONS:
         return dataclasses.asdict(OPTIONS[reparameterization]())
     if reparameterization not in choices("prompt"):
@@ -121,18 +122,18 @@ def default_options(reparameterization: str) -> dict[str, Any]:
 
 @cached
 def known_keys() -> list[str]:
-    """Every key that can be set, as one writes it: lr, prompt.length, prompt.bottleneck, …"""
+    """Every key that can be set, as it is typed: lr, prompt.length, prompt.bottleneck, …"""
     keys = []
     for f in dataclasses.fields(Config):
         inner = [each.name for each in dataclasses.fields(GROUPS[f.name])] if f.name in GROUPS else []
         if f.name == "prompt":
-            of_choices = (key for name in choices("prompt") for key in read_choice("prompt", name) if key != "defaults")
-            inner = list(dict.fromkeys([*PROMPT_KEYS, *of_choices]))
+            options = (key for name in choices("prompt") for key in read_choice("prompt", name) if key != "defaults")
+            inner = list(dict.fromkeys([*PROMPT_KEYS, *options]))
         keys += [f.name, *(f"{f.name}.{key}" for key in inner)]
     return keys
 
 
 def unknown_key(key: str) -> UsageError:
-    """The refusal of a key, with the nearest one that there is."""
+    """The error for an unknown key, with the most similar known key."""
     near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.5)
     return UsageError(f"There is no key {key}; {f'did you mean {near[0]}?' if near else '--help lists all keys.'}")

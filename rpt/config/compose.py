@@ -1,4 +1,4 @@
-"""A command's overrides become a `Config`. Hydra composes the choices, their values are typed here."""
+"""The overrides of a command become a `Config`. Hydra composes the choices, their values are typed here."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rpt.config.choices import (
     unknown_key,
     user_folders,
 )
-from rpt.config.schema import GROUPS, Config, PromptConfig
+from rpt.config.schema import GROUPS, Config, PromptConfig, Values
 from rpt.errors import UsageError
 
 PROMPT_DEFAULTS = {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
-_Root = dataclasses.make_dataclass(  # the keys that belong to no group
+_Root = dataclasses.make_dataclass(  # the keys outside of groups
     "_Root",
     [
         (f.name, get_type_hints(Config)[f.name], field(default=f.default, default_factory=f.default_factory))
@@ -33,21 +33,20 @@ _Root = dataclasses.make_dataclass(  # the keys that belong to no group
     ],
 )
 
-Values = dict[str, Any]
-
 
 @dataclass
 class ComposedConfig(Config):
-    """`Config` as Hydra composes it: a prompt's options stand beside its other keys, so its node takes any."""
+    """`Config` as Hydra composes it: the options of a prompt stand beside its other keys, so its node accepts any
+    key."""
 
-    prompt: dict[str, Any] = field(default_factory=PROMPT_DEFAULTS.copy)  # type: ignore[assignment]  # wider on purpose
+    prompt: Values = field(default_factory=PROMPT_DEFAULTS.copy)  # type: ignore[assignment]  # wider on purpose
 
 
 @cache
 def register() -> None:
-    """Give Hydra the classes that the YAML files fill (their `defaults: [schema]`), the choices that have no file, and
-    the resolvers `choices`, for --help, and `by_task`."""
-    from hydra.core.config_store import ConfigStore  # slow to import, and those who read records need no Hydra
+    """Register with Hydra the classes that YAML files fill (their `defaults: [schema]`), the choices without a file,
+    and the resolvers `choices` (for --help) and `by_task`."""
+    from hydra.core.config_store import ConfigStore  # slow to import, and reading records needs no Hydra
 
     store = ConfigStore.instance()
     store.store(name="schema", node=ComposedConfig)
@@ -62,16 +61,16 @@ def register() -> None:
 
 @cache
 def register_resolvers() -> None:
-    """What `${choices:task}` and `${by_task:60,{wsc: 120}}` stand for."""
+    """Register what `${choices:task}` and `${by_task:60,{wsc: 120}}` stand for."""
     OmegaConf.register_new_resolver("choices", lambda group: " ".join(choices(group)), replace=True)
     OmegaConf.register_new_resolver("by_task", _by_task, replace=True)
 
 
-def _by_task(default: Any, others: dict[str, Any], *, _root_: DictConfig) -> Any:
-    """What `${by_task:60,{wsc: 120}}` stands for: 60, and 120 where the task is WSC.
+def _by_task(default: object, others: Values, *, _root_: DictConfig) -> object:
+    """The value of `${by_task:60,{wsc: 120}}`: 120 for WSC, 60 for any other task.
 
     Raises:
-        UsageError: one of them is no task.
+        UsageError: a name is not a task.
     """
     if unknown := [name for name in others if name not in choices("task")]:
         raise UsageError(f"by_task names {unknown[0]}, which is no task; choose from: {', '.join(choices('task'))}.")
@@ -79,14 +78,14 @@ def _by_task(default: Any, others: dict[str, Any], *, _root_: DictConfig) -> Any
 
 
 def compose(primary: str | None, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
-    """What Hydra composes of the YAML file `primary` ("train", or None for nothing) and the overrides.
+    """Let Hydra compose the YAML file `primary` ("train", or None for none) and the overrides.
 
     Args:
-        overrides: as they are typed: "task=cb", "+experiment=table1".
-        with_hydra: whether Hydra's own node comes with it.
+        overrides: as the user types them: "task=cb", "+experiment=table1".
+        with_hydra: whether to include Hydra's own node.
 
     Raises:
-        HydraException: an override names no key or no choice.
+        HydraException: an override names an unknown key or choice.
     """
     import hydra  # slow to import
 
@@ -96,39 +95,39 @@ def compose(primary: str | None, overrides: Sequence[str], with_hydra: bool = Fa
 
 
 def _search_path() -> list[str]:
-    """The override that tells Hydra of the user's folders, each as a quoted string of its grammar."""
+    """The override that adds the user's folders to Hydra's search path, each as a quoted string."""
     quoted = [quote(f"file://{folder}") for folder in user_folders()]
     return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
 def quote(text: str) -> str:
-    """The text as a quoted string of Hydra's grammar, in which only a quote and backslashes before one need care."""
+    """The text as a quoted string of Hydra's grammar, which escapes quotes and the backslashes before them."""
     from hydra.core.override_parser.types import Quote, QuotedString  # slow to import
 
     return QuotedString(text, Quote.double).with_quotes()
 
 
 def to_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Config:
-    """The composed configuration as objects: `data.dir=...` and `task.train=...` mean data=folder, another method than
-    prompt tuning means prompt=none. Nothing is checked but what is needed for that: `validate` does.
+    """Turn the composed configuration into objects. `data.dir=...` and `task.train=...` imply data=folder; a method
+    other than prompt tuning implies prompt=none. Only types are checked here; `validate` checks values.
 
     Args:
-        cfg: as `compose` gives it, without Hydra's own node; it is not changed.
-        overrides: it was composed with, as far as they are known.
+        cfg: from `compose`, without Hydra's own node; it is not changed.
+        overrides: those that composed it, if known.
 
     Raises:
-        UsageError: they want a prompt beside such a method, a value is missing or of the wrong type, or there is no
-            such key or group.
-        OmegaConfBaseException: an interpolation leads nowhere.
+        UsageError: an override sets a prompt for such a method, a value is missing or has the wrong type, or a key or
+            group is unknown.
+        OmegaConfBaseException: an interpolation cannot be resolved.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=True)
     return make_config(values, overrides)
 
 
 def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
-    """The same of plain dictionaries: {group: {key: value}, key: value}, without interpolations."""
+    """`to_config` for plain dictionaries, {group: {key: value}, key: value}, without interpolations."""
     for group in GROUPS:
-        if not isinstance(values.get(group, {}), dict):  # by an interpolation
+        if not isinstance(values.get(group, {}), dict):  # an interpolation set it
             raise UsageError(f"{group}={values[group]!r:.80} is no group; choose one of: {', '.join(choices(group))}.")
         _check_name(group, values.get(group, {}), overrides)
     root = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
@@ -143,15 +142,15 @@ def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
     if config.task.train is not None and config.data.name in ("hub", "folder"):
         config.data.name, config.data.dir = "folder", config.data.dir or "."
     if not config.tunes_prompt:
-        wanted = [each for each in overrides if each.startswith("prompt") and each != "prompt=none"]
-        if wanted:
-            raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(wanted)}.")
+        prompts = [override for override in overrides if override.startswith("prompt") and override != "prompt=none"]
+        if prompts:
+            raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(prompts)}.")
         config.prompt = PromptConfig(name="none", reparameterization="identity", length=0)
     return config
 
 
 def _check_name(group: str, values: Values, overrides: Sequence[str]) -> None:
-    """Refuse a group without a choice, and a choice that does not say its name."""
+    """Refuse a group without a choice, and a choice without a name."""
     for key in ("name", "reparameterization"):
         if values.get(key, "") == MISSING:
             if f"~{group}" in overrides:
@@ -164,30 +163,30 @@ def _prompt_config(values: Values) -> PromptConfig:
     prompt = _typed(PromptConfig, {key: value for key, value in values.items() if key in PROMPT_KEYS}, "prompt")
     defaults = default_options(prompt.reparameterization)
     prompt.options = {key: value for key, value in values.items() if key not in PROMPT_KEYS}
-    for key, value in prompt.options.items():  # dropout=0 is 0.0: to the run's identity they are not the same
+    for key, value in prompt.options.items():  # dropout=0 becomes 0.0: the run's identity distinguishes them
         if type(value) is int and isinstance(defaults.get(key), float):
             prompt.options[key] = float(value)
     prompt.options |= {key: value for key, value in defaults.items() if key not in prompt.options}
     return prompt
 
 
-_typed_already: dict[tuple[type, str], Any] = {}  # the runs of a sweep share most groups
+_typed_before: dict[tuple[type, str], Any] = {}  # the runs of a sweep share most groups
 
 
 def _typed(cls: type, values: Values, group: str = "") -> Any:
-    """The values as an object of the class, with its types.
+    """The values as an instance of the class, with its types.
 
     Args:
-        group: of their keys, for messages.
+        group: the group of the keys, for messages.
     """
     known = cls, repr(values)
-    if known not in _typed_already:
+    if known not in _typed_before:
         try:
-            _typed_already[known] = OmegaConf.to_object(OmegaConf.merge(cls, values))
+            _typed_before[known] = OmegaConf.to_object(OmegaConf.merge(cls, values))
         except OmegaConfBaseException as error:
             key = ".".join(filter(None, (group, error.full_key)))
             if isinstance(error, ConfigKeyError | ConfigAttributeError):
                 raise unknown_key(key) from error
             value = f"={values[error.full_key]}" if error.full_key in values else ""
             raise UsageError(f"{key}{value}: {str(error).splitlines()[0]}.") from error
-    return dataclasses.replace(_typed_already[known])
+    return dataclasses.replace(_typed_before[known])

@@ -1,7 +1,7 @@
-"""The grids behind tables and figures. Their files are configs/experiment/ and configs/scale/.
+"""The grids of runs behind tables and figures. Their files are configs/experiment/ and configs/scale/.
 
-`python -m rpt.train -m +experiment=figure4 scale=mini` trains one; here the same grid is laid out without training,
-for those who count its runs or look for their records.
+`python -m rpt.train -m +experiment=figure4 scale=mini` trains a grid; this module lists its configurations without
+training, to count its runs or to find their records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rpt.config.choices import cached, choices, read_choice
 from rpt.config.identity import as_dict, settings
 from rpt.config.layers import read_layers
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import GROUPS, PROMPT_TUNING, Config
+from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
@@ -32,11 +32,10 @@ Point = tuple[str, ...]
 class Experiment:
     """A grid of runs.
 
-    axes: every key of the grid and its values as they are written, e.g. {"prompt": ("vanilla", "residual"), ...};
-        a key with one value is an axis too, and "seed" is among them. Methods that are no prompt tuning stand among
-        the prompts.
-    jobs: the configuration at each point, whose values stand in the order of the axes.
-    commands: what trains it.
+    axes: the keys of the grid and their values as they are written, e.g. {"prompt": ("vanilla", "residual"), ...}; a
+        key with one value is an axis too, and so is "seed". Methods other than prompt tuning are values of "prompt".
+    jobs: the configuration at each point; a point has a value for each axis, in their order.
+    commands: the commands that train it.
     """
 
     name: str
@@ -60,8 +59,8 @@ def _files() -> list[str]:
 
 
 def _is_part(name: str, whole: str) -> bool:
-    """Whether an experiment belongs to another, and is a grid by itself for its axes or its budget: table1_methods
-    to table1."""
+    """Whether an experiment is part of another, and only has a file because its axes or budget differ: table1_methods
+    is part of table1."""
     return name.startswith(f"{whole}_")
 
 
@@ -70,7 +69,7 @@ class Grids:
 
     Args:
         scale: one of SCALES.
-        overrides: as on the command line, e.g. "task=cb,wic": axes given anew, or further ones.
+        overrides: as on the command line, e.g. "task=cb,wic": they replace or add axes.
 
     Raises:
         UsageError: there is no such scale.
@@ -82,14 +81,14 @@ class Grids:
         self.scale, self.overrides = scale, tuple(overrides)
 
     def lay_out(self, name: str) -> Experiment:
-        """The grid of an experiment, as `-m +experiment=<name> scale=<scale> <overrides>` would run it, together with
-        those of its parts, as table1_methods. An override of the prompt leaves out those that have none.
+        """The grid that `-m +experiment=<name> scale=<scale> <overrides>` would run, joined with the grids of its
+        parts, such as table1_methods. An override of the prompt omits parts without prompts.
 
         Args:
             name: one of `names()`.
 
         Raises:
-            UsageError: there is no such experiment, or an override names no key or choice.
+            UsageError: there is no such experiment, or an override names an unknown key or choice.
         """
         if name not in names():
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
@@ -110,16 +109,16 @@ class Grids:
             values = {key: _value(key, text) for key, text in zip(axes, point, strict=True)}
             jobs[point] = layers.config_at(values)
         command = f"python -m rpt.train -m +experiment={name} scale={self.scale}"
-        if self.scale == "laptop" and "data.dir" not in axes:  # the one scale whose rows no command can find
+        if self.scale == "laptop" and "data.dir" not in axes:  # the only scale whose rows no command can find
             command += " data.dir=FOLDER"
         return Experiment(name, self.scale, axes, jobs, (command,))
 
 
-def is_in_a_grid(run: dict[str, Any]) -> bool:
-    """Whether a run is one of an experiment's, at any scale, found out without laying the grids out.
+def is_in_a_grid(run: Values) -> bool:
+    """Whether a run belongs to an experiment at any scale. This does not compose whole grids.
 
     Args:
-        run: its settings, as `rpt.config.settings` gives them.
+        run: its settings, from `rpt.config.settings`.
     """
     at = {key: run[key]["name"] for key in ("backbone", "task", "prompt")}
     at["method"] = run["method"]["name"] if "method" in run else PROMPT_TUNING
@@ -137,7 +136,7 @@ def is_in_a_grid(run: dict[str, Any]) -> bool:
     return False
 
 
-def _select(run: dict[str, Any], key: str) -> Any:
+def _select(run: Values, key: str) -> Any:
     value: Any = run
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -146,11 +145,11 @@ def _select(run: dict[str, Any], key: str) -> Any:
 
 @cached
 def _axes_of(overrides: tuple[str, ...]) -> Axes:
-    """Every key and its values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
+    """The keys and their values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
     axes = {}
     for override in OverridesParser.create(_Options()).parse_overrides(list(overrides)):  # type: ignore[arg-type]
         if override.type == OverrideType.DEL:
-            raise UsageError(f"{override.input_line} takes a key away, which no grid can do; leave it out.")
+            raise UsageError(f"{override.input_line} removes a key, which no grid can do; leave it out.")
         sweeps = override.is_sweep_override()
         values = override.sweep_string_iterator() if sweeps else [override.get_value_element_as_str()]
         axes[override.key_or_group] = tuple(dict.fromkeys(values))
@@ -158,20 +157,21 @@ def _axes_of(overrides: tuple[str, ...]) -> Axes:
 
 
 class _Options:
-    """What Hydra asks for the choices that `task=glob(c*)` means."""
+    """Tells Hydra the choices that `task=glob(c*)` matches."""
 
-    def get_group_options(self, group_name: str, results_filter: Any = None) -> list[str]:
+    def get_group_options(self, group_name: str, results_filter: object = None) -> list[str]:
         return choices(group_name)
 
 
 @cache
 def _value(key: str, text: str) -> Any:
-    """What a value stands for that is written so; a choice is its name."""
+    """The value of a text in Hydra's grammar; for a group, the name of its choice."""
     return text if key in GROUPS else OverridesParser.create().parse_override(f"{key}={text}").value()
 
 
 def _joined(whole: Experiment, part: Experiment) -> Experiment:
-    """Both grids as one. Axes that the part has not stand at the whole's first value; further ones are left out."""
+    """Both grids as one. An axis that only the whole has gets its first value in the part; one that only the part has
+    is dropped."""
     further = dict(part.axes)
     further["prompt"] = further.pop("method", further.get("prompt", ()))
     axes = {key: tuple(dict.fromkeys((*values, *further.get(key, ())))) for key, values in whole.axes.items()}

@@ -1,19 +1,23 @@
-"""What we change in Hydra. Nothing happens on import."""
+"""What we change in Hydra, its flags, its help. Nothing happens on import."""
 
 from __future__ import annotations
 
 import math
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from string import Template
 from typing import NoReturn
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rpt.config.choices import use_config_folder
 from rpt.config.compose import compose, register, register_resolvers
@@ -21,24 +25,42 @@ from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
-SWEPT: dict[int, JobReturn] = {}  # the jobs of a sweep, as its sweeper comes to them
-PLUGINS = str(Path(__file__).parents[1] / "plugins")  # of hydra_plugins, in which Hydra looks for launchers
+COMPOSE_JOB: Callable[..., DictConfig] = ConfigLoaderImpl.load_sweep_config  # Hydra's, which takes a tenth of a second
+COMPOSED: dict[tuple[str, ...], DictConfig] = {}  # jobs of a sweep that no launcher has taken yet, by their overrides
+SWEPT: dict[int, JobReturn] = {}  # jobs of a sweep, in the order in which its sweeper reads their results
+PLUGINS = str(Path(__file__).parents[1] / "plugins")  # contains hydra_plugins, where Hydra looks for launchers
 
 
 def set_up() -> None:
-    """Change Hydra for this process: our choices and launchers are there, and errors reach us as they were raised."""
+    """Change Hydra for this process: add our choices and launchers, and let errors reach us as they were raised."""
     register()
     SWEPT.clear()
     if PLUGINS not in sys.path:
         sys.path.append(PLUGINS)
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # it raises then instead of printing, and we say it in one line
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises errors, which we print in one line
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]
+    Sweeper.validate_batch_is_legal = _compose_batch  # type: ignore[method-assign,assignment]
+    ConfigLoaderImpl.load_sweep_config = _load_job  # type: ignore[method-assign,assignment]
+
+
+def _compose_batch(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
+    """Compose all jobs of a sweep, so that mistakes are found before the first one starts."""
+    assert sweeper.hydra_context is not None and sweeper.config is not None
+    loader = sweeper.hydra_context.config_loader
+    COMPOSED.clear()
+    COMPOSED.update({tuple(overrides): COMPOSE_JOB(loader, sweeper.config, list(overrides)) for overrides in batch})
+
+
+def _load_job(loader: ConfigLoader, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+    """A job for a launcher in this process, which Hydra would compose a second time."""
+    job = COMPOSED.pop(tuple(sweep_overrides), None)
+    return COMPOSE_JOB(loader, master_config, sweep_overrides) if job is None else job
 
 
 def _outcome(job: JobReturn) -> float:
-    """Of a job, without the line that Hydra writes before it raises. A sweep's jobs are kept, and a failed one is NaN
-    to its sweeper, so that this comes to all of them."""
-    if job.hydra_cfg.hydra.mode == RunMode.MULTIRUN:
+    """The result of a job, without the line that Hydra prints before it raises. The jobs of a sweep are collected in
+    SWEPT; a failed one gives NaN, so that the sweeper continues with the others."""
+    if job.hydra_cfg is not None and job.hydra_cfg.hydra.mode == RunMode.MULTIRUN:
         SWEPT[id(job)] = job
         return math.nan if isinstance(job._return_value, Exception) else job._return_value
     if isinstance(job._return_value, Exception):
@@ -47,7 +69,7 @@ def _outcome(job: JobReturn) -> float:
 
 
 def set_up_job(hydra: HydraConf) -> None:
-    """Let a job that a launcher runs in another process compose what the command composes: the resolvers, and the
+    """Prepare a job that a launcher runs in another process to compose as the command does: with our resolvers and the
     choices of the user's folder."""
     register_resolvers()
     for source in hydra.runtime.config_sources:
@@ -67,7 +89,7 @@ def without_dashes(arguments: list[str]) -> list[str]:
 
 
 def check_flags() -> None:
-    """Refuse what Hydra would end with the whole of its usage, and the flag that would unpickle a file.
+    """Refuse arguments for which Hydra would print its whole usage, and the flag that would unpickle a file.
 
     Raises:
         UsageError: naming the argument.
@@ -77,19 +99,19 @@ def check_flags() -> None:
     def refuse(message: str) -> NoReturn:
         raise UsageError(f"{message}; --help shows what there is.")
 
-    parser.error = refuse  # type: ignore[method-assign]  # what argparse offers beside leaving the process
+    parser.error = refuse  # type: ignore[method-assign]  # argparse calls it instead of exiting
     if parser.parse_args().experimental_rerun is not None:
         raise UsageError("--experimental-rerun reads a pickle, which may run any code; give its overrides instead.")
 
 
 def help_text(overrides: list[str]) -> str:
-    """What --help prints: the template in train.yaml, with the configuration that the overrides give.
+    """The output of --help: the template in train.yaml, with the configuration of the overrides.
 
-    Hydra prints the same if further flags stand beside --help, but takes a second for lists that the template leaves
-    out.
+    Hydra prints the same, and does so if there are further flags, but spends a second on lists that the template does
+    not show.
 
     Raises:
-        HydraException: an override names no key or no choice.
+        HydraException: an override names an unknown key or choice.
     """
     template = compose("train", overrides, with_hydra=True).hydra.help.template
     return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(compose("train", overrides), resolve=True))

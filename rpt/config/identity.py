@@ -7,12 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from rpt.config.choices import default_options
-from rpt.config.schema import PROMPT_TUNING, Config, head_has_own_lr
+from rpt.config.schema import PROMPT_TUNING, Config, Values, head_has_own_lr
 
-# What does not change a run's numbers, or stands in the fingerprints instead, and so is no part of its identity.
+# Keys that do not change a run's numbers, or that the fingerprints of rows and weights cover.
 OUTSIDE_IDENTITY = (
     "plugins", "tracking", "results", "force", "resume",
     "data.name", "data.repo", "data.dir", "data.cache", "data.mini_seed",
@@ -29,29 +28,29 @@ ONLY_ENCODERS = ("backbone.head", "trainer.head_lr")  # part of the identity of 
 ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "backbone.weights", "method.head_only")
 
 
-def as_dict(config: Config) -> dict[str, Any]:
-    """The configuration as config.yaml holds it: {group: {key: value}, key: value}, of plain types, the options of a
-    reparameterization beside the prompt's other keys."""
+def as_dict(config: Config) -> Values:
+    """The configuration as in config.yaml: {group: {key: value}, key: value} with plain types; the options of a
+    reparameterization stand beside the prompt's other keys."""
     values = dataclasses.asdict(config)
     values["prompt"] |= values["prompt"].pop("options")
     return values
 
 
-def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration decides a run's numbers, but for the rows and the weights.
+def settings(config: Values) -> Values:
+    """The part of a configuration that decides a run's numbers, apart from rows and weights.
 
-    What came later than the first records and stands at what those had is left out, so that a run keeps its identity.
+    It omits newer keys at their defaults, so that a run keeps the identity of its first record.
 
     Args:
-        config: as `as_dict` gives it, or as a record's config.yaml holds it; a key that came later than the record has
-            its default. It is not changed.
+        config: from `as_dict` or a record's config.yaml; a key that the record lacks has its default. It is not
+        changed.
 
     Returns:
-        The same nested by group, without the keys that change nothing (OUTSIDE_IDENTITY, and those of encoders, own
-        tasks and methods where the run has none).
+        The configuration, nested by group, without OUTSIDE_IDENTITY and without the keys of encoders, custom tasks and
+        methods that the run does not use.
 
     Raises:
-        KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that before).
+        KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that first).
     """
     defaults = _defaults()
     values = _filled(config, defaults)
@@ -66,22 +65,22 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
             left_out.append(f"{group}.{key}")
     if not head_has_own_lr(values["method"]["name"], values["method"]["head_only"], values["backbone"]["pooling"]):
         values["trainer"]["head_lr"] = defaults["trainer"]["head_lr"]
-    if values["method"]["name"] == PROMPT_TUNING:  # whose runs are older than the key
+    if values["method"]["name"] == PROMPT_TUNING:  # its records are older than the group
         left_out.append("method")
     drop_keys(values, left_out)
     return values
 
 
 @cache
-def _defaults() -> dict[str, Any]:
+def _defaults() -> Values:
     return as_dict(Config())
 
 
-def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
-    """Take keys, as one types them ("trainer.eps"), out of a configuration as `as_dict` gives it, in place.
+def drop_keys(values: Values, keys: Iterable[str]) -> None:
+    """Remove keys, as they are typed ("trainer.eps"), from a configuration as `as_dict` returns it, in place.
 
     Raises:
-        KeyError: one is not there.
+        KeyError: a key is missing.
     """
     for key in keys:
         *parents, last = key.split(".")
@@ -91,8 +90,8 @@ def drop_keys(values: dict[str, Any], keys: Iterable[str]) -> None:
         inner.pop(last)
 
 
-def _filled(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """A copy with the defaults of the keys that it lacks, at every level."""
+def _filled(config: Values, defaults: Values) -> Values:
+    """A copy with the defaults of missing keys, at every level."""
     merged = defaults | config
     return {
         key: _filled(value, defaults[key]) if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
@@ -101,14 +100,14 @@ def _filled(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_id(config: Config, rows: str, weights: str, precision: str) -> str:
-    """A short name that is equal for two runs exactly when they compute the same thing:
+    """A short name, equal for two runs exactly if they compute the same numbers:
     n<length>-lr<lr>[-k<shots>]-seed<seed>-<eight digits of a SHA-256>.
 
     Args:
-        config: of which `settings` count.
-        rows: fingerprint of the data.
+        config: its `settings` count.
+        rows: fingerprint of the rows.
         weights: fingerprint of the backbone.
-        precision: of the backbone, what `trainer.precision` comes to on this machine.
+        precision: of the backbone: `trainer.precision`, where auto is resolved for this machine.
     """
     identity = settings(as_dict(config)) | {"rows": rows, "weights": weights, "precision": precision}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]

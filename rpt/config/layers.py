@@ -1,7 +1,7 @@
-"""Experiments' files merged without Hydra. It takes a hundredth of the time.
+"""An experiment's files merged without Hydra. It takes a hundredth of the time.
 
-tests/config/test_grids.py compares both. Of a list of `defaults` it knows what the files here use: _self_, schema, a
-choice of the same group, /group: choice, optional and override.
+tests/config/test_grids.py compares both. Lists of `defaults` may have what our files use: _self_, schema, a choice of
+the same group, /group: choice, optional and override.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rpt.config.choices import cached, choices, config_folder, read_choice
-from rpt.config.compose import ComposedConfig, Values, make_config, register_resolvers
-from rpt.config.schema import GROUPS, Config
+from rpt.config.compose import ComposedConfig, make_config, register_resolvers
+from rpt.config.schema import GROUPS, Config, Values
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import UsageError
 
@@ -26,19 +26,19 @@ REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 @dataclass(frozen=True)
 class Layers:
-    """chosen: the choice of each group. values: what the files say beside the choices, and over them. sweep: the axes
-    of the experiment, as its files write them."""
+    """chosen: the choice of each group. values: keys that the files set themselves, which take precedence over the
+    choices. sweep: the axes of the experiment, as its files write them."""
 
     chosen: dict[str, str]
     values: Values
-    sweep: dict[str, Any]
+    sweep: Values
 
     def config_at(self, point: Mapping[str, Any]) -> Config:
         """The configuration with these choices and values: {"task": "cb", "prompt.length": 10}.
 
         Raises:
-            UsageError: there is no such choice or key, or a value is of the wrong type.
-            OmegaConfBaseException: an interpolation leads nowhere.
+            UsageError: there is no such choice or key, or a value has the wrong type.
+            OmegaConfBaseException: an interpolation cannot be resolved.
         """
         chosen = self.chosen | {key: value for key, value in point.items() if key in GROUPS}
         values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
@@ -51,10 +51,10 @@ class Layers:
 
 @cached
 def read_layers(experiment: str, scale: str) -> Layers:
-    """What `-m +experiment=<experiment> scale=<scale>` composes, but for the axes.
+    """What `-m +experiment=<experiment> scale=<scale>` composes, except the axes.
 
     Raises:
-        UsageError: a file cannot be read, or has `defaults` that are not known here.
+        UsageError: a file cannot be read, or its `defaults` are not supported here.
     """
     chosen = {"scale": scale}
     train = read_yaml(Path(config_folder(), "train.yaml"))
@@ -66,18 +66,18 @@ def read_layers(experiment: str, scale: str) -> Layers:
 
 
 def _apply_defaults(group: str, content: Values, chosen: dict[str, str]) -> Values:
-    """What a file says with what its `defaults` list below and above it.
+    """The content of a file, merged with its list of `defaults`.
 
     Args:
         group: of the file.
-        chosen: the choices of other groups; those that the file makes are entered.
+        chosen: the choices of groups; those that the file makes are added.
     """
-    says = {key: value for key, value in content.items() if key != "defaults"}
+    plain = {key: value for key, value in content.items() if key != "defaults"}
     entries = content.get("defaults", [])
     values: Values = {}
     for entry in entries if "_self_" in entries else [*entries, "_self_"]:
         if entry == "_self_":
-            values = _merge(values, says)
+            values = _merge(values, plain)
         elif isinstance(entry, str):
             values = _merge(values, {} if entry == "schema" else _read_group(group, entry))
         else:
@@ -87,7 +87,8 @@ def _apply_defaults(group: str, content: Values, chosen: dict[str, str]) -> Valu
 
 
 def _apply_entry(group: str, key: str, name: str, chosen: dict[str, str]) -> Values:
-    """What `/scale: paper`, `optional /scale/table1: "${scale}"` or `override /data: folder` brings."""
+    """The content of a list entry: `/scale: paper`, `optional /scale/table1: "${scale}"` or `override /data:
+    folder`."""
     *flags, other = key.split()
     other = other.removeprefix("/")
     name = re.sub(r"\$\{(\w+)\}", lambda match: chosen.get(match[1], match[0]), name)
@@ -104,7 +105,7 @@ def _apply_entry(group: str, key: str, name: str, chosen: dict[str, str]) -> Val
 
 @cached
 def _read_group(group: str, name: str) -> Values:
-    """What a choice says, over what its class says."""
+    """The content of a choice, over the defaults of its class."""
     return _merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
 
 
@@ -123,28 +124,28 @@ def _merge(under: Values, over: Values) -> Values:
 
 
 def _nest(key: str, value: Any) -> Values:
-    """{"trainer": {"epochs": 3}} of trainer.epochs."""
+    """{"trainer": {"epochs": 3}} for trainer.epochs=3."""
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
 
 
 def _resolve(value: Any, root: Values) -> Any:
-    """The value with what its interpolations stand for."""
+    """The value, with its interpolations resolved."""
     if isinstance(value, dict):
         return {key: _resolve(inner, root) for key, inner in value.items()}
     if isinstance(value, list):
         return [_resolve(inner, root) for inner in value]
     if not isinstance(value, str) or "${" not in value:
         return value
-    names = ["task.name", *REFERENCE.findall(value)]  # by_task asks for the task
+    names = ["task.name", *REFERENCE.findall(value)]  # by_task needs the task
     referred = {name: _resolve(_look_up(root, name), root) for name in names}
     referred = {name: each for name, each in referred.items() if each is not None}
     return _interpolate(value, tuple(referred), *referred.values())
 
 
 def _look_up(root: Values, key: str) -> Any:
-    """The value of a key; None where there is none, or a group."""
+    """The value of a key; None if it is missing or a group."""
     value: Any = root
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -153,7 +154,7 @@ def _look_up(root: Values, key: str) -> Any:
 
 @lru_cache(maxsize=None, typed=True)
 def _interpolate(text: str, keys: tuple[str, ...], *values: str | float) -> Any:
-    """What OmegaConf makes of a text, with nothing around it but the keys that it refers to."""
+    """Let OmegaConf resolve a text, in a configuration that has only the keys that the text refers to."""
     register_resolvers()
     tree = OmegaConf.create()
     for key, value in zip((*keys, "_text"), (*values, text), strict=True):

@@ -1,4 +1,4 @@
-"""Hydra's complaints in one line. They name the choices there are or the nearest key."""
+"""Hydra's complaints in one line each. They name the choices there are or the nearest key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "s
 
 @contextmanager
 def explained_mistakes() -> Iterator[None]:
-    """What Hydra refuses inside becomes a UsageError, also where Hydra raises no error of its own kind.
+    """Turn errors of Hydra into a UsageError, including those that are not of Hydra's own classes.
 
     Raises:
         UsageError: Hydra could not read a file, compose the configuration or make its folders.
@@ -50,20 +50,20 @@ def explained_mistakes() -> Iterator[None]:
 
 
 def _raised_by_hydra(error: Exception) -> bool:
-    """Whether the innermost code that is no standard library's is Hydra's, and not what it called."""
+    """Whether the innermost frame outside of the standard library is Hydra's, not that of code it called."""
     frames = traceback.walk_tb(error.__traceback__)
-    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+    packages = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in frames]
     packages = [package for package in packages if package not in sys.stdlib_module_names]
     return bool(packages) and packages[-1] in ("hydra", "omegaconf")
 
 
 def explain(error: Exception) -> str:
-    """One line for what went wrong when a configuration was composed."""
+    """One line for an error in composing a configuration."""
     if package := _missing_launcher(error):
         return package
     if isinstance(error, MissingConfigException) and error.options:
         choices = [option for option in error.options if option != "schema"]
-        group, _, choice = error.missing_cfg_file.rpartition("/")
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
     if isinstance(error, OverrideParseException) and (remedy := _quoted(error.override)):
         return remedy
@@ -81,27 +81,27 @@ def explain(error: Exception) -> str:
     if wrong[1] in known_keys():
         group, _, _ = wrong[1].partition(".")
         return f"{wrong[1]} is no key of the chosen {group}; {group}=CHOICE --help lists the keys of a choice."
-    file = re.search(r"In '(\w+)/", text)  # of a group, whose keys it names without it
+    file = re.search(r"In '(\w+)/", text)  # the message names keys of a group without the group
     return str(unknown_key(f"{file[1]}.{wrong[1]}" if file else wrong[1]))
 
 
 def _first_line(error: BaseException) -> str:
-    """Of what an error says; two, where the first only announces the second."""
+    """The first line of an error; two lines if the first ends with a colon."""
     first, *rest = str(error).split("\n")
     return f"{first} {rest[0]}" if first.endswith(":") and rest else first
 
 
 def parse_overrides(overrides: list[str]) -> list[Override]:
-    """The overrides as Hydra reads them; it knows which are sweeps.
+    """The overrides as Hydra parses them; they know whether they are sweeps.
 
     Raises:
-        OverrideParseException: one is not of Hydra's grammar.
+        OverrideParseException: an override does not follow Hydra's grammar.
     """
     return OverridesParser.create().parse_overrides(overrides)
 
 
 def refuse_repeated(arguments: list[str]) -> None:
-    """Raise UsageError if a key is given twice: only the last one would count."""
+    """Raise UsageError if a key is given twice: Hydra would only use the last."""
     seen: dict[str, str] = {}
     for each in (each for each in arguments if "=" in each and not each.startswith("-")):
         key = each.partition("=")[0].lstrip("+~")
@@ -111,7 +111,7 @@ def refuse_repeated(arguments: list[str]) -> None:
 
 
 def _quoted(override: str) -> str | None:
-    """How to type an override whose value needs quotes, in a shell; None where quotes are no remedy."""
+    """How to type an override whose value needs quotes in a shell; None if quotes do not help."""
     key, _, value = override.partition("=")
     remedy = f"{key}={quote(value)}"
     try:
@@ -127,7 +127,7 @@ def _ambiguous(text: str) -> str:
 
 
 def _missing_launcher(error: Exception) -> str | None:
-    """How to install the launcher that was asked for and is not there."""
+    """How to install the requested launcher if it is missing."""
     name = str(getattr(error, "missing_cfg_file", None) or "").removeprefix("hydra/launcher/")
     if name not in LAUNCHERS:
         return None

@@ -9,11 +9,12 @@ from typing import Any
 from omegaconf import MISSING
 
 PROMPT_TUNING = "prompt"  # the method that all others are compared with
+Values = dict[str, Any]  # a configuration or a part of it as plain data, nested by group
 
 
 @dataclass
 class BackboneConfig:
-    name: str = MISSING  # as it stands in records
+    name: str = MISSING  # as in records
     family: str = "t5"  # which class of rpt.backbones drives it
     hub: str | None = None  # model id on the hub
     revision: str | None = None  # of the hub's model; null is its newest
@@ -32,56 +33,56 @@ class BackboneConfig:
 
 @dataclass
 class PromptConfig:
-    """In YAML files, on the command line and in records the options stand beside the other keys: prompt.bottleneck."""
+    """In YAML files, on the command line and in records, options are keys like the others: prompt.bottleneck."""
 
-    name: str = MISSING  # as it stands in records
+    name: str = MISSING  # as in records
     reparameterization: str = MISSING  # a name registered in rpt.prompts
-    length: int = 10  # N, soft prompt tokens; 0 is no prompt
+    length: int = 10  # N, soft prompt tokens; 0: no prompt
     init: str = "vocabulary"  # vocabulary | uniform | text | labels | saved
     init_text: str | None = None  # for init=text
     init_path: str | None = None  # for init=saved: a prompt.safetensors
-    options: dict[str, Any] = field(default_factory=dict)  # the reparameterization's own, e.g. its bottleneck
+    options: dict[str, Any] = field(default_factory=dict)  # of the reparameterization, e.g. its bottleneck
 
 
 @dataclass
 class MethodConfig:
-    """Exactly one of `weights`, `adapter`, `peft` and `head_only` for what is not prompt tuning."""
+    """A method other than prompt tuning has exactly one of `weights`, `adapter`, `peft` and `head_only`."""
 
-    name: str = PROMPT_TUNING  # as it stands in records
-    lr: float = 0.3  # what `lr` is unless it is given
-    weights: str | None = None  # the backbone's own weights are trained: a regular expression that their names hold
-    biases: bool = False  # a linear layer without a bias gets one of zeros first, as T5's need for BitFit
-    adapter: int | None = None  # width of bottleneck adapters behind each sublayer
+    name: str = PROMPT_TUNING  # as in records
+    lr: float = 0.3  # default of `lr`
+    weights: str | None = None  # train backbone weights whose names match this regular expression
+    biases: bool = False  # first add biases of zeros to linear layers without, as T5 needs for BitFit
+    adapter: int | None = None  # width of the bottleneck adapter after each sublayer
     peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
-    head_only: bool = False  # nothing but an encoder's head, on the frozen backbone: a linear probe
+    head_only: bool = False  # train only an encoder's head, on the frozen backbone: a linear probe
 
 
 @dataclass
 class TaskConfig:
-    """A task of ours needs its name alone; the other keys declare one of your own (task=custom)."""
+    """A built-in task only needs its name; the other keys declare a custom task (task=custom)."""
 
-    name: str = MISSING  # as it stands in records
-    fields: list[str] = field(default_factory=list)  # the columns that are read, in this order
-    labels: list[str] = field(default_factory=list)  # the labels as rows have them, or in the order of their numbers
-    words: list[str] = field(default_factory=list)  # what T5 writes for each; empty is the labels themselves
-    answer: str = "label"  # the column with the label, or with the answer where there are no labels
-    metric: str | None = None  # accuracy | macro_f1; of open answers exact_match | f1; null is the first of them
-    template: str | None = None  # what is read, with {field} in it; null is "field: text" of each
+    name: str = MISSING  # as in records
+    fields: list[str] = field(default_factory=list)  # the columns to read, in this order
+    labels: list[str] = field(default_factory=list)  # the labels as in the rows, or in the order of their numbers
+    words: list[str] = field(default_factory=list)  # the verbalizer of each label for T5; empty: the labels
+    answer: str = "label"  # the column with the label, or with the open answer if there are no labels
+    metric: str | None = None  # accuracy | macro_f1; for open answers exact_match | f1; null: the first
+    template: str | None = None  # the text to read, with {field} as placeholders; null: "field: text" for each
     max_answer_tokens: int = 16  # of open answers
-    shared_text: str | None = None  # the column that several rows are about: those train or are held out together
+    shared_text: str | None = None  # a column: rows that share its text all train or are all held out
     train: str | None = None  # .jsonl or .csv, in data.dir or the current folder
     validation: str | None = None
-    hub_config: str | None = None  # of data.repo, where the rows are the hub's
-    hub_split: str = "validation"  # of data.repo, whose rows are reported
+    hub_config: str | None = None  # of data.repo, for rows from the hub
+    hub_split: str = "validation"  # of data.repo: the rows to report on
 
 
 @dataclass
 class DataConfig:
     name: str = MISSING  # hub | folder | mini
     repo: str = "aps/super_glue"  # for hub: the dataset id
-    dir: str | None = None  # a folder in the official layout (BoolQ/train.jsonl, ...); wins over the hub
-    shots: int | None = None  # few-shot: training rows per class; null is all
-    shots_seed: int = 0  # which rows those are
+    dir: str | None = None  # a folder in the official layout (BoolQ/train.jsonl, ...); takes precedence over the hub
+    shots: int | None = None  # few-shot: training rows per class; null: all
+    shots_seed: int = 0  # draws those rows
     mini_seed: int = 0  # for mini: the seed of the grammars
     cache: str = "~/.cache/rpt"  # tokenised rows
 
@@ -90,24 +91,24 @@ class DataConfig:
 class TrainerConfig:
     name: str = MISSING
     epochs: int = 20
-    max_steps: int | None = None  # stop earlier, after so many optimizer steps
+    max_steps: int | None = None  # stop after this many optimizer steps
     batch_size: int = 8  # rows per forward pass
     accumulation: int = 1  # forward passes per optimizer step
     eval_batch_size: int = 64
-    network_lr: float | None = None  # of the reparameterization; null is lr
-    head_lr: float = 1e-2  # of an encoder's head beside a prompt or reading a cosine; with other methods it is lr
+    network_lr: float | None = None  # learning rate of the reparameterization; null: lr
+    head_lr: float = 1e-2  # of an encoder's head that trains with a prompt or reads a cosine; other heads use lr
     weight_decay: float = 1e-5
     eps: float = 1e-8  # AdamW's
-    adamw: str = "torch"  # torch | transformers: the published code's, which adds eps before it corrects the moments
-    clip: float | None = None  # gradient norm of each run; null is no clipping
+    adamw: str = "torch"  # torch | transformers: as in the published code, which adds eps before bias correction
+    clip: float | None = None  # maximal gradient norm of each run; null: no clipping
     precision: str = "auto"  # auto | fp32 | bf16 | fp16 of the frozen backbone; prompt and network stay fp32
     dropout: bool = False  # of the frozen backbone
     gradient_checkpointing: bool = False  # compute a layer again for its backward pass: less memory, more time
     order: str = "grouped"  # grouped: shuffled each epoch, similar lengths together | once: seed 0, always the same
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
-    patience: int | None = None  # stop after so many evaluations without a better score; null is never
-    decode: str = "argmax"  # argmax | generate: how an answer is read from T5; an encoder's head needs neither
+    patience: int | None = None  # stop after this many evaluations without a better score; null: never
+    decode: str = "argmax"  # argmax | generate: how to read T5's answer; no effect on encoders
     checkpoint_every: int = 200  # optimizer steps
 
 
@@ -124,7 +125,7 @@ class PackConfig:
 @dataclass
 class ProtocolConfig:
     name: str = MISSING  # paper | superglue: text formats, answers and headline metric
-    selection: str = "reported"  # rows that choose the best checkpoint: reported (validation) | held_out (of training)
+    selection: str = "reported"  # rows that select the checkpoint: reported (validation) | held_out (of training)
     held_out: float = 0.1  # share of the training rows, for selection=held_out
 
 
@@ -147,16 +148,16 @@ class Config:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     pack: PackConfig = field(default_factory=PackConfig)
-    lr: float = 0.3  # constant learning rate of what is trained; train.yaml takes it from the method
+    lr: float = 0.3  # constant learning rate; train.yaml sets it by the method
     seed: int = 0  # initialisation, order of rows, dropout
-    plugins: list[str] = field(default_factory=list)  # modules of one's own: reparameterizations, tasks
+    plugins: list[str] = field(default_factory=list)  # modules of the user: reparameterizations, tasks
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
-    force: bool = False  # train again although a finished record is there
-    resume: str = "auto"  # auto: go on from the checkpoint of a killed run | never: start over
+    force: bool = False  # train again even if a finished record exists
+    resume: str = "auto"  # auto: continue from the checkpoint of a killed run | never: start over
 
     @property
     def tunes_prompt(self) -> bool:
-        """Whether a soft prompt is trained in front of a frozen backbone, and not the backbone or parts put into it."""
+        """Whether the run trains a soft prompt for a frozen backbone, not the backbone or parts inserted into it."""
         return self.method.name == PROMPT_TUNING
 
     @property
@@ -166,7 +167,7 @@ class Config:
 
     @property
     def variant(self) -> str:
-        """What runs are compared by: the name of the prompt, or of the method that takes its place."""
+        """What tables compare: the name of the prompt, or of the method if it trains no prompt."""
         return self.prompt.name if self.tunes_prompt else self.method.name
 
     @property
@@ -177,11 +178,11 @@ class Config:
 
 
 def head_has_own_lr(method: str, head_only: bool, pooling: str) -> bool:
-    """Whether an encoder's head learns at trainer.head_lr: beside a prompt, and where it weighs a cosine, whose two
-    numbers have far to go at a backbone's rate. By itself it learns at lr."""
+    """Whether an encoder's head learns at trainer.head_lr: if it trains with a prompt, or if it reads a cosine, whose
+    two parameters learn too slowly at a backbone's learning rate. A head that trains alone learns at lr."""
     return method == PROMPT_TUNING or (pooling == "cosine" and not head_only)
 
 
-GROUPS: dict[str, Any] = {  # the nodes of the configuration that are groups of choices, and their classes
+GROUPS: dict[str, Any] = {  # the groups of choices and their classes
     f.name: f.default_factory for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)
 }

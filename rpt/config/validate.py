@@ -37,15 +37,15 @@ AT_LEAST_ONE = (
 POSITIVE = ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
 NOT_NEGATIVE = ("seed", "data.shots_seed", "data.mini_seed")
 NAMES = (*(f"{group}.name" for group in GROUPS if group != "pack"), "backbone.embedded")
-LARGEST = 1e30  # of a number of training, with room to be multiplied: float32 ends at 3e38
-SMALLEST = 1e-30  # and is 0 below 1e-45
+LARGEST = 1e30  # number for training, with room for products: float32 ends at 3e38
+SMALLEST = 1e-30  # float32 underflows to 0 below 1e-45
 LARGEST_COUNT = 2**31 - 1
-WIDEST = 2**16  # of a layer, an adapter, a text in tokens: T5-11B's widest layer
-MIN_TEXT_TOKENS = 32  # that a prompt has to leave for the text
+WIDEST = 2**16  # layer or adapter, and most tokens of a text: T5-11B's widest layer
+MIN_TEXT_TOKENS = 32  # that a prompt must leave to the text
 
 
 def validate(config: Config) -> None:
-    """Refuse what cannot run, whatever the prompts, tasks and devices that there are.
+    """Refuse what cannot run with any prompts, tasks and devices.
 
     Raises:
         UsageError: naming the key, its value and the remedy.
@@ -55,7 +55,7 @@ def validate(config: Config) -> None:
 
 
 def validate_settings(config: Config) -> None:
-    """The same but for files and folders, which those who use a finished run need not have.
+    """`validate` without files and folders, which a finished run does not need.
 
     Raises:
         UsageError: naming the key, its value and the remedy.
@@ -70,7 +70,7 @@ def validate_settings(config: Config) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Whether it can stand in a path as one folder, on any system."""
+    """Whether the text can be the name of a folder on any system."""
     return re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text) is not None and text.strip(".") != ""
 
 
@@ -78,17 +78,17 @@ def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
     """Refuse a value that is not among those allowed.
 
     Raises:
-        UsageError: with the choices.
+        UsageError: naming the choices.
     """
     if _value(config, key) not in allowed:
         raise UsageError(f"{key}={_value(config, key)} is not known; choose one of: {', '.join(allowed)}.")
 
 
 def backbone_source(backbone: BackboneConfig) -> str:
-    """Where the backbone comes from: "path", "embedded", "package" or "hub", the first one that is given.
+    """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub".
 
     Raises:
-        UsageError: none is.
+        UsageError: none is set.
     """
     for source in ("path", "embedded", "package", "hub"):
         if getattr(backbone, source) is not None:
@@ -115,7 +115,7 @@ def _value(config: Config, key: str) -> Any:
 
 
 def _check_texts(config: Config) -> None:
-    """Refuse a text that UTF-8 cannot hold: Python reads an argument that is not UTF-8 as lone surrogates."""
+    """Refuse texts that UTF-8 cannot encode: Python turns invalid bytes of an argument into lone surrogates."""
 
     def texts_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
@@ -128,7 +128,7 @@ def _check_texts(config: Config) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise UsageError(f"{key}={text!r:.80} is not UTF-8 text; give it anew.") from error
+            raise UsageError(f"{key}={text!r:.80} is not UTF-8 text; type it again.") from error
 
 
 def _check_names(config: Config) -> None:
@@ -189,7 +189,7 @@ def _check_prompt(config: Config) -> None:
     if prompt.length > longest:
         raise UsageError(
             f"prompt.length={prompt.length} is longer than backbone {backbone.name} has room for: "
-            f"prompt and text share {backbone.max_tokens} tokens and {MIN_TEXT_TOKENS} are kept for the text; "
+            f"prompt and text share {backbone.max_tokens} tokens and {MIN_TEXT_TOKENS} are reserved for the text; "
             f"give prompt.length={longest} or less, or raise backbone.max_tokens."
         )
     if prompt.init == "text" and not prompt.init_text:
@@ -206,7 +206,7 @@ def _check_places(config: Config) -> None:
         _check_path(data.dir, "data.dir", "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on")
     if data.name == "mini" and data.dir is not None:
         raise UsageError("data=mini makes its own rows; leave out either data=mini or data.dir.")
-    if not os.path.isdir(config.results):  # one on a disk that cannot be written may hold the finished run
+    if not os.path.isdir(config.results):  # an existing one may hold the finished run even if it cannot be written
         check_folder(Path(config.results), "results")
     if config.tracking.name == "wandb":
         check_folder(Path(config.tracking.dir), "tracking.dir")

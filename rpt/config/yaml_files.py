@@ -1,4 +1,4 @@
-"""The one reader of YAML. It types values as Hydra does: 1e-3 is a number, 2026-01-01 a text."""
+"""The one reader of YAML, and its writer. It types values as Hydra does: 1e-3 is a number, 2026-01-01 a text."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from yaml.constructor import ConstructorError
 
 from rpt.errors import UsageError
 
-HYDRA_RESOLVERS = get_yaml_loader().yaml_implicit_resolvers  # what it takes for a number, a text, a truth value
+HYDRA_RESOLVERS = get_yaml_loader().yaml_implicit_resolvers  # which texts are numbers, strings or booleans
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # ten times as fast with libyaml
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is ten times as fast
     yaml_implicit_resolvers = HYDRA_RESOLVERS
 
 
 class _StrictLoader(_Loader):
-    """Refuses a key that is there twice, as Hydra does."""
+    """Refuses repeated keys, as Hydra does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -30,7 +30,7 @@ class _StrictLoader(_Loader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around what either reader, Hydra's or a plain one, would take for something else than a text."""
+    """Quotes texts that Hydra's reader or a plain one would not read as text."""
 
     yaml_implicit_resolvers = {
         first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *HYDRA_RESOLVERS.get(first, [])]
@@ -39,24 +39,24 @@ class _Dumper(yaml.SafeDumper):
 
 
 def load_yaml(text: str) -> Any:
-    """What the text holds.
+    """The content of a YAML text.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is not YAML.
     """
     return yaml.load(text, _Loader)
 
 
-def dump_yaml(value: Any) -> str:
-    """A text that `load_yaml` reads as the same value, its keys in their order."""
+def dump_yaml(value: object) -> str:
+    """A text that `load_yaml` reads as the same value; keys stay in order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
 
 
 def read_yaml(path: Path) -> Any:
-    """What a file that someone wrote holds; an empty mapping if it is empty.
+    """The content of a file that a person wrote; an empty mapping if it is empty.
 
     Raises:
-        UsageError: it is no YAML, in one line with the file and the line.
+        UsageError: it is not YAML; one line with the file and the line number.
     """
     try:
         text = path.read_text("utf-8")

@@ -1,7 +1,7 @@
 """Tokenised rows on disk. The name of each entry follows from all that it was made of.
 
-An entry begins with a digest of its name and content. One that does not fit is made anew; a folder that cannot be
-written is done without. Either is said once, in one line.
+An entry begins with a digest of its name and content. If the digest differs, the entry is made again; if the folder
+cannot be written, rows are not cached. Either case is logged once, in one line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -25,20 +24,20 @@ DIGEST = hashlib.sha256().digest_size  # bytes
 log = logging.getLogger("rpt")
 
 
-def cached(folder: Path, made_of: list[Any], make: Callable[[], Arrays]) -> Arrays:
-    """The arrays that `make` gives, from the folder if they are there.
+def cached(folder: Path, key: list[object], make: Callable[[], Arrays]) -> Arrays:
+    """The arrays that `make` returns, read from the folder if it has them.
 
     Args:
-        made_of: all that the arrays depend on; what differs in any part has another entry.
+        key: everything that the arrays depend on; an entry is used only for an equal key.
     """
-    name = hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
+    name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
     path = folder / f"{name}.tokens"
     try:
-        entry = path.read_bytes()
+        entry: bytes | None = path.read_bytes()
     except FileNotFoundError:
         entry = None
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
-        _do_without(folder, error)
+        _warn_of_folder(folder, error)
         return make()
     if entry is not None:
         if entry[:DIGEST] == _digest(name, entry[DIGEST:]):
@@ -49,7 +48,7 @@ def cached(folder: Path, made_of: list[Any], make: Callable[[], Arrays]) -> Arra
     try:
         write_atomically(path, _digest(name, content) + content)
     except UsageError as error:
-        _do_without(folder, error.__cause__)
+        _warn_of_folder(folder, error.__cause__)
     return arrays
 
 
@@ -57,7 +56,7 @@ def _digest(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + content).digest()
 
 
-def _do_without(folder: Path, error: BaseException) -> None:
+def _warn_of_folder(folder: Path, error: BaseException | None) -> None:
     reason = reason_of(error)
     _warn_once(f"data.cache={folder} cannot be used ({reason}); rows are tokenised in every run. Give another folder.")
 

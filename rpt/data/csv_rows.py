@@ -1,4 +1,4 @@
-"""CSV files. The first line names the columns. Every fault is one line that names its place."""
+"""CSV files whose first line names columns. Every fault is one line that names its place."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rpt.errors import UsageError
 
 
 def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of each row where it ends ("line 3") and its values by column.
+    """Yield each row: the line on which it ends ("line 3") and its values by column.
 
     Args:
         name: of the file, for messages.
 
     Raises:
-        UsageError: the file is no UTF-8 text, or a row has not as many values as there are columns.
+        UsageError: the file is not UTF-8 text, or a row has more or fewer values than there are columns.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -42,7 +42,7 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
 
 
 def _check_separator(columns: Sequence[str], name: str) -> None:
-    """Refuse a first line that is one column to us and several to whoever wrote it."""
+    """Refuse a first line whose columns are separated by semicolons or tabs: it would be read as one column."""
     for separator, what in ((";", "semicolons"), ("\t", "tabs")):
         if len(columns) == 1 and separator in columns[0]:
             raise UsageError(f"{name}, line 1 has {what} between its columns; save the file with commas, or as .jsonl.")

@@ -12,7 +12,7 @@ from rpt.data.tokens import Source
 
 @dataclass(frozen=True)
 class Cuts:
-    """texts: how many there are. cut: how many of them were cut. Of these, median and most: the tokens lost."""
+    """texts: how many there are. cut: how many were cut. median, most: tokens that a cut text lost."""
 
     texts: int
     cut: int
@@ -28,7 +28,7 @@ class Cuts:
 
 
 def count_cuts(texts: Iterable[Source | TokenSequence]) -> Cuts:
-    """What was cut off the texts that `encode_sources` or `encode_decisions` gave."""
+    """The cuts in texts that `encode_sources` or `encode_decisions` returned."""
     lost = [text.lost for text in texts]
     cut = [tokens for tokens in lost if tokens]
     return Cuts(len(lost), len(cut), int(median(cut)), max(cut)) if cut else Cuts(len(lost), 0)

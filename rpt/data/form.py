@@ -1,6 +1,6 @@
 """Do training and validation rows look alike?
 
-Why: BoolQ's validation passages once lacked the title that every training passage begins with, and no score told.
+Why: BoolQ's validation passages once lacked the title that every training passage begins with, and no score showed it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from statistics import median
 
 from rpt.tasks import Example, Task
 
-ODD_LENGTH = 2.5  # times as many words in the median
-ODD_SHARE = 0.2  # of the rows, beside what chance does to few rows
+ODD_LENGTH = 2.5  # ratio of the median numbers of words
+ODD_SHARE = 0.2  # difference of shares, beyond what chance causes in few rows
 
 
 def compare_forms(task: Task, train: Sequence[Example], val: Sequence[Example]) -> str | None:
-    """One line about how validation rows oddly differ from training rows, to be logged and put into the record; None
-    if they do not."""
+    """One line on how validation rows differ oddly from training rows, for the log and the record; None if they do
+    not."""
     if not (differences := list(_differences(task, train, val))):
         return None
     return (
@@ -38,8 +38,8 @@ def _differences(task: Task, train: Sequence[Example], val: Sequence[Example]) -
     field = _longest_field(train[:1000])
     ours, theirs = ([example.fields[field] for example in examples] for examples in (train, val))
     yield from odd(f"{field} with a title", _titled(ours), _titled(theirs))
-    # The more rows there are the more of them repeat: what is expected lies between the share of all training rows and
-    # that of as many as there are validation rows.
+    # More rows repeat more often: the expected share lies between that of all training rows and that of as many of
+    # them as there are validation rows.
     bounds, repeated = sorted([_repeated(ours), _repeated(ours[:fewest])]), _repeated(theirs)
     yield from odd(f"{field} repeated", min(max(repeated, bounds[0]), bounds[1]), repeated)
     lengths = [median(len(text.split()) for text in texts) for texts in (ours, theirs)]
@@ -51,16 +51,16 @@ def _differences(task: Task, train: Sequence[Example], val: Sequence[Example]) -
 
 
 def _longest_field(examples: Sequence[Example]) -> str:
-    """The field with the most words: a passage, where there is one."""
+    """The field with the most words: usually a passage."""
     names = [name for name, value in examples[0].fields.items() if isinstance(value, str)]
     return max(names, key=lambda name: sum(len(example.fields[name].split()) for example in examples))
 
 
 def _titled(texts: Sequence[str]) -> float:
-    """The share of texts that begin as `Title -- `."""
+    """The share of texts that begin with a title, `Title -- `."""
     return sum(bool(re.match(r".{1,80}? -- ", text)) for text in texts) / len(texts)
 
 
 def _repeated(texts: Sequence[str]) -> float:
-    """The share of texts that stood before."""
+    """The share of texts that repeat an earlier one."""
     return 1 - len(set(texts)) / len(texts)

@@ -1,4 +1,4 @@
-"""JSON lines. A JSON object a line. Every fault is one line that names its place."""
+"""Files with a JSON object a line. Every fault is one line that names its place."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from rpt.errors import UsageError
 
-MOST_DIGITS = 20  # of a number
+MAX_DIGITS = 20  # of a number
 
 
 def read_json_lines(content: bytes, name: str, first: int = 1) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of each line that is not empty where it stands ("line 3") and the object in it.
+    """Yield each line that is not empty: its place ("line 3") and the object in it.
 
     Args:
         name: of the file, for messages.
@@ -42,9 +42,9 @@ def _parsed(text: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=_each_once, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        is_begun = text.lstrip().startswith("{")
-        table = "give one JSON object a line (.jsonl), or for rows of your own task a table with commas (.csv)"
-        remedy = "download the file again" if is_begun else table
+        is_cut = text.lstrip().startswith("{")
+        table = "give one JSON object a line (.jsonl), or for a custom task a table with commas (.csv)"
+        remedy = "download the file again" if is_cut else table
         raise UsageError(f"{place} is not JSON: {error.msg}; {remedy}.") from error
     except ValueError as error:
         raise UsageError(f"{place} should be one JSON object; it has {error}.") from error
@@ -65,7 +65,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 

@@ -1,4 +1,4 @@
-"""Are validation rows among training rows? A score on such rows says only that they were learned by heart."""
+"""Do validation rows stand among training rows? A score on such rows says only that they were learned by heart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rpt.tasks import Example, Task
 
 
 def check_overlap(task: Task, train: Sequence[Example], val: Sequence[Example]) -> None:
-    """Warn where some validation rows have the fields of a training row, whatever their labels.
+    """Warn if some validation rows have the same fields as a training row, whatever their labels.
 
     Raises:
         UsageError: all of them do.
@@ -19,13 +19,13 @@ def check_overlap(task: Task, train: Sequence[Example], val: Sequence[Example]) 
     repeated = sum(_fields(example) in trained for example in val)
     if repeated == len(val):
         raise UsageError(
-            f"{task.name}: all {len(val)} validation rows stand among the training rows, so their score would say "
-            "nothing; give other rows to validate on."
+            f"{task.name}: all {len(val)} validation rows are also training rows, so their score would say nothing; "
+            "give other rows to validate on."
         )
     if repeated:
         warn_once(
-            f"{task.name}: {repeated} of {len(val)} validation rows stand among the training rows, which makes their "
-            "score too high; take them out of one of the two."
+            f"{task.name}: {repeated} of {len(val)} validation rows are also training rows, which makes their score "
+            "too high; remove them from one of the two."
         )
 
 

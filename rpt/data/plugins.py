@@ -13,7 +13,7 @@ from rpt.tasks import add_tasks
 
 
 def load_plugins(names: Iterable[str]) -> None:
-    """Import the modules, each once; Python looks for them in the current folder and where it always does.
+    """Import the modules, each once, from the current folder or Python's usual path.
 
     Raises:
         UsageError: there is no module of that name, or it cannot be imported.
@@ -24,7 +24,7 @@ def load_plugins(names: Iterable[str]) -> None:
             sys.path.insert(0, here)
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # whatever a module of one's own may raise
+        except Exception as error:  # a plugin may raise anything
             if isinstance(error, ModuleNotFoundError) and name.startswith(f"{error.name}"):
                 raise UsageError(
                     f"plugins=[{name}]: there is no module {name} below {here}; mine/prompts.py is mine.prompts."

@@ -15,16 +15,16 @@ from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
 from rpt.tasks import Decision, Example, Reading, Task
 
-LAYOUT = 2  # of what is cached; raise it when that changes
-CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their offsets take memory
+LAYOUT = 2  # of cached arrays; raise it when they change
+CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their character offsets take memory
 
 
 @dataclass(frozen=True)
 class TokenSequence:
-    """What an encoder reads at once, without its prompt.
+    """One input of an encoder, without the prompt.
 
-    ids: with the special tokens, [CLS] first. second: where the second token type begins; the end if there is none.
-    marks: of each marked word its [first, last) tokens. lost: how many tokens were cut off.
+    ids: with special tokens, [CLS] first. second: index at which the second token type begins; the length if there is
+    none. marks: the tokens [first, last) of each marked word. lost: how many tokens were cut off.
     """
 
     ids: np.ndarray
@@ -44,35 +44,35 @@ def encode_decisions(
     cache: Path | None = None,
     apart: bool = False,
 ) -> list[list[tuple[TokenSequence, ...]]]:
-    """The sequences of each example's decisions, at most `text_budget` tokens each; cached where a folder is given.
+    """The sequences of each example's decisions, with at most `text_budget` tokens each.
 
-    What is too long loses the end of its first text (a passage), never what is marked and never the second text (a
-    question), unless the question alone is longer than the budget.
+    A sequence that is too long loses the end of its first text (a passage), never a marked word and never its second
+    text (a question), unless the question alone exceeds the budget.
 
     Args:
         text_budget: tokens that the prompt leaves to each sequence.
-        apart: whether each text of a reading is a sequence of its own, without marks.
+        cache: a folder for tokenised rows; None does not cache.
+        apart: whether each text of a reading becomes a separate sequence, without marks.
 
     Raises:
-        UsageError: a marked word is not in its text, or the tokenizer is a slow one.
+        UsageError: a marked word is not in its text, or the tokenizer is slow (written in Python).
     """
     decisions = [[_readings(decision, apart) for decision in task.decisions(example)] for example in examples]
-    readings = [reading for of_example in decisions for own in of_example for reading in own]
+    readings = [reading for example in decisions for decision in example for reading in decision]
     if cache is None:
         sequences = encode_readings(readings, tokenizer, text_budget)
     else:
-        asked = ["encoder", task.name, task.version, text_budget]
-        asked += ["apart"] if apart else []
-        made_of = [LAYOUT, *asked, text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
-        sequences = _from_arrays(
-            cached(cache, made_of, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
-        )
+        key: list[object] = [LAYOUT, "encoder", task.name, task.version, text_budget]
+        key += ["apart"] if apart else []
+        key += [text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
+        arrays = cached(cache, key, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
+        sequences = _from_arrays(arrays)
     each = iter(sequences)
-    return [[tuple(next(each) for _ in own) for own in of_example] for of_example in decisions]
+    return [[tuple(next(each) for _ in decision) for decision in example] for example in decisions]
 
 
 def _readings(decision: Decision, apart: bool) -> tuple[Reading, ...]:
-    """A decision's readings, or each text of theirs as one."""
+    """A decision's readings, or if `apart` each of their texts as a reading."""
     return tuple(text for reading in decision.readings for text in (reading.apart() if apart else [reading]))
 
 
@@ -91,39 +91,38 @@ def encode_readings(
 
 
 def _sequence(encoding: Encoding, reading: Reading, text_budget: int) -> TokenSequence:
-    marks = [_tokens_of(mark, encoding, reading) for mark in reading.marks]
-    kept = _kept(encoding, marks, text_budget)
-    ids, types = np.array(encoding.ids, dtype=np.int32)[kept], np.array(encoding.type_ids)[kept]
-    # A mark moves by what was cut before it; none of its own tokens were.
-    kept_marks = tuple((int(np.searchsorted(kept, first)), int(np.searchsorted(kept, last))) for first, last in marks)
-    return TokenSequence(ids, int((types == 0).sum()), kept_marks, len(encoding) - len(ids))
+    marks = [_find_tokens(mark, encoding, reading) for mark in reading.marks]
+    left = _cut(encoding, marks, text_budget)
+    ids, types = np.array(encoding.ids, dtype=np.int32)[left], np.array(encoding.type_ids)[left]
+    # A mark moves by the number of tokens cut before it; its own tokens are never cut.
+    moved = tuple((int(np.searchsorted(left, first)), int(np.searchsorted(left, last))) for first, last in marks)
+    return TokenSequence(ids, int((types == 0).sum()), moved, len(encoding) - len(ids))
 
 
-def _tokens_of(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:
+def _find_tokens(mark: tuple[int, int, int], encoding: Encoding, reading: Reading) -> tuple[int, int]:
     """The tokens [first, last) of a marked word."""
     which, start, end = mark
-    inside = [encoding.char_to_token(char, which) for char in range(start, end)]
-    inside = [token for token in inside if token is not None]
+    tokens = [encoding.char_to_token(char, which) for char in range(start, end)]
+    inside = [token for token in tokens if token is not None]
     if not inside:
         raise UsageError(f"There is no word at characters {start} to {end} of {reading.texts[which]!r:.200}.")
     return inside[0], inside[-1] + 1
 
 
-def _kept(encoding: Encoding, marks: list[tuple[int, int]], text_budget: int) -> np.ndarray:
-    """The tokens that stay, in order."""
+def _cut(encoding: Encoding, marks: list[tuple[int, int]], text_budget: int) -> np.ndarray:
+    """The indices of the tokens that fit into the budget, in order."""
     excess = len(encoding) - text_budget
     if excess <= 0:
         return np.arange(len(encoding))
-    of_text = encoding.sequence_ids  # None for special tokens
+    texts = {token: text for token, text in enumerate(encoding.sequence_ids) if text is not None}  # no special tokens
     marked = {token for first, last in marks for token in range(first, last)}
     last_mark = max(marked, default=0)
 
-    def turn(token: int) -> tuple[int, bool, int]:
-        """Of the first text goes what follows the marks, from the end; then what precedes them; then the second."""
-        return of_text[token], token < last_mark, -token
+    def order(token: int) -> tuple[int, bool, int]:
+        """Cut the first text behind its marks, from the end; then before them; then the second text."""
+        return texts[token], token < last_mark, -token
 
-    can_go = [token for token, text in enumerate(of_text) if text is not None and token not in marked]
-    return np.setdiff1d(np.arange(len(encoding)), sorted(can_go, key=turn)[:excess])
+    return np.setdiff1d(np.arange(len(encoding)), sorted(texts.keys() - marked, key=order)[:excess])
 
 
 def _as_arrays(sequences: list[TokenSequence]) -> Arrays:
@@ -141,6 +140,6 @@ def _from_arrays(arrays: Arrays) -> list[TokenSequence]:
     ids = np.split(arrays["ids"], arrays["ends"][:-1])
     rest = (arrays[name].tolist() for name in ("second", "marks", "lost"))
     return [
-        TokenSequence(of_row, second, tuple(map(tuple, marks)), lost)
-        for of_row, second, marks, lost in zip(ids, *rest, strict=True)
+        TokenSequence(row_ids, second, tuple(map(tuple, marks)), lost)
+        for row_ids, second, marks, lost in zip(ids, *rest, strict=True)
     ]

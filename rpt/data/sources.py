@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
@@ -16,56 +16,60 @@ from rpt.data.rows import parse_rows
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
-from rpt.tasks.own import OwnTask
+from rpt.tasks.custom import CustomTask
+
+if TYPE_CHECKING:  # slow to import
+    from datasets import Dataset
 
 Rows = Iterable[tuple[str, dict[str, Any]]]  # each with its place: "line 3", "row 3"
-OWN_WAYS_ON = (
+CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
 )
 
 
-def read_examples(data: DataConfig, task: Task, own: TaskConfig | None = None) -> dict[str, list[Example]]:
-    """The task's examples as {"train": [...], "val": [...]}, whatever the source.
+def read_examples(data: DataConfig, task: Task, custom: TaskConfig | None = None) -> dict[str, list[Example]]:
+    """Read the task's examples from any source: {"train": [...], "val": [...]}.
 
     Args:
-        own: where the rows of a task of one's own are.
+        custom: the configuration of a custom task, which names its files.
 
     Raises:
-        UsageError: a file or the hub cannot be read, a row is not of the task's schema or cannot be right, or a
+        UsageError: a file or the hub cannot be read, a row does not fit the task's schema or is impossible, or a
             validation row has no label.
     """
     read = {"hub": _hub, "folder": _folder, "mini": _miniature}[data.name]
-    found = {}
+    examples = {}
     for split in ("train", "val"):
-        source, rows = read(data, task, split, own)
-        if isinstance(task, OwnTask):
+        source, rows = read(data, task, split, custom)
+        if isinstance(task, CustomTask):
             rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
-        found[split] = parse_rows(task, source, rows, labelled=split == "val")
-    return found
+        examples[split] = parse_rows(task, source, rows, labelled=split == "val")
+    return examples
 
 
-def _hub(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tuple[str, Rows]:
+def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
     import datasets  # slow to import, and only needed here
 
     datasets.utils.logging.disable_progress_bar()
     try:
-        on_hub = split if split == "train" else own.hub_split if own else "validation"
+        on_hub = split if split == "train" else custom.hub_split if custom else "validation"
         table = _load_split(data.repo, task.hub_config, on_hub)
-    except Exception as error:  # the hub's clients raise many kinds; each means that there are no rows
+    except Exception as error:  # the hub's clients raise many kinds of errors; each means that there are no rows
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # which says itself nothing
+        generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # its own text says nothing
         reason = textwrap.shorten(str(error.__cause__), 200) if generated and error.__cause__ else first
         raise UsageError(
             f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n"
-            f"{OWN_WAYS_ON if isinstance(task, OwnTask) else WAYS_ON}"
+            f"{CUSTOM_WAYS_ON if isinstance(task, CustomTask) else WAYS_ON}"
         ) from error
     rows = _name_labels(table.to_list(), task, table.features)
     return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
 
 
-def _load_split(repo: str, name: str | None, split: str) -> Any:
-    """From the hub, or from a folder: of files, or as save_to_disk writes it, in which each name may have its own.
+def _load_split(repo: str, name: str | None, split: str) -> Dataset:
+    """Load a split from the hub or from a folder: a folder of files, or one that save_to_disk wrote, which may have a
+    folder for each name.
 
     Raises:
         ValueError, and whatever the library raises: there is no such split.
@@ -84,29 +88,29 @@ def _load_split(repo: str, name: str | None, split: str) -> Any:
 
 
 def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows with their labels by name where the data set numbers its names, perhaps in another order than the task.
+    """Replace label numbers by the data set's names of them: it may number labels in another order than the task.
 
-    A task of one's own may call its labels otherwise than the data set does: then they are in the order of the numbers.
+    A custom task may name its labels differently from the data set: then task.labels has the order of the numbers.
     """
-    column = task.answer if isinstance(task, OwnTask) else "label"
+    column = task.answer if isinstance(task, CustomTask) else "label"
     names: list[str] = getattr(features.get(column), "names", None) or []
     known = {label.lower() for label in task.labels}
-    if not known or (isinstance(task, OwnTask) and known.isdisjoint(name.lower() for name in names)):
+    if not known or (isinstance(task, CustomTask) and known.isdisjoint(name.lower() for name in names)):
         return rows
     labels = [int(name) if name.isdecimal() and name not in known else name for name in names]
 
-    def named(label: Any) -> Any:
+    def named(label: object) -> object:
         return labels[label] if isinstance(label, int) and 0 <= label < len(labels) else label
 
     return [row | {column: named(row[column])} if column in row else row for row in rows]
 
 
-def _folder(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tuple[str, Rows]:
-    folder = Path(os.path.expanduser(data.dir))
+def _folder(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
+    folder = Path(os.path.expanduser(data.dir or "."))
     path = folder / task.folder / f"{split}.jsonl"
-    if isinstance(task, OwnTask) and own is not None:
+    if isinstance(task, CustomTask) and custom is not None:
         key = {"train": "train", "val": "validation"}[split]
-        if (name := getattr(own, key)) is None:
+        if (name := getattr(custom, key)) is None:
             raise UsageError(f"task={task.name} has no rows; give task.{key}=FILE, .jsonl or .csv.")
         path = folder / os.path.expanduser(name)
         if not os.path.isfile(path):
@@ -121,7 +125,7 @@ def _folder(data: DataConfig, task: Task, split: str, own: TaskConfig | None) ->
     return str(path), read(content, str(path))
 
 
-def _miniature(data: DataConfig, task: Task, split: str, own: TaskConfig | None) -> tuple[str, Rows]:
+def _miniature(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
     if task.name not in miniature.GRAMMARS:
         raise UsageError(f"The miniature has no task {task.name}; it has {', '.join(miniature.GRAMMARS)}.")
     return f"miniature {task.name} {split}", _numbered(miniature.rows(task.name, split, data.mini_seed))

@@ -1,7 +1,7 @@
 """Tokenising texts that hold special strings. "</s>" or "[MASK]" in a text is read as the letters it is made of.
 
-The library's own way (`split_special_tokens=True`) does this for BERT. For T5 it does not: there the special strings
-are also pieces of the vocabulary's language model, which finds them by itself.
+The library's option (`split_special_tokens=True`) does this for BERT but not for T5, where special strings are also
+pieces of the unigram vocabulary, which matches them by itself.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rpt.errors import UsageError
 
 @dataclass(frozen=True)
 class ByteEncoding:
-    """What of an Encoding a T5 needs."""
+    """The part of an Encoding that a T5 needs."""
 
     ids: list[int]
 
 
 class ByteRules:
-    """byT5's: a token for each byte, behind the special ones, and the end marker."""
+    """byT5's rules: the special tokens come first, then a token for each byte; a text ends with the end marker."""
 
     def __init__(self, tokenizer: ByT5Tokenizer):
         self.offset, self.end = tokenizer.offset, tokenizer.eos_token_id
@@ -37,16 +37,16 @@ class ByteRules:
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """Ids as the tokenizer gives them, with its markers around a text, but none for a special string inside of it.
+    """Gives the ids of the tokenizer and its markers around a text, but no special token for a string inside of it.
 
-    fingerprint: of the whole vocabulary and its rules.
+    fingerprint: of the vocabulary and all rules.
     """
 
-    rules: Any  # a Tokenizer, or ByteRules
+    rules: Any  # a Tokenizer, or ByteRules for a T5
     fingerprint: str
 
     def encode(self, *columns: list[str]) -> list[Encoding]:
-        """The tokens of each text, or of each pair of texts if there are two columns; nothing is cut."""
+        """The tokens of each text, or of each pair of texts if there are two columns; cuts nothing."""
         texts = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         return self.rules.encode_batch(texts)
 
@@ -55,10 +55,10 @@ _made: WeakKeyDictionary[PreTrainedTokenizerBase, TextTokenizer] = WeakKeyDictio
 
 
 def text_tokenizer(tokenizer: PreTrainedTokenizerBase) -> TextTokenizer:
-    """A tokenizer of the same vocabulary for texts; it is made once.
+    """A text tokenizer with the vocabulary of `tokenizer`; it is made once.
 
     Raises:
-        UsageError: it is a slow one, written in Python.
+        UsageError: the tokenizer is slow (written in Python).
     """
     if isinstance(tokenizer, ByT5Tokenizer):
         return TextTokenizer(ByteRules(tokenizer), f"bytes from {tokenizer.offset}")
@@ -81,8 +81,8 @@ def _without_specials(stored: str) -> Tokenizer:
     if isinstance(rules.model, models.Unigram):
         special = {str(token) for token in rules.get_added_tokens_decoder().values() if token.special}
         model = json.loads(stored)["model"]
-        # A piece with a space in it is never found: spaces are replaced before pieces are looked for. Ids and the
-        # other pieces' scores stay.
+        # A piece with a space never matches: spaces are replaced before pieces are matched. Ids and the scores of other
+        # pieces stay the same.
         pieces = [(f"special {piece}" if piece in special else piece, score) for piece, score in model["vocab"]]
         rules.model = models.Unigram(pieces, model["unk_id"], model.get("byte_fallback", False))
     return rules

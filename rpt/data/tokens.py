@@ -13,12 +13,12 @@ from rpt.data.splits import fingerprint
 from rpt.data.text_tokenizer import TextTokenizer, text_tokenizer
 from rpt.tasks import Example, Task
 
-LAYOUT = 2  # of what is cached; raise it when that changes
+LAYOUT = 2  # of cached arrays; raise it when they change
 Tokens = list[int]
 
 
 class Source(list[int]):
-    """Token ids of a source; `lost` is how many were cut off it."""
+    """Token ids of a source text; `lost` counts the tokens that were cut off."""
 
     def __init__(self, ids: Tokens, lost: int = 0):
         super().__init__(ids)
@@ -90,14 +90,14 @@ def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, c
     """The source with as many words of its longest field as fit (binary search)."""
     lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
     longest = max(lengths, key=lengths.__getitem__)
-    words = example.fields[longest].split(" ")
+    pieces = example.fields[longest].split(" ")
 
     def source(n: int) -> Tokens:
-        fields = {**example.fields, longest: " ".join(words[:n])}
+        fields = {**example.fields, longest: " ".join(pieces[:n])}
         (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields)) + cue])
         return encoding.ids
 
-    fits, too_many = 0, len(words)
+    fits, too_many = 0, len(pieces)
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         fits, too_many = (middle, too_many) if len(source(middle)) <= text_budget else (fits, middle)

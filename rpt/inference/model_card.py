@@ -12,7 +12,7 @@ from rpt.backbones import Writer
 from rpt.data.miniature import GRAMMARS, rows
 from rpt.inference.saved_run import SavedRun
 from rpt.tasks import TASKS, Example, Task
-from rpt.tasks.own import OwnTask
+from rpt.tasks.custom import CustomTask
 
 CARD = """\
 ---
@@ -180,14 +180,14 @@ def _front_matter(run: SavedRun, model_type: str, hub_id: str | None) -> str:
 def _describe_answers(task: Task) -> str:
     if task.verbalizers is None:
         return "The text that comes back is the answer."
-    words = ", ".join(f"`{word}`" for word in task.verbalizers)
+    verbalizers = ", ".join(f"`{word}`" for word in task.verbalizers)
     labels = ", ".join(task.labels)
-    return f"What comes back is one of {words}, but for case and punctuation (for {labels}), or no label."
+    return f"What comes back is one of {verbalizers}, but for case and punctuation (for {labels}), or no label."
 
 
 def _describe_scores(run: SavedRun) -> dict[str, Any]:
-    """The part of the card on scores: what they are on, and what speaks against them."""
-    scores, majority, rows = (run.result[key] for key in ("scores", "majority", "data"))
+    """The part of the card on scores: the rows that they are on, and cautions."""
+    scores, majority, rows = run.result["scores"], run.result["majority"], run.result["data"]
     caution = ""
     if rows["miniature"]:
         caution = "\nMiniature scores show effects and are not comparable with SuperGLUE's.\n"
@@ -205,8 +205,8 @@ def _describe_scores(run: SavedRun) -> dict[str, Any]:
 
 
 def _show_text(task: Task) -> str:
-    """A row of the miniature as the backbone reads it; of a task that has no grammar only that there is such a text."""
-    if isinstance(task, OwnTask):
+    """A row of the miniature as the backbone reads it; a placeholder for tasks without a grammar."""
+    if isinstance(task, CustomTask):
         return task.source(Example({column: f"({column})" for column in task.columns}, None))
     if task.name not in GRAMMARS:
         return f"a text as rpt's task {task.name} writes it"

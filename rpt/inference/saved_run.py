@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from rpt.config import GROUPS, Config, compose, validate_settings
+from rpt.config.schema import Values
 from rpt.data import task_for
 from rpt.data.plugins import load_plugins
 from rpt.errors import RecordError, UsageError
 from rpt.records.checks import check_config
 from rpt.records.run_folder import RunFolder
-from rpt.records.schema import flatten
+from rpt.records.schema import Result, flatten
 from rpt.tasks import PROTOCOLS, TASKS, Task
 
 if TYPE_CHECKING:
@@ -31,15 +32,15 @@ log = logging.getLogger("rpt")
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run's prompt.
+    """A finished run with its prompt.
 
-    folder: its record. config: of the run, without the reparameterization's own options: they are folded away.
-    result: what result.json holds. prompt: [N, d], folded. head: an encoder's, its parameters by name; empty for T5.
+    folder: of its record. config: without the options of the reparameterization, which folding made obsolete. result:
+    the content of result.json. prompt: [N, d], folded. head: parameters of an encoder's head by name; empty for T5.
     """
 
     folder: Path
     config: Config
-    result: dict[str, Any]
+    result: Result
     prompt: Tensor
     head: dict[str, Tensor] = field(default_factory=dict)
 
@@ -49,25 +50,27 @@ class SavedRun:
 
     @property
     def backbone_fingerprint(self) -> str:
-        """Of the weights that the prompt was trained in front of."""
+        """Of the backbone's weights that the prompt was trained for."""
         return self.result["backbone_fingerprint"]
 
     @property
     def text_budget(self) -> int:
-        """How many tokens of text stand behind the prompt at most."""
+        """The maximal number of text tokens behind the prompt."""
         return self.config.backbone.max_tokens - len(self.prompt)
 
-    def to(self, where: device) -> SavedRun:
-        """The same with prompt and head on that device."""
-        head = {name: value.to(where) for name, value in self.head.items()}
-        return dataclasses.replace(self, prompt=self.prompt.to(where), head=head)
+    def to(self, target: device) -> SavedRun:
+        """A copy with prompt and head on the device."""
+        head = {name: value.to(target) for name, value in self.head.items()}
+        return dataclasses.replace(self, prompt=self.prompt.to(target), head=head)
 
 
 def open_saved_run(folder: str | Path) -> SavedRun:
-    """The prompt of a record, and its head.
+    """Open the record of a finished run, with its prompt and head.
 
     Raises:
-        UsageError: this is no record of a finished run, or it lacks its prompt or head; with what makes them.
+        UsageError: this is not the record of a finished run, or its prompt or head is missing; the message has the
+        command
+            that makes them.
         RecordError: its result.json cannot be read.
     """
     record = RunFolder(Path(os.path.expanduser(folder)))
@@ -77,11 +80,11 @@ def open_saved_run(folder: str | Path) -> SavedRun:
             f"run={folder} is no run's record: it has no config.yaml; give a folder "
             "results/runs/TASK/BACKBONE/PROMPT/ID."
         )
-    result = record.finished()
+    result: Any = record.finished()
     if result is None:
         raise UsageError(f"The run of {folder} is not finished; this finishes it:\n  {train_command(stored, record)}")
     record.check_files(result, *(path for path in (record.config_path,) if path.exists()))
-    config = _fill(Config, stored)
+    config = _fill(stored)
     load_plugins(config.plugins)
     _check_usable(config, record, folder)
     again = f"this makes it again:\n  {train_command(stored, record, force=True)}"
@@ -106,10 +109,10 @@ def open_saved_run(folder: str | Path) -> SavedRun:
 
 
 def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None:
-    """Refuse a run of a task that is not known, or one that leaves no prompt.
+    """Refuse a run of an unknown task, and a run without a prompt.
 
     Raises:
-        UsageError: it is such a run.
+        UsageError: naming the reason.
     """
     if (config.task.name not in TASKS and not config.task.fields) or config.protocol.name not in PROTOCOLS:
         raise UsageError(
@@ -129,47 +132,45 @@ def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     from hydra.errors import HydraException  # slow to import
 
-    words = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
+    overrides = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
-        container: Any = OmegaConf.to_container(compose("train", words), resolve=True)
+        container: Any = OmegaConf.to_container(compose("train", overrides), resolve=True)
         composed = flatten(container)
-    except HydraException:  # a group's choice of one's own that is no longer there
-        return f"python -m rpt.train {' '.join(words)}, with what else {record.config_path} says"
+    except HydraException:  # a choice from a file of the user that no longer exists
+        return f"python -m rpt.train {' '.join(overrides)}, with the other values in {record.config_path}"
     flat = flatten(stored)
     if record.folder.parts[-5:-4] == ("runs",):
-        flat["results"] = str(record.folder.parents[4])  # where the record is now
+        flat["results"] = str(record.folder.parents[4])  # the record's present place
     flat["force"] = force
-    if flat.get("data.name") == "folder" and "data.dir" not in flat:  # a published run does not tell where it was
-        words.append("data.dir=FOLDER")
-    words += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
-    return " ".join(["python -m rpt.train", *words])
+    if flat.get("data.name") == "folder" and "data.dir" not in flat:  # published runs do not have it
+        overrides.append("data.dir=FOLDER")
+    overrides += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
+    return " ".join(["python -m rpt.train", *overrides])
 
 
-def _read_config(record: RunFolder) -> dict[str, Any] | None:
-    """The run's configuration, checked as train checks it; None where there is none."""
+def _read_config(record: RunFolder) -> Values | None:
+    """The run's configuration, validated as by rpt.train; None if it is missing."""
     stored = record.config()
     if stored is not None:
         check_config(stored, record.config_path)
         try:
-            validate_settings(_fill(Config, stored))
+            validate_settings(_fill(stored))
         except UsageError as error:
             raise RecordError(f"{record.config_path}: {error} Restore it or run its command again.") from error
     return stored
 
 
-def _fill(cls: type, values: dict[str, Any]) -> Any:
-    """The dataclass with the values that it has fields for; a field that came later than the record has its default."""
-    groups: dict[str, Any] = {f.name: f.default_factory for f in dataclasses.fields(cls)}
-    return cls(
-        **{
-            name: _fill(groups[name], value) if dataclasses.is_dataclass(groups[name]) else value
-            for name, value in values.items()
-            if name in groups
-        }
-    )
+def _fill(stored: Values) -> Config:
+    """The configuration with the stored values; a field that is newer than the record has its default."""
+    known = {name: value for name, value in stored.items() if name in {f.name for f in dataclasses.fields(Config)}}
+    for group, cls in GROUPS.items():
+        fields = {f.name for f in dataclasses.fields(cls)}
+        if group in known:
+            known[group] = cls(**{key: value for key, value in known[group].items() if key in fields})
+    return Config(**known)
 
 
-def _write_override(key: str, value: Any) -> str:
-    """An override as one types it in a shell."""
+def _write_override(key: str, value: object) -> str:
+    """An override as it is typed in a shell."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w./~-]+", value)
     return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

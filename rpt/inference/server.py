@@ -4,8 +4,8 @@
     rows = [("questions", {"passage": ..., "question": ...}), ("entailment", {"premise": ..., "hypothesis": ...})]
     answers = server.answer([(name, example) for name, row in rows for example in server.parse(name, row)])
 
-A batch may mix rows of different tasks, each behind its own prompt and, over an encoder, with its own head. Every
-answer is the one that the row gets alone.
+A batch may mix rows of different tasks, each with its own prompt and, over an encoder, its own head. Every answer is
+equal to the answer that the row gets alone.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from rpt.backbones.pass_limit import PassLimit
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
-from rpt.tasks.base import Row
+from rpt.tasks.fields import RawRow
 
 
 class PromptServer:
-    """Answers rows with the prompts that it holds.
+    """Answers rows with its prompts.
 
     Args:
-        backbone: placed where it is to compute.
-        prompts: by the name under which they are asked; all were trained in front of this backbone.
+        backbone: on its device.
+        prompts: by names that requests use; all were trained for this backbone.
     """
 
     def __init__(self, backbone: Backbone, prompts: Mapping[str, SavedRun]):
         self.backbone, self.limit = backbone, PassLimit(cap_evaluation_pass(backbone.device))
         self.prompts = {name: run.to(backbone.device) for name, run in prompts.items()}
 
-    def parse(self, name: str, row: Row) -> list[Example]:
-        """The examples in a raw row for this prompt, in the schema of the official files or of the hub; usually one.
+    def parse(self, name: str, row: RawRow) -> list[Example]:
+        """Parse a raw row, in the schema of the official files or of the hub, into examples for this prompt; usually
+        one.
 
-        Labels are not needed, nor is `idx` where it is a plain number: it is 0 then.
+        Labels are optional, and so is an `idx` that is a plain number; its default is 0.
 
         Raises:
-            UsageError: there is no such prompt, or the row is not of its task's schema.
+            UsageError: there is no such prompt, or the row does not fit its task's schema.
         """
         task = self._find(name).task
         try:
@@ -58,10 +59,10 @@ class PromptServer:
     def answer(
         self, requests: Sequence[tuple[str, Example]], batch_size: int = 64, progress: bool = False
     ) -> list[Answer]:
-        """The answer to each (prompt's name, example).
+        """Answer each (name of a prompt, example).
 
         Args:
-            batch_size: how many sequences are read at once; an encoder reads one for each choice or entity.
+            batch_size: sequences in a batch; an encoder reads one for each choice or entity.
 
         Raises:
             UsageError: there is no such prompt.
@@ -80,11 +81,11 @@ class PromptServer:
             return self.limit.batch(answer, [question.rows for question in questions], batch_size, longest)
 
     def _ask(self, requests: Sequence[tuple[str, Example]]) -> list[Question]:
-        of_prompt = defaultdict(list)
+        indices = defaultdict(list)
         for i, (name, _) in enumerate(requests):
-            of_prompt[name].append(i)
+            indices[name].append(i)
         questions: dict[int, Question] = {}
-        for name, asked in of_prompt.items():
+        for name, asked in indices.items():
             run, examples = self._find(name), [requests[i][1] for i in asked]
             encoded = self.backbone.rows(examples, run.task, run.text_budget, cache=None)
             for i, example, rows in zip(asked, examples, encoded, strict=True):
@@ -103,12 +104,13 @@ def open_server(
     """Load the backbone that the runs share, and their prompts.
 
     Args:
-        runs: records' folders, by the names that the prompts shall have.
-        precision: auto | fp32 | bf16 of the backbone; auto is what training takes on this machine.
-        backbone_path: where the backbone lies now, if not where the runs had it from.
+        runs: folders of records, by the names for their prompts.
+        precision: auto | fp32 | bf16 of the backbone; auto: as in training on this machine.
+        backbone_path: the folder of the backbone, if it is not where the runs found it.
 
     Raises:
-        UsageError: there is no run, a record cannot be used, the runs do not share a backbone, or it cannot be had.
+        UsageError: there are no runs, a record cannot be used, the runs do not share a backbone, or it cannot be
+        loaded.
     """
     if not runs:
         raise UsageError(
@@ -119,7 +121,7 @@ def open_server(
     for other in others:
         if other.backbone_fingerprint != first.backbone_fingerprint:
             raise UsageError(
-                f"{first.folder} and {other.folder} were trained in front of different backbones "
+                f"{first.folder} and {other.folder} were trained for different backbones "
                 f"({first.backbone_fingerprint}, {other.backbone_fingerprint}); open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
@@ -136,7 +138,7 @@ def load_backbone_of(run: SavedRun, path: str | None = None, precision: str = "f
         precision: that it will be placed in.
 
     Raises:
-        UsageError: it cannot be had, or has other weights.
+        UsageError: it cannot be loaded, or its weights differ.
     """
     config = run.config.backbone
     if path is not None and not os.path.exists(os.path.expanduser(path)):

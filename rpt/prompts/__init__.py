@@ -1,4 +1,4 @@
-"""Soft prompts, reparameterizations (pure torch). A new one is one more module here."""
+"""Soft prompts and reparameterizations (pure torch). A new one is one more module here."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""Does a class keep the contract? This is found out without memory for its weights.
+"""Does a class keep to the contract? This is found out without memory for its weights.
 
 All raise ValueError; the message names the class and the remedy. Shapes: N prompt tokens, V vocabulary, d model width.
 """
@@ -6,9 +6,10 @@ All raise ValueError; the message names the class and the remedy. Shapes: N prom
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,17 +17,18 @@ from torch import Tensor
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
 from rpt.prompts.soft_prompt import SoftPrompt
 
+Option: TypeAlias = int | float | bool | str
 TYPES = (int, float, bool, str)  # of options
 VOCABULARY = 32_128
-TRIED = 10  # tokens: of more, a recurrent network takes seconds on this device
+TRIED = 10  # tokens: with more, a recurrent network takes seconds on the meta device
 
 
 @cache
 def find_options(reparameterization: str) -> dict[str, inspect.Parameter]:
-    """The options that its class takes, by name.
+    """The options of its class, by name.
 
     Raises:
-        ValueError: the class does not declare them as it has to.
+        ValueError: the class does not declare them correctly.
     """
     cls = REPARAMETERIZATIONS[reparameterization]
     try:
@@ -38,52 +40,50 @@ def find_options(reparameterization: str) -> dict[str, inspect.Parameter]:
     if start.kind is not start.POSITIONAL_OR_KEYWORD:
         raise _fault(reparameterization, "its __init__ takes no start; write `def __init__(self, start, *, …)`")
     for option in options:
-        as_it_should = f"`def __init__(self, start: Start, *, {option.name}: int = 1)`"
+        example = f"`def __init__(self, start: Start, *, {option.name}: int = 1)`"
         if option.kind is not option.KEYWORD_ONLY:
-            raise _fault(
-                reparameterization, f"option {option.name} is not keyword-only; put a * before it: {as_it_should}"
-            )
+            raise _fault(reparameterization, f"option {option.name} is not keyword-only; put a * before it: {example}")
         if option.annotation not in TYPES or type(option.default) is not option.annotation:
             raise _fault(
                 reparameterization,
-                f"option {option.name} needs a type (int, float, bool, str) and a default of that type: {as_it_should}",
+                f"option {option.name} needs a type (int, float, bool, str) and a default of that type: {example}",
             )
     return {option.name: option for option in options}
 
 
-def check_prompt(reparameterization: str, length: int, options: dict[str, Any]) -> None:
-    """Build the prompt and take its gradient, on the meta device: nothing is computed.
+def check_prompt(reparameterization: str, length: int, options: dict[str, Option]) -> None:
+    """Build the prompt and take its gradient, on the meta device, which computes no numbers.
 
     Raises:
-        ValueError: an option's value is refused, the prompt is not [N, d] in float32, it does not depend on a
-            parameter, or nothing is trained.
+        ValueError: the class refuses the value of an option, the prompt is not [N, d] in float32, it does not depend on
+            one of its parameters, or it has no parameters.
     """
     _check_prompt(reparameterization, length, tuple(options.items()))
 
 
 @cache
-def _check_prompt(name: str, length: int, options: tuple[tuple[str, Any], ...]) -> None:
+def _check_prompt(name: str, length: int, options: tuple[tuple[str, Option], ...]) -> None:
     find_options(name)
     prompt = _build(name, length, dict(options))
     if length > TRIED:
-        with suppress(ValueError):  # a class that refuses so short a prompt is tried as it is
+        with suppress(ValueError):  # a class that refuses so short a prompt is tried at its full length
             prompt, length = _build(name, TRIED, dict(options)), TRIED
     parameters = dict(prompt.named_parameters())
     if not parameters:
         raise _fault(name, "trains nothing; make what is trained an nn.Parameter")
     try:
         with torch.device("meta"):
-            computed = prompt.reparameterization()  # there is no autocast on this device
-    except Exception as error:  # whatever a class of one's own may raise
+            computed = prompt.reparameterization()  # the meta device has no autocast
+    except Exception as error:  # a plugin may raise anything
         raise _fault(name, f"its forward, called without arguments, fails: {_in_one_line(error)}") from error
     width = _width(length)
-    found = f"{list(computed.shape)} in {computed.dtype}" if isinstance(computed, Tensor) else type(computed).__name__
-    if found != (wanted := f"{[length, width]} in torch.float32"):
+    result = f"{list(computed.shape)} in {computed.dtype}" if isinstance(computed, Tensor) else type(computed).__name__
+    if result != (wanted := f"{[length, width]} in torch.float32"):
         raise _fault(
-            name, f"its forward gives {found} for {length} tokens of width {width}; it must give [N, d]: {wanted}"
+            name, f"its forward gives {result} for {length} tokens of width {width}; it must give [N, d]: {wanted}"
         )
     names = [key.removeprefix("reparameterization.") for key in parameters]
-    gradients: Any = [None] * len(names)
+    gradients: Sequence[Tensor | None] = [None] * len(names)
     if computed.requires_grad:
         gradients = torch.autograd.grad(computed.sum(), list(parameters.values()), allow_unused=True)
     if dead := [key for key, gradient in zip(names, gradients, strict=True) if gradient is None]:
@@ -93,7 +93,7 @@ def _check_prompt(name: str, length: int, options: tuple[tuple[str, Any], ...]) 
         )
 
 
-def _build(name: str, length: int, options: dict[str, Any]) -> SoftPrompt:
+def _build(name: str, length: int, options: dict[str, Option]) -> SoftPrompt:
     width = _width(length)
     with torch.device("meta"):
         start = Start(torch.empty(length, width), torch.empty(VOCABULARY, width))
@@ -101,12 +101,12 @@ def _build(name: str, length: int, options: dict[str, Any]) -> SoftPrompt:
             return SoftPrompt(start, name, **options)
         except ValueError:
             raise
-        except Exception as error:  # whatever a class of one's own may raise
+        except Exception as error:  # a plugin may raise anything
             raise _fault(name, f"cannot be built: {_in_one_line(error)}") from error
 
 
 def _width(length: int) -> int:
-    """d in the trial: not N, so that [d, N] is told from [N, d]."""
+    """d in the trial: different from N, to tell [d, N] from [N, d]."""
     return 1024 if length == 768 else 768
 
 

@@ -1,4 +1,4 @@
-"""DPT. Decomposed prompt tuning (Xiao et al., Findings of EMNLP 2023, arXiv 2310.10094).
+"""Decomposed prompt tuning (DPT). Xiao et al., Findings of EMNLP 2023, arXiv 2310.10094.
 
 Shapes: N prompt tokens, d model width, b bottleneck.
 """
@@ -14,9 +14,9 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 @register("decomposed")
 class Decomposed(Reparameterization):
-    """P' = A B with A [N, b] and B [b, d], both uniform in [-0.5, 0.5] at first: b (N + d) trained numbers.
+    """P' = A B with A [N, b] and B [b, d], both initialised uniformly in [-0.5, 0.5]: b (N + d) parameters.
 
-    `prompt.init` plays no part. The paper has N = 100, learning rate 0.3, weight decay 1e-5. LoPT-1 (arXiv 2406.19486)
+    `prompt.init` has no effect. The paper has N = 100, learning rate 0.3, weight decay 1e-5. LoPT-1 (arXiv 2406.19486)
     has the same form.
 
     Args:

@@ -1,4 +1,4 @@
-"""The part of MPT for each task. Multitask prompt tuning is Wang et al., ICLR 2023, arXiv 2303.02861.
+"""Multitask prompt tuning's part for each task. Wang et al., ICLR 2023, arXiv 2303.02861.
 
 Shapes: N prompt tokens, d model width.
 """
@@ -14,13 +14,13 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 @register("hadamard")
 class Hadamard(Reparameterization):
-    """P' = S * (u v): a shared prompt S [N, d], element by element times a column u [N, 1] by a row v [1, d].
+    """P' = S * (u v): the elementwise product of a shared prompt S [N, d] and a column u [N, 1] times a row v [1, d].
 
-    S is what `prompt.init` asks for, `saved` to adapt the prompt of another task: N d + N + d trained numbers. u and v
-    begin as ones, so that P' begins as S. How MPT distils S from several tasks is no part of this.
+    `prompt.init` initialises S; `saved` adapts the prompt of another task. N d + N + d parameters. u and v begin as
+    ones, so that P' begins as S. MPT's distillation of S from several tasks is not implemented.
 
     Args:
-        train_shared: S is trained too, as in the paper's adaptation to a target task; false: u and v alone, N + d.
+        train_shared: train S too, as the paper does to adapt to a target task; false: train u and v, N + d parameters.
     """
 
     def __init__(self, start: Start, *, train_shared: bool = HadamardOptions.train_shared):

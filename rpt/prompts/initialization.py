@@ -1,4 +1,4 @@
-"""First values of the table. They are float32 (paper, table 4; Lester et al. 2021).
+"""First values of the prompt table. They are float32 (paper, table 4; Lester et al. 2021).
 
 Shapes: V vocabulary, N prompt tokens (length), d model width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def from_vocabulary(embeddings: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    """Rows sampled uniformly from embeddings [V, d], none twice unless N > V. [N, d]."""
+    """Rows sampled uniformly from embeddings [V, d], without replacement unless N > V. [N, d]."""
     vocabulary, device = len(embeddings), generator.device
     if length <= vocabulary:
         rows = torch.randperm(vocabulary, generator=generator, device=device)[:length]
@@ -22,12 +22,12 @@ def from_vocabulary(embeddings: Tensor, length: int, generator: torch.Generator)
 
 
 def uniform(length: int, d_model: int, generator: torch.Generator, bound: float = 0.5) -> Tensor:
-    """Uniform in [-bound, bound], the paper's random initialisation. [N, d]."""
+    """Uniform values in [-bound, bound], the paper's random initialisation. [N, d]."""
     return torch.empty(length, d_model, device=generator.device).uniform_(-bound, bound, generator=generator)
 
 
 def from_text(embeddings: Tensor, token_ids: list[int], length: int, generator: torch.Generator) -> Tensor:
-    """Rows of a text's tokens in order, cut or filled up with sampled vocabulary rows. [N, d].
+    """The embeddings of a text's tokens in order, cut to N or filled up with sampled vocabulary rows. [N, d].
 
     Raises:
         ValueError: the text has no tokens.
@@ -43,10 +43,10 @@ def from_text(embeddings: Tensor, token_ids: list[int], length: int, generator: 
 def from_labels(
     embeddings: Tensor, label_token_ids: list[list[int]], length: int, generator: torch.Generator
 ) -> Tensor:
-    """A row per label, the mean of its sub-words' rows; then sampled vocabulary rows. [N, d].
+    """A row for each label, the mean of its tokens' embeddings, then sampled vocabulary rows. [N, d].
 
     Raises:
-        ValueError: more labels than prompt tokens, no labels, or a label without tokens.
+        ValueError: there are more labels than prompt tokens, no labels, or a label without tokens.
     """
     labels = len(label_token_ids)
     if labels > length:
@@ -58,5 +58,5 @@ def from_labels(
 
 
 def _fill_up(rows: Tensor, embeddings: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    """The rows, and sampled vocabulary rows up to the length. [N, d]."""
+    """The rows, filled up to the length with sampled vocabulary rows. [N, d]."""
     return torch.cat([rows, from_vocabulary(embeddings, length - len(rows), generator)])

@@ -1,4 +1,4 @@
-"""LoPT-2. The non-linear low-rank prompt (Guo et al. 2024, arXiv 2406.19486).
+"""LoPT-2, the non-linear low-rank prompt. Guo et al. 2024, arXiv 2406.19486.
 
 Shapes: N prompt tokens, d model width, r rank.
 """
@@ -13,13 +13,13 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 @register("lowrank")
 class LowRank(Reparameterization):
-    """P' = ReLU(X0 U) V with U [d, r] and V [r, d] trained, 2 d r numbers, and X0 [N, d] frozen.
+    """P' = ReLU(X0 U) V with trained U [d, r] and V [r, d], 2 d r parameters, and frozen X0 [N, d].
 
-    X0 is what `prompt.init` asks for. The paper writes a thresholding nonlinearity, here ReLU; U and V begin as
-    nn.Linear's weights do, which is our choice.
+    `prompt.init` initialises X0. The paper has a thresholding nonlinearity; here it is ReLU. U and V are initialised
+    as nn.Linear's weights, which is our choice.
 
     Args:
-        rank: r; the paper is best with 2 to 5.
+        rank: r; the paper's best values are 2 to 5.
 
     Raises:
         ValueError: rank below 1.

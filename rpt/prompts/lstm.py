@@ -10,7 +10,7 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 @register("lstm")
 class LSTM(Reparameterization):
-    """P' = Linear(ReLU(Linear(LSTM(P)))), both directions and both layers d/2 wide, no skip (published code).
+    """P' = Linear(ReLU(Linear(LSTM(P)))), bidirectional, two layers of width d/2, no skip connection (published code).
 
     Args:
         dropout: between the two LSTM layers.

@@ -1,5 +1,4 @@
-"""The equation: φ with and without skip. The bottleneck network without and with the skip connection (paper, section
-3).
+"""The equation: φ without and with skip connection. The bottleneck network of the paper, section 3.
 
 Shapes: N prompt tokens, d model width, m bottleneck.
 """
@@ -22,9 +21,8 @@ class MLP(Reparameterization):
 
     Args:
         bottleneck: m. Table 3b's 462K trained parameters are dN + 2dm + 2d with m = 250.
-        layers: 1, or 2 such blocks one after the other, each with its own weights (the published MLP2 uses
-            the same weights twice).
-        shared: one phi for all tokens, or one per token (table 6).
+        layers: 1 or 2 blocks in sequence, each with separate weights (the published MLP2 uses one block twice).
+        shared: one phi for all tokens, or one for each token (table 6).
         layer_norm: whether a block ends in LayerNorm.
 
     Raises:
@@ -61,14 +59,14 @@ class MLP(Reparameterization):
 
 @register("residual")
 class Residual(MLP):
-    """P' = P + phi(P): residual prompt tuning. The skip goes around the whole phi."""
+    """P' = P + phi(P): residual prompt tuning. The skip connection spans the whole phi."""
 
     def forward(self) -> Tensor:
         return self.table + self.phi(self.table)
 
 
 class LinearPerToken(nn.Module):
-    """N linear maps, each initialised as nn.Linear and applied to its own token: [N, in] -> [N, out]."""
+    """N linear maps, one for each token, each initialised as nn.Linear: [N, in] -> [N, out]."""
 
     def __init__(self, length: int, inputs: int, outputs: int):
         super().__init__()
@@ -81,7 +79,7 @@ class LinearPerToken(nn.Module):
 
 
 class LayerNormPerToken(nn.Module):
-    """LayerNorm with a gain and a shift for each token: [N, d] -> [N, d]."""
+    """LayerNorm with separate weights and biases for each token: [N, d] -> [N, d]."""
 
     def __init__(self, length: int, width: int):
         super().__init__()

@@ -10,7 +10,7 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 @register("ptuning")
 class PTuning(Reparameterization):
-    """P' = Linear(ReLU(Linear(ReLU(Linear(P))))), the layers of peft's PromptEncoder, no skip.
+    """P' = Linear(ReLU(Linear(ReLU(Linear(P))))), the layers of peft's PromptEncoder, no skip connection.
 
     Args:
         hidden: h; 0 is d, as in peft.

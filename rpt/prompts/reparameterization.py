@@ -1,5 +1,5 @@
-"""The base class, `@register`. A reparameterization stands between the trained numbers and the prompt that the backbone
-sees.
+"""The base class and `@register`. A reparameterization stands between the trained numbers and the prompt that the
+backbone sees.
 
 Shapes: N prompt tokens, V vocabulary, d model width.
 """
@@ -16,7 +16,7 @@ REPARAMETERIZATIONS: dict[str, type[Reparameterization]] = {}
 
 @dataclass(frozen=True)
 class Start:
-    """What a prompt is made from.
+    """The initial values of a prompt.
 
     table: the first values [N, d] that `prompt.init` asks for, float32. A class that trains a table copies it into a
         parameter; one that trains something else may leave it alone.
@@ -39,12 +39,12 @@ class Start:
 
 
 class Reparameterization(nn.Module):
-    """Owns what is trained, and its forward, without arguments, computes the prompt P' [N, d], float32, from it.
+    """Owns the trained parameters; its forward takes no arguments and computes from them the prompt P' [N, d], float32.
 
     A subclass is constructed as Cls(start, **options). Options are keyword-only, of type int, float, bool or str, and
-    have defaults. What it trains are its parameters, each of which the prompt must depend on; what a run draws or is
-    given and does not train is a buffer (`register_buffer`). `self.start.embeddings` is neither: it is never counted,
-    copied or trained. In eval mode the prompt is deterministic. `rpt.prompts.contract` checks all of it.
+    have defaults. The prompt must depend on every parameter. Tensors that are not trained are buffers
+    (`register_buffer`), except `self.start.embeddings`, which is never counted, copied or trained. In eval mode the
+    prompt is deterministic. `rpt.prompts.contract` checks all of this.
     """
 
     def __init__(self, start: Start):
@@ -56,7 +56,7 @@ class Reparameterization(nn.Module):
 
 
 def register(name: str) -> Callable[[type[Reparameterization]], type[Reparameterization]]:
-    """Class decorator: the name under which configurations ask for the class.
+    """Class decorator: register the class under the name that configurations use.
 
     Raises:
         ValueError: the name is taken.

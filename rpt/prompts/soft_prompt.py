@@ -1,9 +1,8 @@
-"""The prompt in training; folding. Shapes: R runs, N prompt tokens, d model width."""
+"""The prompt in training, and folding it. Shapes: R runs, N prompt tokens, d model width."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +10,22 @@ from torch.func import functional_call, vmap
 
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
 
-TABLE = "reparameterization.table"  # the parameter that is the prompt itself, where a reparameterization has one
+TABLE = "reparameterization.table"  # the parameter that holds the prompt table, if a reparameterization has one
 
 
 class SoftPrompt(nn.Module):
-    """P' = reparameterization(), float32 always.
+    """P' = reparameterization(), always in float32.
 
     Args:
-        start: what it is made from.
+        start: its initial values.
         reparameterization: a registered name.
         options: of that reparameterization.
 
     Raises:
-        ValueError: the first values are not [N, d] with N >= 1, the name is unknown, or an option's value is refused.
+        ValueError: the table is not [N, d] with N >= 1, the name is unknown, or the class refuses an option's value.
     """
 
-    def __init__(self, start: Start, reparameterization: str, **options: Any):
+    def __init__(self, start: Start, reparameterization: str, **options: int | float | bool | str):
         super().__init__()
         table = start.table
         if table.dim() != 2 or len(table) < 1:
@@ -36,16 +35,16 @@ class SoftPrompt(nn.Module):
             raise ValueError(f"reparameterization {reparameterization!r} is unknown; choose one of: {known}")
         start = Start(table.detach().float(), start.embeddings)
         self.reparameterization = REPARAMETERIZATIONS[reparameterization](start, **options).float()
-        self.kept_parameters = table.numel()  # how many are left once folded: N * d
+        self.kept_parameters = table.numel()  # numbers left after folding: N * d
 
     def forward(self) -> Tensor:
-        """P' [N, d]. No autocast here: what is trained is small, and rounding it would save nothing."""
+        """P' [N, d], without autocast: the trained part is small, so lower precision would save nothing."""
         with torch.autocast(next(self.parameters()).device.type, enabled=False):
             return self.reparameterization()
 
     @torch.no_grad()
     def fold(self) -> Tensor:
-        """P' [N, d] on its own, without dropout: all that is kept after training (paper, section 3)."""
+        """P' [N, d] without dropout: all that inference needs (paper, section 3)."""
         training = self.training
         self.eval()
         try:
@@ -63,15 +62,15 @@ def compute_together(prompt: SoftPrompt, states: dict[str, Tensor]) -> Tensor:
     """The prompts P' [R, N, d] of several runs at once.
 
     Args:
-        prompt: of any of the runs.
-        states: what `state_dict` names, of all runs: [R, ...] each.
+        prompt: that of any run.
+        states: the `state_dict`s of all runs, stacked: [R, ...] each.
     """
     return vmap(lambda state: functional_call(prompt, state, ()))(states)
 
 
 @torch.no_grad()
 def can_compute_together(prompt: SoftPrompt) -> bool:
-    """Whether `compute_together` takes it, found out by trying: not with dropout, nor where vmap would loop."""
+    """Try whether `compute_together` accepts the prompt: not with dropout or an operation that vmap loops over."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -1,4 +1,4 @@
-"""SuperPos-Prompt. A weighted sum of frozen word embeddings (SadraeiJavaeri et al. 2024, arXiv 2406.05279).
+"""SuperPos-Prompt: sums of frozen word embeddings. SadraeiJavaeri et al. 2024, arXiv 2406.05279.
 
 Shapes: N prompt tokens, V vocabulary, d model width, m sampled words.
 """
@@ -16,12 +16,12 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 class Superposition(Reparameterization):
     """P' = W E: each token is a weighted sum, without a softmax, of the same m frozen word embeddings E [m, d].
 
-    The words are sampled without repetition by the run's seed. W [N, m] is trained, N m numbers. Its start is our
-    choice: normal with variance 1 / m, so that a prompt token begins about as long as a word. `prompt.init` plays no
-    part.
+    The run's seed samples the words without replacement. W [N, m] is trained: N m parameters. Its initialisation is our
+    choice: normal with variance 1 / m, so that a prompt token begins about as long as a word embedding. `prompt.init`
+    has no effect.
 
     Args:
-        words: m; the paper finds nothing to gain beyond 128.
+        words: m; the paper finds no gain beyond 128.
 
     Raises:
         ValueError: words below 1, or more than the vocabulary has.

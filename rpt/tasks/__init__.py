@@ -9,20 +9,31 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from rpt.tasks.base import PROTOCOLS, Task
-from rpt.tasks.examples import Decision, Example, Reading
+from rpt.tasks.examples import Decision, Example, Prediction, Reading
 from rpt.tasks.metrics import clean
 
-__all__ = ["PROTOCOLS", "TASKS", "Decision", "Example", "Reading", "Task", "add_tasks", "clean", "get_task"]
+__all__ = [
+    "PROTOCOLS",
+    "TASKS",
+    "Decision",
+    "Example",
+    "Prediction",
+    "Reading",
+    "Task",
+    "add_tasks",
+    "clean",
+    "get_task",
+]
 
 
 TASKS: dict[str, type[Task]] = {}
 
 
 def add_tasks(module: ModuleType) -> None:
-    """Register every Task that the module defines under a name of its own.
+    """Register every Task class that the module defines with a `name`.
 
     Raises:
-        ValueError: another class has the name already.
+        ValueError: another class is registered under the name.
     """
     for cls in vars(module).values():
         is_task = isinstance(cls, type) and issubclass(cls, Task) and "name" in vars(cls)
@@ -36,8 +47,7 @@ for _module in iter_modules(__path__):
 
 @cache
 def get_task(name: str, family: str = "t5", protocol: str = "paper") -> Task:
-    """The task under a protocol, as backbones of that family are given it: an encoder ("bert") cannot write what a T5
-    writes.
+    """The task under a protocol, for backbones of that family: an encoder ("bert") cannot generate text as a T5 does.
 
     Raises:
         ValueError: there is no task or no protocol of that name.

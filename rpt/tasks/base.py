@@ -1,11 +1,11 @@
-"""What a task is. Raw rows in, text for the backbone out, predictions scored.
+"""What a task is: text format, verbalizer, metric. Raw rows in, text for the backbone out, predictions scored.
 
 There are two protocols. `paper` writes and scores rows as the published code of Residual Prompt Tuning does,
 `superglue` as T5 (Raffel et al. 2020, appendix D) and the benchmark do.
 
-A backbone that writes (T5) is given a source and answers in text. An encoder (BERT) is given one or more decisions
-and its head makes them; the published code has no such part, so its texts are the same under both protocols, and the
-protocol says only how the predictions are scored.
+A T5 reads a source and answers in text. An encoder (BERT) reads one or more decisions, and its head makes them. The
+published code has no encoder, so an encoder reads the same texts under both protocols; the protocol only decides how
+predictions are scored.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row, read, read_index, read_label, read_text
+from rpt.tasks.examples import Decision, Example, Prediction, Reading
+from rpt.tasks.fields import RawRow, read, read_index, read_label, read_text
 from rpt.tasks.metrics import accuracy, clean, mean
 
 PROTOCOLS = ("paper", "superglue")
@@ -22,11 +22,11 @@ FALSE_TRUE = ("False", "True")
 
 
 class Task:
-    """A task under one protocol, mostly declared by class attributes; a subclass overrides only where the task is
-    peculiar.
+    """A task under one protocol. Class attributes declare most of it; a subclass overrides a method only where the task
+    differs from the others.
 
-    A prediction is a label's index, a text where answers are open, or None where what a backbone wrote is no answer of
-    the task. Shapes: D decisions of an example, C candidates among which an encoder chooses.
+    A prediction is the index of a label, a text if answers are open, or None if the output is no answer of the task.
+    Shapes: D decisions of an example, C candidates that an encoder chooses from.
 
     Args:
         protocol: one of PROTOCOLS.
@@ -38,22 +38,22 @@ class Task:
         name: our name for it, and T5's task prefix.
         folder: its folder in the official download.
         hub_config: its configuration in the hub's super_glue.
-        version: raised whenever a format or metric changes, so that old and new records are told apart.
+        version: raised whenever a format or metric changes, to tell old records from new ones.
         labels: canonical label names, in the hub's order.
         columns: the fields, in the order in which `paper` writes them.
-        integers: those of the columns that hold integers and not text.
-        may_be_empty: those of the columns whose text may be empty, as it is in some official rows.
+        integers: the columns that hold integers instead of text.
+        may_be_empty: the columns whose text may be empty, as in some official rows.
         superglue_columns: the fields in the order in which `superglue` writes them; all of them if empty.
-        paper_labels: the words that stand for the labels under `paper`; the labels themselves if empty.
-        group_by: the keys of a dict `idx` that make up the group; empty where `idx` is an int.
-        shared_text: the column whose text (a passage, a word) several rows are about; see `subject`.
+        paper_labels: the verbalizers of the labels under `paper`; the labels themselves if empty.
+        group_by: the keys of a dict `idx` that make up the group; empty if `idx` is an int.
+        shared_text: the column whose text (a passage, a word) several rows share; see `subject`.
         metrics: every metric that `score` may report.
         paper_score, superglue_score: the metrics whose mean is each protocol's headline number.
-        max_answer_tokens: longest generated answer in tokens; None where the answer is a verbalizer.
-        encoder_texts: for an encoder, the fields that make up each text; every column by itself if empty.
-        encoder_pairs: whether each of its readings has two texts, as a premise and a hypothesis.
-        encoder_marks: how many marks each of its readings has.
-        encoder_outputs: numbers that a head gives for a reading; None is one for each label.
+        max_answer_tokens: longest generated answer in tokens; None if the answer is a verbalizer.
+        encoder_texts: the fields that form each text of an encoder; one text for each column if empty.
+        encoder_pairs: whether an encoder's readings have two texts, such as a premise and a hypothesis.
+        encoder_marks: how many marks an encoder's readings have.
+        encoder_outputs: how many numbers a head gives for a reading; None is one for each label.
     """
 
     name: ClassVar[str]
@@ -84,7 +84,7 @@ class Task:
 
     # Rows in
 
-    def parse(self, row: Row) -> list[Example]:
+    def parse(self, row: RawRow) -> list[Example]:
         """The examples in one raw row of the official or the hub's schema.
 
         Raises:
@@ -97,19 +97,19 @@ class Task:
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from error
 
-    def flatten(self, row: Row) -> Iterable[Row]:
-        """The rows of the hub's flat schema that are in one of the official files; tasks that these nest override it.
+    def flatten(self, row: RawRow) -> Iterable[RawRow]:
+        """The row of an official file as rows of the hub's flat schema; tasks with nested official rows override it.
 
         Raises:
-            ValueError: what is nested is missing or of the wrong type.
+            ValueError: a nested field is missing or has the wrong type.
         """
         return [row]
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         """One row of the hub's flat schema as an example.
 
         Raises:
-            ValueError: as `parse` does, without the task's name.
+            ValueError: as `parse`, but without the name of the task.
         """
         idx: Any = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
         return Example(
@@ -125,44 +125,44 @@ class Task:
         )
 
     def subject(self, example: Example) -> str | None:
-        """What other rows may be about too, a passage or a word; None: nothing. Rows about the same tell of each other,
-        so they train together or are held out together."""
+        """The text that other rows may share, a passage or a word; None if there is none. Rows that share a text leak
+        labels to each other, so all of them train or all of them are held out."""
         return example.fields[self.shared_text] if self.shared_text else None
 
-    def doubts(self, example: Example) -> Iterable[str]:
-        """What is odd about the example though it may be right: nothing, or some of a few fixed phrases that go on
-        from a number of examples, "with an empty answer". Who reads a split counts each and says it once."""
+    def warnings(self, example: Example) -> Iterable[str]:
+        """What is odd about the example although it may be right: fixed phrases that continue a number of examples,
+        such as "with an empty answer". `parse_rows` counts each phrase and logs it once a split."""
         return ()
 
     # Text out
 
     def source(self, example: Example) -> str:
-        """The text that the encoder reads."""
+        """The text that T5's encoder reads."""
         if self.protocol == "paper":
             return self.join(example, self.columns)
         return f"{self.name} " + self.join(example, self.superglue_columns or self.columns)
 
     @staticmethod
     def join(example: Example, columns: Iterable[str]) -> str:
-        """`name: value` of each column that the example has, with a space between."""
+        """`name: value` for each column that the example has, joined by spaces."""
         fields = example.fields
         return " ".join(f"{column}: {fields[column]}" for column in columns if column in fields)
 
     def targets(self, example: Example) -> list[str]:
-        """The texts to train on, each a row of its own: one, several where answers are open, or none when the example
-        is not trained on."""
-        words = self.verbalizers
-        return [] if words is None or example.label is None else [words[example.label]]
+        """The texts to train on, each as a training row: one, several if answers are open, or none if the example is
+        not trained on."""
+        verbalizers = self.verbalizers
+        return [] if verbalizers is None or example.label is None else [verbalizers[example.label]]
 
     @property
     def verbalizers(self) -> tuple[str, ...] | None:
-        """The word for each label, in label order; None when answers are generated."""
+        """The word for each label, in label order; None if answers are open."""
         return self.paper_labels or self.labels if self.protocol == "paper" else self.labels
 
     # For an encoder
 
     def for_encoder(self) -> Task:
-        """The task as an encoder is given it: another one only where a label cannot be predicted from this one."""
+        """The task for an encoder: this one, or another if an encoder cannot predict labels from it."""
         return self
 
     @property
@@ -171,21 +171,21 @@ class Task:
         return len(self.labels) if self.encoder_outputs is None else self.encoder_outputs
 
     def decisions(self, example: Example) -> list[Decision]:
-        """What an encoder has to decide about the example, D of them; each is a training row of its own."""
+        """The D decisions that an encoder makes about the example; each is a training row."""
         fields = example.fields
         texts = self.encoder_texts or [(column,) for column in self.columns]
-        reading = Reading(tuple(" ".join(fields[column] for column in of_text) for of_text in texts))
+        reading = Reading(tuple(" ".join(fields[column] for column in columns) for columns in texts))
         return [Decision((reading,), example.label)]
 
     def candidates(self, example: Example) -> tuple[str, ...]:
-        """What an encoder chooses its answer from, C of them, in the order of `weigh`."""
+        """The C answers that an encoder chooses from, in the order of `weigh`."""
         return self.labels
 
     def weigh(self, logits: Sequence[Sequence[float]]) -> list[float]:
-        """How much speaks for each of an example's candidates; the softmax makes probabilities of it.
+        """The score of each candidate of an example; a softmax turns the scores into probabilities.
 
         Args:
-            logits: of each decision [D, K]: K is `head_outputs` for each of its readings, side by side.
+            logits: of the decisions [D, K]; K is `head_outputs` times the number of readings.
 
         Returns:
             [C], a number for each of `candidates`.
@@ -193,12 +193,12 @@ class Task:
         Raises:
             ValueError: D is not 1. A task with several decisions overrides this (ReCoRD, one for each entity).
         """
-        (of_labels,) = logits
-        return list(of_labels)
+        (scores,) = logits
+        return list(scores)
 
-    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Any:
-        """The prediction that follows from the logits of each of the example's decisions, [D, K] as for `weigh`: the
-        index of the candidate with the most weight, the first of equal ones; ReCoRD the entity itself."""
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Prediction:
+        """The prediction from the logits [D, K] (see `weigh`): the index of the candidate with the highest score, the
+        first of equal ones; for ReCoRD the entity itself."""
         weights = self.weigh(logits)
         return weights.index(max(weights))
 
@@ -209,25 +209,25 @@ class Task:
         return True
 
     def find_label(self, text: str, example: Example) -> int | None:
-        """The index of the label that a generated text stands for; None when it stands for none."""
-        words = [clean(word) for word in self.verbalizers or ()]
-        return words.index(clean(text)) if clean(text) in words else None
+        """The index of the label that a generated text stands for; None if it stands for none."""
+        verbalizers = [clean(word) for word in self.verbalizers or ()]
+        return verbalizers.index(clean(text)) if clean(text) in verbalizers else None
 
     def is_answer(self, text: str, example: Example) -> bool:
-        """Whether a generated text is an answer of the task: a label, or where answers are open any text at all."""
+        """Whether a generated text is an answer of the task: a label, or any text if answers are open."""
         return self.find_label(text, example) is not None if self.labels else bool(text.strip())
 
-    def interpret(self, text: str, example: Example) -> Any:
-        """A generated text as the prediction that is scored: its label, or the text itself where answers are open."""
+    def interpret(self, text: str, example: Example) -> Prediction:
+        """The prediction that a generated text stands for: its label, or the text itself if answers are open."""
         return self.find_label(text, example)
 
-    def score(self, examples: Sequence[Example], predictions: Sequence[int | str | None]) -> dict[str, float]:
+    def score(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         """All metrics in percent, and the protocol's headline number as "score".
 
-        Examples that the protocol does not evaluate are passed over; a None prediction is wrong everywhere.
+        It skips examples that the protocol does not evaluate; the prediction None is always wrong.
 
         Raises:
-            ValueError: nothing to evaluate, an example without gold, or lengths that differ.
+            ValueError: there is nothing to evaluate, an example has no gold label, or lengths differ.
         """
         pairs = [(e, p) for e, p in zip(examples, predictions, strict=True) if self.evaluated(e)]
         if not pairs:
@@ -240,19 +240,18 @@ class Task:
         headline = self.paper_score if self.protocol == "paper" else self.superglue_score
         return percent | {"score": mean([percent[name] for name in headline])}
 
-    def credit(self, example: Example, prediction: Any) -> float:
-        """What one prediction earns, 0 to 1: right or wrong; ReCoRD the mean of exact match and token F1. None earns
-        nothing."""
+    def credit(self, example: Example, prediction: Prediction) -> float:
+        """The score of one prediction, 0 or 1; for open answers the mean of exact match and token F1. None earns 0."""
         return float(prediction is not None and prediction == example.label)
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         """The metrics of evaluated, labelled examples, as fractions.
 
         Args:
-            predictions: as many as examples.
+            predictions: one for each example.
 
         Returns:
-            by name, each of `metrics` that the protocol reports.
+            Each of `metrics` that the protocol reports, by name.
 
         Raises:
             ValueError: an example has no gold label.

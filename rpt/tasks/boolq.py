@@ -1,4 +1,4 @@
-"""BoolQ. Does the passage answer the question with yes?"""
+"""BoolQ: does the passage answer yes?"""
 
 from rpt.tasks.base import FALSE_TRUE, Task
 

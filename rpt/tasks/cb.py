@@ -1,10 +1,10 @@
-"""CB (CommitmentBank). Does who says the premise stand by the hypothesis? One of three classes is rare."""
+"""CB (CommitmentBank): does the speaker stand by it? Does who says the premise stand by the hypothesis? One of three
+classes is rare."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rpt.tasks.base import Task
-from rpt.tasks.examples import Example
+from rpt.tasks.examples import Example, Prediction
 from rpt.tasks.metrics import accuracy, macro_f1
 
 
@@ -16,7 +16,7 @@ class CB(Task):
     metrics = ("accuracy", "macro_f1")
     paper_score = superglue_score = metrics
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         gold = [example.gold for example in examples]
         return {
             "accuracy": accuracy(gold, predictions),

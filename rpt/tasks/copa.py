@@ -1,8 +1,8 @@
-"""COPA. Which of two choices is the premise's cause or effect?"""
+"""COPA: which choice is cause or effect?"""
 
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row
+from rpt.tasks.fields import RawRow
 
 
 class COPA(Task):
@@ -12,14 +12,14 @@ class COPA(Task):
     columns = ("choice1", "choice2", "premise", "question")
     encoder_outputs = 1
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         example = super().example(row)
         if (question := example.fields["question"]) not in ("cause", "effect"):
             raise ValueError(f"field 'question' should be cause or effect, found {question!r:.80}")
         return example
 
     def decisions(self, example: Example) -> list[Decision]:
-        """Each choice is read and scored by itself."""
+        """The encoder reads and scores each choice separately."""
         fields = example.fields
         conjunction = "because" if fields["question"] == "cause" else "so"
         choices = (fields["choice1"], fields["choice2"])

@@ -1,4 +1,4 @@
-"""Examples, readings, decisions. A raw row becomes examples, and for an encoder readings and decisions about them."""
+"""Examples; for an encoder readings and decisions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+Prediction = int | str | None  # a label's index, a text, or None where the output is no answer of the task
 
 
 @dataclass(frozen=True)
@@ -43,26 +45,26 @@ class Reading:
     """What an encoder reads at once.
 
     Attributes:
-        texts: one, or two: a passage and what is asked about it. Where they are too long, the first is cut first.
-        marks: the words that the question is about, as (which text, start, end): character offsets, end exclusive.
-            What is marked is never cut.
+        texts: one, or two: a passage and what is asked about it. If they are too long, the first is cut first.
+        marks: the spans that the question is about, as (which text, start, end): character offsets, end exclusive.
+            A marked span is never cut.
     """
 
     texts: tuple[str, ...]
     marks: tuple[tuple[int, int, int], ...] = ()
 
     def apart(self) -> tuple[Reading, ...]:
-        """Each of its texts to be read alone, unmarked."""
+        """Its texts as one reading each, unmarked."""
         return tuple(Reading((text,)) for text in self.texts)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What an encoder decides at once: the class of a reading, or which of several readings is right.
+    """One choice that an encoder makes: the class of a reading, or which of several readings is right.
 
     Attributes:
         readings: each gets `head_outputs` numbers from the head; those of all readings, side by side, are the logits.
-        label: which of the logits should be the largest; None when that is not known.
+        label: index of the logit that should be the largest; None if it is unknown.
     """
 
     readings: tuple[Reading, ...]
@@ -70,11 +72,11 @@ class Decision:
 
 
 def starred(texts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> Reading:
-    """The texts with *stars* around each span (which text, start, end); the words inside of them are the marks."""
+    """The texts with *stars* around each span (which text, start, end); the marks are what stands between the stars."""
     marked, marks = [], {}
     for which, text in enumerate(texts):
         spans_here = [span for span in spans if span[0] == which]
-        # One span may lie in the other ("their" in "their mothers"), so stars that meet are sorted from the outer in.
+        # One span may contain the other ("their" in "their mothers"): sort stars at one place from the outer span in.
         opening = [(start, 1, -end) for _, start, end in spans_here]
         closing = [(end, 0, -start) for _, start, end in spans_here]
         stars = sorted(opening + closing)

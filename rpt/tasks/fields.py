@@ -1,4 +1,4 @@
-"""The fields of a raw row. Each is checked to be there, of its type, and possible.
+"""Reading the fields of a raw row. Each is checked to be there, of its type, and possible.
 
 All raise ValueError; the message names the field, what it should be and what was found.
 """
@@ -6,14 +6,15 @@ All raise ValueError; the message names the field, what it should be and what wa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-Row = Mapping[str, Any]
+RawRow = Mapping[str, Any]
+Kind = TypeVar("Kind")
 LARGEST_INDEX = 2**31 - 1
 
 
-def read(row: Row, field: str, kind: type) -> Any:
-    """The field's value, checked to be of that type; a bool is none of int.
+def read(row: RawRow, field: str, kind: type[Kind]) -> Kind:
+    """The field's value, checked to be of that type; a bool does not pass as an int.
 
     Raises:
         ValueError: naming the field, what it should be and what was found.
@@ -27,7 +28,7 @@ def read(row: Row, field: str, kind: type) -> Any:
     return value
 
 
-def read_text(row: Row, field: str, may_be_empty: bool = False) -> str:
+def read_text(row: RawRow, field: str, may_be_empty: bool = False) -> str:
     """The field's text without the spaces around it.
 
     Raises:
@@ -37,14 +38,14 @@ def read_text(row: Row, field: str, may_be_empty: bool = False) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        half = text[error.start]
-        raise ValueError(f"field {field!r} has half a character, found {half!r} in {text!r:.80}") from error
+        surrogate = text[error.start]
+        raise ValueError(f"field {field!r} has a lone surrogate, found {surrogate!r} in {text!r:.80}") from error
     if not text.strip() and not may_be_empty:
         raise ValueError(f"field {field!r} is empty")
     return text.strip()
 
 
-def read_index(row: Row, field: str) -> int:
+def read_index(row: RawRow, field: str) -> int:
     """The field's number: an idx, or a place in a text.
 
     Raises:
@@ -56,7 +57,7 @@ def read_index(row: Row, field: str) -> int:
     return index
 
 
-def read_label(row: Row, labels: Sequence[str]) -> int | None:
+def read_label(row: RawRow, labels: Sequence[str]) -> int | None:
     """The label's index, given as a name, a bool or an index; None when it is -1, None or missing, or the task has no
     labels.
 

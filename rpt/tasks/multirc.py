@@ -1,13 +1,12 @@
-"""MultiRC. Is this a right answer to the question about the paragraph? Each answer is judged on its own."""
+"""MultiRC: is this a right answer? Each answer to a question about the paragraph is judged on its own."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rpt.tasks.base import FALSE_TRUE, Task
-from rpt.tasks.examples import Decision, Example
-from rpt.tasks.fields import Row, read, read_index
+from rpt.tasks.examples import Decision, Example, Prediction
+from rpt.tasks.fields import RawRow, read, read_index
 from rpt.tasks.metrics import accuracy, exact_match_per_question, f1_answers, f1_per_question, micro_f1
 
 
@@ -24,7 +23,7 @@ class MultiRC(Task):
     superglue_score = ("exact_match", "f1_a")
     encoder_texts = (("paragraph",), ("question", "answer"))
 
-    def flatten(self, row: Row) -> Iterator[Row]:
+    def flatten(self, row: RawRow) -> Iterator[RawRow]:
         if "passage" not in row:
             yield row
             return
@@ -43,24 +42,24 @@ class MultiRC(Task):
                     },
                 }
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         example = super().example(row)
-        read_index(example.idx, "answer")  # a submission names it
+        read_index(example.idx, "answer")  # a submission needs it
         return example
 
-    def doubts(self, example: Example) -> Iterator[str]:
+    def warnings(self, example: Example) -> Iterator[str]:
         if not example.fields["answer"]:
             yield "with an empty answer"
 
     def source(self, example: Example) -> str:
-        if self.protocol == "superglue":  # as T5's preprocessing; the published code leaves the markup in
+        if self.protocol == "superglue":  # as in T5's preprocessing; the published code keeps the markup
             example = _without_markup(example)
         return super().source(example)
 
     def decisions(self, example: Example) -> list[Decision]:
         return super().decisions(_without_markup(example))
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         gold = [example.gold for example in examples]
         questions = [example.group for example in examples]
         return {

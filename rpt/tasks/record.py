@@ -1,16 +1,15 @@
-"""ReCoRD. Which entity of the passage fills the query's @placeholder?
+"""ReCoRD: which entity fills the query's @placeholder?
 
-The answer is generated; an encoder judges each entity in the placeholder's place, and the best one is its answer.
+T5 generates the answer. An encoder scores each entity in place of the placeholder and answers with the best one.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rpt.tasks.base import Task
-from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row, read, read_index, read_text
+from rpt.tasks.examples import Decision, Example, Prediction, Reading
+from rpt.tasks.fields import RawRow, read, read_index, read_text
 from rpt.tasks.metrics import clean, exact_match, mean, token_f1
 
 
@@ -25,7 +24,7 @@ class ReCoRD(Task):
     max_answer_tokens = 10
     encoder_outputs = 2  # no and yes
 
-    def flatten(self, row: Row) -> Iterator[Row]:
+    def flatten(self, row: RawRow) -> Iterator[RawRow]:
         if not isinstance(row.get("passage"), dict) and "qas" not in row:
             yield row
             return
@@ -43,7 +42,7 @@ class ReCoRD(Task):
                 "idx": {"passage": read_index(row, "idx"), "query": read_index(question, "idx")},
             }
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         example = super().example(row)
         entities = self._each_once(row, "entities")
         if not entities:
@@ -53,11 +52,11 @@ class ReCoRD(Task):
         answers = self._each_once(row, "answers") if "answers" in row else ()
         return replace(example, fields={**example.fields, "entities": entities}, answers=answers)
 
-    def doubts(self, example: Example) -> Iterator[str]:
+    def warnings(self, example: Example) -> Iterator[str]:
         if example.answers and not any(_is_answer(entity, example) for entity in example.fields["entities"]):
             yield "with answers that are none of its entities"
 
-    def _each_once(self, row: Row, field: str) -> tuple[str, ...]:
+    def _each_once(self, row: RawRow, field: str) -> tuple[str, ...]:
         """The field's texts, each once and sorted.
 
         T5's rows are sorted, and so are the hub's answers; the hub's entities come from a set, in no order.
@@ -67,7 +66,7 @@ class ReCoRD(Task):
 
     def source(self, example: Example) -> str:
         passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
-        if self.protocol == "paper":  # the space before the first colon is the published code's
+        if self.protocol == "paper":  # the space before the first colon is in the published code
             return f"passage : {passage} query: {query} entities: {'; '.join(entities)}"
         passage = _without_highlights(passage)
         return f"record query: {query} entities: {', '.join(entities)} passage: {passage}"
@@ -96,25 +95,25 @@ class ReCoRD(Task):
         return example.fields["entities"]
 
     def weigh(self, logits: Sequence[Sequence[float]]) -> list[float]:
-        """Of each entity the log of its odds; their softmax is how probable it is that this one fits if one alone
-        does."""
+        """The log odds of each entity; their softmax is the probability that it fits, given that exactly one does."""
         return [yes - no for no, yes in logits]
 
     def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> str:
-        return self.candidates(example)[super().decide(example, logits)]
+        weights = self.weigh(logits)
+        return self.candidates(example)[weights.index(max(weights))]
 
     def is_answer(self, text: str, example: Example) -> bool:
-        """An entity of the row, or a list of several that begins with one."""
+        """Whether the text is an entity of the row, or a list that begins with one."""
         entities = list(map(clean, example.fields["entities"]))
         return clean(text) in entities or clean(text.split(";")[0]) in entities
 
     def interpret(self, text: str, example: Example) -> str:
         return text
 
-    def credit(self, example: Example, prediction: Any) -> float:
+    def credit(self, example: Example, prediction: Prediction) -> float:
         return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
         return {
             "exact_match": mean([exact_match(*pair) for pair in pairs]),
@@ -122,8 +121,8 @@ class ReCoRD(Task):
         }
 
 
-def _entity(text: str, span: Row) -> str:
-    """The official files' spans are character offsets, end inclusive."""
+def _entity(text: str, span: RawRow) -> str:
+    """The text of a span; the official files give character offsets, end inclusive."""
     start, end = read_index(span, "start"), read_index(span, "end")
     if not start <= end < len(text):
         raise ValueError(
@@ -133,7 +132,7 @@ def _entity(text: str, span: Row) -> str:
 
 
 def _is_answer(entity: str, example: Example) -> bool:
-    """As the scorer judges: letter case, punctuation and articles do not count."""
+    """Whether the scorer accepts the entity: case, punctuation and articles do not count."""
     return clean(entity) in map(clean, example.answers)
 
 

@@ -1,4 +1,4 @@
-"""WiC. Does the word have the same sense in both sentences?"""
+"""WiC: is the word's sense the same?"""
 
 import re
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from rpt.tasks.base import FALSE_TRUE, Task
 from rpt.tasks.examples import Decision, Example, starred
-from rpt.tasks.fields import Row, read_text
+from rpt.tasks.fields import RawRow, read_text
 
-OTHER_FORMS = {  # those that do not begin with the word's own letter
+OTHER_FORMS = {  # that begin with another letter than the word
     "bad": ("worse", "worst"),
     "be": ("am", "is", "are", "was", "were"),
     "go": ("went",),
@@ -29,7 +29,7 @@ class WiC(Task):
     shared_text = "word"
     encoder_marks = 2
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         example = super().example(row)
         fields = {**example.fields, **self._spans(row, "1"), **self._spans(row, "2")}
         if "pos" in row:  # N or V; SuperGLUE's own files have dropped it, WiC's have it
@@ -37,8 +37,8 @@ class WiC(Task):
         return replace(example, fields=fields)
 
     @staticmethod
-    def _spans(row: Row, which: str) -> dict[str, int]:
-        """The word's span in the sentence without the spaces around it."""
+    def _spans(row: RawRow, which: str) -> dict[str, int]:
+        """The word's span, counted in the sentence without its outer spaces."""
         text, word = row["sentence" + which], row["word"]
         sentence = text.strip()
         shift = len(text) - len(text.lstrip())
@@ -52,21 +52,21 @@ class WiC(Task):
             raise ValueError(f"field 'sentence{which}' has the word {word!r:.40} in no form, found {sentence!r:.80}")
         return {"start" + which: start, "end" + which: end}
 
-    def doubts(self, example: Example) -> Iterator[str]:
+    def warnings(self, example: Example) -> Iterator[str]:
         fields = example.fields
         marked = (fields["sentence" + i][fields["start" + i] : fields["end" + i]] for i in "12")
         if not all(_is_form(text, fields["word"]) for text in marked):
             yield "marking another word than its own"
 
     def decisions(self, example: Example) -> list[Decision]:
-        """The word stands in stars in both sentences."""
+        """Both sentences, with stars around the word."""
         start1, end1, sentence1, start2, end2, sentence2 = (example.fields[column] for column in self.columns[:6])
         reading = starred([sentence1, sentence2], [(0, start1, end1), (1, start2, end2)])
         return [Decision((reading,), example.label)]
 
 
 def _is_form(text: str, word: str) -> bool:
-    """Whether the text may be the word inflected. English keeps a word's first letter, but for these and for what is
-    contracted ('ve)."""
+    """Whether the text may be an inflected form of the word. English keeps the first letter of a word, except in
+    OTHER_FORMS and contractions ('ve)."""
     first = [re.sub(r"\W", "", part)[:1].casefold() for part in (text, word)]
     return first[0] == first[1] or text.casefold() in OTHER_FORMS.get(word.casefold(), ()) or text[:1] in "'’"

@@ -1,1 +1,1 @@
-"""Training (see its README)."""
+"""Sweep, packs, runs: see training/README.md."""

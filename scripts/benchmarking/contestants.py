@@ -1,4 +1,4 @@
-"""Our trainer in our process, alone and in a pack."""
+"""A contestant: our trainer in this process, alone or in a pack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rpt.training.sweep.memory import choose_max_tokens
 
 
 class Ours:
-    """Our trainer: `together` runs like the given one at once, each on its own part of the batches.
+    """Our trainer: `together` copies of `run` at once, each on its own part of the batches.
 
     Args:
         graphs: whether passes may be recorded as CUDA graphs.
@@ -32,14 +32,15 @@ class Ours:
         config = run.config
         self.config, self.batches, self.backbone, self.together = config, batches, backbone, together
         self.backbone.place(find_device(), precision_of(config))
-        given = run.weights, run.rows, run.select, run.report  # the same for all: making them takes longer than a turn
+        shared = run.weights, run.rows, run.select, run.report  # by all copies: making them takes longer than a turn
+        assert run.soft_prompt is not None
         prompts = [deepcopy(run.soft_prompt).to(backbone.device) for _ in range(together)]
-        self.runs = [TrainingRun(config, run.record, prompt, None, *given) for prompt in prompts]
+        self.runs = [TrainingRun(config, run.record, prompt, None, *shared) for prompt in prompts]
         self.pack = Pack(backbone, together, choose_max_tokens(config, backbone), graphs)
         self.pack.join(self.runs)
 
     def train(self, batches: int) -> None:
-        """On so many batches, the first ones again after the last, or the first step's."""
+        """Train on so many batches; after the last one it starts again with the first."""
         for start in range(0, batches, self.together):
             part = [self.batches[i % len(self.batches)] for i in range(start, start + self.together)]
             self.pack.active = {run: iter([batch]) for run, batch in zip(self.runs, part, strict=True)}
@@ -48,5 +49,5 @@ class Ours:
 
     def evaluate(self, rows: int) -> None:
         run = self.runs[0]
-        some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int)
+        some = np.linspace(0, len(run.report.examples) - 1, rows).astype(int).tolist()
         evaluate(self.backbone, run.fold_prompt(), run.copy_head(), run.report.pick(some), self.config)

@@ -1,4 +1,4 @@
-"""The contestants of a setting, and what is found of each."""
+"""The contestants of a setting and their results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from benchmarking.measuring import Contestant
 
 
 class Field:
-    """Who is still in, and what was found of all. One that fails is out and leaves `{"failed": why}`, whatever it had
-    before; the others go on."""
+    """The remaining contestants, and the results of all. A contestant that fails leaves, and its results become
+    `{"failed": why}`; the others continue."""
 
     def __init__(self) -> None:
         self.contestants: dict[str, Contestant] = {}
-        self.found: dict[str, dict[str, Any]] = {}
+        self.results: dict[str, dict[str, Any]] = {}
 
     def enter(self, name: str, make: Callable[[], Contestant]) -> None:
-        self.found[name] = {"train": [], "evaluate": []}
+        self.results[name] = {"train": [], "evaluate": []}
         with self.attempt(name):
             self.contestants[name] = make()
 
     def leave(self) -> None:
-        """All of them; what was found stays."""
+        """Remove all contestants; results stay."""
         self.contestants.clear()
         free_memory()
 
@@ -39,14 +39,14 @@ class Field:
         try:
             yield
         except Exception as error:
-            self.found[name] = {"failed": describe_failure(error)}
-        if "failed" in self.found[name]:  # outside of the handler, whose exception holds on to the memory
+            self.results[name] = {"failed": describe_failure(error)}
+        if "failed" in self.results[name]:  # not in the handler, whose exception keeps the memory alive
             self.contestants.pop(name, None)
             free_memory()
 
 
 def describe_failure(error: Exception) -> str:
-    """One line; the rest goes to the terminal."""
+    """One line; prints the traceback."""
     traceback.print_exception(error)
     said = str(error).strip().splitlines()
     return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__

@@ -1,4 +1,4 @@
-"""Seconds, memory, operations, kernels and waits of a contestant."""
+"""Measure seconds, memory, operations, kernels and waits of a contestant."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,16 +21,16 @@ from rpt.backbones.device import DTYPES
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax", "aten::_efficient_attention", "aten::_flash_attention")
-GEMMS = ("gemm", "nvjet", "cutlass", "xmma", "splitk")  # in the names of a GPU's kernels
-FUSED = ("fmha", "flash", "softmax", "attention")  # too, and looked for first
+GEMMS = ("gemm", "nvjet", "cutlass", "xmma", "splitk")  # parts of names of a GPU's kernels
+FUSED = ("fmha", "flash", "softmax", "attention")  # likewise; they take precedence
 LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
-NO_KERNELS = ("memcpy", "memset", "optimizer.")  # what a profile lists of a GPU beside them
+NO_KERNELS = ("memcpy", "memset", "optimizer.")  # other entries of a GPU's profile
 WAIT = "synchronizing CUDA operation"  # in torch's warning
 COUNTED = 4  # steps between which waits are counted
 
 
 class Contestant(Protocol):
-    """Who trains on the batches. together: how many a step takes."""
+    """A trainer under measurement. together: how many batches a step takes."""
 
     together: int
 
@@ -39,17 +40,17 @@ class Contestant(Protocol):
 
 
 def measure_seconds(call: Callable[[], Any]) -> float:
-    """Seconds, by the call's own count if it returns one."""
+    """Seconds of a call: its return value if that is a float, else its duration."""
     _await_device()
     began = time.perf_counter()
-    own = call()
+    counted = call()
     _await_device()
-    return own if isinstance(own, float) else time.perf_counter() - began
+    return counted if isinstance(counted, float) else time.perf_counter() - began
 
 
 def profile_step(contestant: Contestant, with_shares: bool) -> dict[str, Any]:
-    """A step on the longest batch: on a processor peak bytes and, as it takes long, only where asked for each kind of
-    operator's share of the time; on a GPU these shares, kernels, launches and waits."""
+    """Profile a step on the longest batch: on a processor peak bytes and, if `with_shares` (it is slow), the share of
+    time of each kind of operator; on a GPU these shares, kernels, launches and waits."""
     return _profile_on_gpu(contestant) if torch.cuda.is_available() else _profile_on_processor(contestant, with_shares)
 
 
@@ -57,29 +58,29 @@ def _profile_on_processor(contestant: Contestant, with_shares: bool) -> dict[str
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         contestant.train(contestant.together)
     changes = [e.nbytes() for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
-    found: dict[str, Any] = {"peak_bytes": int(np.cumsum(changes).max(initial=0))}
+    measured: dict[str, Any] = {"peak_bytes": int(np.cumsum(changes).max(initial=0))}
     if with_shares:
         times = {e.key: e.self_cpu_time_total for e in seen.key_averages()}
-        found["shares"] = _share_time(
+        measured["shares"] = _share_time(
             sum(times.values()),
             sum(t for key, t in times.items() if key in MATMULS),
             sum(t for key, t in times.items() if key.startswith(ATTENTION)),
         )
-    return found
+    return measured
 
 
 def _profile_on_gpu(contestant: Contestant) -> dict[str, Any]:
-    # What surrounds the steps, such as the reading of the losses, is in both and cancels out.
-    few, many = (count_waits(lambda n=n: contestant.train(n * contestant.together)) for n in (1, 1 + COUNTED))
-    found = {"waits": (many - few) / COUNTED}
+    # Both include what surrounds the steps, such as reading losses, so it cancels.
+    few, many = (count_waits(partial(contestant.train, n * contestant.together)) for n in (1, 1 + COUNTED))
+    measured: dict[str, Any] = {"waits": (many - few) / COUNTED}
     try:
-        return found | _profile_kernels(contestant)
-    except Exception as error:  # not every machine lets a GPU be profiled
-        return found | {"unprofiled": f"{type(error).__name__}: {error}"}
+        return measured | _profile_kernels(contestant)
+    except Exception as error:  # some machines do not allow profiling a GPU
+        return measured | {"unprofiled": f"{type(error).__name__}: {error}"}
 
 
 def _profile_kernels(contestant: Contestant) -> dict[str, Any]:
-    """By the kernels' names: those of a graph belong to no operator."""
+    """Classify kernels by name, because kernels in a graph have no operator."""
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
         contestant.train(contestant.together)
         torch.cuda.synchronize()
@@ -98,7 +99,7 @@ def _profile_kernels(contestant: Contestant) -> dict[str, Any]:
 
 
 def hold_memory() -> int:
-    """Bytes of a GPU that are taken now; its peak is counted anew."""
+    """Bytes in use on the GPU; resets the peak."""
     if not torch.cuda.is_available():
         return 0
     torch.cuda.reset_peak_memory_stats()
@@ -106,8 +107,8 @@ def hold_memory() -> int:
 
 
 def read_allocator() -> dict[str, int]:
-    """What the GPU's allocator holds, and how often it had to give memory back before it found more: where recorded
-    graphs fill the card, evaluation pays for it."""
+    """Memory that the GPU's allocator holds, and how often it freed memory to find more: if recorded graphs fill the
+    GPU, evaluation is slower."""
     stats = torch.cuda.memory_stats()
     return {"reserved_bytes": torch.cuda.memory_reserved(), "retries": stats.get("num_alloc_retries", 0)}
 
@@ -138,11 +139,11 @@ def count_flops(contestant: Contestant, batches: int) -> int:
 
 
 def measure_matmul_rate(backbone: T5Backbone, precision: str) -> float:
-    """Floating-point operations per second of a large product in that precision: on a processor of the widest layer's,
-    on a GPU of one that fills it."""
+    """Floating-point operations per second of a large matrix product: on a processor the size of the widest layer, on a
+    GPU a size that fills it."""
     config, dtype, gpu = backbone.model.config, DTYPES.get(precision, torch.float32), backbone.device.type == "cuda"
     rows, inner, columns = (8192, 8192, 8192) if gpu else (4096, config.d_model, config.d_ff)
-    at_once = 10 if gpu else 1  # the launch of a single one would count
+    at_once = 10 if gpu else 1  # so that launches do not count
     left = torch.randn(rows, inner, device=backbone.device).to(dtype)
     right = torch.randn(columns, inner, device=backbone.device).to(dtype)
 

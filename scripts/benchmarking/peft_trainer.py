@@ -1,5 +1,4 @@
-"""Who trains beside us: peft's prompt tuning under transformers' trainer. Imported only where it is asked for, for it
-may not be installed."""
+"""A contestant: peft's prompt tuning with transformers' trainer. Imported only on request: it may not be installed."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from rpt.training.run.run import TrainingRun
 
 
 class Peft:
-    """peft's prompt tuning under transformers' Seq2SeqTrainer: rows padded to the longest of their batch."""
+    """peft's prompt tuning with transformers' Seq2SeqTrainer, which pads rows to the longest of their batch."""
 
     together = 1
 
@@ -56,28 +55,28 @@ class Peft:
             data_collator=DataCollatorForSeq2Seq(backbone.tokenizer, model),
             callbacks=[self.seconds],
         )
-        self.trainer.remove_callback(transformers.PrinterCallback)  # its lines would drown ours
+        self.trainer.remove_callback(transformers.PrinterCallback)  # it prints too much
 
     def train(self, batches: int) -> float:
-        """Its own seconds: of the steps, without what the Trainer does before the first."""
+        """Train, and return the seconds of the steps only, without the Trainer's preparation."""
         self.trainer.args.max_steps = batches
         self.trainer.train()
         return self.seconds.total
 
     def evaluate(self, rows: int) -> None:
         some = np.linspace(0, len(self.report) - 1, rows).astype(int)
-        self.trainer.predict([self.report[i] for i in some])
+        self.trainer.predict([self.report[i] for i in some])  # type: ignore[arg-type]  # it takes any sequence
 
 
 class Stopwatch(transformers.TrainerCallback):
-    """From the begin of the first step to the end of the last, on the device too."""
+    """Measures from the beginning of the first step to the end of the last, on the device too."""
 
-    def on_step_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
             _await_device()
             self.began = time.perf_counter()
 
-    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == state.max_steps:
             _await_device()
             self.total = time.perf_counter() - self.began

@@ -1,7 +1,8 @@
-"""Functions that are one kernel on CUDA and several operations elsewhere, for the pretended GPU's meta tensors."""
+"""Functions with one kernel on CUDA and several operations elsewhere, for meta tensors of the pretended GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,12 +16,12 @@ def attend(
     gpu: Gpu, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Tensor:  # fmt: skip
-    """scaled_dot_product_attention by the memory-efficient kernel, which takes a mask."""
+    """scaled_dot_product_attention with the memory-efficient kernel, which accepts a mask."""
     if attn_mask is not None:
         if attn_mask.dtype == torch.bool:
             attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(~attn_mask, -torch.inf)
         missing = -attn_mask.shape[-1] % 8
-        if missing:  # its rows have to begin at multiples of 16 bytes
+        if missing:  # its rows must begin at multiples of 16 bytes
             attn_mask = torch.nn.functional.pad(attn_mask, (0, missing))[..., : attn_mask.shape[-1]]
         attn_mask = attn_mask.expand(*query.shape[:-1], key.shape[-2])
     for_backward = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
@@ -30,14 +31,14 @@ def attend(
 
 
 def normalize(gpu: Gpu, input: Tensor, normalized_shape: list[int], weight: Tensor, eps: float) -> Tensor:
-    """rms_norm, which is fused where input and weight are of one precision; here with a frozen weight alone."""
+    """rms_norm, which is fused if input and weight have one precision; here only for frozen weights."""
     if input.dtype != weight.dtype or weight.requires_grad:
         return rms_norm(input, normalized_shape, weight, eps)
     return _Norm.apply(gpu, input)
 
 
 class _Norm(torch.autograd.Function):
-    """Torch has no derivative of the fused one but for CUDA's own tensors."""
+    """The fused norm; torch only differentiates it for tensors on CUDA."""
 
     @staticmethod
     def forward(ctx: Any, gpu: Gpu, input: Tensor) -> Tensor:
@@ -51,4 +52,4 @@ class _Norm(torch.autograd.Function):
         return None, torch.empty_like(gradient)
 
 
-FUSED = {"scaled_dot_product_attention": attend, "rms_norm": normalize}
+FUSED: dict[str, Callable[..., Tensor]] = {"scaled_dot_product_attention": attend, "rms_norm": normalize}

@@ -1,15 +1,15 @@
-"""A GPU pretended on a processor: where devices mix, what waits for the device, how many kernels are launched.
+"""Simulate a GPU on a processor, to see where devices mix, what waits for the device and how many kernels it launches.
 
     with pretend_gpu() as gpu:  # torch.cuda.is_available() in here
         ...
     gpu.waits, gpu.kernels
 
-Which tensors lie on cuda:0 is kept beside them, by their storages. torch itself only ever sees a processor's tensors,
-so that autograd, vmap and safetensors work as they are. `_Asked` answers what Python asks of a tensor or a function and
-does CUDA's autocast. `Done` (pretended_kernels.py) sees every operation that is done, those of the backward pass too.
+A set of storages records which tensors are on cuda:0. torch only sees tensors of the processor, so autograd, vmap and
+safetensors work unchanged. `_Asked` intercepts Python's calls on tensors and functions, and applies CUDA's autocast.
+`Done` (pretended_kernels.py) sees every operation, including those of the backward pass.
 
-It cannot see CUDA's own numbers, order of sums, memory, time, what streams do side by side, or which of several kernels
-is chosen. It lies beside the scripts, which count with it, because tests may import scripts and scripts no tests.
+It cannot simulate CUDA's numbers, order of sums, memory, time, concurrent streams or choice of kernels. It stands with
+the scripts, which count with it, because tests may import scripts but not the reverse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-import torch._dynamo  # it looks through torch.cuda when it is imported, which the first mode would do
+import torch._dynamo  # its import inspects torch.cuda, and the first mode would import it
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
@@ -29,7 +29,7 @@ from benchmarking.pretended_fusions import FUSED
 from benchmarking.pretended_graphs import GraphedCallable
 from benchmarking.pretended_kernels import CUDA, Done, Gpu
 
-# CUDA's lists of autocast (torch's docs/source/amp.md), by the names under which Python calls them.
+# CUDA's autocast lists (torch's docs/source/amp.md), by their names in Python.
 HALF = set(
     """linear matmul __matmul__ __rmatmul__ mm bmm addmm baddbmm addbmm mv einsum chain_matmul multi_dot conv1d conv2d
     scaled_dot_product_attention lstm_cell gru_cell""".split()
@@ -45,23 +45,23 @@ READ_BY_PYTHON = {"item", "tolist", "__bool__", "__int__", "__float__", "__index
 
 @contextlib.contextmanager
 def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
-    """torch finds one CUDA device in here. Tensors must not be carried in from, or out to, another such context.
+    """Let torch find one CUDA device within a block. Tensors must not enter or leave the block.
 
     Args:
-        compute: whether numbers are computed. Without, the device's tensors are meta tensors and what is read is 0.
+        compute: whether to compute numbers. If not, the device's tensors are meta tensors and every number read is 0.
     """
     gpu = Gpu(compute)
     autocast = type("autocast", (_Autocast,), {"gpu": gpu, "real": torch.autocast})
     backward = torch.autograd.backward
 
-    def watched_backward(*args: Any, **words: Any) -> None:
+    def watched_backward(*args: Any, **options: Any) -> None:
         with gpu.having(phase="backward"):
-            backward(*args, **words)
+            backward(*args, **options)
 
     def wait(why: str) -> Any:
         return lambda *_, **__: gpu.note_wait(why)
 
-    told = {
+    replaced: dict[str, Any] = {
         "is_available": lambda: True,
         "is_bf16_supported": lambda *_, **__: True,
         "device_count": lambda: 1,
@@ -78,10 +78,10 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
         "graph_pool_handle": lambda: (0, 0),
         "make_graphed_callables": lambda function, samples, **_: GraphedCallable(gpu, function, samples),
     }
-    told["current_stream"] = told["default_stream"] = lambda *_, **__: told["Stream"]()
-    told |= dict.fromkeys(IGNORED, lambda *_, **__: None)
+    replaced["current_stream"] = replaced["default_stream"] = lambda *_, **__: replaced["Stream"]()
+    replaced |= dict.fromkeys(IGNORED, lambda *_, **__: None)
     with contextlib.ExitStack() as stack:
-        for name, value in told.items():
+        for name, value in replaced.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch.autograd, "backward", watched_backward))
         stack.enter_context(mock.patch.object(Tensor, "record_stream", lambda *_: None))
@@ -93,22 +93,22 @@ def pretend_gpu(compute: bool = True) -> Iterator[Gpu]:
 
 
 def _stand_in(name: str, wait: Any) -> type:
-    """torch.cuda.Stream or Event: all is done at once and in order, so that only `synchronize` has a meaning."""
+    """torch.cuda.Stream or Event: operations finish at once and in order, so only `synchronize` has an effect."""
     names = "__init__ __enter__ __exit__ wait_stream wait_event record wait".split()
-    methods = dict.fromkeys(names, lambda *_, **__: None)
+    methods: dict[str, Any] = dict.fromkeys(names, lambda *_, **__: None)
     methods |= {"query": lambda _: True, "elapsed_time": lambda *_: 0.0, "synchronize": wait(f"{name}.synchronize")}
     methods["record_event"] = lambda _, event=None: event or torch.cuda.Event()
     return type(name, (), methods)
 
 
 class _Autocast(contextlib.ContextDecorator):
-    """torch.autocast, whose "cuda" is ours."""
+    """torch.autocast, with a simulated "cuda"."""
 
     gpu: Gpu
     real: Any
 
-    def __init__(self, device_type: str, dtype: torch.dtype | None = None, enabled: bool = True, **words: Any):
-        self.other = None if device_type == "cuda" else self.real(device_type, dtype=dtype, enabled=enabled, **words)
+    def __init__(self, device_type: str, dtype: torch.dtype | None = None, enabled: bool = True, **options: Any):
+        self.other = None if device_type == "cuda" else self.real(device_type, dtype=dtype, enabled=enabled, **options)
         self.dtype = (dtype or torch.float16) if enabled else None
 
     def __enter__(self) -> Any:
@@ -125,14 +125,14 @@ class _Autocast(contextlib.ContextDecorator):
 
 
 class _Asked(TorchFunctionMode):
-    """What Python asks of a tensor, and of whatever makes one."""
+    """Intercepts Python's calls on tensors and on functions that make them."""
 
     def __init__(self, gpu: Gpu):
         super().__init__()
         self.gpu = gpu
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), words: dict | None = None) -> Any:
-        gpu, words = self.gpu, dict(words or {})
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), options: dict | None = None) -> Any:
+        gpu, options = self.gpu, dict(options or {})
         name = getattr(func, "__name__", "")
         if name == "__get__":
             return self.get_property(func, args[0])
@@ -144,92 +144,93 @@ class _Asked(TorchFunctionMode):
         if func is Tensor.pin_memory:
             return gpu.pinned.take(args[0].clone())
         if func in (Tensor.to, Tensor.cuda, Tensor.cpu):
-            return self.move(func, *args, **words)
+            return self.move(func, *args, **options)
         if func in (torch.tensor, torch.as_tensor, Tensor.new_tensor):
-            return self.make_from_values(func, args, words)
+            return self.make_from_values(func, args, options)
         if on_gpu and func in (Tensor.numpy, Tensor.__array__):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor")
         if on_gpu and name in READ_BY_PYTHON:
-            return func(gpu.copy_to_host(args[0], why=f"read by {name}"), *args[1:], **words)
+            return func(gpu.copy_to_host(args[0], why=f"read by {name}"), *args[1:], **options)
         if func is Tensor.backward:
-            with self:  # for the backward passes of functions that are written in Python
-                return torch.autograd.backward(args[0], words.pop("gradient", None), **words)
-        if words.get("device") is not None or words.get("pin_memory"):
-            return self.make(func, args, words)
+            with self:  # for backward passes that are written in Python
+                return torch.autograd.backward(args[0], options.pop("gradient", None), **options)
+        if options.get("device") is not None or options.get("pin_memory"):
+            return self.make(func, args, options)
         if gpu.autocast is not None and name in HALF | SINGLE:
-            args, words = self.cast(gpu.autocast if name in HALF else torch.float32, args, words)
+            args, options = self.cast(gpu.autocast if name in HALF else torch.float32, args, options)
         if name in FUSED and on_gpu and not gpu.compute:
-            return FUSED[name](gpu, *args, **words)
-        return func(*args, **words)
+            return FUSED[name](gpu, *args, **options)
+        return func(*args, **options)
 
     def get_property(self, func: Any, tensor: Tensor) -> Any:
         on_gpu = self.gpu.holds(tensor)
         if func == Tensor.device.__get__ and on_gpu:
             return CUDA
-        if func == Tensor.is_cuda.__get__:
+        if func == Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
             return on_gpu
-        if func == Tensor.is_cpu.__get__:
+        if func == Tensor.is_cpu.__get__:  # type: ignore[attr-defined]
             return not on_gpu
-        if func == Tensor.is_meta.__get__:
+        if func == Tensor.is_meta.__get__:  # type: ignore[attr-defined]
             return False
         return func(tensor)
 
-    def move(self, func: Any, tensor: Tensor, *args: Any, **words: Any) -> Tensor:
-        """Tensor.to in all its forms, cpu and cuda."""
-        gpu, given, device = self.gpu, list(args), words.pop("device", None)
-        dtype, non_blocking = words.pop("dtype", None), words.pop("non_blocking", False)
+    def move(self, func: Any, tensor: Tensor, *args: Any, **options: Any) -> Tensor:
+        """Tensor.to in all its forms, Tensor.cpu and Tensor.cuda."""
+        gpu, positional, device = self.gpu, list(args), options.pop("device", None)
+        dtype, non_blocking = options.pop("dtype", None), options.pop("non_blocking", False)
         if func is not Tensor.to:
-            device, given = ("cpu" if func is Tensor.cpu else "cuda"), [g for g in given if isinstance(g, bool)]
-        for each in given:
+            device = "cpu" if func is Tensor.cpu else "cuda"
+            positional = [each for each in positional if isinstance(each, bool)]
+        for each in positional:
             if isinstance(each, Tensor):
                 device, dtype = (CUDA if gpu.holds(each) else "cpu"), each.dtype
             elif isinstance(each, torch.dtype):
                 dtype = each
             elif isinstance(each, bool):
-                non_blocking = each  # a second one, copy=True, is given by name wherever we have seen it
+                non_blocking = each  # a second one, copy=True, is always a keyword argument
             elif each is not None:
                 device = each
-        there = gpu.holds(tensor) if device is None else torch.device(device).type == "cuda"
-        if there and not gpu.holds(tensor):
+        to_device = gpu.holds(tensor) if device is None else torch.device(device).type == "cuda"
+        if to_device and not gpu.holds(tensor):
             if dtype is not None and not tensor.is_meta:
                 pinned = tensor in gpu.pinned and tensor.dtype == dtype
                 tensor = Tensor.to(tensor, dtype)
                 tensor = gpu.pinned.take(tensor) if pinned else tensor
             return gpu.copy_to_device(tensor, non_blocking)
-        if not there and gpu.holds(tensor):
+        if not to_device and gpu.holds(tensor):
             tensor = gpu.copy_to_host(tensor, non_blocking, "copy to the host")
-        return tensor if dtype is None and not words else Tensor.to(tensor, dtype=dtype or tensor.dtype, **words)
+        return tensor if dtype is None and not options else Tensor.to(tensor, dtype=dtype or tensor.dtype, **options)
 
-    def make_from_values(self, func: Any, args: tuple, words: dict) -> Tensor:
-        """torch.tensor and the like: on the device by a copy."""
-        gpu, device, pin = self.gpu, words.pop("device", None), words.pop("pin_memory", False)
+    def make_from_values(self, func: Any, args: tuple, options: dict) -> Tensor:
+        """torch.tensor and similar functions, which copy to the device."""
+        gpu, device, pin = self.gpu, options.pop("device", None), options.pop("pin_memory", False)
         if func is Tensor.new_tensor:
             device = device or (CUDA if gpu.holds(args[0]) else "cpu")
-            words.setdefault("dtype", args[0].dtype)
+            options.setdefault("dtype", args[0].dtype)
             func, args = torch.tensor, args[1:]
-        given = args[0] if args and isinstance(args[0], Tensor) else None
-        if given is not None and gpu.holds(given):  # as_tensor of a device's tensor
-            return given if device is None else self.move(Tensor.to, given, device, **words)
-        made = func(*args, **words)
+        source = args[0] if args and isinstance(args[0], Tensor) else None
+        if source is not None and gpu.holds(source):  # as_tensor of a device's tensor
+            return source if device is None else self.move(Tensor.to, source, device, **options)
+        made = func(*args, **options)
         if device is not None and torch.device(device).type == "cuda":
             return gpu.copy_to_device(made, non_blocking=False)
         return gpu.pinned.take(made) if pin else made
 
-    def make(self, func: Any, args: tuple, words: dict) -> Any:
-        """Whatever else takes a device or pins memory: zeros, arange, empty_like."""
-        gpu, pin, device = self.gpu, words.pop("pin_memory", False), words.pop("device", None)
+    def make(self, func: Any, args: tuple, options: dict) -> Any:
+        """Other functions that take a device or pin memory: zeros, arange, empty_like."""
+        gpu, pin, device = self.gpu, options.pop("pin_memory", False), options.pop("device", None)
         device = torch.device("cpu" if device is None else device)
         if device.type == "cuda":
             with gpu.having(is_creating=True):
-                return tree_map_only(Tensor, gpu.take, func(*args, **words, device=gpu.real_device))
+                return tree_map_only(Tensor, gpu.take, func(*args, **options, device=gpu.real_device))
         if device.type == "cpu" and any(isinstance(a, Tensor) and gpu.holds(a) for a in args):
             raise NotImplementedError(f"{func} from a tensor of the device to one of the processor")
-        made = func(*args, **words, device=device)
+        made = func(*args, **options, device=device)
         return gpu.pinned.take(made) if pin else made
 
-    def cast(self, wanted: torch.dtype, args: tuple, words: dict) -> tuple[tuple, dict]:
+    def cast(self, wanted: torch.dtype, args: tuple, options: dict) -> tuple[tuple, dict]:
         def to_wanted(tensor: Tensor) -> Tensor:
             casts = tensor.is_floating_point() and tensor.dtype not in (torch.float64, wanted)
             return Tensor.to(tensor, wanted) if casts and self.gpu.holds(tensor) else tensor
 
-        return tree_map_only(Tensor, to_wanted, (args, words))
+        return tree_map_only(Tensor, to_wanted, (args, options))

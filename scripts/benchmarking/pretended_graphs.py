@@ -47,10 +47,10 @@ class _Replay(torch.autograd.Function):
         graph.gpu.count("graph")
         trained = [each for each in ctx.inputs if each.requires_grad]
         with graph.gpu.having(phase=f"backward{IN_GRAPH}"):
-            found = torch.autograd.grad(ctx.output, trained, gradient)
+            gradients = torch.autograd.grad(ctx.output, trained, gradient)
         with graph.gpu.having(is_uncounted=True):
-            graph.gradients = graph.gradients or [each.clone() for each in found]
-            for kept, each in zip(graph.gradients, found, strict=True):
-                kept.copy_(each)
-        kept = iter(graph.gradients)
-        return None, *(next(kept).detach() if each.requires_grad else None for each in ctx.inputs)
+            graph.gradients = graph.gradients or [each.clone() for each in gradients]
+            for stored, each in zip(graph.gradients, gradients, strict=True):
+                stored.copy_(each)
+        stored = iter(graph.gradients)
+        return None, *(next(stored).detach() if each.requires_grad else None for each in ctx.inputs)

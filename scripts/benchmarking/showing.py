@@ -1,4 +1,4 @@
-"""What the record of a benchmark says, for reading."""
+"""Show the record of a benchmark as Markdown, as a summary and as a figure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from benchmarking.targets import summarise
 
-SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # whose time is split
+SHOWN = {"ours": "alone", "ours, pack of 8": "in a pack of 8"}  # contestants whose time is split
 
 
 def write_markdown(record: dict[str, Any]) -> str:
-    """The record for reading."""
+    """The record as Markdown."""
     lines = [f"# How fast, on {record['device']}", "", NOTES.format(**record)]
     for result in record["results"]:
         if "failed" in result:
@@ -36,7 +36,7 @@ def write_markdown(record: dict[str, Any]) -> str:
 
 
 def write_summary(record: dict[str, Any]) -> str:
-    """A line for each setting and a line for each of its targets, for a terminal."""
+    """A line for each setting and for each of its targets, for a terminal."""
     lines = []
     for result in record["results"]:
         name = f"{result['backbone']} {result['task']}"
@@ -44,8 +44,8 @@ def write_summary(record: dict[str, Any]) -> str:
             lines.append(f"{name}: failed: {result['failed']}")
             continue
         rates = []
-        for contestant, of in result["contestants"].items():
-            rate = f"{8 / statistics.median(of['train']):,.0f}" if "failed" not in of else "failed"
+        for contestant, entry in result["contestants"].items():
+            rate = f"{8 / statistics.median(entry['train']):,.0f}" if "failed" not in entry else "failed"
             rates.append(f"{contestant.replace('ours, ', '')} {rate}")
         floor = result["floor"]
         rates.append(f"floor {8 / floor['seconds']:,.0f}" if "seconds" in floor else "floor failed")
@@ -59,22 +59,23 @@ def write_summary(record: dict[str, Any]) -> str:
 
 
 def _contestants(result: dict[str, Any]) -> list[str]:
-    found, floor = result["contestants"], result["floor"]
-    gpu = any("waits" in of for of in found.values())
+    contestants, floor = result["contestants"], result["floor"]
+    gpu = any("waits" in entry for entry in contestants.values())
     head = ["", "training, rows/s", "share of the floor", "evaluation, rows/s", "epoch with validation"]
     head += [
         "peak memory" if gpu else "peak memory of a step",
         *(("kernels a step", "launches", "waits") if gpu else ()),
     ]
     lines = [_row(head), "|--|" + "--:|" * (len(head) - 1)]
-    for name, of in found.items():
-        if "failed" in of:
-            lines.append(_row([name, f"failed: {of['failed']}", *[""] * (len(head) - 2)]))
+    for name, entry in contestants.items():
+        if "failed" in entry:
+            lines.append(_row([name, f"failed: {entry['failed']}", *[""] * (len(head) - 2)]))
             continue
-        share = f"{floor['seconds'] / statistics.median(of['train']):.0%}" if "seconds" in floor else ""
-        cells = [name, show([8 / s for s in of["train"]]), share, show(of["evaluate"]), show(of["epoch"], " s")]
-        cells.append(f"{of['peak_bytes'] / 2**20:,.0f} MiB" if "peak_bytes" in of else of["unprofiled"])
-        cells += [f"{of[key]:,g}" if key in of else "" for key in ("kernels", "launches", "waits")] if gpu else []
+        share = f"{floor['seconds'] / statistics.median(entry['train']):.0%}" if "seconds" in floor else ""
+        training, epoch = show([8 / s for s in entry["train"]]), show(entry["epoch"], " s")
+        cells = [name, training, share, show(entry["evaluate"]), epoch]
+        cells.append(f"{entry['peak_bytes'] / 2**20:,.0f} MiB" if "peak_bytes" in entry else entry["unprofiled"])
+        cells += [f"{entry[key]:,g}" if key in entry else "" for key in ("kernels", "launches", "waits")] if gpu else []
         lines.append(_row(cells))
     if "failed" in floor:
         told = [f"arithmetic floor failed: {floor['failed']}", ""]
@@ -90,22 +91,22 @@ def _row(cells: list[str]) -> str:
 
 
 def _target(target: dict[str, Any]) -> str:
-    of, met = target["ratio"], target["met"]
-    measured = f"{of['median']:.2f} ({of['low']:.2f}–{of['high']:.2f})" if of else "not measured"
+    ratio, met = target["ratio"], target["met"]
+    measured = f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})" if ratio else "not measured"
     asked = "" if target["target"] is None else f"{target['kind']} {target['target']}"
     return _row([target["what"], measured, asked, "" if met is None else "yes" if met else "no"])
 
 
 def _split(result: dict[str, Any]) -> list[str]:
-    found = result["contestants"]
+    contestants = result["contestants"]
     split = "; ".join(
-        f"{how} " + ", ".join(f"{what} {share:.0%}" for what, share in found[name]["shares"].items())
+        f"{how} " + ", ".join(f"{what} {share:.0%}" for what, share in contestants[name]["shares"].items())
         for name, how in SHOWN.items()
-        if "shares" in found.get(name, {})
+        if "shares" in contestants.get(name, {})
     )
     lines = ["", f"Where a step spends its time, in processor or device time: {split}."] if split else []
-    if "failed" not in found["ours"] and "seconds" in result["floor"]:
-        most = statistics.median(found["ours"]["train"]) / result["floor"]["seconds"]
+    if "failed" not in contestants["ours"] and "seconds" in result["floor"]:
+        most = statistics.median(contestants["ours"]["train"]) / result["floor"]["seconds"]
         lines += [] if lines else [""]
         lines += [BOUND.format(most=most)]
     return lines
@@ -131,12 +132,12 @@ alone."""
 def show(values: list[float], unit: str = "") -> str:
     if not values:
         return ""
-    of = summarise(values)
-    return f"{of['median']:,.1f}{unit} ({of['low']:,.1f}–{of['high']:,.1f})"
+    spread = summarise(values)
+    return f"{spread['median']:,.1f}{unit} ({spread['low']:,.1f}–{spread['high']:,.1f})"
 
 
 def draw(record: dict[str, Any]) -> Figure:
-    """Training rates of all contestants: a row of panels for each backbone, a panel for each task."""
+    """Training rates of all contestants: a row of panels for each backbone, a column for each task."""
     results = [result for result in record["results"] if "failed" not in result]
     backbones, tasks = (list(dict.fromkeys(result[key] for result in results)) or [""] for key in ("backbone", "task"))
     shown, axes = plt.subplots(
@@ -149,18 +150,18 @@ def draw(record: dict[str, Any]) -> Figure:
     )
     for result in results:
         panel = axes[backbones.index(result["backbone"])][tasks.index(result["task"])]
-        found = result["contestants"]  # what failed keeps its line, without a bar
-        rates = [summarise([8 / s for s in of.get("train", [float("inf")])]) for of in found.values()]
-        medians = [of["median"] for of in rates]
-        errors = [[of["median"] - of["low"] for of in rates], [of["high"] - of["median"] for of in rates]]
-        colors = ["#D55E00" if name.startswith("ours") else "#0072B2" for name in found]
-        panel.barh(list(found), medians, xerr=errors, color=colors, ecolor="#404040", capsize=2)
+        contestants = result["contestants"]  # a failed contestant has a line without a bar
+        rates = [summarise([8 / s for s in entry.get("train", [float("inf")])]) for entry in contestants.values()]
+        medians = [rate["median"] for rate in rates]
+        below, above = [r["median"] - r["low"] for r in rates], [r["high"] - r["median"] for r in rates]
+        colors = ["#D55E00" if name.startswith("ours") else "#0072B2" for name in contestants]
+        panel.barh(list(contestants), medians, xerr=[below, above], color=colors, ecolor="#404040", capsize=2)
         if "seconds" in result["floor"]:
             panel.axvline(8 / result["floor"]["seconds"], color="#404040", linestyle="--", linewidth=1)
         panel.set_title(f"{result['backbone']}, {result['task']}", fontsize=9)
         panel.set_xlabel("training (rows/s)", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-    axes[0][0].invert_yaxis()  # for all: they share it
+    axes[0][0].invert_yaxis()  # for all panels: they share the axis
     shown.suptitle(f"{record['device']}; dashed: arithmetic floor; bars: median, lines: quartiles", fontsize=9)
     return shown

@@ -1,4 +1,4 @@
-"""The ratios that are asked for, and whether they are met."""
+"""Compare the measured ratios with their targets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ PAPER, PEFT = "trainer=paper", "peft + Seq2SeqTrainer"
 
 
 def compare_with_targets(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ratios that are asked for, each round against the same round as far as both had it, with what they should be
-    on this device. `ratio` is None where one of the two failed."""
+    """The ratios with their targets on this device. Each compares round by round, as far as both contestants have
+    rounds; `ratio` is None if one of them failed."""
     cuda, task = torch.cuda.is_available(), result["task"]
-    rounds = max((len(found.get("train", [])) for found in result["contestants"].values()), default=0)
-    of = {name: found for name, found in result["contestants"].items() if "failed" not in found}
+    rounds = max((len(entry.get("train", [])) for entry in result["contestants"].values()), default=0)
+    working = {name: entry for name, entry in result["contestants"].items() if "failed" not in entry}
     floor = {"train": [result["floor"]["seconds"]] * rounds} if "seconds" in result["floor"] else None
-    single, pack = of.get("ours"), of.get("ours, pack of 8")
+    single, pack = working.get("ours"), working.get("ours, pack of 8")
     wanted = {"boolq": 8, "wsc": 15} if cuda else {"boolq": 5, "rte": 8, "wsc": 15}
     asked = [
-        ("epoch, trainer=paper / ours", of.get(PAPER), single, "epoch", wanted.get(task), "at least"),
-        ("training, peft / ours", of.get(PEFT), single, "train", 2 if cuda else 1.3, "at least"),
+        ("epoch, trainer=paper / ours", working.get(PAPER), single, "epoch", wanted.get(task), "at least"),
+        ("training, peft / ours", working.get(PEFT), single, "train", 2 if cuda else 1.3, "at least"),
         ("training, 8 alone / pack of 8", single, pack, "train", 4 if cuda else 1.3, "at least"),
         ("training, ours / floor", single, floor, "train", None if cuda else 2, "at most"),
         ("training, pack of 8 / floor", pack, floor, "train", 3 if cuda else None, "at most"),

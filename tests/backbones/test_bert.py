@@ -15,7 +15,7 @@ from rpt.tasks import TASKS, Reading, get_task
 from rpt.tasks.examples import starred
 from tests.conftest import tiny_bert
 
-ANYTIME = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYTIME = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = "red dog coat ada bought the garden".split()
 PAIRS = st.lists(
     st.tuples(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join)] * 2), min_size=2, max_size=5

@@ -12,7 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from rpt.backbones.writer import NO_LABEL
 from rpt.data.batches import pad
 
-ANYTIME = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYTIME = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXTS = st.lists(st.text("abc defghi.,", min_size=1, max_size=60), min_size=2, max_size=5)
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)

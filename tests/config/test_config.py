@@ -1,4 +1,4 @@
-"""Every YAML composes and binds; what cannot run is refused with one clear message before any model is loaded."""
+"""Every YAML file composes and fills its class; what cannot run is refused in one line before a model is loaded."""
 
 import copy
 import functools
@@ -66,7 +66,7 @@ def test_every_registered_reparameterization_is_a_choice():
 
 @pytest.mark.parametrize("name", REPARAMETERIZATIONS)
 def test_options_are_those_of_the_class_with_their_defaults(name):
-    """Where a record is older than an option, its default is read there."""
+    """A record that is older than an option gets its default from there."""
     parameters = find_options(name)
     assert default_options(name) == {option: each.default for option, each in parameters.items()}
     for choice in choices("prompt"):
@@ -162,7 +162,7 @@ def test_a_name_that_would_leave_its_folder_is_refused():
 def test_half_a_character_is_refused():
     config = composed("data=mini", "backbone=nano", "prompt.init=text", "prompt.init_text=a")
     config.prompt.init_text = "a\udc80"
-    with pytest.raises(UsageError, match="prompt.init_text='a.udc80' is not UTF-8 text; give it anew"):
+    with pytest.raises(UsageError, match="prompt.init_text='a.udc80' is not UTF-8 text; type it again"):
         validate(config)
 
 
@@ -243,7 +243,7 @@ def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("value", ["${lr}", "many"])
 def test_beside_a_debugger_too(monkeypatch, value):
-    """OmegaConf makes its error its own cause there, which was followed until memory ended."""
+    """There, OmegaConf makes an error its own cause; following it once exhausted the memory."""
     monkeypatch.setenv("OC_CAUSE", "1")
     with pytest.raises(UsageError, match="could not be converted to Integer"), explained_mistakes():
         to_config(compose("train", ["backbone=nano", f"backbone.max_tokens={value}"]))
@@ -312,7 +312,7 @@ def test_a_backbone_brings_its_learning_rate_unless_one_is_given():
 
 
 def test_what_only_encoders_have_is_no_part_of_other_runs():
-    """A record made before there were encoders has the identity that it always had."""
+    """A record that is older than encoders keeps its identity."""
 
     def identity(*overrides):
         return run_id(composed(*overrides), "r", "w", "fp32")
@@ -330,7 +330,7 @@ def test_what_only_encoders_have_is_no_part_of_other_runs():
 
 
 def test_the_published_adamw_is_part_of_the_identity_where_it_is_used():
-    """A record made before the optimizer could be chosen has torch's, and the identity that it always had."""
+    """A record that is older than the choice of optimizers has torch's, and keeps its identity."""
     default, paper = composed(), composed("trainer=paper")
     assert (default.trainer.adamw, paper.trainer.adamw) == ("torch", "transformers")
     assert "adamw" not in settings(as_dict(default))["trainer"]
@@ -346,7 +346,7 @@ def test_a_record_older_than_an_option_has_its_default():
 
 
 def test_identity_of_a_run():
-    """Equal for runs that compute the same, different for any key that changes numbers."""
+    """Equal for runs that compute the same numbers, different for any key that changes them."""
 
     def identity(*overrides, rows="r"):
         return run_id(composed(*overrides), rows, "w", "fp32")

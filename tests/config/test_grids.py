@@ -74,7 +74,7 @@ def test_axes_can_be_given_anew():
 def test_axes_are_read_as_hydra_sweeps_them():
     axes = Grids("mini", ["task=glob(w*)", "seed=range(2)", "lr=choice(0.3,1)"]).lay_out("figure4").axes
     assert (axes["task"], axes["seed"], axes["lr"]) == (("wic", "wsc"), ("0", "1"), ("0.3", "1"))
-    for word, message in (("trainer.epoch=3", "did you mean trainer.epochs"), ("~lr", "~lr takes a key away")):
+    for word, message in (("trainer.epoch=3", "did you mean trainer.epochs"), ("~lr", "~lr removes a key")):
         with pytest.raises(UsageError, match=message):
             Grids("mini", [word]).lay_out("figure4")
 

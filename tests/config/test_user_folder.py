@@ -1,4 +1,4 @@
-"""A folder of the user's own (`--config-dir`): whatever it is called and holds, one run is one run everywhere."""
+"""The user's folder (`--config-dir`): whatever its name and content, a run has the same identity everywhere."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PRODUCT = "name: product\nreparameterization: product\nscale: 1e-3\n"
 
 @pytest.fixture(autouse=True)
 def no_folder(monkeypatch):
-    """No test leaves its folder to another."""
+    """Forget the folder of a test before the next one."""
     forget(monkeypatch)
     yield
     forget(monkeypatch)
@@ -102,7 +102,7 @@ def test_a_file_called_as_a_choice_of_ours_is_refused(tmp_path):
 
 
 def test_numbers_are_read_alike_by_everyone(tmp_path):
-    """1e-3 was a text to one reader: 2 and 2.0 were two runs."""
+    """One reader once read 1e-3 as text, so 2 and 2.0 were two runs."""
     use_config_folder(write(tmp_path, prompt_product=PRODUCT))
     assert default_options("product") == {"scale": 0.001}
 
@@ -114,14 +114,14 @@ def test_numbers_are_read_alike_by_everyone(tmp_path):
 
 
 def test_a_prompt_that_lists_fewer_options_has_all_of_its_reparameterization(tmp_path):
-    """Its record says what it was trained with, and no other process needs the folder for its identity."""
+    """The record has all options, so no other process needs the folder for the run's identity."""
     texts = {"prompt_product": PRODUCT + "rank: 4\n", "prompt_other": "name: other\nreparameterization: product\n"}
     use_config_folder(write(tmp_path, **texts))
     assert to_config(compose("train", ["prompt=other"])).prompt.options == {"scale": 0.001, "rank": 4}
 
 
 def test_a_job_in_another_process_knows_the_folder(tmp_path, monkeypatch):
-    """As launchers of Hydra start one: with nothing but the composed configuration."""
+    """Launchers of Hydra start a job with only the composed configuration."""
     folder = write(tmp_path, prompt_product=PRODUCT, task_meals="name: meals\nfields: [text]\n")
     use_config_folder(folder)
     words = ["prompt=product", "prompt.scale=2", "task=meals", "trainer.epochs='${by_task:4,{meals: 6}}'"]
@@ -138,7 +138,7 @@ def test_a_job_in_another_process_knows_the_folder(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launcher):
-    """The same sweep again, in this process's own way, finds each run."""
+    """The same sweep without the launcher finds every run."""
     folder = write(
         tmp_path / "mine",
         prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n",
@@ -154,7 +154,7 @@ def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launche
     done = processes.run_fresh("rpt.train", [*words, *launch], tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("out/**/result.json"))) == 2
-    again = processes.run_fresh("rpt.train", words, tmp_path)
+    again = processes.start("rpt.train", words, tmp_path).wait(240)
     assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again
 
 

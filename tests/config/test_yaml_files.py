@@ -1,4 +1,4 @@
-"""One reader of YAML: it types values as Hydra's does, and what is written is read as the same value."""
+"""YAML files: values are typed as by Hydra, and a written value is read as the same value."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""The rows of each step: every row once an epoch, the same whenever it is asked, similar lengths together."""
+"""The rows of each step: each row once an epoch, reproducible, with similar lengths in a batch."""
 
 import itertools
 
@@ -47,7 +47,7 @@ def cost(widths, passes, pass_cost):
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 500)), min_size=1, max_size=8), st.data())
 def test_passes_hold_all_rows_and_no_more_tokens_than_they_may_and_cost_least(widths, data):
-    """Against every way to cut the rows."""
+    """Compared with all ways to cut the rows."""
     max_tokens, pass_cost = data.draw(st.integers(1, 5000)), data.draw(st.integers(0, 2000))
     passes = plan_passes(widths, max_tokens, pass_cost)
     allowed = []

@@ -1,4 +1,4 @@
-"""The cache of tokenised rows: what is damaged is made anew, what cannot be written is done without; said once."""
+"""The cache of tokenised rows: damaged entries are made again, a folder that cannot be written is logged once."""
 
 import errno
 import logging
@@ -35,7 +35,7 @@ def test_an_entry_is_made_once_and_follows_what_it_is_made_of(tmp_path):
         cached(tmp_path / "new", [1, "b"], made)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_damage_is_found_and_mended(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cache")

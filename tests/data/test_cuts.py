@@ -1,4 +1,4 @@
-"""How many texts were cut and by how much, whether they come from the cache or not."""
+"""Numbers of cut texts and lost tokens, with and without the cache."""
 
 from transformers import AutoTokenizer
 
@@ -8,7 +8,7 @@ from rpt.data.tokens import encode_sources
 from rpt.tasks import Example, get_task
 from tests.conftest import NANO, NANO_BERT
 
-# One is short, three have 10, 20 and 30 words too many.
+# One text is short; three have 10, 20 and 30 words too many.
 EXAMPLES = [Example({"passage": " ".join(["red"] * n), "question": "is it"}, 1, idx=n) for n in (5, 50, 60, 70)]
 
 

@@ -1,4 +1,4 @@
-"""Validation rows that look otherwise than training rows are named; the official ones and the miniature are not."""
+"""Validation rows of another form than the training rows are reported; official and miniature rows are not."""
 
 import random
 from dataclasses import replace

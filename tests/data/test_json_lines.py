@@ -1,4 +1,4 @@
-"""Files that are no JSON lines: each fault is one line with the file, the line and what was expected."""
+"""Damaged JSON lines: each error is one line with the file, the line number and what was expected."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The miniature: official schemas, reproducible, balanced enough that a majority answer is no solution."""
+"""The miniature: official schemas, reproducible, and too balanced for a constant answer."""
 
 import hashlib
 import itertools
@@ -32,7 +32,7 @@ def test_rows_never_change(task):
 
 
 def test_running_texts_never_change():
-    """The nano backbones were pre-trained on them."""
+    """The nano backbones were pre-trained on these grammars."""
     texts = "\n".join(itertools.islice(endless_text(0), 2000))
     assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "09e6cdab00ac9415"
 
@@ -51,7 +51,7 @@ def test_rows_are_official_reproducible_and_disjoint(task):
 
 @pytest.mark.parametrize(("task", "share"), [("cb", 1.0), ("wsc", 1.0), ("copa", 0.4), ("wic", 0.4)])
 def test_what_is_held_out_was_not_in_pretraining(task, share):
-    """So many of the rows are of a kind that pre-training cannot draw."""
+    """The share of rows that pre-training cannot draw."""
 
     def kind(row):  # the row without its names, things, colours and places, of which any could stand anywhere
         (example,) = get_task(task).parse(row)
@@ -77,7 +77,7 @@ def test_labels_are_mixed(task):
 
 
 def test_boolq_answers_follow_from_the_passage():
-    """Independent reading of the texts: yes exactly if what is asked stands in the passage."""
+    """Read the texts independently: the answer is yes exactly if the passage states what is asked."""
     infinitive = {past: verb for verb, past, _ in VERBS}
     for row in miniature.rows("boolq", "val"):
         told = set()

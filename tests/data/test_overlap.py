@@ -1,4 +1,4 @@
-"""Training rows given as validation rows: counted where they are some, refused where they are all."""
+"""Validation rows that are also training rows: some are counted, all are refused."""
 
 import logging
 
@@ -20,7 +20,7 @@ def nothing_said_before():
 
 
 def warnings_of(caplog):
-    return [record.message for record in caplog.records if "stand among" in record.message]
+    return [record.message for record in caplog.records if "are also training rows" in record.message]
 
 
 def test_some_are_counted_once_whatever_their_labels(caplog):
@@ -28,7 +28,7 @@ def test_some_are_counted_once_whatever_their_labels(caplog):
     for _ in range(2):
         check_overlap(BOOLQ, train, val)
     (line,) = warnings_of(caplog)
-    assert line.startswith("boolq: 3 of 8 validation rows stand among the training rows") and "\n" not in line
+    assert line.startswith("boolq: 3 of 8 validation rows are also training rows") and "\n" not in line
     caplog.clear()
     check_overlap(BOOLQ, train, passages(5, seed=1))
     check_overlap(
@@ -38,12 +38,12 @@ def test_some_are_counted_once_whatever_their_labels(caplog):
 
 
 def test_all_are_refused():
-    with pytest.raises(UsageError, match="boolq: all 5 validation rows stand among the training rows.*give other rows"):
+    with pytest.raises(UsageError, match="boolq: all 5 validation rows are also training rows.*give other rows"):
         check_overlap(BOOLQ, passages(20), passages(5))
 
 
 def test_a_sweep_of_such_rows_is_refused_or_warned_once(configure, shared, tmp_path, caplog):
-    """Real rows, from a folder; runs that draw other shots read them once."""
+    """Real rows from a folder; runs with other shots read them only once."""
     (tmp_path / "CB").mkdir()
     train, val = (tmp_path / "CB" / f"{split}.jsonl" for split in ("train", "val"))
     rows = (shared / "superglue/CB/train.jsonl").read_text().splitlines(keepends=True)

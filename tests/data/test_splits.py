@@ -1,4 +1,4 @@
-"""Which rows train, choose and are reported; few-shot subsets; the majority baseline."""
+"""Training, selection and reported rows; few-shot subsets; the majority baseline."""
 
 import dataclasses
 from collections import Counter
@@ -53,7 +53,7 @@ def test_training_tells_no_more_of_held_out_rows_than_of_validation_rows(task, s
 
 @pytest.mark.slow
 def test_a_row_of_wsc_is_held_out_with_its_twins(shared):
-    """Apart, they made the held-out score fall to half of chance while the rows were learnt by heart."""
+    """If they are split, memorising the rows lets the held-out score fall to half of chance."""
     rows = hold_out_real_rows("wsc", shared)
     assert (len(rows.train), len(rows.select)) == (450, 104)
     texts = [{e.fields["text"] for e in part} for part in (rows.train, rows.select)]

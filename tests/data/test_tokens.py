@@ -1,4 +1,4 @@
-"""Tokenised rows: cut only where it does not hurt, one end marker, cached; real text without unknown pieces."""
+"""Tokenised rows: cut in the right places, with one end marker, cached; real text has no unknown tokens."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def boolq(passage, question, idx=0):
     return Example({"passage": passage, "question": question}, 1, idx=idx)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.integers(1, 400), text_budget=st.integers(40, 300))
 def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, text_budget):
     example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
@@ -54,13 +54,11 @@ def test_answers_end_in_one_marker_and_are_cut_before_it(tokenizer):
     assert whole[-1] == cut[-1] == tokenizer.eos_token_id and cut == [*whole[:2], whole[-1]]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_passes_without_unknown_pieces(tokenizer, text):
     assert tokenizer.unk_token_id not in tokenizer(text, split_special_tokens=True)["input_ids"]
 
 
-@settings(deadline=None)
 @given(st.text([chr(c) for c in range(32, 127)], max_size=200).map(lambda text: " ".join(text.split())))
 def test_text_comes_back_from_its_tokens(tokenizer, text):
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -26,7 +26,7 @@ from tests.conftest import tiny_bert
 
 
 def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tiny"):
-    """A prompt of random numbers, with the head that the backbone wants beside it."""
+    """A random prompt, with a head if the backbone needs one."""
     config, generator = Config(), torch.Generator().manual_seed(length)
     config.task.name, config.protocol.name, config.prompt.length = task, protocol, length
     config.trainer.precision, config.backbone.head = "fp32", head
@@ -76,7 +76,7 @@ def backbone(request, tiny_backbone, encoder):
 
 
 @BY_KIND
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), prompts=st.lists(PROMPTS, min_size=2, max_size=4))
 def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prompts):
     if tasks is PAIRS:  # whose head reads no marked words
@@ -92,7 +92,7 @@ def test_a_row_in_a_mixed_batch_is_answered_as_alone(backbone, tasks, data, prom
 
 
 def test_tasks_of_one_name_are_told_apart(tiny_backbone):
-    """Two people may each have declared their `reviews`."""
+    """Two users may each declare a task `reviews`."""
     prompts = {"one": trained(tiny_backbone, "cb"), "other": trained(tiny_backbone, "cb")}
     for labels, run in zip((["bad", "good"], ["no", "maybe", "yes"]), prompts.values(), strict=True):
         run.config.task = TaskConfig(name="reviews", fields=["text"], labels=labels)
@@ -126,7 +126,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
     ("encoder", "task"), [*product(["bert"], TASKS), *product(["bi-encoder"], PAIRS)], indirect=["encoder"]
 )
 def test_an_encoder_s_answers_are_its_predictions(encoder, task):
-    """As training makes them; the most probable label (ReCoRD: entity) is the answer."""
+    """They are the softmax that training uses; the most probable label (ReCoRD: entity) is the answer."""
     one, rows = trained(encoder, task), examples(task, "bert")
     server = server_of(encoder, {"p": one})
     answers = server.answer([("p", example) for example in rows], batch_size=16)
@@ -145,7 +145,7 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
 
 
 def test_probabilities_are_of_the_labels_words(tiny_backbone):
-    """Against T5's own logits, label by label: what each token lacks of the likeliest one in its place."""
+    """Compared with T5's logits, label by label: each token's logit minus the highest one in its place."""
     one = trained(tiny_backbone, "cb")
     (example,) = examples("cb")[:1]
     (answer,) = server_of(tiny_backbone, {"cb": one}).answer([("cb", example)])
@@ -184,7 +184,7 @@ def test_a_label_never_contradicts_its_probabilities(tiny_backbone, monkeypatch)
 
 @pytest.mark.parametrize("task", ["cb", "copa", "record", "wic"])
 def test_probabilities_are_of_what_an_encoder_chooses_from(encoder, task):
-    """Reading by reading, each alone: the classes of one, COPA's two scores, the odds of ReCoRD's entities."""
+    """Each reading alone: the classes of one, COPA's two scores, the odds of ReCoRD's entities."""
     one, (example, *_) = trained(encoder, task, head="spans"), examples(task, "bert")
     (answer,) = server_of(encoder, {"p": one}).answer([("p", example)])
     prompt, mask = one.prompt[None], torch.ones(1, len(one.prompt), dtype=torch.long)
@@ -216,13 +216,13 @@ def test_a_row_is_parsed_without_label_and_idx(tiny_backbone):
 
 def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
     runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", weights="others")}
-    with pytest.raises(UsageError, match="boolq and rte were trained in front of different backbones"):
+    with pytest.raises(UsageError, match="boolq and rte were trained for different backbones"):
         open_server(runs)
 
 
 @pytest.mark.parametrize(("backbone", "labels"), [("nano", "[bad,good]"), ("nano", "[]"), ("nano_bert", "[bad,good]")])
 def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbone, labels):
-    """With labels and with open answers; its rows need not be there any more."""
+    """With labels and with open answers; its files of rows may be gone."""
     rows = [{"text": "A warm cake.", "label": "good"}, {"text": "Cold soup.", "label": "bad"}]
     for split, changed in (("train", ""), ("validation", " Fresh.")):
         written = [json.dumps(row | {"text": row["text"] + changed}) for row in rows]

@@ -1,4 +1,4 @@
-"""What a class of one's own may get wrong: one line that names it and the remedy, before anything is trained."""
+"""Mistakes in a user's class: one line with the mistake and the remedy, before any training."""
 
 import pytest
 import torch
@@ -100,7 +100,7 @@ class WithoutStart(Mine):
 
 @pytest.fixture
 def own(monkeypatch):
-    """Register a class for this test alone."""
+    """Register a class for one test only."""
     monkeypatch.setattr("rpt.prompts.contract.REPARAMETERIZATIONS", known := dict(REPARAMETERIZATIONS))
     monkeypatch.setattr("rpt.prompts.soft_prompt.REPARAMETERIZATIONS", known)
     monkeypatch.setattr("rpt.prompts.reparameterization.REPARAMETERIZATIONS", known)

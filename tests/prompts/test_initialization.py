@@ -1,4 +1,4 @@
-"""First values of the table, on embeddings small enough to compute by hand."""
+"""Initial values of the table, on embeddings small enough to compute by hand."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from rpt.prompts import from_labels, from_text, from_vocabulary, uniform
 
 V, D = 12, 3
 EMBEDDINGS = torch.arange(V * D, dtype=torch.float32).reshape(V, D)  # row i starts with 3i
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=50)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -19,7 +19,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def rows_of(table: torch.Tensor) -> list[int]:
-    """Which vocabulary row each of the table's rows is."""
+    """The vocabulary row that each row of the table equals."""
     indices = (table[:, 0] / D).long()
     assert torch.equal(table, EMBEDDINGS[indices])
     return indices.tolist()

@@ -17,7 +17,7 @@ from rpt.prompts import REPARAMETERIZATIONS, Reparameterization, SoftPrompt, Sta
 from rpt.prompts.contract import find_options
 
 N, D, M, V = 5, 8, 3, 30
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def table(length: int = N, d_model: int = D) -> torch.Tensor:
 
 
 def perturbed(module: nn.Module) -> nn.Module:
-    """LayerNorm's gain and shift start as ones and zeros, which would hide a missing one."""
+    """LayerNorm begins with ones and zeros, which would hide a missing weight or bias."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -38,7 +38,7 @@ def perturbed(module: nn.Module) -> nn.Module:
 
 
 def reference(network: nn.Module, layers: int, layer_norm: bool, token: int | None = None) -> nn.Sequential:
-    """down, ReLU, up, LayerNorm as torch has them, with the weights of one token's or the shared network."""
+    """torch's own layers (down, ReLU, up, LayerNorm) with the weights of one token's network or the shared one."""
     blocks = []
     for _ in range(layers):
         blocks += [nn.Linear(D, M), nn.ReLU(), nn.Linear(M, D)]
@@ -61,7 +61,7 @@ def start(values: torch.Tensor) -> Start:
 
 
 def build(name: str, values: torch.Tensor | None = None, **options) -> Reparameterization:
-    """With these values as its table, and everything else perturbed."""
+    """Build it with these values as its table, and perturb all other parameters."""
     values = table() if values is None else values
     built = perturbed(REPARAMETERIZATIONS[name](start(values), **options))
     if hasattr(built, "table"):
@@ -238,7 +238,7 @@ def test_options_can_be_read_off_the_signature(name):
 
 
 def trained(n: int, d: int, m: int, layers: int, shared: bool, layer_norm: bool) -> int:
-    """Table 3b: dN + 2dm + 2d for the shared network, and the biases m + d that it leaves out."""
+    """Table 3b: dN + 2dm + 2d for the shared network, without the biases, which are m + d more."""
     block = 2 * d * m + m + d + 2 * d * layer_norm
     return n * d + layers * block * (1 if shared else n)
 
@@ -276,7 +276,7 @@ def test_defaults_are_table_3b():
 
 
 def test_prompts_know_nothing_of_the_rest():
-    """Pure torch, beside the defaults of their options. Read off the source: others have imported all by now."""
+    """Pure torch and the defaults of options. This reads the source: other tests have imported everything."""
     folder = Path(rpt.prompts.__file__).parent
     imported = set()
     for source in folder.glob("*.py"):

@@ -1,4 +1,4 @@
-"""The prompt as training sees it: gradients, folding, groups, precision."""
+"""The prompt in training: gradients, folding, groups, precision."""
 
 import pytest
 import torch
@@ -71,7 +71,7 @@ def test_fold_ignores_dropout():
 
 @EVERY
 def test_folded_prompt_is_its_own(name):
-    """Training goes on after a checkpoint is folded; the checkpoint must not move with it."""
+    """Training continues after folding; the folded prompt must not change with it."""
     prompt = soft_prompt(name)
     folded = prompt.fold()
     before = folded.clone()

@@ -1,4 +1,4 @@
-"""What an encoder is asked: golden readings of every task, marks, real rows, and how its predictions are scored."""
+"""The tasks for encoders: golden readings, marks, real rows, and scores of predictions."""
 
 import re
 
@@ -98,7 +98,7 @@ def test_record_answers_with_the_likeliest_entity():
 
 
 def test_record_judges_entities_as_the_scorer_does():
-    """An answer in another letter case than its entity is the same, and so is one with an article."""
+    """An answer equals its entity in any letter case, and with an article."""
     example = example_of("record", answers=["bob", "the ULM"])
     assert [decision.label for decision in get_task("record").decisions(example)] == [0, 1, 1]
 

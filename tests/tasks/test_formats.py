@@ -1,4 +1,4 @@
-"""Rows in, text out: golden texts of every task, both schemas, both protocols, and rows that are wrong."""
+"""Golden texts of every task for both schemas and protocols; wrong rows are refused."""
 
 from dataclasses import replace
 
@@ -206,7 +206,7 @@ def test_wsc_negatives_are_evaluated_under_superglue_only():
     ],
 )
 def test_wsc_same_referent(text, noun, same):
-    """As T5's public `wsc_simple` judges."""
+    """By the rule of T5's public `wsc_simple`."""
     example = example_of("wsc")
     example = replace(example, fields={**example.fields, "span1_text": noun})
     paper, superglue = (get_task("wsc", protocol=protocol) for protocol in PROTOCOLS)
@@ -216,7 +216,7 @@ def test_wsc_same_referent(text, noun, same):
 
 
 def test_wsc_takes_a_noun_in_pieces_for_its_first_word():
-    """As in two official test rows; all of its words must be there."""
+    """As in two official test rows; all words of the span must occur."""
     changes = {"text": "Kim Lee, and Ann Fox, met. They ate.", "span1_text": "Lee and Fox", "span2_text": "They"}
     example = get_task("wsc", "bert").parse(GOLDEN["wsc"].hub[0] | changes)[0]
     (reading,) = get_task("wsc", "bert").decisions(example)[0].readings

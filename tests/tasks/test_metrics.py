@@ -1,4 +1,4 @@
-"""Every metric against a plain second computation; the tasks' scores; the same through `evaluate`."""
+"""Every metric against an independent computation; the tasks' scores; the same through `evaluate`."""
 
 import random
 import re
@@ -16,7 +16,7 @@ from tests.tasks.rows import GOLDEN
 
 
 def judged(n_classes: int, predictions=None):
-    """Rows of (gold, prediction, question), a prediction being a class or None."""
+    """Rows of (gold, prediction, question); a prediction is a class or None."""
     label = st.integers(0, n_classes - 1)
     return st.lists(st.tuples(label, predictions or st.none() | label, st.integers(0, 4)), min_size=1, max_size=40)
 
@@ -117,7 +117,7 @@ def test_by_hand():
 
 
 def test_macro_f1_leaves_out_a_class_that_is_nowhere():
-    """As scikit-learn's default and the hub's metric do; where every class is in gold all conventions agree."""
+    """As scikit-learn and the hub's metric do; if gold has every class, all conventions agree."""
     rows = [0, 1, 1, 0], [0, 1, 1, 1]
     ours = metrics.macro_f1(*rows, 3)
     assert ours == close((2 / 3 + 4 / 5) / 2) == sklearn.metrics.f1_score(*rows, average="macro")
@@ -285,7 +285,7 @@ OURS = {"macro_f1": "f1"}  # what the hub's metric calls it, where it does not c
 
 @pytest.mark.parametrize("name", TASKS)
 def test_evaluate_gives_what_records_hold(load, name):
-    """On random predictions for the miniature's validation rows, some of them no label."""
+    """On random predictions for the miniature's validation rows, some of which are no label."""
     task, draw = get_task(name, protocol="superglue"), random.Random(name)
     examples = [example for row in miniature.rows(name, "val")[:50] for example in task.parse(row)]
     if name == "record":

@@ -1,4 +1,4 @@
-"""All real rows that are at hand: each parses, is written under both protocols and counts as published."""
+"""All available real rows: each parses and is written under both protocols; their numbers are the published ones."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def rows_of(shared, collection, name, split):
 
 
 def check_texts(task, rows):
-    """Every row becomes examples with full text and, where it is trained on, a target; gives the examples."""
+    """Check that every row becomes examples with full text and, for training, a target; returns the examples."""
     examples = [example for row in rows for example in task.parse(row)]
     for example in examples:
         for protocol in PROTOCOLS:
@@ -78,7 +78,7 @@ def test_boolq_majority(shared):
 
 
 def test_wsc_stars_stand_at_the_index_but_for_the_one_row_that_is_off(shared):
-    """Elsewhere the starred word is the indexed one, or the word inside of `him,"` (rows 137, 453, 533)."""
+    """In other rows the starred word is the indexed one, or the word in `him,"` (rows 137, 453, 533)."""
     task, moved = get_task("wsc"), []
     for split in ("train", "val"):
         for row in rows_of(shared, "superglue", "wsc", split):

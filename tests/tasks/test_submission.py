@@ -1,4 +1,4 @@
-"""Submissions: what we write the validator accepts, and nothing that the server would refuse."""
+"""Submissions: the validator accepts our files, and refuses what the server would refuse."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ def examples_of(name, n=40):
 
 
 def predictions_of(task, examples):
-    """Right ones, with some that are no label, and one open answer with several entities."""
+    """Right predictions, some that are no label, and one open answer with several entities."""
     if task.name == "record":
         return ["; ".join(example.answers) if i % 3 else "" for i, example in enumerate(examples)]
     return [example.label if i % 5 else None for i, example in enumerate(examples)]
@@ -108,7 +108,7 @@ def test_an_rte_prompt_answers_the_diagnostic_sets_in_files_of_their_own():
 
 
 def checked(task, rows):
-    """What is said of the rows, if they are refused."""
+    """The message if the rows are refused."""
     task = get_task(task)
     examples = [example for row in rows for example in task.parse(row)]
     try:

@@ -1,4 +1,4 @@
-"""The embedded backbones, loaded once; few rows to evaluate."""
+"""The embedded backbones, loaded only once; evaluations on few rows."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def _embedded(name):
 
 @pytest.fixture
 def evaluate_few(monkeypatch):
-    """evaluate_few(8): evaluations are of the first 8 examples alone, for tests that scores have nothing to do with."""
+    """evaluate_few(8): evaluate only the first 8 examples, for tests that do not look at scores."""
     split = loader_module.split_examples
 
     def evaluate(count):

@@ -1,4 +1,4 @@
-"""Runs prepared for a pack, and what a pack makes of them."""
+"""Prepare runs for a pack, and train them."""
 
 from contextlib import contextmanager
 from itertools import count
@@ -17,7 +17,7 @@ SHORT = ["data.shots=8", "trainer.max_steps=4", "trainer.eval_batch_size=128"]
 
 
 def prepared(config, backbone, folder, evaluated=None):
-    """evaluated: on its first so many rows alone, for a test that scores have nothing to do with."""
+    """evaluated: evaluate only so many rows, for tests that do not look at scores."""
     run = make_training_run(config, LOADER.rows(config), backbone, RunFolder(Path(folder)))
     run.select = run.select.pick(range(len(run.select.rows))[:evaluated])
     return run

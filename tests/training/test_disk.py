@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written: one line, nothing lost, and a finished record is found all the same."""
+"""A disk that is full or read-only: one line, nothing is lost, and a finished record is still found."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ WORDS += ["backbone.max_tokens=48", "trainer.eval_batch_size=256"]
 
 
 def fill_disk(monkeypatch, after=0):
-    """Only so many files more can be written."""
+    """Allow only so many more files."""
     left, sync = iter(range(after)), os.fsync
 
     def sync_or_fail(handle):

@@ -1,4 +1,4 @@
-"""Training: what moves and what does not, accumulation, failures."""
+"""Training: which parameters change, accumulation, failures."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_only_the_prompt_is_trained(configure, nano, tmp_path, prompt):
     before = {name: p.detach().clone() for name, p in run.soft_prompt.named_parameters()}
     fitted(nano, run)
     moved = {name for name, p in run.soft_prompt.named_parameters() if not torch.equal(p, before[name])}
-    # Zero gain in ReLU units may leave single weights still, but every tensor has learned something.
+    # Inactive ReLU units may leave single weights unchanged, but every tensor must change.
     assert moved == set(before)
     assert all(torch.equal(frozen[name], weight) for name, weight in nano.model.state_dict().items())
     assert all(weight.grad is None for weight in nano.model.parameters())
@@ -100,7 +100,7 @@ def test_the_published_protocol_runs_and_padding_to_the_maximum_changes_no_answe
 
 
 def test_a_backbone_keeps_its_precision_when_another_is_placed():
-    """A server in bf16 may stand beside a run in fp32."""
+    """A process may have a server in bf16 and a run in fp32."""
     half, full = tiny_t5(1.0), tiny_t5(1.0)
     for backbone, precision in ((half, "bf16"), (full, "fp32")):
         backbone.place(torch.device("cpu"), precision)
@@ -111,7 +111,7 @@ def test_a_backbone_keeps_its_precision_when_another_is_placed():
 
 
 def test_threads_change_nothing_from_one_time_to_the_next(configure, nano, tmp_path):
-    """Gradients of a prompt's rows are added up in one order, however many threads there are."""
+    """Gradients of a prompt's rows are summed in one order, for any number of threads."""
     config = configure("task=cb", "prompt=vanilla", "prompt.length=100", *SHORT, "trainer.max_steps=2")
     before, prompts = torch.get_num_threads(), []
     torch.set_num_threads(2)

@@ -1,4 +1,4 @@
-"""An encoder's head: trained beside the prompt, its own in a pack, kept with the best prompt, there after a crash."""
+"""An encoder's head: trained with the prompt, separate in packs, saved with the best prompt, restored after a crash."""
 
 import json
 
@@ -36,7 +36,7 @@ PACKED = [
 
 @pytest.mark.parametrize("words", [["task=cb"], ["task=copa"], ["task=wic", "backbone.head=spans"]])
 def test_each_run_of_a_pack_has_the_gradients_that_it_has_alone(configure, nano_bert, tmp_path, words):
-    """Its own rows through its own head; no other run's head is touched."""
+    """A run's rows go through its own head and leave the heads of other runs unchanged."""
     runs = [
         prepared(configure(*words, *ENCODER, *SHORT, *own), nano_bert, tmp_path / str(i))
         for i, own in enumerate(PACKED)

@@ -1,4 +1,4 @@
-"""What runs of a sweep share is loaded once, and let go before the next is loaded."""
+"""Runs of a sweep load what they share once, and release it before loading the next."""
 
 import gc
 
@@ -78,7 +78,7 @@ def test_a_source_that_cannot_be_read_leaves_nothing_half_kept(configure, tmp_pa
     ],
 )
 def test_a_sweep_never_holds_two_backbones(configure, loaded, words):
-    """Not after a run that has failed either."""
+    """Also after a failed run."""
     failing = [*words[0], "lr=1e30", "trainer.max_steps=12"]
     outcomes = train_all([configure(*SHORT, *own) for own in [failing, *words]])
     assert [isinstance(outcome, float) for outcome in outcomes] == [False, *[True] * len(words)], outcomes

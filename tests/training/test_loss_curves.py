@@ -1,4 +1,4 @@
-"""Short runs whose losses were written down once: whatever is rewritten, they stay what they were."""
+"""Short runs with recorded losses: no change of the code may change them."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ENCODER = [0.78149, 0.55649, 0.76576, 0.50611, 0.44839, 0.22265]
 
 
 def losses_of(backbone, folder, monkeypatch, *configs):
-    """The loss of every step of each run, all trained as one pack."""
+    """The loss of every step of each run, trained as one pack."""
     monkeypatch.setattr(pack_module, "READ_EVERY", 1)
     runs = [prepared(config, backbone, folder / str(i), evaluated=8) for i, config in enumerate(configs)]
     seen = [[] for _ in runs]

@@ -1,4 +1,4 @@
-"""Every backbone with every prompt on every task: it trains, is scored, and its numbers are no accident of the pack."""
+"""Every backbone with every prompt on every task: it trains, gets scores, and they do not depend on the pack."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fine-tuning and the methods of table 3: each trains what it says and nothing else, and its record holds it."""
+"""Fine-tuning and the methods of table 3: each trains exactly its weights, and its record has them."""
 
 import json
 
@@ -157,7 +157,7 @@ def test_a_prompt_beside_another_method_is_refused(command, miniature):
 
 
 def test_dropout_of_a_method_acts_where_the_backbone_drops_out(configure, tmp_path):
-    """Under the same seed other gradients come of it, but in evaluation none of it is left."""
+    """With the same seed it changes gradients, but it has no effect in evaluation."""
     gradients = []
     for dropout in (0.0, 0.9, 0.9):
         words = ["task=cb", "method=lora", f"+method.peft.lora_dropout={dropout}", "trainer.dropout=true"]

@@ -1,4 +1,4 @@
-"""A run in a pack is what it is alone: the same rows in the same steps, the same losses, gradients and scores."""
+"""A run in a pack equals the run alone: the same rows in the same steps, the same losses, gradients and scores."""
 
 import copy
 import json
@@ -27,8 +27,8 @@ from tests.training.runs import SHORT, assert_gradients_close, crash_at, first_g
 
 STEPS = 6
 TOLERANCE = 1e-4  # relative, of fp32 losses
-# AdamW's steps are as large for a gradient of rounding noise as for any other, and a few of them carry a difference in
-# the last bits into the loss. With a larger eps they are not, and what is compared is the pack's own arithmetic.
+# AdamW takes full steps even for gradients of rounding noise, and a few steps carry a difference in the last bits to
+# the loss. A larger eps prevents this, so that the test compares the arithmetic of packs.
 SMOOTH = "trainer.eps=1e-3"
 
 VARIANTS = st.sampled_from(
@@ -65,7 +65,7 @@ def smooth_encoder():
 
 
 def traced(pack, runs):
-    """Of each run, the rows and the loss of every step."""
+    """The rows and the loss of every step of each run."""
     trace = {run: [] for run in runs}
 
     class NotingStep(Step):
@@ -109,14 +109,14 @@ def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
 @settings(max_examples=3, **ANYTIME)
 @given(st.lists(RUNS, min_size=2, max_size=8), st.integers(1, 8), LIMITS)
 def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backbone, tmp_path, runs, max_runs, limit):
-    """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some come in later."""
+    """Mixed lengths, variants, rates, seeds and numbers of rows; with more runs than places, some join later."""
     check_any_pack(configure, smooth_backbone, tmp_path, ["task=cb"], runs, max_runs, limit)
 
 
 @settings(max_examples=2, **ANYTIME)
 @given(ENCODED, st.lists(RUNS, min_size=1, max_size=8), st.integers(1, 8), LIMITS)
 def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit):
-    """Each run with its own head, and positions that do not depend on the others' prompts."""
+    """Each run has its own head, and positions that do not depend on other prompts."""
     words = ["backbone=nano_bert", *words]
     check_any_pack(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit)
 
@@ -177,7 +177,7 @@ def test_records(configure, tmp_path, evaluate_few):
 
 @pytest.mark.slow
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch, evaluate_few):
-    """Also one run more and in another composition than before."""
+    """Also with one more run and in a different composition."""
     evaluate_few(24)
     words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
 
@@ -203,7 +203,7 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
 
 @pytest.mark.slow
 def test_what_ends_one_run_ends_no_other(configure, tiny, evaluate_few):
-    """A run that diverges, and one whose prompt cannot be initialised: each is told, the rest finish."""
+    """A run that diverges, and one whose prompt cannot be initialised: both are reported, the others finish."""
     evaluate_few(8)
     words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64", tiny]
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
@@ -212,7 +212,7 @@ def test_what_ends_one_run_ends_no_other(configure, tiny, evaluate_few):
 
 
 def test_a_backbone_that_cannot_be_read_ends_no_other_run(configure, tmp_path, evaluate_few):
-    """Not even if it is no mistake that we know of."""
+    """Not even with an unknown error."""
     evaluate_few(8)
     broken = tmp_path / "broken"
     shutil.copytree(Path(backbones.__file__).parent / "nano", broken)
@@ -310,12 +310,12 @@ class TestMemory:
         assert 4 * short < long < 16 * short  # linear in the tokens but for attention, which is quadratic
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.0, 0.01]), st.sampled_from([1e-8, 1e-3]), st.integers(0, 9)
 )
 def test_stacked_adamw_is_adamw(runs, steps, weight_decay, eps, seed):
-    """Every run by torch's own optimizer; one comes in later than the others."""
+    """Compared with torch's optimizer for each run; one run joins later."""
     compare_with("torch", torch.optim.AdamW, runs, steps, weight_decay, eps, seed)
 
 
@@ -337,17 +337,17 @@ class PublishedAdamW(torch.optim.Optimizer):
             p -= lr * weight_decay * p
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.0, 0.1]), st.sampled_from([1e-8, 1e-2]), st.integers(0, 9)
 )
 def test_stacked_adamw_of_the_published_code(runs, steps, weight_decay, eps, seed):
-    """eps is added before the correction, the decay comes after the update: with these values far from torch's."""
+    """It adds eps before the correction and decays after the update: with these values, far from torch's."""
     compare_with("transformers", PublishedAdamW, runs, steps, weight_decay, eps, seed)
 
 
 def compare_with(adamw, alone_class, runs, steps, weight_decay, eps, seed):
-    """Runs stacked by an optimizer that is made anew for every step, as after a checkpoint, and each by itself."""
+    """Stacked runs with a new optimizer for every step, as after a checkpoint, and each run alone."""
 
     class OneRun:
         def __init__(self, number):

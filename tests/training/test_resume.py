@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and started again ends with the numbers of an unbroken run."""
+"""A run that is killed at any moment and started again ends with the numbers of an uninterrupted run."""
 
 import functools
 import json
@@ -52,7 +52,7 @@ def unbroken(configure, tmp_path):
 
 @pytest.mark.parametrize("prompt, steps", [("residual", [5]), pytest.param("lstm", [1, 4], marks=pytest.mark.slow)])
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
-    """Also with the LSTM's own dropout, the backbone's, and the published AdamW, whose eps depends on the step."""
+    """Also with dropout in LSTM or backbone, and with the published AdamW, whose eps depends on the step."""
     evaluate_few(24)
     words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
     expected = unbroken(*words)
@@ -154,7 +154,7 @@ def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):
 
 
 def test_the_loss_scale_of_fp16_goes_on_where_it_was(configure, tmp_path, monkeypatch):
-    """With the number of steps since it last changed; a checkpoint that is older than the key starts anew."""
+    """With the number of steps since its last change; a checkpoint that is older than the key starts again."""
     monkeypatch.setattr(pack_module.torch.amp, "GradScaler", functools.partial(GradScaler, growth_interval=3))
     config = configure("task=cb", "data.shots=8", "trainer.epochs=4", "backbone.max_tokens=48", "prompt.length=3")
     backbone = tiny_t5(1.0)

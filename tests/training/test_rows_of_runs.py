@@ -1,7 +1,7 @@
-"""What rows get from their runs and give back to them."""
+"""Values of runs are copied to their rows, and values of rows are summed by run."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rpt.training.engine.rows_of_runs import RowsOfRuns
@@ -9,7 +9,6 @@ from rpt.training.engine.rows_of_runs import RowsOfRuns
 OF_RUN = st.lists(st.integers(0, 3), min_size=1, max_size=12)  # of runs whose last ones may have no row
 
 
-@settings(deadline=None)
 @given(of_run=OF_RUN, width=st.integers(1, 3))
 def test_rows_get_what_their_run_has_and_gradients_are_added_up_by_run(of_run, width):
     rows = RowsOfRuns(of_run, 4, torch.device("cpu"))

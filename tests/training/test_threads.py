@@ -1,4 +1,4 @@
-"""Threads on busy cores are noticed by their processor time, and said once."""
+"""Threads on busy cores are detected by their processor time and logged once."""
 
 import time
 

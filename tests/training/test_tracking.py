@@ -1,4 +1,4 @@
-"""W&B without a key: each job of a sweep has its own offline run, in packs too. What W&B cannot do ends no training."""
+"""W&B without a key: each job of a sweep has its own offline run, also in packs. Errors of W&B do not end training."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ def nobody_logged_in(tmp_path, monkeypatch):
 
 
 class Run:
-    """A W&B run whose process is gone."""
+    """A W&B run whose process has died."""
 
     summary: dict = {}
 

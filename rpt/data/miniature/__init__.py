@@ -1,11 +1,11 @@
 """SuperGLUE in miniature. Our own grammars make eight small tasks from a seed, in the official schemas.
 
-Every text is about one small world (people, things, places, causes, words with two senses), so that a backbone
-of a few million parameters can be pre-trained on it in an hour or two on two cores and prompts can be tuned in minutes.
-The rows are ours and free to share. Scores on them are miniature scores: never comparable with SuperGLUE's.
+All texts describe one small world (people, things, places, causes, words with two senses), so that two cores pre-train
+a backbone of a few million parameters in an hour or two and tune prompts in minutes. The rows are ours and free to
+share. Scores on them are miniature scores: never compare them with SuperGLUE's.
 
-lexicon.py has the words, facts.py what is said of things, grammars.py the eight tasks as pre-training has them,
-held_out.py those five that the benchmark has in another form, texts.py running texts.
+lexicon.py has the vocabulary, facts.py statements about things, grammars.py the eight tasks as in pre-training,
+held_out.py the five tasks whose form differs from pre-training, texts.py running texts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import random
 from collections.abc import Callable
 
 from rpt.data.miniature import grammars, held_out
-from rpt.data.miniature.grammars import Row
+from rpt.data.miniature.grammars import GeneratedRow
 
-SPLIT_SIZES = {  # train, val; about a tenth of the benchmark's, WSC and CB as small as there
+SPLIT_SIZES = {  # train, val: about a tenth of the benchmark's sizes; WSC and CB have the benchmark's
     "boolq": (900, 300),
     "cb": (250, 112),
     "copa": (400, 200),
@@ -27,23 +27,23 @@ SPLIT_SIZES = {  # train, val; about a tenth of the benchmark's, WSC and CB as s
     "wsc": (550, 200),
 }
 
-Grammars = dict[str, Callable[[random.Random], Row]]
+Grammars = dict[str, Callable[[random.Random], GeneratedRow]]
 PRETRAINING: Grammars = {name: getattr(grammars, name) for name in SPLIT_SIZES}
 GRAMMARS = PRETRAINING | {name: getattr(held_out, name) for name in ("cb", "copa", "multirc", "wic", "wsc")}
 
 
-def rows(task: str, split: str, seed: int = 0, by: Grammars = GRAMMARS) -> list[Row]:
+def rows(task: str, split: str, seed: int = 0, by: Grammars = GRAMMARS) -> list[GeneratedRow]:
     """The rows of a miniature task in the official SuperGLUE schema.
 
     Args:
         task: one of the eight names, e.g. "boolq".
-        split: "train" or "val"; no text of the one stands in the other.
-        seed: of the whole benchmark; 0 is the one that the committed records use.
-        by: the grammars; those of pre-training give other rows for five of the tasks.
+        split: "train" or "val"; they share no row.
+        seed: of the whole benchmark; the committed records use 0.
+        by: the grammars; those of pre-training give different rows for five of the tasks.
     """
     n_train, n_val = SPLIT_SIZES[task]
     draw = random.Random(f"miniature {task} {seed}")
-    made: list[Row] = []
+    made: list[GeneratedRow] = []
     seen: set[str] = set()
     while len(made) < n_train + n_val:
         made_row = row(task, draw, by)
@@ -54,12 +54,12 @@ def rows(task: str, split: str, seed: int = 0, by: Grammars = GRAMMARS) -> list[
     return [_numbered(made_row, i) for i, made_row in enumerate(chosen)]
 
 
-def row(task: str, draw: random.Random, by: Grammars = GRAMMARS) -> Row:
+def row(task: str, draw: random.Random, by: Grammars = GRAMMARS) -> GeneratedRow:
     """One fresh row of a task."""
     return _numbered(by[task](draw), 0)
 
 
-def _numbered(row: Row, i: int) -> Row:
+def _numbered(row: GeneratedRow, i: int) -> GeneratedRow:
     """The row with the official `idx` at each level."""
     for question in row.get("qas", []):
         question["idx"] = i

@@ -27,7 +27,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Claim:
-    """Something said of one thing: who had it, its colour or its place; true of the passage or not."""
+    """A statement about one thing: who had it, its colour or its place; true or false."""
 
     about: str  # "who", "colour" or "place"
     value: str
@@ -43,7 +43,7 @@ class Claim:
         }[self.about]
 
     def sentence(self, thing: str | None = None) -> str:
-        """The claim in other words than the passage's; `thing` may name the thing by its kind."""
+        """The claim in different words from the passage; `thing` may name the thing by its kind."""
         thing = thing or self.fact.thing
         return {
             "who": f"{self.value} {self.fact.verb[2]} a {thing}.",
@@ -63,7 +63,7 @@ def passage(some: list[Fact]) -> str:
 
 
 def claim(draw: random.Random, some: list[Fact], p_true: float) -> Claim:
-    """A claim about one of the facts; a false one often takes its value from another of them."""
+    """A claim about one of the facts; a false claim often takes its value from another fact."""
     fact, about = draw.choice(some), draw.choice(["who", "colour", "place"])
     right = getattr(fact, about)
     if draw.random() < p_true:

@@ -1,6 +1,6 @@
 """One grammar for each task. It is a function that draws a fresh row in the official schema, without its idx.
 
-The backbones are pre-trained on these; held_out.py has others for five of the tasks."""
+The backbones are pre-trained on these; held_out.py replaces five of them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from rpt.data.miniature.lexicon import (
     WOMEN,
 )
 
-Row = dict[str, Any]
+GeneratedRow = dict[str, Any]
 
 
-def boolq(draw: random.Random) -> Row:
+def boolq(draw: random.Random) -> GeneratedRow:
     some = facts(draw, draw.choice([1, 2]))
     asked = claim(draw, some, 0.6)
     return {"question": asked.question(), "passage": passage(some), "label": asked.true}
 
 
-def rte(draw: random.Random) -> Row:
+def rte(draw: random.Random) -> GeneratedRow:
     some = facts(draw, draw.choice([1, 1, 2]))
     claimed = claim(draw, some, 0.5)
-    # Sometimes the kind stands for the thing, where it can only mean this one.
+    # Sometimes name the thing by its kind, if that is unambiguous.
     kind = KIND_OF[claimed.fact.thing]
     alone = [KIND_OF[fact.thing] for fact in some].count(kind) == 1
     hypothesis = claimed.sentence(kind if alone and draw.random() < 0.4 else None)
@@ -44,7 +44,7 @@ def rte(draw: random.Random) -> Row:
     return {"premise": passage(some), "hypothesis": hypothesis, "label": label}
 
 
-def cb(draw: random.Random) -> Row:
+def cb(draw: random.Random) -> GeneratedRow:
     who, other = draw.sample(NAMES, 2)
     thing, place, colour = draw.choice(THINGS), draw.choice(PLACES), draw.choice(COLOURS)
     kind = draw.choices(["true", "open", "false"], [50, 15, 35])[0]
@@ -59,12 +59,12 @@ def cb(draw: random.Random) -> Row:
     return {"premise": premise, "hypothesis": f"the {colour} {thing} was in the {place}", "label": label}
 
 
-def copa(draw: random.Random) -> Row:
+def copa(draw: random.Random) -> GeneratedRow:
     return explain(draw, CAUSES)
 
 
-def explain(draw: random.Random, causes: list[tuple[str, str]]) -> Row:
-    """A row of COPA from two of the causes and effects given."""
+def explain(draw: random.Random, causes: list[tuple[str, str]]) -> GeneratedRow:
+    """A row of COPA from two of the (cause, effect) pairs."""
     right, wrong = draw.sample(causes, 2)
     who = draw.choice(NAMES)
     asks_cause = draw.random() < 0.5
@@ -77,7 +77,7 @@ def explain(draw: random.Random, causes: list[tuple[str, str]]) -> Row:
     return {"premise": premise, "choice1": choices[0], "choice2": choices[1], "question": question, "label": label}
 
 
-def multirc(draw: random.Random) -> Row:
+def multirc(draw: random.Random) -> GeneratedRow:
     some = facts(draw, draw.choice([2, 2, 3]))
     if len(some) == 3:  # one person did two things, so a question can have two answers
         some[1].who = some[0].who
@@ -100,7 +100,7 @@ def multirc(draw: random.Random) -> Row:
     return {"passage": {"text": passage(some), "questions": questions}}
 
 
-def record(draw: random.Random) -> Row:
+def record(draw: random.Random) -> GeneratedRow:
     some = facts(draw, draw.choice([2, 2, 3]))
     first, highlight = some[:-1], some[-1]
     text = passage(first) + f"\n@highlight\n{highlight.sentence()}"
@@ -113,12 +113,12 @@ def record(draw: random.Random) -> Row:
     return {"passage": {"text": text, "entities": entities}, "qas": [{"query": query, "answers": [answer]}]}
 
 
-def wic(draw: random.Random) -> Row:
+def wic(draw: random.Random) -> GeneratedRow:
     return compare(draw, SENSES)
 
 
-def compare(draw: random.Random, senses: dict[str, tuple[list[str], list[str]]]) -> Row:
-    """A row of WiC about one of the words given."""
+def compare(draw: random.Random, senses: dict[str, tuple[list[str], list[str]]]) -> GeneratedRow:
+    """A row of WiC about one of the words in `senses`."""
     word = draw.choice(sorted(senses))
     label = draw.random() < 0.5
     sense = draw.randrange(2)
@@ -134,19 +134,19 @@ def compare(draw: random.Random, senses: dict[str, tuple[list[str], list[str]]])
     return row
 
 
-def wsc(draw: random.Random) -> Row:
+def wsc(draw: random.Random) -> GeneratedRow:
     return refer(draw, REFERENCES)
 
 
-def refer(draw: random.Random, references: list[tuple[str, str]]) -> Row:
-    """A row of WSC from one of the sentences given, with the person that its pronoun stands for."""
+def refer(draw: random.Random, references: list[tuple[str, str]]) -> GeneratedRow:
+    """A row of WSC from one of the (sentence, referent of its pronoun) pairs."""
     template, referent = draw.choice(references)
     people, pronoun = draw.choice([(WOMEN, "she"), (MEN, "he")])
     a, b = draw.sample(people, 2)
     text = capital(template.format(A=a, B=b, p=pronoun, thing=draw.choice(THINGS)))
     label = draw.random() < 0.5
     name = {"A": a, "B": b}[referent] if label else {"A": b, "B": a}[referent]
-    words = text.split()
-    target = {"span1_index": words.index(name), "span1_text": name}
-    target |= {"span2_index": words.index(pronoun), "span2_text": pronoun}
+    tokens = text.split()
+    target = {"span1_index": tokens.index(name), "span1_text": name}
+    target |= {"span2_index": tokens.index(pronoun), "span2_text": pronoun}
     return {"text": text, "target": target, "label": label}

@@ -1,8 +1,8 @@
-"""Forms that pre-training lacks. The embedded backbones have met these tasks in another form only.
+"""Grammars of forms that pre-training lacks. The embedded backbones have met these tasks in another form only.
 
-Prompt tuning brings out what a backbone has learned, and adapts it to what it has not. In miniature BoolQ, ReCoRD and
-RTE are drawn as in pre-training: there a prompt brings out. CB, MultiRC and WSC are drawn otherwise, there it adapts.
-Of COPA's causes and of WiC's words half are known from pre-training and half are new.
+A prompt can elicit what a backbone has learned, or adapt it to something new. The miniature has both: BoolQ, ReCoRD and
+RTE are drawn as in pre-training (elicit), CB, MultiRC and WSC are not (adapt). Half of COPA's causes and half of WiC's
+words are new.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 
 from rpt.data.miniature.facts import facts, passage
-from rpt.data.miniature.grammars import Row, compare, explain, refer
+from rpt.data.miniature.grammars import GeneratedRow, compare, explain, refer
 from rpt.data.miniature.lexicon import (
     CAUSES,
     COLOURS,
@@ -27,8 +27,8 @@ from rpt.data.miniature.lexicon import (
 )
 
 
-def cb(draw: random.Random) -> Row:
-    """Somebody says what another says; pre-training has one speaker. Only what is known is known to be so."""
+def cb(draw: random.Random) -> GeneratedRow:
+    """Somebody reports what another person says; in pre-training there is one speaker. Only factive verbs commit."""
     asking, who, told = draw.sample(NAMES, 3)
     thing, place, colour = draw.choice(THINGS), draw.choice(PLACES), draw.choice(COLOURS)
     kind = draw.choices(["true", "false", "open", "hearsay"], [40, 30, 10, 20])[0]
@@ -44,12 +44,12 @@ def cb(draw: random.Random) -> Row:
     return {"premise": premise, "hypothesis": f"the {colour} {thing} was in the {place}", "label": label}
 
 
-def copa(draw: random.Random) -> Row:
+def copa(draw: random.Random) -> GeneratedRow:
     return explain(draw, CAUSES + NEW_CAUSES)
 
 
-def multirc(draw: random.Random) -> Row:
-    """Fewer facts, and most of the false answers are of things that the passage does not name."""
+def multirc(draw: random.Random) -> GeneratedRow:
+    """Fewer facts, and most false answers name things that the passage does not mention."""
     some = facts(draw, draw.choice([1, 2, 2]))
     absent = [thing for thing in THINGS if thing not in {fact.thing for fact in some}]
     questions = []
@@ -65,10 +65,10 @@ def multirc(draw: random.Random) -> Row:
     return {"passage": {"text": passage(some), "questions": questions}}
 
 
-def wic(draw: random.Random) -> Row:
+def wic(draw: random.Random) -> GeneratedRow:
     return compare(draw, SENSES | NEW_SENSES)
 
 
-def wsc(draw: random.Random) -> Row:
-    """Other sentences than those of pre-training."""
+def wsc(draw: random.Random) -> GeneratedRow:
+    """Sentences that pre-training does not have."""
     return refer(draw, NEW_REFERENCES)

@@ -25,7 +25,7 @@ VERBS = [  # (infinitive, past, past of a synonym)
 FACTIVE = "knew realized remembered noticed understood learned".split()
 OPEN = "thought hoped guessed suspected feared expected".split()
 COUNTERFACTIVE = ["wrongly believed", "only pretended", "falsely claimed", "lied", "merely dreamed"]
-CAUSES = [  # (cause, effect); the subject stands for any person
+CAUSES = [  # (cause, effect); {} is any person
     ("it rained all night", "the street was wet"),
     ("the sun was hot", "the snow melted"),
     ("the lamp broke", "the room went dark"),
@@ -43,7 +43,7 @@ CAUSES = [  # (cause, effect); the subject stands for any person
     ("{} told a lie", "{} lost a friend"),
     ("{} practised the piano", "{} played without mistakes"),
 ]
-SENSES = {  # word: contexts of its first sense, contexts of its second
+SENSES = {  # word: contexts of its first sense, contexts of its second sense
     "bank": (
         ["{} sat on the bank of the river", "{} fished from the grassy bank", "{} swam to the far bank"],
         ["{} took money from the bank", "{} opened an account at the bank", "{} asked the bank for a loan"],
@@ -77,7 +77,7 @@ SENSES = {  # word: contexts of its first sense, contexts of its second
         ["{} painted a nail pink", "{} bit a nail in fear", "{} cut the nail of the thumb"],
     ),
 }
-REFERENCES = [  # (sentence with two people A, B and a pronoun, the person the pronoun stands for)
+REFERENCES = [  # (sentence with two people A, B and a pronoun, the referent of the pronoun)
     ("{A} lent {B} the {thing} because {p} needed it", "B"),
     ("{A} lent {B} the {thing} because {p} did not need it", "A"),
     ("{A} thanked {B} because {p} had received help", "A"),
@@ -97,7 +97,7 @@ REFERENCES = [  # (sentence with two people A, B and a pronoun, the person the p
     ("{A} envied {B} because {p} had won the {thing}", "B"),
     ("{A} envied {B} although {p} had won the {thing}", "A"),
 ]
-# ---- what no backbone was pre-trained on: see held_out.py
+# ---- not in pre-training: see held_out.py
 
 NEW_CAUSES = [
     ("the river rose", "the cellar was under water"),

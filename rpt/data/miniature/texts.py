@@ -1,4 +1,4 @@
-"""Running texts for pre-training. They say things twice, in other words."""
+"""Running texts for pre-training by span corruption. They say things twice, in other words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rpt.data.miniature.lexicon import CAUSES, KIND_OF, NAMES, SENSES
 
 
 def text(draw: random.Random) -> str:
-    """A short text of one or two facts, a cause, a word in one of its senses, or a pronoun explained."""
+    """A short text: one or two facts, a cause, a word in one sense, or a pronoun with its referent."""
     return draw.choice([_retold, _retold, _explained, _sense, _referred])(draw)
 
 
@@ -50,7 +50,7 @@ def _referred(draw: random.Random) -> str:
 
 
 def endless_text(seed: int | str) -> Iterator[str]:
-    """Running texts without end, from a seed."""
+    """An endless stream of running texts, from a seed."""
     draw = random.Random(f"miniature text {seed}")
     while True:
         yield text(draw)

@@ -14,16 +14,15 @@ from torch import Tensor
 from rpt.backbones import Backbone, Batch, Heads
 
 log = logging.getLogger(__name__)
-MULTIPLE = 32  # widths are padded to, so that few shapes are met
-MAX_TOKENS = 32_768  # of a pass, padding included; a larger one keeps the device busy by itself
-RECORD_AFTER = 2  # times that a shape is met before it is recorded, which takes as long as some passes
+MULTIPLE = 32  # to which widths are padded, so that there are few shapes
+MAX_TOKENS = 32_768  # of a pass, padding included; a larger pass keeps the device busy without a graph
+RECORD_AFTER = 2  # passes of a shape before it is recorded, which takes as long as several passes
 MAX_GRAPHS = 48  # shapes
 MEMORY_SHARE = 0.25  # of the device's memory, beyond which no further graph is recorded: evaluation needs the rest
 
 
 class GraphedLosses:
-    """`backbone.losses`, recorded for each shape that is met again and again. A graph has no other numbers than the
-    kernels that it launches.
+    """`backbone.losses`, recorded as a graph for each frequent shape. A graph computes the same numbers as its kernels.
 
     Args:
         enabled: as asked for; without a GPU, or if the backbone is trained, drops out or recomputes its layers,
@@ -40,15 +39,15 @@ class GraphedLosses:
         self._full = False
 
     def choose_multiple(self, rows: int, longest: int) -> int:
-        """What widths are padded to a multiple of.
+        """The multiple to which widths are padded.
 
         Args:
-            longest: tokens of the longest row, the prompt's included.
+            longest: tokens of the longest row, including the prompt.
         """
         return MULTIPLE if self.enabled and rows * (longest + MULTIPLE) <= MAX_TOKENS else 1
 
     def __call__(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
-        """The losses [B] of rows behind prompts [B, N, d]; arguments as those of `Backbone.losses`."""
+        """The losses [B] of rows behind prompts [B, N, d]; the arguments are those of `Backbone.losses`."""
         inputs = (prompts, prompt_mask, *batch.values(), *heads.values())
         tokens = len(prompts) * (prompts.shape[1] + batch["ids"].shape[1])
         if not self.enabled or tokens > MAX_TOKENS:
@@ -62,7 +61,7 @@ class GraphedLosses:
         return self._recorded[shape](*inputs)
 
     def _record(self, shape: Hashable, inputs: tuple[Tensor, ...], batch: Batch, heads: Heads) -> bool:
-        """Whether it could be."""
+        """Record the shape; returns whether that succeeded."""
         names = len(batch)
 
         def losses(prompts: Tensor, prompt_mask: Tensor, *rest: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ class GraphedLosses:
 
         samples = tuple(each.detach().clone().requires_grad_(each.requires_grad) for each in inputs)
         try:
-            self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run one after another, so they may share
+            self._pool = self._pool or torch.cuda.graph_pool_handle()  # they run in turn, so they can share memory
             options: dict[str, Any] = {"num_warmup_iters": 1, "pool": self._pool}
             reserved = torch.cuda.memory_reserved()
             self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **options)

@@ -9,22 +9,22 @@ from rpt.backbones.device import send
 from rpt.training.run.run import TrainingRun
 
 BETAS = (0.9, 0.999)
-MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of each parameter
 
 
 class StackedAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW on parameters [R, ...], with a learning rate and a step count for each run.
 
-    With trainer.adamw=transformers it is the AdamW that the published code imports, which transformers had until 4.50.
-    It adds eps to the second moment before that is corrected for its start at zero, so that eps weighs up to 32 times
-    as much in the first steps, and decays the weights after the update:
+    trainer.adamw=transformers selects the AdamW of the published code, which transformers had until 4.50. It adds eps
+    before the bias correction of the second moment, so that eps has up to 32 times the effect in the first steps, and
+    it applies weight decay after the update:
 
         p = p - lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)
         p = p - lr * weight_decay * p
 
     Args:
         parameters: by name.
-        runs: R; they say the learning rates, and their moments become views into the optimizer's.
+        runs: R; they have the learning rates, and their moments become views into the optimizer's.
     """
 
     def __init__(self, parameters: dict[str, Tensor], runs: list[TrainingRun]):
@@ -40,26 +40,26 @@ class StackedAdamW(torch.optim.Optimizer):
             moments = [run.moments.setdefault(name, {}) for run in runs]
             zeros = torch.zeros_like(parameter[0])
             for moment in MOMENTS:
-                stacked = torch.stack([of_run.get(moment, zeros).to(parameter.device) for of_run in moments])
-                for r, of_run in enumerate(moments):
-                    of_run[moment] = stacked[r]
+                stacked = torch.stack([state.get(moment, zeros).to(parameter.device) for state in moments])
+                for r, state in enumerate(moments):
+                    state[moment] = stacked[r]
                 self.state[parameter][moment] = stacked
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever given
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # nobody passes a closure
         for run in self._runs:
             run.progress.updates += 1
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         gradients = [parameter.grad for parameter in parameters]
         first, second = ([self.state[parameter][moment] for parameter in parameters] for moment in MOMENTS)
-        # As Python floats: float32 is too coarse for them.
+        # In Python floats: float32 is too coarse.
         corrections = [[1 - beta**run.progress.updates for run in self._runs] for beta in BETAS]
         correct_first, correct_second = send(torch.tensor(corrections), parameters[0].device)
 
         def each(tensors: list[Tensor], per_run: list[Tensor]) -> list[Tensor]:
             return [tensor * align_runs(value, tensor) for tensor, value in zip(tensors, per_run, strict=True)]
 
-        # All parameters in one kernel, but for what differs between runs.
+        # One kernel for all parameters, except for values that differ between runs.
         torch._foreach_lerp_(first, gradients, 1 - BETAS[0])
         torch._foreach_mul_(second, BETAS[1])
         torch._foreach_addcmul_(second, gradients, gradients, value=1 - BETAS[1])
@@ -67,20 +67,20 @@ class StackedAdamW(torch.optim.Optimizer):
         updates = each(first, [lr / correct_first for lr in rates])
         scales = [moment / align_runs(correct_second, moment) for moment in second]
         torch._foreach_sqrt_(scales)
-        if self._as_transformers:  # eps outside of the correction is eps / sqrt(correction) inside of it
-            own_eps = self.defaults["eps"] / correct_second.sqrt()
-            torch._foreach_add_(scales, [align_runs(own_eps, scale) for scale in scales])
+        if self._as_transformers:  # eps before the correction is eps / sqrt(correction) after it
+            eps = self.defaults["eps"] / correct_second.sqrt()
+            torch._foreach_add_(scales, [align_runs(eps, scale) for scale in scales])
         else:
             torch._foreach_add_(scales, self.defaults["eps"])
         torch._foreach_div_(updates, scales)
         if self.defaults["weight_decay"]:
             decays = [1 - lr * self.defaults["weight_decay"] for lr in rates]
             torch._foreach_copy_(parameters, each(parameters, decays))
-            if self._as_transformers:  # whose decay comes after the update, and so takes its share of it
+            if self._as_transformers:  # decay comes after the update, and so applies to it too
                 updates = each(updates, decays)
         torch._foreach_sub_(parameters, updates)
 
 
 def align_runs(per_run: Tensor, like: Tensor) -> Tensor:
-    """[R] as [R, 1, ...], to be broadcast over the parameter's other dimensions."""
+    """[R] as [R, 1, ...], which broadcasts over the parameter's other dimensions."""
     return per_run.view(-1, *[1] * (like.dim() - 1))

@@ -1,4 +1,4 @@
-"""The loop. Admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
+"""The loop: admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
 rows side by side in one batch."""
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ from rpt.training.run.evaluate import evaluate
 from rpt.training.run.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
-READ_EVERY = 10  # steps between readings of the losses: each one makes the processor wait for the device
+READ_EVERY = 10  # steps between readings of losses: each makes the processor wait for the device
 
 
 class Pack:
-    """Runs that are trained together. They share backbone, task, protocol and trainer; each has its own prompt, rows,
-    learning rate and seed, and its numbers are those that it would have alone.
+    """Runs that train together. They share backbone, task, protocol and trainer; each has its own prompt, rows,
+    learning rate and seed, and computes the same numbers as alone.
 
     Args:
-        backbone: frozen, or that of a single run whose method trains it.
-        max_runs: at most so many at once.
-        max_tokens: at most so many in one forward pass, padding included; a step takes as many passes as it needs.
+        backbone: frozen, or that of a single run that trains it.
+        max_runs: the maximal number of runs at once.
+        max_tokens: the maximal number of tokens in a forward pass, padding included; a step has as many passes as it
+            needs.
         graphs: whether passes may be recorded as CUDA graphs.
     """
 
@@ -47,15 +48,15 @@ class Pack:
         self.evaluation_limit = PassLimit(cap_evaluation_pass(backbone.device))
         self.threads = ThreadWatch(backbone.device)
         self.losses = GraphedLosses(backbone, graphs)
-        # fp16's gradients would vanish without it; in any other precision it does nothing.
+        # Without it, fp16's gradients would underflow; in other precisions it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")
-        self.active: dict[TrainingRun, Iterator[np.ndarray]] = {}  # the rows of its next steps
+        self.active: dict[TrainingRun, Iterator[np.ndarray]] = {}  # the rows of each run's next steps
         self.stacks: list[StackedRuns] = []
 
     def fit(self, waiting: Iterator[TrainingRun]) -> Iterator[TrainingRun]:
-        """Train the runs to their ends; each is yielded when it is over, and one that waits takes its place.
+        """Train the runs to their ends. Yields each when it ends; a waiting run then takes its place.
 
-        A run whose loss is not finite is over too, with its `failure`; the others go on.
+        A run whose loss is not finite ends with a `failure`; the others continue.
 
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
@@ -73,7 +74,7 @@ class Pack:
                 yield from self.dismiss()
 
     def admit(self, waiting: Iterator[TrainingRun], caught: list[int], bar: ProgressBar) -> Iterator[TrainingRun]:
-        """Let waiting runs take the free places, unless a signal was caught; yields those that are over already."""
+        """Admit waiting runs to free places, unless a signal was caught; yields those that have already ended."""
         joining: list[TrainingRun] = []
         while (
             not caught and len(self.active) + len(joining) < self.max_runs and (run := next(waiting, None)) is not None
@@ -90,11 +91,11 @@ class Pack:
             bar.add_runs(joining, len(self.active))
 
     def join(self, runs: list[TrainingRun]) -> None:
-        """The runs take part from the next step on."""
+        """Add runs to the pack, from the next step on."""
         self.active |= {run: run.steps() for run in runs}
         for run in self.active:
             run.progress.together = max(run.progress.together, len(self.active))
-        for run in runs:  # a single one where there is a scale: it cannot be shared
+        for run in runs:  # there is a scale only in packs of one: runs cannot share it
             if run.progress.loss_scale:
                 self.scaler.load_state_dict(run.progress.loss_scale)
         self.restack()
@@ -115,7 +116,7 @@ class Pack:
         return over
 
     def train(self, bar: ProgressBar) -> list[TrainingRun]:
-        """One step of every run, timed; each has its share of the time."""
+        """One step of every run; each run is charged an equal share of the time."""
         began, processor_began = time.perf_counter(), time.process_time()
         runs = self.step()
         self.maybe_read_losses(runs, bar)  # waits for the device, so its time belongs to training
@@ -133,8 +134,8 @@ class Pack:
         runs = [run for stack in self.stacks for run in stack.runs]
         rows = [next(self.active[run]) for run in runs]
         losses = Step(self.losses, self.stacks, rows, self.scaler).take(self.limit)
-        for run, of_run, loss in zip(runs, rows, losses, strict=True):
-            run.note_step(loss, len(of_run))
+        for run, indices, loss in zip(runs, rows, losses, strict=True):
+            run.note_step(loss, len(indices))
         return runs
 
     def maybe_read_losses(self, runs: list[TrainingRun], bar: ProgressBar) -> None:
@@ -157,7 +158,7 @@ class Pack:
                 progress.stopped = f"no better score in {patience} evaluations"
 
     def evaluate(self, run: TrainingRun) -> None:
-        """Score prompt and head as they are now, on the rows that choose; keep them if they are the best so far."""
+        """Score the present prompt and head on the selection rows, and keep them if they are the best so far."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
         evaluation = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
@@ -182,4 +183,4 @@ class Pack:
 
 def _exit_if_asked_twice(caught: list[int]) -> None:
     if len(caught) > 1:
-        os._exit(128 + caught[-1])  # the last checkpoint stays
+        os._exit(128 + caught[-1])  # without another checkpoint: the last one stays

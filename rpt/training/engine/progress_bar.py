@@ -15,7 +15,7 @@ class ProgressBar:
         self._bar = bar
 
     def add_runs(self, runs: Sequence[TrainingRun], together: int) -> None:
-        """These join; so many are trained together now."""
+        """Add joining runs; `together` runs now train together."""
         self._bar.total += sum(run.total_steps for run in runs)
         self._bar.update(sum(run.progress.step for run in runs))
         self._bar.set_description(runs[0].name if together == 1 else f"{together} runs together")
@@ -29,7 +29,7 @@ class ProgressBar:
         self._bar.set_postfix({"loss": f"{loss:.3f}", **score}, refresh=False)
 
     def show_evaluation(self, run: TrainingRun) -> None:
-        """A line of its own above the bar."""
+        """Write a line above the bar."""
         progress, last = run.progress, run.progress.history[-1]
         self._bar.write(
             f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, "

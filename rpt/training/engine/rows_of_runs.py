@@ -12,22 +12,24 @@ from rpt.backbones.device import send
 
 
 class RowsOfRuns:
-    """Gives every row what its run has, and adds up by run what rows have: each run its own rows alone, in their order,
-    so that runs repeat to the last bit on a GPU too and one run's NaN stays its own.
+    """Copies values of runs to their rows, and sums values of rows for each run. A sum takes only the rows of its run,
+    in their order: so runs are reproducible to the last bit on a GPU too, and one run's NaN does not reach another.
 
     Args:
-        of_run: [B], the number of each row's run.
+        run_numbers: [B], the number of each row's run.
         runs: R.
     """
 
-    def __init__(self, of_run: list[int], runs: int, device: torch.device):
+    def __init__(self, run_numbers: list[int], runs: int, device: torch.device):
         rows: list[list[int]] = [[] for _ in range(runs)]
-        for row, run in enumerate(of_run):
+        for row, run in enumerate(run_numbers):
             rows[run].append(row)
-        of_rows = np.full((runs, max(map(len, rows))), len(of_run))  # where a run has fewer: a row of zeros at the end
-        for run, row_numbers in enumerate(rows):
-            of_rows[run, : len(row_numbers)] = row_numbers
-        self.of_run, self.of_rows = (send(torch.as_tensor(each), device) for each in (of_run, of_rows))
+        row_numbers = np.full((runs, max(map(len, rows))), len(run_numbers))  # [R, K], filled up with a row of zeros
+        for run, numbers in enumerate(rows):
+            row_numbers[run, : len(numbers)] = numbers
+        self.run_numbers, self.row_numbers = (
+            send(torch.as_tensor(each), device) for each in (run_numbers, row_numbers)
+        )
 
     def spread(self, table: Tensor) -> Tensor:
         """[B, ...] from [R, ...]."""
@@ -36,16 +38,17 @@ class RowsOfRuns:
     def add_up(self, rows: Tensor) -> Tensor:
         """[R, ...] from [B, ...]."""
         padded = torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])])
-        return padded.index_select(0, self.of_rows.flatten()).unflatten(0, self.of_rows.shape).sum(dim=1)
+        return padded.index_select(0, self.row_numbers.flatten()).unflatten(0, self.row_numbers.shape).sum(dim=1)
 
 
 class _Spread(torch.autograd.Function):
-    """torch's own ways back from index_select and indexing add up in no fixed order, on a GPU or on several threads."""
+    """index_select with a backward pass that sums in a fixed order; torch's own does not, on a GPU or several
+    threads."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, rows: RowsOfRuns) -> Tensor:
         ctx.rows = rows
-        return table.index_select(0, rows.of_run)
+        return table.index_select(0, rows.run_numbers)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

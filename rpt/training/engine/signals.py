@@ -7,16 +7,16 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_catching: list[list[int]] = []  # what was caught in each `catch_signals` that is open
+_catching: list[list[int]] = []  # the signals caught by each open `catch_signals`
 
 
 class Interrupted(SystemExit):
-    """The process was asked to end; every run of the sweep that was under way was saved first."""
+    """A signal ended the process after every active run of the sweep was saved."""
 
 
 @contextmanager
 def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT instead of dying of them; `react` is called with all so far each time one comes."""
+    """Collect SIGTERM and SIGINT instead of ending; each signal calls `react` with all signals so far."""
     caught: list[int] = []
     _catching.append(caught)
 
@@ -27,7 +27,7 @@ def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
     numbers = (signal.SIGTERM, signal.SIGINT)
     try:
         before = {number: signal.signal(number, handler) for number in numbers}
-    except ValueError:  # not the main thread (a launcher's): signals are not ours to catch
+    except ValueError:  # not the main thread (under a launcher): only that can catch signals
         before = {}
     try:
         yield caught
@@ -38,6 +38,6 @@ def catch_signals(react: Callable[[list[int]], None]) -> Iterator[list[int]]:
 
 
 def interrupt_once() -> None:
-    """What SIGTERM does, unless there was a signal already: many are sent to all processes of a group."""
+    """Raise SIGTERM, unless a signal has come already: some are sent to all processes of a group."""
     if not any(_catching):
         os.kill(os.getpid(), signal.SIGTERM)

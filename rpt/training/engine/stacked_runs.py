@@ -19,25 +19,25 @@ from rpt.training.run.run import WEIGHTS, TrainingRun
 
 
 def stack_runs(runs: Iterable[TrainingRun], width: int) -> list[StackedRuns]:
-    """A stack for each shape of prompt among the runs.
+    """One stack for each shape of prompts.
 
     Args:
         width: d.
     """
-    alike: dict[Hashable, list[TrainingRun]] = defaultdict(list)
+    groups: dict[Hashable, list[TrainingRun]] = defaultdict(list)
     for run in runs:
         prompt = run.config.prompt
-        alike[prompt.reparameterization, prompt.length, tuple(prompt.options.items())].append(run)
-    return [StackedRuns(of_shape, width) for of_shape in alike.values()]
+        groups[prompt.reparameterization, prompt.length, tuple(prompt.options.items())].append(run)
+    return [StackedRuns(group, width) for group in groups.values()]
 
 
 class StackedRuns:
-    """The parameters of several runs, each kept as one tensor [R, ...], so that all of them take one step in a few
-    batched operations. A run's own parameters and optimizer state become views into these tensors, so folding and
-    checkpointing need not know of the stack.
+    """The parameters of several runs as tensors [R, ...], so that a few batched operations update all runs. The
+    parameters and the optimizer state of a run become views into these tensors, so folding and checkpoints ignore the
+    stack.
 
     Args:
-        runs: of equal shape; one alone if it trains weights of the backbone.
+        runs: of equal shape; a single run if it trains weights of the backbone.
         width: d.
     """
 
@@ -57,7 +57,7 @@ class StackedRuns:
         self.together = self.prompt is not None and can_compute_together(self.prompt)
 
     def compute_prompts(self) -> Tensor:
-        """Every run's prompt P' [R, N, d]; N is 0 where none is trained."""
+        """The prompts P' of all runs [R, N, d]; N is 0 if none is trained."""
         if self.prompt is None:
             return torch.zeros(len(self.runs), 0, self.width, device=next(iter(self.parameters.values())).device)
         inputs = {name: p for name, p in self.parameters.items() if not name.startswith(HEAD)}
@@ -72,20 +72,20 @@ class StackedRuns:
 
     @property
     def heads(self) -> dict[str, Tensor]:
-        """Every run's head: its parameters [R, ...] by name, and none where the backbone needs no head."""
+        """The heads' parameters [R, ...] by name; empty if the backbone needs no head."""
         return {name.removeprefix(HEAD): p for name, p in self.parameters.items() if name.startswith(HEAD)}
 
     def take_weight_gradients(self) -> None:
-        """Move over the gradients that backward passes left at the backbone's own weights."""
+        """Move gradients from the backbone's weights, where backward passes leave them, to the stack."""
         for name, weight in self.runs[0].weights.items():
             gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
             self.parameters[f"{WEIGHTS}{name}"].grad, weight.grad = gradient[None], None
 
     @torch.no_grad()
-    def clip_gradients(self, longest: float) -> None:
-        """Scale down every run's gradient whose norm is over `longest`, each by itself."""
-        gradients = [p.grad for p in self.parameters.values()]
+    def clip_gradients(self, max_norm: float) -> None:
+        """Scale down the gradient of each run whose norm exceeds `max_norm`."""
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norms = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0).sqrt()
-        factors = (longest / (norms + 1e-6)).clamp(max=1.0)
+        factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(align_runs(factors, gradient))

@@ -1,4 +1,4 @@
-"""One optimizer step. Prompts, passes, gradients, update.
+"""One optimizer step of a pack. Prompts, passes, gradients, update.
 
 Shapes: R runs, B rows of a pass, N prompt tokens (of the longest prompt), d model width.
 """
@@ -25,8 +25,8 @@ from rpt.training.engine.stacked_runs import StackedRuns
 
 @dataclass
 class GradientBuffers:
-    """What the passes of a step collect their gradients in: every run's prompt [R, N, d] and head [R, ...], and the
-    backbone's weights as far as they are trained."""
+    """Leaves in which the passes of a step accumulate gradients: the prompts [R, N, d] and heads [R, ...] of all runs,
+    and the trained weights of the backbone."""
 
     prompts: Tensor
     heads: Heads
@@ -38,7 +38,7 @@ class GradientBuffers:
 
 
 class Piece(NamedTuple):
-    """A row of a pass: the number of its run, that run's prompt length, the row."""
+    """A row of a pass, the number of its run, and the length of that run's prompt."""
 
     run: int
     prompt_length: int
@@ -46,14 +46,14 @@ class Piece(NamedTuple):
 
 
 class Step:
-    """One step of every run, their rows side by side. phi runs once, whatever the number of rows and passes: the passes
-    collect their gradients in detached buffers, and one backward then takes them through phi.
+    """One step of all runs, their rows in one batch. phi runs only once, for any number of rows and passes: the passes
+    accumulate gradients in detached buffers, and one backward pass then takes them through phi.
 
     Args:
         losses: the backbone's.
         stacks: the runs' parameters.
-        rows: the indices of each run's rows, in the order of the stacks.
-        scaler: of the loss, where fp16 needs it; its steps leave out gradients that overflow.
+        rows: the row indices of each run, in the order of the stacks.
+        scaler: scales the loss for fp16; it skips steps whose gradients overflow.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Step:
         self.losses, self.stacks, self.rows, self.scaler = losses, stacks, rows, scaler
         self.backbone = losses.backbone
         self.runs = [run for stack in stacks for run in stack.runs]
-        self.config = self.runs[0].config  # what is read of it, the runs share
+        self.config = self.runs[0].config  # only keys that all runs share are read
         self.terms = [sum(run.rows[i].terms for i in indices) for run, indices in zip(self.runs, rows, strict=True)]
 
     def take(self, limit: PassLimit) -> Tensor:
-        """Every run's mean loss over the terms of its rows: [R], detached."""
+        """Take the step; returns the mean loss of each run over the terms of its rows, [R], detached."""
         self.backbone.train()
-        if len(self.runs) == 1:  # the backbone's own dropout, which is only on in a pack of one
+        if len(self.runs) == 1:  # for the backbone's dropout, which is only on in packs of one
             self.runs[0].seed_dropout()
         prompts = [stack.compute_prompts() for stack in self.stacks]
         buffers = self.make_buffers(prompts)
@@ -88,8 +88,7 @@ class Step:
         return losses
 
     def make_buffers(self, prompts: list[Tensor]) -> GradientBuffers:
-        """A shorter prompt is filled up on the left with zeros, which are masked. Heads stand in the stacks of their
-        prompts and are collected in the same way."""
+        """Pad shorter prompts on the left with zeros, which are masked. Heads are concatenated in the same order."""
         longest = max(prompt.shape[1] for prompt in prompts)
         table = torch.cat([pad_tensor(p.detach(), (0, 0, longest - p.shape[1], 0)) for p in prompts])
         heads = {
@@ -99,14 +98,15 @@ class Step:
         return GradientBuffers(table.requires_grad_(longest > 0), heads, list(self.backbone.trained.values()))
 
     def run_passes(self, buffers: GradientBuffers, max_tokens: float) -> Tensor:
-        """Forward and backward over all rows, in passes of at most so many tokens; the losses [R]."""
+        """Forward and backward over all rows, in passes of at most `max_tokens`; returns the losses [R]."""
         losses = torch.zeros(len(self.runs), device=self.backbone.device)
         for part in self.plan(max_tokens):
             losses += self.run_pass(part, buffers)
         return losses
 
     def plan(self, max_tokens: float) -> Iterator[list[Piece]]:
-        """The passes: of each run at most trainer.batch_size rows, cut where padding costs more than a pass."""
+        """Yield the passes: at most trainer.batch_size rows of each run, cut where padding would cost more than a
+        pass."""
         trainer, longest_row = self.config.trainer, self.config.backbone.max_tokens
         for start in range(0, max(map(len, self.rows)), trainer.batch_size):
             pieces = [
@@ -114,7 +114,7 @@ class Step:
                 for r, (run, indices) in enumerate(zip(self.runs, self.rows, strict=True))
                 for i in indices[start : start + trainer.batch_size]
             ]
-            # Rows of similar length meet, whichever run they belong to.
+            # Rows of similar length share a pass, whatever their runs.
             pieces.sort(key=lambda piece: (piece.prompt_length, piece.row.length))
             widths = []
             for _, prompt, row in pieces:
@@ -124,7 +124,7 @@ class Step:
                 yield pieces[first:last]
 
     def run_pass(self, pieces: list[Piece], buffers: GradientBuffers) -> Tensor:
-        """One forward and backward pass; its share of the losses [R]."""
+        """One forward and backward pass; returns its share of the losses [R]."""
         table, device = buffers.prompts, self.backbone.device
         longest = max(piece.prompt_length for piece in pieces)
         width = self.config.backbone.max_tokens - longest if self.config.trainer.pad_to_max else None
@@ -135,7 +135,7 @@ class Step:
         batch = self.backbone.collate(rows, longest, width, multiple)
         rows_of_runs = RowsOfRuns([piece.run for piece in pieces], len(table), device)
         mask = torch.arange(longest) >= longest - torch.tensor([[piece.prompt_length] for piece in pieces])
-        # Over the terms of the whole step, so that several passes give what one large batch gives.
+        # Divide by the terms of the whole step, so that several passes equal one large batch.
         shares = send(torch.tensor([1 / self.terms[piece.run] for piece in pieces]), device)
         prompts = rows_of_runs.spread(table[:, table.shape[1] - longest :])
         heads = {name: rows_of_runs.spread(head) for name, head in buffers.heads.items()}
@@ -145,19 +145,21 @@ class Step:
         return rows_of_runs.add_up(losses.detach() * shares)
 
     def send_back(self, buffers: GradientBuffers, prompts: list[Tensor]) -> None:
-        """The collected gradients to the stacks: those of prompts through phi."""
+        """Send the accumulated gradients to the stacks, those of prompts backward through phi."""
         table, sizes = buffers.prompts, [len(prompt) for prompt in prompts]
         if table.requires_grad:
+            assert table.grad is not None  # from the passes
             gradients = zip(table.grad.split(sizes), prompts, strict=True)
             torch.autograd.backward(prompts, [g[:, table.shape[1] - p.shape[1] :] for g, p in gradients])
         for name, head in buffers.heads.items():
+            assert head.grad is not None
             for stack, gradient in zip(self.stacks, head.grad.split(sizes), strict=True):
                 stack.heads[name].grad = gradient
         for stack in self.stacks:
             stack.take_weight_gradients()
 
     def update(self) -> None:
-        """Every run by its own gradients."""
+        """Update the parameters of every run."""
         clip = self.config.trainer.clip
         for stack in self.stacks:
             if clip is not None:

@@ -6,15 +6,15 @@ import torch
 
 from rpt.data.rows import warn_once
 
-STEPS = 10  # that are watched
-FREE_CORES = 0.5  # of the processor time that the threads would have if each had a core to itself
+STEPS = 10  # to measure
+FREE_CORES = 0.5  # share of the processor time that the threads would have with a free core for each
 
 
 class ThreadWatch:
-    """Compares the processor time of the first steps with their wall time, and says once if the cores are busy.
+    """Compares the processor time of the first steps with their wall time, and warns once if the cores are busy.
 
-    Two threads of the small T5 took seven times one thread's processor time a step, on two cores that nine processes
-    shared: each waits, computing nothing, until the other has had its turn.
+    On two cores that nine processes shared, two threads of the small T5 used seven times the processor time of one
+    thread for a step: each spins until the other has had its turn.
     """
 
     def __init__(self, device: torch.device):
@@ -22,7 +22,7 @@ class ThreadWatch:
         self.steps, self.wall, self.processor = 0, 0.0, 0.0
 
     def note_step(self, wall: float, processor: float) -> None:
-        """One more step is done, in so many seconds of either time."""
+        """Count a completed step and its seconds of wall and processor time."""
         self.steps, self.wall, self.processor = self.steps + 1, self.wall + wall, self.processor + processor
         if self.threads > 1 and self.steps == STEPS and self.processor < FREE_CORES * self.threads * self.wall:
             warn_once(

@@ -1,9 +1,8 @@
 """A run's tensors on disk. Its checkpoint and, of another method than prompt tuning, what it trained.
 
-A checkpoint is one safetensors file, so that it is either whole or not there.
-
-Tensors: all parameters that are trained, AdamW's moments, the best folded prompt, head and weights. The header holds
-the run's progress as JSON and a digest of the tensors.
+A checkpoint is one safetensors file, so it is either complete or missing. It holds the trained parameters, AdamW's
+moments, and the best folded prompt, head and weights; its header holds the run's progress as JSON and a digest of the
+tensors.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from rpt.training.run.run import WEIGHTS, TrainingRun, read_losses
 
 
 def save_checkpoint(run: TrainingRun) -> None:
-    """Write the run's whole state, atomically."""
+    """Write the complete state of the run, atomically."""
     read_losses([run])
     tensors: dict[str, Tensor] = {f"parameter.{name}": value for name, value in run.parameters.items()}
     tensors |= {f"{moment}.{name}": value for name, moments in run.moments.items() for moment, value in moments.items()}
@@ -41,7 +40,7 @@ def save_checkpoint(run: TrainingRun) -> None:
 
 
 def load_checkpoint(run: TrainingRun) -> bool:
-    """Bring the run back to where its checkpoint left it; False if there is none.
+    """Restore the run from its checkpoint; False if there is none.
 
     Raises:
         UsageError: the file is damaged or belongs to another configuration.
@@ -58,16 +57,16 @@ def load_checkpoint(run: TrainingRun) -> bool:
     run.best_head, run.best_weights = stored.pop("best_head", {}), stored.pop("best_weight", {})
     values, parameters = stored.pop("parameter", {}), run.parameters
     if {n: tuple(v.shape) for n, v in values.items()} != {n: tuple(v.shape) for n, v in parameters.items()}:
-        raise UsageError(f"Checkpoint {path} is of another prompt; delete it, or start over with resume=never.")
+        raise UsageError(f"Checkpoint {path} belongs to another prompt; delete it, or start over with resume=never.")
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(values[name])
-            run.moments[name] = {moment: values_of[name] for moment, values_of in stored.items() if name in values_of}
+            run.moments[name] = {moment: tensors[name] for moment, tensors in stored.items() if name in tensors}
     return True
 
 
 def save_weights(run: TrainingRun) -> None:
-    """Write what another method than prompt tuning has trained, at its best: the head and the backbone's weights."""
+    """Write the best head and backbone weights of a run that trains no prompt."""
     head = {f"{HEAD}{name}": value for name, value in run.best_head.items()}
     weights = {f"{WEIGHTS}{name}": value.contiguous() for name, value in run.best_weights.items()}
     write_atomically(run.record.weights_path, save(head | weights, metadata={"format": "pt"}))
@@ -80,7 +79,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         progress = json.loads(header["progress"])
         damaged = header["digest"] != _digest_tensors(tensors)
-    except Exception as error:  # safetensors raises its own kinds; each means that the file is not what we wrote
+    except Exception as error:  # safetensors has its own errors; each means that the file is damaged
         raise UsageError(
             f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never."
         ) from error
@@ -91,8 +90,8 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
     unknown = progress.keys() - {field.name for field in dataclasses.fields(Progress)}
     if unknown:
         raise UsageError(
-            f"Checkpoint {path} is of another version of rpt, for it has {', '.join(sorted(unknown))}; go on with that "
-            "version, or start over with resume=never."
+            f"Checkpoint {path} is from another version of rpt: it has {', '.join(sorted(unknown))}; continue with "
+            "that version, or start over with resume=never."
         )
     return tensors, Progress(**progress)
 

@@ -18,8 +18,8 @@ from rpt.config import Config
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores in per cent; what each example earned, 0 to 1; predictions that are no answer of the task; rows/s; the
-    mean length (L2) of the prompt's vectors, None where there are none."""
+    """scores: in per cent. credits: the score of each example, 0 to 1. no_label: how many predictions are no answer of
+    the task. prompt_norm: mean L2 norm of the prompt's vectors; None without a prompt."""
 
     scores: dict[str, float]
     predictions: list[Prediction]
@@ -47,11 +47,11 @@ def evaluate(
 
     Args:
         prompt: folded, [N, d]; None evaluates the backbone without a prompt.
-        head: what was trained beside the prompt, by name; empty where the backbone needs none.
-        limit: of the passes, kept from one evaluation to the next; None starts with what the device likes.
+        head: the parameters of the head, by name; empty if the backbone needs none.
+        limit: of a pass, shared by the evaluations of a run; None starts at the device's default.
 
     Raises:
-        RuntimeError: memory runs out over a single example.
+        RuntimeError: a single example exceeds the memory.
     """
     began = time.perf_counter()
     task, trainer = encoded.task, config.trainer
@@ -68,7 +68,7 @@ def evaluate(
 
     limit = limit or PassLimit(cap_evaluation_pass(backbone.device))
     pending = limit.batch(ask, encoded.rows, trainer.eval_batch_size, len(prompt))
-    predictions = [read()[place] for read, place in pending]  # read when all is asked: reading waits for the device
+    predictions = [read()[place] for read, place in pending]  # only now: reading waits for the device
     scores = task.score(encoded.examples, predictions)
     credits = [task.credit(e, p) for e, p in zip(encoded.examples, predictions, strict=True)]
     norm = prompt.norm(dim=1).mean().item() if len(prompt) else None

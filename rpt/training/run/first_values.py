@@ -19,10 +19,10 @@ from rpt.tasks import Task
 
 
 def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftPrompt | None:
-    """The prompt of a run before training (paper, section 4: sampled vocabulary rows, unless told otherwise).
+    """The initial prompt of a run (by default sampled vocabulary rows, as in the paper, section 4).
 
     Raises:
-        UsageError: the prompt cannot be initialised so.
+        UsageError: the prompt cannot be initialised in this way.
     """
     prompt = config.prompt
     if prompt.length == 0:
@@ -31,18 +31,18 @@ def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftProm
         table = _make_table(config, task, backbone)
     except ValueError as error:
         raise UsageError(f"prompt.init={prompt.init}: {error}.") from error
-    # The network's weights come from torch's global generator; the seed of the run decides them too.
+    # torch's global generator initialises the network; it is seeded with the run's seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
             soft_prompt = SoftPrompt(Start(table, backbone.embeddings), prompt.reparameterization, **prompt.options)
-        except ValueError as error:  # of this backbone's width or vocabulary
+        except ValueError as error:  # the backbone's width or vocabulary does not fit
             raise UsageError(f"prompt={prompt.name}: {error}.") from error
     return soft_prompt.to(backbone.device)
 
 
 def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
-    """The first values of the table [N, d]."""
+    """The initial values of the table [N, d]."""
     prompt, embeddings = config.prompt, backbone.embeddings.cpu()
     generator = torch.Generator().manual_seed(config.seed)
 
@@ -50,22 +50,22 @@ def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def tokenise_labels() -> list[Tokens]:
-        return [tokenise(label) for label in task.verbalizers]
+        return [tokenise(verbalizer) for verbalizer in task.verbalizers or ()]
 
     return {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
         "uniform": lambda: uniform(prompt.length, embeddings.shape[1], generator),
-        "text": lambda: from_text(embeddings, tokenise(prompt.init_text), prompt.length, generator),
+        "text": lambda: from_text(embeddings, tokenise(prompt.init_text or ""), prompt.length, generator),
         "labels": lambda: from_labels(embeddings, tokenise_labels(), prompt.length, generator),
-        "saved": lambda: load_table(Path(os.path.expanduser(prompt.init_path)), prompt.length, embeddings.shape[1]),
+        "saved": lambda: load_table(os.path.expanduser(prompt.init_path or ""), prompt.length, embeddings.shape[1]),
     }[prompt.init]()
 
 
 def load_table(path: str | Path, length: int, d_model: int) -> Tensor:
-    """A saved prompt to start from: [N, d].
+    """Load a saved prompt as initial values: [N, d].
 
     Raises:
-        ValueError: the file cannot be read, is not as its run left it, or its prompt has another shape.
+        ValueError: the file cannot be read, was changed after its run, or has a prompt of another shape.
     """
     check_beside(Path(path))
     prompt = load_prompt(path)
@@ -78,7 +78,7 @@ def load_table(path: str | Path, length: int, d_model: int) -> Tensor:
 
 
 def make_head(config: Config, task: Task, backbone: Backbone) -> nn.Module | None:
-    """What the backbone needs beside a prompt, before training; the seed of the run decides its weights."""
+    """The initial head of a run, seeded with the run's seed; None if the backbone needs none."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         head = backbone.new_head(task, config.backbone)

@@ -17,7 +17,7 @@ from rpt.tasks import Example
 
 
 class Loader:
-    """Keeps the latest backbone and the latest task's rows, for runs of a sweep that come one after another."""
+    """Caches the latest backbone and the rows of the latest task, for the successive runs of a sweep."""
 
     def __init__(self) -> None:
         self._backbone: Backbone | None = None
@@ -28,11 +28,11 @@ class Loader:
         self._rows: dict[Hashable, TaskData] = {}
 
     def backbone(self, config: Config) -> Backbone:
-        """The run's backbone: where it computes, or, for a method that changes it, still as it was loaded. Its
-        `precision` is the run's.
+        """The run's backbone, with the run's `precision`. In prompt tuning it is on its device; for a method that
+        changes the backbone it is still as loaded.
 
         Raises:
-            UsageError: it cannot be had.
+            UsageError: it cannot be loaded.
         """
         precision = precision_of(config)
         trainer = config.trainer
@@ -48,7 +48,7 @@ class Loader:
         return self._backbone
 
     def hand_over_backbone(self, config: Config) -> Backbone:
-        """A backbone of the run's own, to be changed; the next run gets another."""
+        """A backbone that the run may change; the next run gets a new one."""
         backbone = self.backbone(config)
         self.forget_backbone()
         return backbone
@@ -60,10 +60,10 @@ class Loader:
         """The run's examples.
 
         Raises:
-            UsageError: they cannot be had.
+            UsageError: they cannot be read.
         """
         task = task_for(config)
-        whole = dataclasses.replace(config.data, shots=None, shots_seed=0)  # what is read before shots are drawn
+        whole = dataclasses.replace(config.data, shots=None, shots_seed=0)  # the rows to read, before shots are drawn
         source = dataclasses.astuple(config.task), config.backbone.family, dataclasses.astuple(whole)
         if source != self._source:
             self._source, self._examples, self._rows = None, {}, {}

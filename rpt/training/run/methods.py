@@ -1,6 +1,6 @@
 """Fine-tuning, adapters, BitFit, LoRA, (IA)³. They train the backbone itself, or parts put into it.
 
-A method is a file in configs/method. LoRA, (IA)3 and whatever else peft can inject into a model are peft's own.
+A method is a file in configs/method. peft implements LoRA, (IA)3 and its other tuners.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ SUBLAYERS = re.compile(  # the last linear layer of each, before the residual co
     r"|self_attn\.o_proj|mlp\.down_proj|attn\.c_proj|mlp\.c_proj|self_attn\.out_proj|\d\.fc2)$"
 )
 
-PEFT_CALLS = {  # what peft does in calls from the training loop, or in its own model's forward; None: of any value
+PEFT_CALLS = {  # options that peft implements in calls from a training loop or its model's forward; None: any value
     "peft_type": ("ADALORA", "POLY", "XLORA"),
     "init_lora_weights": ("eva", "corda", "lora_ga"),
     "use_asa": None,
     "alora_invocation_tokens": None,
     "arrow_config": None,
 }
-PEFT_TRAIN_MODE = ("dropout", "monteclora")  # what peft does in train mode alone: options with this in their names
+PEFT_TRAIN_MODE = ("dropout", "monteclora")  # parts of names of options that only have an effect in train mode
 
 
 def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
-    """Make trainable what the method trains of the backbone; `backbone.trained` names it.
+    """Make the method's part of the backbone trainable, and list it in `backbone.trained`.
 
     Args:
-        seed: of the weights that are put in.
+        seed: of inserted weights.
 
     Raises:
-        UsageError: no weight of the backbone has the name that the method looks for, or peft refuses its options.
+        UsageError: no weight of the backbone has a matching name, or peft refuses the options.
     """
     if method.head_only:
         return
@@ -53,7 +53,7 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
             if method.biases:
                 _add_biases(backbone.model)
             for name, weight in backbone.model.named_parameters():
-                weight.requires_grad_(re.search(method.weights, name) is not None)
+                weight.requires_grad_(re.search(method.weights or "", name) is not None)
     backbone.trained = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
     for weight in backbone.trained.values():
         weight.data = weight.data.float()  # whatever the file has
@@ -65,7 +65,7 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
 
 
 def _check_peft(method: MethodConfig, train_mode: bool) -> None:
-    """Refuse options that would be recorded and change nothing."""
+    """Refuse options that would be recorded but have no effect."""
     for option, value in method.peft.items():
         values = PEFT_CALLS.get(option, ())
         if value and (values is None or value in values):
@@ -96,7 +96,7 @@ def _add_biases(model: PreTrainedModel) -> None:
 
 
 class Adapter(nn.Module):
-    """h + up(ReLU(down(h))), h itself at first (Houlsby et al. 2019): [..., d] -> [..., d]."""
+    """h + up(ReLU(down(h))), initially the identity map (Houlsby et al. 2019): [..., d] -> [..., d]."""
 
     def __init__(self, width: int, bottleneck: int):
         super().__init__()

@@ -33,14 +33,14 @@ from rpt.training.run.run import TrainingRun
 from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger("rpt")
-MAX_LISTED = 20  # of what is trained
+MAX_LISTED = 20  # parameters
 
 
 def prepare_run(config: Config, loader: Loader) -> PreparedRun:
-    """Have the rows and the backbone; the record's folder follows from what they are.
+    """Load rows and backbone; their fingerprints decide the folder of the record.
 
     Raises:
-        UsageError: rows or backbone cannot be had.
+        UsageError: rows or backbone cannot be loaded.
     """
     data, backbone = loader.rows(config), loader.backbone(config)
     identity = run_id(config, data.fingerprint, backbone.fingerprint, backbone.precision)
@@ -51,7 +51,7 @@ def prepare_run(config: Config, loader: Loader) -> PreparedRun:
 
 @dataclass
 class PreparedRun:
-    """A run with all that it needs: its rows are read and its backbone is loaded."""
+    """A run whose rows are read and whose backbone is loaded."""
 
     config: Config
     data: TaskData
@@ -64,11 +64,11 @@ class PreparedRun:
         return self.config.title
 
     def claim(self) -> bool:
-        """Hold the record; False if another process does. A finished one needs no lock, which a disk that cannot be
-        written has no room for.
+        """Lock the record; False if another process holds it. A finished record needs no lock, so it may be on a disk
+        that cannot be written.
 
         Raises:
-            UsageError: there is none, and none can be made.
+            UsageError: there is no record, and none can be made.
         """
         try:
             return self.record.claim()
@@ -80,10 +80,10 @@ class PreparedRun:
             ) from error
 
     def start(self) -> TrainingRun:
-        """The run at its first step, or where its checkpoint left it.
+        """The run, at its first step or at its checkpoint.
 
         Raises:
-            UsageError: its prompt cannot be initialised, or its checkpoint not be used.
+            UsageError: its prompt cannot be initialised, or its checkpoint cannot be used.
         """
         began = time.perf_counter()
         if self.config.force or self.config.resume == "never":
@@ -103,18 +103,18 @@ class PreparedRun:
         return run
 
     def finish(self, run: TrainingRun) -> dict[str, Any]:
-        """Evaluate the best prompt and write the record of a run that is over; returns its result.
+        """Evaluate the best prompt of a run that has ended, and write its record; returns its result.
 
         Raises:
-            Exception: what went wrong in training.
+            Exception: the error that ended training.
         """
         began = time.perf_counter()
         if run.failure is not None:
             raise run.failure
         if run.parameters:
-            save_checkpoint(run)  # a run that is killed from here on is not trained again
+            save_checkpoint(run)  # so that a run that is killed from here on is not trained again
         run.restore_best()
-        reported = run.best_evaluation if run.select is run.report else None  # rows that chose it are not asked again
+        reported = run.best_evaluation if run.select is run.report else None  # do not evaluate the same rows twice
         if reported is None:
             reported = evaluate(self.backbone, run.best_prompt, run.best_head, run.report, self.config)
         run.progress.seconds += time.perf_counter() - began
@@ -127,12 +127,13 @@ class PreparedRun:
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
-        run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
+        if run.tracker is not None:
+            run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
         return result
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
-        """Write down what went wrong in training, if there is room; not a file or setting that cannot be used, for
-        nothing was tried."""
+        """Record an error of training, if the disk has room. Files and settings that cannot be used are not recorded:
+        they end a run before training."""
         if run is not None and run.tracker is not None:
             run.tracker.finish(failed=True)
         if not isinstance(error, UsageError | RecordError):
@@ -142,7 +143,7 @@ class PreparedRun:
 
 
 def make_training_run(config: Config, data: TaskData, backbone: Backbone, record: RunFolder) -> TrainingRun:
-    """The run with its prompt initialised and its rows tokenised."""
+    """The run, with its prompt initialised and its rows tokenised."""
     text_budget = config.backbone.max_tokens - config.prompt.length
     cache = Path(os.path.expanduser(config.data.cache))
 

@@ -11,13 +11,13 @@ from rpt.training.run.evaluate import Evaluation
 
 @dataclass
 class Progress:
-    """Where a run stands; with the tensors of its checkpoint, all that a resumed run needs to know."""
+    """The progress of a run; with the tensors of its checkpoint, all that a resumed run needs."""
 
-    step: int = 0  # steps done
-    updates: int = 0  # of the optimizer; fp16 leaves some steps out
-    seconds: float = 0.0  # wall time, earlier processes included; of time spent on several runs its share
-    training_seconds: float = 0.0  # of it in optimizer steps
-    together: int = 1  # the most runs that it was ever trained together with, itself included
+    step: int = 0  # completed steps
+    updates: int = 0  # of the optimizer; fp16 skips some steps
+    seconds: float = 0.0  # wall time, including earlier processes; its share of time spent on several runs
+    training_seconds: float = 0.0  # the part of it in optimizer steps
+    together: int = 1  # the largest number of runs in its pack, itself included
     trained_rows: int = 0
     evaluation_rows_per_second: float = 0.0  # of the latest evaluation
     loss_sum: float = 0.0  # since the latest evaluation
@@ -26,7 +26,7 @@ class Progress:
     best_step: int = 0
     evaluations_since_best: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
-    stopped: str | None = None  # why it is over
+    stopped: str | None = None  # why it has ended
     wandb_id: str | None = None
     loss_scale: dict[str, float] = field(default_factory=dict)  # the state of fp16's scaler; empty in other precisions
 
@@ -35,7 +35,7 @@ class Progress:
         self.loss_steps += 1
 
     def add_evaluation(self, evaluation: Evaluation, steps_per_epoch: int) -> bool:
-        """A line of the history; whether this is the best evaluation so far."""
+        """Add a line to the history; returns whether this is the best evaluation so far."""
         loss = self.loss_sum / self.loss_steps if self.loss_steps else None
         self.loss_sum, self.loss_steps = 0.0, 0
         line = {"step": self.step, "epoch": self.step / steps_per_epoch, "loss": loss, **evaluation.scores}
@@ -52,7 +52,7 @@ class Progress:
 
 
 def plan_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
-    """Optimizer steps of an epoch over so many training rows, and of the whole run if nothing stops it earlier."""
+    """Optimizer steps of an epoch over `n_rows` training rows, and of the whole run unless it stops early."""
     per_epoch = -(-n_rows // (trainer.batch_size * trainer.accumulation))
     total = per_epoch * trainer.epochs
     return per_epoch, total if trainer.max_steps is None else min(total, trainer.max_steps)

@@ -13,10 +13,10 @@ from rpt.training.run.run import TrainingRun
 
 
 def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, backbone: Backbone) -> dict[str, Any]:
-    """Scores, counts, times, and what they were made with.
+    """Scores, counts, times, and the environment of the run.
 
     Args:
-        reported: of the best prompt, on the rows that scores are on.
+        reported: evaluation of the best prompt on the reported rows.
     """
     config, progress = run.config, run.progress
     best = next(line for line in progress.history if line["step"] == progress.best_step)

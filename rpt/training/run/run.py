@@ -24,34 +24,34 @@ from rpt.training.run.progress import Progress, plan_steps
 from rpt.training.run.tracking import Tracker
 
 log = logging.getLogger(__name__)
-WEIGHTS = "backbone."  # before the names of what a method trains within the backbone
+WEIGHTS = "backbone."  # prefix of the names of trained backbone weights
 
 
 def read_losses(runs: list[TrainingRun]) -> list[float]:
-    """Move the losses of the runs from the device into their progress; the latest of each. Waits once for all."""
+    """Move the losses of the runs from the device into their progress; returns the latest of each. Waits only once."""
     unread = [loss for run in runs for loss in run.unread_losses]
     values = iter(torch.stack(unread).tolist() if unread else [])
     latest = []
     for run in runs:
         value = math.nan
         for _, value in zip(run.unread_losses, values, strict=False):
-            run.progress.add_loss(value)  # one by one, so that the sum does not depend on when it is read
+            run.progress.add_loss(value)  # one by one, so that the sum does not depend on when losses are read
         run.unread_losses.clear()
         latest.append(value)
     return latest
 
 
 class TrainingRun:
-    """A prompt being trained within a pack, with the head that an encoder needs beside it.
+    """A run that trains within a pack: a prompt, an encoder's head, or weights of the backbone.
 
     Args:
-        config: of this run; runs of one pack share backbone, task, data source, protocol and trainer.
-        record: where its results go.
+        config: of this run; runs of a pack share backbone, task, data source, protocol and trainer.
+        record: the folder for its results.
         soft_prompt: None for prompt=none, which is only evaluated.
-        head: None where the backbone answers without one.
-        weights: of the backbone, as far as the run's method trains them; none in prompt tuning.
-        rows: its training rows.
-        select, report: examples that choose its checkpoint, and that its scores are on.
+        head: None if the backbone needs none.
+        weights: the backbone weights that the method trains; empty in prompt tuning.
+        rows: training rows.
+        select, report: the examples that select the checkpoint, and those of the reported scores.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class TrainingRun:
         self.weights = weights
         self.rows, self.select, self.report = rows, select, report
         self.progress = Progress()
-        self.moments: dict[str, dict[str, Tensor]] = {}  # the optimizer's, by parameter
-        self.unread_losses: list[Tensor] = []  # of the latest steps; to read them is to wait for the device
+        self.moments: dict[str, dict[str, Tensor]] = {}  # of the optimizer, by parameter
+        self.unread_losses: list[Tensor] = []  # of the latest steps; reading them waits for the device
         self.best_prompt: Tensor | None = None
         self.best_head: Heads = {}
         self.best_weights: dict[str, Tensor] = {}
-        self.best_evaluation: Evaluation | None = None  # of this process; a checkpoint does not hold it
+        self.best_evaluation: Evaluation | None = None  # of this process; checkpoints do not have it
         self.failure: Exception | None = None
         self.tracker: Tracker | None = None
         self.steps_per_epoch, self.total_steps = plan_steps(config.trainer, len(rows))
@@ -87,13 +87,13 @@ class TrainingRun:
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
-        """All that is trained, by name."""
+        """All trained parameters, by name."""
         prompt = dict(self.soft_prompt.named_parameters()) if self.soft_prompt else {}
         head = dict(self.head.named_parameters(prefix=HEAD.removesuffix("."))) if self.head else {}
         return prompt | head | {f"{WEIGHTS}{name}": weight for name, weight in self.weights.items()}
 
     def count_cuts(self) -> Cuts:
-        """How many of its training texts are cut to leave room for the prompt."""
+        """The cuts in its training texts that leave room for the prompt."""
         return count_cuts(text for row in self.rows for text in row.sequences)
 
     @property
@@ -103,12 +103,12 @@ class TrainingRun:
 
     @property
     def kept_parameters(self) -> int:
-        """How many are left once the prompt is folded: N * d, the head's and the backbone's own."""
+        """How many numbers are left after folding: N * d, the head's and those of trained backbone weights."""
         network = self.soft_prompt.trained_parameters - self.soft_prompt.kept_parameters if self.soft_prompt else 0
         return self.trained_parameters - network
 
     def steps(self) -> Iterator[np.ndarray]:
-        """The row indices of every optimizer step still to do."""
+        """The row indices of each remaining optimizer step."""
         trainer = self.config.trainer
         rows_per_step = trainer.batch_size * trainer.accumulation
         lengths = np.array([row.length for row in self.rows])
@@ -118,7 +118,7 @@ class TrainingRun:
             yield from order[done : done + self.total_steps - self.progress.step]
 
     def choose_lr(self, parameter: str) -> float:
-        """The prompt table, the network and the head beside them may have different learning rates."""
+        """The learning rate of a parameter: the prompt table, the network and the head may differ."""
         network_lr = self.config.trainer.network_lr
         if parameter.startswith(HEAD) and self.config.head_has_own_lr:
             return self.config.trainer.head_lr
@@ -138,13 +138,13 @@ class TrainingRun:
         return self.progress.stopped is not None or self.is_pruned
 
     def is_evaluation_due(self) -> bool:
-        """After every so many epochs, and after the last step."""
-        at = self.progress.step
-        epochs, rest = divmod(at, self.steps_per_epoch)
-        return at == self.total_steps or (rest == 0 and epochs % self.config.trainer.eval_every == 0)
+        """Whether to evaluate now: every `trainer.eval_every` epochs, and after the last step."""
+        step = self.progress.step
+        epochs, rest = divmod(step, self.steps_per_epoch)
+        return step == self.total_steps or (rest == 0 and epochs % self.config.trainer.eval_every == 0)
 
     def note_step(self, loss: Tensor, rows: int) -> None:
-        """One more step is done, on so many rows; its loss is still on the device."""
+        """Count a completed step on so many rows; its loss stays on the device."""
         self.unread_losses.append(loss)
         self.progress.step += 1
         self.progress.trained_rows += rows
@@ -156,16 +156,16 @@ class TrainingRun:
         self.track(line)
 
     def give_up(self, loss: float) -> None:
-        """End for a loss that is not finite."""
+        """Fail because the loss is not finite."""
         message = (
             f"the loss of {self.name} is {loss} by step {self.progress.step}; "
             "try a smaller lr, trainer.clip=1, or trainer.precision=fp32"
         )
         self.failure, self.progress.stopped = NonFiniteLoss(message), message
-        self.record.checkpoint_path.unlink(missing_ok=True)  # going on from it would fail again
+        self.record.checkpoint_path.unlink(missing_ok=True)  # continuing from it would fail again
 
     def note_evaluation(self, prompt: Tensor | None, head: Heads, evaluation: Evaluation) -> None:
-        """Write down what the folded prompt and the head are worth, and keep them if they are the best so far."""
+        """Add an evaluation to the history, and keep prompt and head if they are the best so far."""
         if evaluation.constant:
             predictions = evaluation.predictions
             log.warning("%s: all %d answers are the same: %r", self.name, len(predictions), predictions[0])
@@ -176,7 +176,7 @@ class TrainingRun:
         self.record.write_metrics(self.progress.history)
 
     def keep_best(self, prompt: Tensor | None, head: Heads, evaluation: Evaluation) -> None:
-        """Keep the folded prompt, the head and the weights as they are now, and what they were found to be worth."""
+        """Keep the present prompt, head and weights, and their evaluation."""
         self.best_evaluation = evaluation
         self.best_prompt = None if prompt is None else prompt.cpu()
         self.best_head = {name: value.cpu() for name, value in head.items()}
@@ -184,16 +184,16 @@ class TrainingRun:
 
     @torch.no_grad()
     def restore_best(self) -> None:
-        """Put the weights that were kept back into the backbone; prompt and head are given to it at every use."""
+        """Restore the best weights of the backbone; prompt and head are passed to it at every use."""
         for name, value in self.best_weights.items():
             self.weights[name].copy_(value)
 
     def copy_head(self) -> Heads:
-        """A copy of the head as it is now."""
+        """A copy of the present head; empty if the backbone needs none."""
         return {name: value.detach().clone() for name, value in self.head.named_parameters()} if self.head else {}
 
     def fold_prompt(self) -> Tensor | None:
-        """The prompt as it is now, [N, d]; None where none is trained."""
+        """The present prompt, folded, [N, d]; None if none is trained."""
         return self.soft_prompt.fold() if self.soft_prompt else None
 
     def track(self, line: dict[str, Any]) -> None:
@@ -201,5 +201,5 @@ class TrainingRun:
             self.tracker.log(line, self.progress.step)
 
     def seed_dropout(self) -> None:
-        """Dropout as a function of seed and step alone, so that a resumed run draws what an unbroken one does."""
+        """Seed dropout by the run's seed and step only, so that a resumed run repeats an uninterrupted one."""
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, self.progress.step]).generate_state(1)[0]))

@@ -10,35 +10,40 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpt.config import Config, as_dict
 from rpt.config.schema import TrackingConfig
 from rpt.errors import UsageError
 from rpt.files import reason_of
 
+if TYPE_CHECKING:  # slow to import
+    from wandb import Run as Wandb
+    from wandb import Settings
+
 log = logging.getLogger(__name__)
-LONGEST_TAG = 64  # characters, that W&B takes
+MAX_TAG_LENGTH = 64  # characters, W&B's limit
 
 
 class Tracker:
-    """One run's W&B run; does nothing under tracking=none, or where W&B cannot be started.
+    """A run's W&B run; does nothing under tracking=none or if W&B cannot be started.
 
     Args:
         config: of the run.
-        name: under which W&B shows the run.
-        wandb_id: which W&B run a resumed one goes on in; None starts another.
-        run_id: of the record, by which its W&B run is found.
+        name: that W&B shows.
+        wandb_id: the W&B run that a resumed run continues; None starts a new one.
+        run_id: of the record, to find it from W&B.
 
     Attributes:
         wandb_id: of the W&B run; None under tracking=none.
 
     Raises:
-        UsageError: W&B does not take tracking.project or tracking.entity, or tracking.dir cannot be used.
+        UsageError: W&B refuses tracking.project or tracking.entity, or tracking.dir cannot be used.
     """
 
     def __init__(self, config: Config, name: str, wandb_id: str | None, run_id: str):
-        self.wandb_id, self._wandb = wandb_id, None
+        self.wandb_id = wandb_id
+        self._wandb: Wandb | None = None
         if config.tracking.name == "wandb":
             self.wandb_id = wandb_id or uuid.uuid4().hex[:8]
             self._wandb = _start_wandb(config, name, self.wandb_id, run_id)
@@ -49,25 +54,25 @@ class Tracker:
     def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
         """Close the W&B run, so that the next run of a sweep does not write into it."""
 
-        def close(wandb: Any) -> None:
+        def close(wandb: Wandb) -> None:
             wandb.summary.update(summary or {})
             wandb.finish(exit_code=int(failed))
 
         self._try(close)
 
-    def _try(self, do: Callable[[Any], None]) -> None:
+    def _try(self, do: Callable[[Wandb], None]) -> None:
         if self._wandb is None:
             return
         try:
             do(self._wandb)
-        except Exception as error:  # its own kinds, and those of the connection to its process
+        except Exception as error:  # W&B's own errors, and those of the connection to its process
             log.warning("W&B stopped (%s); the run goes on without it, and its record has all numbers.", _line(error))
             self._wandb = None
 
 
-def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
-    """The W&B run, offline where W&B cannot be reached; None where it cannot be started at all, or is not wanted."""
-    import wandb  # slow to import, and not wanted in every run
+def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Wandb | None:
+    """The W&B run, offline if W&B cannot be reached; None if it cannot be started or is disabled."""
+    import wandb  # slow to import, and not needed in every run
 
     user = _user_settings()
     if user.mode == "disabled":
@@ -96,11 +101,11 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Any:
         return None
 
 
-def _user_settings() -> Any:
-    """What W&B's variables and settings files say (WANDB_MODE, `wandb disabled`). An empty variable says nothing.
+def _user_settings() -> Settings:
+    """W&B's settings from its variables (WANDB_MODE) and files (`wandb disabled`). Empty variables are ignored.
 
     Raises:
-        UsageError: W&B does not take one of them.
+        UsageError: W&B refuses one of them.
     """
     import wandb
 
@@ -114,17 +119,20 @@ def _user_settings() -> Any:
         ) from error
 
 
-def _with_user_settings(tracking: TrackingConfig, user: Any) -> TrackingConfig:
-    """What they say of project and folder where the configuration has its default; the rest W&B reads by itself."""
-    default = TrackingConfig()
-    given = {"project": user.project, "dir": os.environ.get("WANDB_DIR")}
-    unset = {key: value for key, value in given.items() if value and getattr(tracking, key) == getattr(default, key)}
-    return dataclasses.replace(tracking, **unset)
+def _with_user_settings(tracking: TrackingConfig, user: Settings) -> TrackingConfig:
+    """Take project and folder from the user's settings if the configuration has the defaults; W&B reads the other
+    settings by itself."""
+    default, merged = TrackingConfig(), dataclasses.replace(tracking)
+    if user.project and tracking.project == default.project:
+        merged.project = user.project
+    if (folder := os.environ.get("WANDB_DIR")) and tracking.dir == default.dir:
+        merged.dir = folder
+    return merged
 
 
-@cache  # to find out takes seconds, and in a sweep every run would ask
+@cache  # a login takes seconds, and every run of a sweep would need one
 def _log_in() -> bool:
-    """Whether there is a key that W&B takes; if not, why is said once."""
+    """Whether W&B accepts a key; if not, log the reason once."""
     import wandb
 
     try:
@@ -138,10 +146,10 @@ def _log_in() -> bool:
     return False
 
 
-def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, run_id: str, online: bool) -> Any:
+def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, run_id: str, online: bool) -> Wandb:
     import wandb
 
-    shared = [config.task.name, config.backbone.name, config.variant]  # by the runs of a row, over rates and seeds
+    shared = [config.task.name, config.backbone.name, config.variant]  # by a table row's rates and seeds
     kind = ["miniature"] if config.data.name == "mini" else []
     user = _user_settings()
     return wandb.init(
@@ -150,7 +158,7 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
         dir=tracking.dir,
         name=user.run_name or name,
         group=user.run_group or " ".join(shared),
-        tags=[tag[:LONGEST_TAG] for tag in (*shared, config.protocol.name, *kind, *(user.run_tags or ()))],
+        tags=[tag[:MAX_TAG_LENGTH] for tag in (*shared, config.protocol.name, *kind, *(user.run_tags or ()))],
         id=wandb_id,
         resume="allow" if online else None,
         reinit="create_new",
@@ -161,5 +169,5 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
 
 
 def _line(error: Exception) -> str:
-    """What it says, in one line."""
+    """The text of an error in one line."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -15,7 +15,7 @@ MODULE = torch.nn.Module().train(False)
 MODULE.is_causal = False
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     rows=st.integers(1, 4), heads=st.integers(1, 3), queries=st.integers(1, 7), keys=st.integers(1, 9),
     scaling=st.sampled_from([None, 1.0, 0.3]), biased=st.booleans(), masked=st.booleans(), block=st.integers(1, 400),

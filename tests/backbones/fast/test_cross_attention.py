@@ -44,7 +44,7 @@ def gradients(module: T5Attention, hidden: Tensor, states: Tensor) -> list[Tenso
     return [part.detach().float() for part in (read, *(each.grad for each in inputs))]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     rows=st.lists(st.tuples(TOKENS, ANSWERS, st.integers(1, N)), min_size=1, max_size=4),
     mask=st.sampled_from(["eager", "sdpa", "rpt_blocks"]),
@@ -70,7 +70,7 @@ def test_losses_gradients_and_answers_are_those_of_the_plain_model(backbones, ro
     assert answers == plain_answers
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 3), queries=st.integers(1, 24), states=st.integers(1, 60))
 def test_the_way_with_fewer_operations_is_taken(backbones, rows: int, queries: int, states: int) -> None:
     plain, absorbed = (attentions(backbone)[0] for backbone in backbones)

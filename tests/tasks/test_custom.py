@@ -10,7 +10,7 @@ from rpt.data.sources import read_examples
 from rpt.data.splits import split_examples
 from rpt.errors import UsageError
 from rpt.tasks import PROTOCOLS
-from rpt.tasks.own import make_task
+from rpt.tasks.custom import make_task
 from rpt.training.sweep.preflight import check
 
 REVIEWS = ["task=custom", "task.name=reviews", "task.fields=[text]", "task.labels=[bad,good]"]
@@ -79,11 +79,11 @@ def test_open_answers_are_scored_as_texts():
         (["task=custom"], r"task=custom needs the columns to read, in order: task\.fields=\[text\]"),
         ([*REVIEWS, "task.labels=[bad]"], r"task\.labels=\['bad'\] must be two or more"),
         ([*REVIEWS, "task.words=[yes]"], r"task\.words=\['yes'\] must be as many as"),
-        ([*REVIEWS, "task.metric=f1"], r"task\.metric=f1 is none of labels; choose one of: accuracy, macro_f1"),
-        ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is none of task\.fields"),
-        ([*REVIEWS, "task.shared_text=title"], r"task\.shared_text=title is none of task\.fields=\['text'\]"),
+        ([*REVIEWS, "task.metric=f1"], r"task\.metric=f1 is no metric for labels; choose one of: accuracy, macro_f1"),
+        ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is not among task\.fields"),
+        ([*REVIEWS, "task.shared_text=title"], r"task\.shared_text=title is not among task\.fields=\['text'\]"),
         ([*REVIEWS, "task.template='{'"], r"task\.template='\{' cannot be read"),
-        ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a task of ours"),
+        ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a built-in task"),
         (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
     ],
 )  # fmt: skip
@@ -117,7 +117,7 @@ def test_rows_about_one_text_are_held_out_together(configure):
 
 
 def on_hub(tmp_path, **own):
-    """The rows of a folder that `datasets` loads as it does a data set of the hub."""
+    """A folder that `datasets` loads like a data set of the hub."""
     config = DataConfig(name="hub", repo=str(tmp_path / "set"))
     return read_examples(config, labelled(), TaskConfig(name="reviews", fields=["text"], **own))
 

@@ -1,4 +1,4 @@
-"""Plain: the table is the prompt. Lester et al. 2021."""
+"""Plain prompt tuning: the table is the prompt. Lester et al. 2021."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from rpt.prompts.reparameterization import Reparameterization, Start, register
 
 
 @register("identity")
-class Identity(Reparameterization):
+class Vanilla(Reparameterization):
     """P' = P."""
 
     def __init__(self, start: Start):

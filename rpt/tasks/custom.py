@@ -6,30 +6,30 @@ import string
 import zlib
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rpt.tasks.base import Task
-from rpt.tasks.examples import Decision, Example, Reading
-from rpt.tasks.fields import Row, read_index, read_label, read_text
+from rpt.tasks.examples import Decision, Example, Prediction, Reading
+from rpt.tasks.fields import RawRow, read_index, read_label, read_text
 from rpt.tasks.metrics import accuracy, exact_match, macro_f1, mean, token_f1
 
-OF_LABELS, OF_TEXTS = ("accuracy", "macro_f1"), ("exact_match", "f1")
+LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
 
 
-class OwnTask(Task):
-    """Both protocols write and score it alike.
+class CustomTask(Task):
+    """Both protocols write and score it in the same way.
 
     Attributes:
-        words: what stands for each label; the answer is generated where there are no labels.
+        words: the verbalizer of each label; without labels the backbone generates the answer.
         answer: the field that holds the label, or the answer: a text, or a list of texts.
-        template: the text that the backbone reads, with {field} where a field stands; empty: "field: text" of each.
+        template: the text that the backbone reads, with {field} as placeholders; empty: "field: text" for each field.
     """
 
     words: ClassVar[tuple[str, ...]]
     answer: ClassVar[str]
     template: ClassVar[str]
 
-    def example(self, row: Row) -> Example:
+    def example(self, row: RawRow) -> Example:
         texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
         value = row.get(self.answer)
@@ -40,10 +40,12 @@ class OwnTask(Task):
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
         return Example(fields, label, answers, read_index(row, "idx"))
 
-    def _as_index(self, label: Any) -> Any:
-        """A CSV file has texts only: "1" is an index unless a label is called so."""
-        is_index = isinstance(label, str) and label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
-        return int(label) if is_index else label.strip() if isinstance(label, str) else label
+    def _as_index(self, label: object) -> object:
+        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name."""
+        if not isinstance(label, str):
+            return label
+        is_index = label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
+        return int(label) if is_index else label.strip()
 
     def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
@@ -56,7 +58,7 @@ class OwnTask(Task):
         return self.words or None
 
     def decisions(self, example: Example) -> list[Decision]:
-        """An encoder reads the template; without one the last field beside the others."""
+        """An encoder reads the filled template; without one, two texts: the last field, and the others before it."""
         if self.template:
             texts: tuple[str, ...] = (self.template.format(**example.fields),)
         else:
@@ -64,15 +66,15 @@ class OwnTask(Task):
             texts = (" ".join(others), last) if others else (last,)
         return [Decision((Reading(texts),), example.label)]
 
-    def interpret(self, text: str, example: Example) -> Any:
+    def interpret(self, text: str, example: Example) -> Prediction:
         return super().interpret(text, example) if self.labels else text
 
-    def credit(self, example: Example, prediction: Any) -> float:
+    def credit(self, example: Example, prediction: Prediction) -> float:
         if self.labels:
             return super().credit(example, prediction)
         return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         if self.labels:
             gold = [example.gold for example in examples]
             f1 = macro_f1(gold, predictions, len(self.labels))
@@ -97,37 +99,37 @@ def make_task(
     max_answer_tokens: int = 16,
     shared_text: str | None = None,
     protocol: str = "paper",
-) -> OwnTask:
-    """The task that is declared so, under the protocol; `rpt.config.TaskConfig` says what each means.
+) -> CustomTask:
+    """The declared task, under the protocol; `rpt.config.TaskConfig` documents the arguments.
 
     Raises:
-        ValueError: naming what does not fit.
+        ValueError: an argument does not fit the others; the message names it.
     """
     if len(set(labels)) != len(labels) or len(labels) == 1:
         raise ValueError(f"task.labels={list(labels)} must be two or more, each once; none where answers are open")
     if words and len(words) != len(labels):
         raise ValueError(f"task.words={list(words)} must be as many as task.labels={list(labels)}")
-    metrics = OF_LABELS if labels else OF_TEXTS
+    metrics = LABEL_METRICS if labels else TEXT_METRICS
     if metric is not None and metric not in metrics:
         what = "labels" if labels else "open answers"
-        raise ValueError(f"task.metric={metric} is none of {what}; choose one of: {', '.join(metrics)}")
-    used = _fields_of(template or "")
+        raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
+    used = _find_placeholders(template or "")
     if unknown := [field for field in used if field not in fields]:
-        raise ValueError(f"task.template has {{{unknown[0]}}}, which is none of task.fields={list(fields)}")
+        raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
     if shared_text is not None and shared_text not in fields:
-        raise ValueError(f"task.shared_text={shared_text} is none of task.fields={list(fields)}")
+        raise ValueError(f"task.shared_text={shared_text} is not among task.fields={list(fields)}")
     score = (metric or metrics[0],)
     declared = {
         "name": name, "folder": name, "hub_config": hub_config, "labels": labels, "words": words or labels,
         "columns": fields, "answer": answer, "template": template or "", "metrics": metrics, "paper_score": score,
         "superglue_score": score, "max_answer_tokens": None if labels else max_answer_tokens,
         "shared_text": shared_text, "encoder_pairs": len(fields) > 1 and not template,
-        "version": zlib.crc32(repr((fields, template)).encode()),  # rows are cached by it
+        "version": zlib.crc32(repr((fields, template)).encode()),  # part of the cache key of tokenised rows
     }  # fmt: skip
-    return type("DeclaredTask", (OwnTask,), declared)(protocol)
+    return type("DeclaredTask", (CustomTask,), declared)(protocol)
 
 
-def _fields_of(template: str) -> list[str]:
+def _find_placeholders(template: str) -> list[str]:
     try:
         return [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
