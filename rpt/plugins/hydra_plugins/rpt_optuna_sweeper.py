@@ -31,7 +31,8 @@ class OptunaSweeper(Sweeper):
     """
 
     def __init__(self, params: DictConfig, trials: int, batch: int, seed: int, prune: bool):
-        self.params, self.trials, self.batch, self.seed, self.prune = params, trials, batch, seed, prune
+        self.params: Any = OmegaConf.to_container(params)
+        self.trials, self.batch, self.seed, self.prune = trials, batch, seed, prune
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
@@ -73,6 +74,6 @@ class OptunaSweeper(Sweeper):
 
 
 any_keys = OmegaConf.create({}, flags={"struct": False})
-TARGET = {"_target_": f"{__name__}.{OptunaSweeper.__name__}", "params": any_keys}
-TARGET |= {"trials": 20, "batch": 4, "seed": 0, "prune": True}
+DEFAULTS = {"params": any_keys, "trials": 20, "batch": 4, "seed": 0, "prune": True}
+TARGET = {"_target_": f"{__name__}.{OptunaSweeper.__name__}", **DEFAULTS}
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=TARGET, provider="rpt")
