@@ -62,8 +62,11 @@ def _job(cfg: DictConfig) -> float:
             raise UsageError("hydra.job.chdir=true would scatter records over folders; give results=FOLDER instead.")
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
+        config = to_config(cfg, hydra_config.overrides.task)
+        if config.pack.on != "here":  # only the packed launcher reads it, and does not come here
+            raise UsageError(f"pack.on={config.pack.on} is for packs; add -m hydra/launcher=packed.")
         with ending_with_command():
-            return train(to_config(cfg, hydra_config.overrides.task), is_alone)
+            return train(config, is_alone)
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ def test_a_sweep_of_jobs_has_what_a_plain_sweep_has(tmp_path, miniature, tiny, e
     if engine == "ray" and importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed")
     monkeypatch.setenv("RAY_DEDUP_LOGS", "0")  # each line is counted
+    monkeypatch.setenv("RAY_agent_register_timeout_ms", "300000")
     (tmp_path / "dying.py").write_text(DYING)
     words = [*(word for word in miniature if not word.startswith("results=")), tiny, *QUICK[:1], *AXES, *QUICK[3:]]
     plain = processes.start("rpt.train", ["-m", *words, "results=plain"], tmp_path).wait(240)

@@ -3,9 +3,8 @@
 Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -31,7 +30,8 @@ class OptunaSweeper(Sweeper):
     """
 
     def __init__(self, params: DictConfig, trials: int, batch: int, seed: int, prune: bool):
-        self.params, self.trials, self.batch, self.seed, self.prune = params, trials, batch, seed, prune
+        self.params: Any = OmegaConf.to_container(params)
+        self.trials, self.batch, self.seed, self.prune = trials, batch, seed, prune
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
@@ -45,6 +45,8 @@ class OptunaSweeper(Sweeper):
         except ImportError as error:
             raise UsageError("hydra/sweeper=optuna needs optuna: pip install -e '.[search]'") from error
 
+        if min(self.trials, self.batch) < 1:
+            raise UsageError("hydra.sweeper.trials and hydra.sweeper.batch must be 1 or more.")
         parser = OverridesParser.create(config_loader=self.loader)
         points, space = split_overrides(
             parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
@@ -59,6 +61,8 @@ class OptunaSweeper(Sweeper):
             for (search, each), job in zip(asked, trained, strict=True):
                 search.tell(each, job)
             jobs += trained
+            if all(isinstance(job._return_value, Exception) for job in trained):
+                break  # what they have in common is wrong, and stays so
         for search in searches:
             search.show_best()
         return jobs
@@ -72,7 +76,17 @@ class OptunaSweeper(Sweeper):
         return [jobs[tuple(overrides)] for overrides in trials]
 
 
-any_keys = OmegaConf.create({}, flags={"struct": False})
-TARGET = {"_target_": f"{__name__}.{OptunaSweeper.__name__}", "params": any_keys}
-TARGET |= {"trials": 20, "batch": 4, "seed": 0, "prune": True}
-ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=TARGET, provider="rpt")
+@dataclass
+class OptunaConfig:
+    """The keys of hydra.sweeper. Their types cannot be strings (`from __future__ import annotations`): Hydra runs this
+    module without entering it in sys.modules."""
+
+    _target_: str = f"{__name__}.{OptunaSweeper.__name__}"
+    params: dict[str, Any] = field(default_factory=dict)
+    trials: int = 20
+    batch: int = 4
+    seed: int = 0
+    prune: bool = True
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaConfig, provider="rpt")

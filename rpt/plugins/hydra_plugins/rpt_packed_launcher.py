@@ -31,7 +31,8 @@ class PackedLauncher(Launcher):
     """
 
     def __init__(self, job: DictConfig, ray: DictConfig):
-        self.job, self.ray = OmegaConf.to_container(job), OmegaConf.to_container(ray)
+        self.job: Any = OmegaConf.to_container(job)
+        self.ray: Any = OmegaConf.to_container(ray)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
@@ -63,9 +64,11 @@ class PackedLauncher(Launcher):
 
         max_runs, pack = largest_pack(configs), configs[0].pack
         check_choice(configs[0], "pack.on", CHOICES["pack.on"])
+        if self.job and pack.on == "here":
+            raise UsageError("hydra.launcher.job is for pack.on=local, slurm or ray; give one of them.")
+        if self.ray and pack.on != "ray":
+            raise UsageError("hydra.launcher.ray is for pack.on=ray; give that.")
         if pack.on == "here":
-            if self.job or self.ray:
-                raise UsageError("hydra.launcher.job and hydra.launcher.ray are for pack.on=local, slurm or ray.")
             return train_in_processes(configs, max_runs, count_processes(pack.processes, len(configs)), set_up_log)
         if pack.processes is not None:
             raise UsageError(f"pack.processes is for pack.on=here; with pack.on={pack.on} each pack is a job.")

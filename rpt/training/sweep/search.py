@@ -178,7 +178,7 @@ class Search:
         """All trials so far, named by task, backbone, variant and a digest of what is fixed and what is searched."""
         config = to_config(job.cfg)
         name = [config.task.name, config.backbone.name, config.variant]
-        outside = ("results=", "tracking", "force=", "resume=", "pack.")
+        outside = ("results=", "data.cache=", "tracking", "force=", "resume=", "pack.")
         fixed = sorted(each for each in self.fixed if not each.startswith(outside))
         digest = hashlib.sha256(json.dumps([fixed, sorted(map(str, self.space.items()))]).encode()).hexdigest()
         about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
