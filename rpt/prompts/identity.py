@@ -1,4 +1,4 @@
-"""Plain: the table is the prompt. Lester et al. 2021."""
+"""Plain prompt tuning, where the table is the prompt. Lester et al. 2021."""
 
 from torch import Tensor, nn
 

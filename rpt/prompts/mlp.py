@@ -1,5 +1,4 @@
-"""The equation: φ with and without skip. The bottleneck network without and with the skip connection (paper, section
-3).
+"""The equation φ, without and with skip. It is the paper's bottleneck network (section 3).
 
 Shapes: N prompt tokens, d model width, m bottleneck.
 """

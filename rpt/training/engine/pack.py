@@ -1,5 +1,5 @@
-"""The loop. Admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
-rows side by side in one batch."""
+"""The loop that trains a pack. A pack is one or more prompts over one frozen backbone, their rows side by side in one
+batch."""
 
 from __future__ import annotations
 
