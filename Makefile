@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## plain beside residual prompts at three learning rates, miniature CB: two minutes, no network
+demo: $(READY)  ## plain beside residual prompts at three learning rates, miniature CB: three minutes, no network
 	$(BIN)/python -m rpt.train -m hydra/launcher=packed task=cb prompt=vanilla,residual lr=0.001,0.01,0.3 \
 		trainer.epochs=8 backbone=nano data=mini tracking=none results=outputs/demo
 	$(BIN)/python -m rpt.results outputs/demo

@@ -1,4 +1,4 @@
-"""The map in rpt/README.md, made of the first sentence of every module's docstring.
+"""The map in rpt/README.md, made of the first sentence of every module's docstring, up to a colon.
 
 python scripts/module_map.py    # after a module was added or renamed
 """
@@ -26,7 +26,7 @@ def draw_map() -> str:
 
 def _line(name: str, path: Path) -> str:
     paragraph, *_ = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")
-    sentence, *_ = re.split(r"(?<=[.?])\s", " ".join(paragraph.split()))
+    sentence, *_ = re.split(r"(?<=[.?])\s|[:;]\s", " ".join(paragraph.split()))
     return f"{name:<{WIDTH}} {sentence.removesuffix('.')}"
 
 

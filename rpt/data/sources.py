@@ -1,4 +1,4 @@
-"""Raw rows: hub, folder, miniature."""
+"""Raw rows from hub, folder or miniature."""
 
 from __future__ import annotations
 

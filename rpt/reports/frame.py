@@ -1,4 +1,4 @@
-"""`load_runs`: records as a data frame."""
+"""`load_runs`, records as a data frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table's cell: mean and spread. Per cent throughout."""
+"""A table's cell, mean and spread. Per cent throughout."""
 
 from __future__ import annotations
 
