@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from rpt.config.choices import use_config_folder
-from rpt.config.compose import compose, register, register_resolvers
+from rpt.config.compose import compose, register, register_resolvers, to_config
 from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
@@ -79,6 +79,9 @@ def help_text(overrides: list[str]) -> str:
 
     Raises:
         HydraException: an override names no key or no choice.
+        UsageError: the same of one with a plus, which Hydra takes.
     """
     template = compose("train", overrides, with_hydra=True).hydra.help.template
-    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(compose("train", overrides), resolve=True))
+    composed = compose("train", overrides)
+    to_config(composed, overrides)
+    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(composed, resolve=True))
