@@ -1,12 +1,17 @@
 """What an experiment would cost: counted exactly, estimated from records or from measured steps."""
 
+import subprocess
 import sys
 
 import pytest
 import torch
+from transformers import T5Config
 
 from rpt import plan
+from rpt.backbones.footprint import measure_footprint
+from rpt.config import BackboneConfig
 from rpt.config.grids import Grids
+from rpt.errors import UsageError
 from rpt.records.run_records import RunRecords
 from rpt.train import train
 from rpt.training.run.loader import Loader
@@ -139,3 +144,61 @@ def test_a_run_in_another_precision_is_another_run(configure, miniature, monkeyp
     other = planned(miniature, "prompt=vanilla", "trainer.precision=bf16")
     assert other.splitlines()[1].split()[:4] == ["figure4", "2", "0", "2"]
     assert other.splitlines()[-1].split()[-1].startswith("results=")
+
+
+@pytest.fixture
+def only_config(tmp_path):
+    """The word for a backbone that is nothing but its config.json: three weights in a thousand million."""
+    wide = T5Config(d_model=4096, d_kv=64, d_ff=65536, num_layers=2, num_heads=8, decoder_start_token_id=0)
+    wide.save_pretrained(tmp_path / "wide")
+    return f"backbone.path={tmp_path / 'wide'}"
+
+
+def test_whether_a_backbone_fits_is_told_by_its_config_alone(only_config):
+    words = ["backbone=t5_base", only_config, "backbone.name=wide", "backbone.max_tokens=64", "tracking=none"]
+    first, _, heading, *lines = plan.plan_one(words, "2,80").splitlines()
+    assert first.startswith("wide: 2,") and "computed in bf16" in first
+    assert heading.split()[:3] == ["weights", "checkpointing", "memory"] and "2 GB card" in heading
+    cells = {tuple(line.split()[:2]): line for line in lines}
+    assert "does not fit" in cells["auto", "false"] and "fits, " in cells["auto", "false"].split("does not fit")[1]
+    assert len(cells) == 6
+    with pytest.raises(UsageError, match="cards=big should be gigabytes of GPUs"):
+        plan.plan_one(words, "big")
+    with pytest.raises(UsageError, match="leave out method=lora"):
+        plan.plan_one([*words, "method=lora"], "80")
+
+
+MEASURE = """
+import re
+from types import SimpleNamespace
+import torch
+from transformers import AutoModelForSeq2SeqLM, T5Config
+from rpt.backbones import T5Backbone
+
+def read(line):
+    return 1024 * int(re.search(line + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+def run_pass(rows, width, **shape):
+    model = AutoModelForSeq2SeqLM.from_config(T5Config(**shape, decoder_start_token_id=0))
+    backbone = T5Backbone(model, SimpleNamespace(pad_token_id=0, eos_token_id=1), "")
+    backbone.place(torch.device("cpu"), "fp32")
+    row, _ = backbone.make_trial(width - 10)
+    prompts = torch.zeros(rows, 10, backbone.d_model, requires_grad=True)
+    mask = torch.ones(rows, 10, dtype=torch.long)
+    backbone.losses(prompts, mask, backbone.collate([row] * rows, 10), {}).sum().backward()
+
+run_pass(1, 32, vocab_size=64, d_model=32, d_ff=64, num_layers=1, num_heads=2)  # loads what is loaded lazily
+before = read("VmRSS")
+run_pass(4, 256, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8)
+print(read("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process reads its peak memory from /proc")
+def test_planned_memory_is_what_a_t5_small_takes():
+    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
+    small = T5Config(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, decoder_start_token_id=0)
+    footprint = measure_footprint(small, BackboneConfig("small", max_tokens=256), 10, "fp32", False, on_gpu=False)
+    assert footprint.parameters == 60_506_624
+    assert footprint.peak("auto", 4) == pytest.approx(int(done.stdout), rel=0.15)

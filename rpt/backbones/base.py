@@ -116,8 +116,9 @@ class Backbone(ABC):
 
     @property
     def frozen_parameters(self) -> int:
-        """How many of its numbers are not trained."""
-        return sum(parameter.numel() for parameter in self.model.parameters() if not parameter.requires_grad)
+        """How many of its numbers are not trained; of 4 bits, two stand in one byte."""
+        frozen = (parameter for parameter in self.model.parameters() if not parameter.requires_grad)
+        return sum(getattr(getattr(each, "quant_state", None), "shape", each.shape).numel() for each in frozen)
 
     # Put where it computes
 

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rpt.config.choices import use_config_folder
-from rpt.config.compose import compose, register, register_resolvers
+from rpt.config.compose import compose, register, register_resolvers, to_config
 from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
@@ -112,6 +112,9 @@ def help_text(overrides: list[str]) -> str:
 
     Raises:
         HydraException: an override names an unknown key or choice.
+        UsageError: the same for an override with a plus, which Hydra accepts.
     """
     template = compose("train", overrides, with_hydra=True).hydra.help.template
-    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(compose("train", overrides), resolve=True))
+    composed = compose("train", overrides)
+    to_config(composed, overrides)
+    return Template(template).safe_substitute(CONFIG=OmegaConf.to_yaml(composed, resolve=True))

@@ -12,6 +12,7 @@ from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
 from rpt.config import GROUPS, as_dict, compose, run_id, settings, to_config, validate
 from rpt.config.choices import choices, default_options
+from rpt.config.hydra_app import help_text
 from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.prompts import REPARAMETERIZATIONS, SoftPrompt, Start
@@ -229,6 +230,13 @@ def test_a_mistake_is_named_with_its_remedy(monkeypatch, capsys, word, message):
 def test_free_form_mappings_take_new_keys(monkeypatch):
     assert composed("method=lora", "+method.peft.lora_dropout=0.1").method.peft["lora_dropout"] == 0.1
     assert composed("+prompt.width=3").prompt.options["width"] == 3  # its class may have it
+    assert composed("+experiment=figure4", "scale=mini").data.name == "mini"
+    assert composed("++trainer.epochs=3", "+hydra.job.env_set.NAME=value").trainer.epochs == 3
+
+
+def test_help_refuses_a_key_with_a_plus_that_does_not_exist():
+    with pytest.raises(UsageError, match="There is no key nonsense"):
+        help_text(["+nonsense=5"])
 
 
 def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):

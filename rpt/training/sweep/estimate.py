@@ -95,8 +95,9 @@ def kind(config: dict[str, Any], precision: str) -> str:
     """
     speed = ("batch_size", "dropout", "pad_to_max", "decode")
     trainer = {key: config["trainer"][key] for key in speed}
+    trainer["gradient_checkpointing"] = config["trainer"].get("gradient_checkpointing", False)  # older records lack it
     names = [config[group]["name"] for group in ("task", "data", "protocol", "backbone")]
-    names += [config.get("method", {}).get("name", PROMPT_TUNING)]
+    names += [config["backbone"].get("weights", "auto"), config.get("method", {}).get("name", PROMPT_TUNING)]
     return json.dumps([*names, config["prompt"]["length"], trainer, precision], sort_keys=True)
 
 
