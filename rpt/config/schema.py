@@ -62,7 +62,7 @@ class TaskConfig:
     name: str = MISSING  # as it stands in records
     fields: list[str] = field(default_factory=list)  # the columns that are read, in this order
     labels: list[str] = field(default_factory=list)  # the labels as rows have them, or in the order of their numbers
-    words: list[str] = field(default_factory=list)  # what T5 writes for each; empty is the labels themselves
+    words: list[str] = field(default_factory=list)  # what is written for each; empty is the labels themselves
     answer: str = "label"  # the column with the label, or with the answer where there are no labels
     metric: str | None = None  # accuracy | macro_f1; of open answers exact_match | f1; null is the first of them
     template: str | None = None  # what is read, with {field} in it; null is "field: text" of each
@@ -105,7 +105,7 @@ class TrainerConfig:
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after so many evaluations without a better score; null is never
-    decode: str = "argmax"  # argmax | generate: how an answer is read from T5; an encoder's head needs neither
+    decode: str = "argmax"  # argmax | generate: how a written answer is read; an encoder's head needs neither
     checkpoint_every: int = 200  # optimizer steps
 
 

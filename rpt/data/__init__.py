@@ -18,7 +18,7 @@ def task_for(config: Config) -> Task:
         if own.name in TASKS:
             raise UsageError(f"task.name={own.name} is a task of ours; give yours another name.")
         if not own.labels and config.backbone.family == "bert":
-            raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5.")
+            raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5 or decoder.")
         declared = (own.answer, own.metric, own.template, own.hub_config, own.max_answer_tokens, own.shared_text)
         lists = (tuple(own.fields), tuple(own.labels), tuple(own.words))
         try:

@@ -3,9 +3,9 @@
 There are two protocols. `paper` writes and scores rows as the published code of Residual Prompt Tuning does,
 `superglue` as T5 (Raffel et al. 2020, appendix D) and the benchmark do.
 
-A backbone that writes (T5) is given a source and answers in text. An encoder (BERT) is given one or more decisions
-and its head makes them; the published code has no such part, so its texts are the same under both protocols, and the
-protocol says only how the predictions are scored.
+A backbone that writes (T5, a decoder) is given a source and answers in text. An encoder (BERT) is given one or more
+decisions and its head makes them; the published code has no such part, so its texts are the same under both protocols,
+and the protocol says only how the predictions are scored.
 """
 
 from __future__ import annotations

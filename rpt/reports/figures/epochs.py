@@ -29,7 +29,7 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> tuple[Figure, dict[str,
     theirs = False
     for (backbone, task), panels in zip(rows, grid, strict=True):
         family = results.family_of(backbone)
-        unit = "nats per answer token" if family == "t5" else "nats per decision"
+        unit = "nats per decision" if family == "bert" else "nats per answer token"
         titles = {
             "score": (scored, score_label(task, {}, family)), "loss": ("training", f"loss ({unit})"),
             "prompt_norm": ("prompt", "mean L2 norm of its vectors"),
