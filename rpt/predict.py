@@ -16,7 +16,7 @@ precision      of the backbone: fp32, bf16, or auto (what training takes on this
 backbone.path  where the backbone lies now, if not where the run had it from
 
 An answer is one line for each example (a nested row of MultiRC or ReCoRD holds several): its idx (a row without one has
-its number in the input; MultiRC's and ReCoRD's need one), the `text` that T5 wrote, and
+its number in the input; MultiRC's and ReCoRD's need one), the `text` that was written, and
 
 label          the label that the text is; where it is none ("answered": false), the most probable label
 probabilities  of each label, the label's the largest: the softmax over how much less likely each label's word is than

@@ -31,18 +31,19 @@ class Answer:
     """What a backbone answers to one example.
 
     idx: the example's.
-    text: what T5 wrote, greedily; of an encoder, which writes nothing, only ReCoRD's chosen entity.
+    text: what was written, greedily; of an encoder, which writes nothing, only ReCoRD's chosen entity.
     label: the most probable label: the one that the text is, or that an encoder's head decided for. None where the task
         has no labels (ReCoRD: its text answers). WSC's text is compared with the noun as T5 does (one contains the
         other), under either protocol; a text without a word is no.
     answered: whether the text is a label; of open answers, whether there is a text; of ReCoRD, whether it is an entity
         of the row, or a list that begins with one. Training and evaluation count as wrong a text that is no label.
-    probabilities: adding up to 1, of each label. T5's: the softmax over how much less likely the label's word is than
-        greedy decoding's choice at each of its tokens, summed over these. For labels of one token that is the softmax
-        over their likelihoods. For longer ones the likelihoods themselves could favour another label than the one that
-        is written token by token and scored. An encoder's: the softmax over what its head gives each label,
-        each of COPA's choices, or each of ReCoRD's entities (the log of its odds). None where T5's answers are open.
-    probability: of an open answer of T5: of its whole text and of ending there. None elsewhere.
+    probabilities: adding up to 1, of each label. Where a word is written: the softmax over how much less likely the
+        label's word is than greedy decoding's choice at each of its tokens, summed over these. For labels of one token
+        that is the softmax over their likelihoods. For longer ones the likelihoods themselves could favour another
+        label than the one that is written token by token and scored. An encoder's: the softmax over what its head gives
+        each label, each of COPA's choices, or each of ReCoRD's entities (the log of its odds). None where answers are
+        open.
+    probability: of an open answer: of its whole text and of ending there. None elsewhere.
     """
 
     idx: int | Mapping[str, int]

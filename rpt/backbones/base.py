@@ -26,6 +26,7 @@ from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
 from rpt.backbones.settings import settings_suffix
 from rpt.backbones.weights import round_weights
 from rpt.config import BackboneConfig
+from rpt.errors import UsageError
 from rpt.tasks import Example, Task
 
 FAMILIES: dict[str, type[Backbone]] = {}
@@ -65,15 +66,12 @@ class Backbone(ABC):
         precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
         load_model: transformers' way to load one.
-        rescale_stream: what `backbone.stream_scale` does to a model; None where nothing can be done that leaves outputs
-            equal.
-        stream_scale: what was done.
+        stream_scale: what words, and all that is added to them, were multiplied by.
         gguf_file: the name of the file that it was loaded from, where that is one.
     """
 
     model_types: ClassVar[tuple[str, ...]]
     load_model: ClassVar[Callable[..., Any]]
-    rescale_stream: ClassVar[Callable[[Any, float], None] | None] = None
     stream_scale: float = 1.0
     gguf_file: str | None = None
 
@@ -94,6 +92,15 @@ class Backbone(ABC):
     ) -> Self:
         """The backbone as the configuration asks for it, named by the fingerprint of its weights and settings."""
         return cls(model, tokenizer, fingerprint_with_settings(model, tokenizer), dropout)
+
+    @staticmethod
+    def rescale_stream(model: Any, scale: float) -> None:
+        """Multiply words and all that is added to them, in place, and leave every output of the model as it is.
+
+        Raises:
+            UsageError: that cannot be done to this model.
+        """
+        raise UsageError("backbone.stream_scale is not for this family; leave it out.")
 
     @abstractmethod
     def find_fault(self, config: BackboneConfig) -> str | None:
@@ -215,7 +222,7 @@ class Backbone(ABC):
 
         Args:
             prompt: folded, [N, d].
-            decode: argmax | generate: how a T5's answer is read where it is a label.
+            decode: argmax | generate: how a written answer is read where it is a label.
             width: sequences are padded to so many tokens; to the longest if None.
         """
 

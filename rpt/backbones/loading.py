@@ -81,8 +81,6 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     _check_fingerprint(config, place, model)
     stream_scale = _choose_stream_scale(config, model)
     if stream_scale != 1:
-        if family.rescale_stream is None:
-            raise UsageError(f"backbone.stream_scale is not for family {config.family}; leave it out.")
         family.rescale_stream(model, stream_scale)
     backbone = family.build(model, tokenizer, config, dropout)
     backbone.stream_scale, backbone.gguf_file = stream_scale, file.get("gguf_file")
@@ -207,7 +205,8 @@ def _choose_stream_scale(config: BackboneConfig, model: PreTrainedModel) -> floa
     """`auto` is the power of two that brings words nearest to T5's length: with it numbers are rounded as before."""
     if config.stream_scale != "auto":
         return config.stream_scale
-    return 2.0 ** round(math.log2(T5_DEVIATION / model.get_input_embeddings().weight.float().std().item()))
+    embeddings: Any = model.get_input_embeddings()
+    return 2.0 ** round(math.log2(T5_DEVIATION / embeddings.weight.float().std().item()))
 
 
 def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedModel) -> None:

@@ -45,13 +45,11 @@ class Encoding:
         return self._change(lambda part: part.repeat_interleave(times, dim=0))
 
     def _change(self, change: Callable[[Tensor], Tensor]) -> Self:
-        parts: Any = vars(self)
-        return type(self)(
-            **{
-                name: tuple(map(change, part)) if isinstance(part, tuple) else change(part)
-                for name, part in parts.items()
-            }
-        )
+        parts: dict[str, Any] = {
+            name: tuple(map(change, part)) if isinstance(part, tuple) else change(part)
+            for name, part in vars(self).items()
+        }
+        return type(self)(**parts)
 
 
 class Writer(Backbone):

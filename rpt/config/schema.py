@@ -64,7 +64,7 @@ class TaskConfig:
     name: str = MISSING  # as in records
     fields: list[str] = field(default_factory=list)  # the columns to read, in this order
     labels: list[str] = field(default_factory=list)  # the labels as in the rows, or in the order of their numbers
-    words: list[str] = field(default_factory=list)  # the verbalizer of each label for T5; empty: the labels
+    words: list[str] = field(default_factory=list)  # the verbalizer of each label; empty: the labels
     answer: str = "label"  # the column with the label, or with the open answer if there are no labels
     metric: str | None = None  # accuracy | macro_f1; for open answers exact_match | f1; null: the first
     template: str | None = None  # the text to read, with {field} as placeholders; null: "field: text" for each
@@ -108,7 +108,7 @@ class TrainerConfig:
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after this many evaluations without a better score; null: never
-    decode: str = "argmax"  # argmax | generate: how to read T5's answer; no effect on encoders
+    decode: str = "argmax"  # argmax | generate: how to read a written answer; no effect on encoders
     checkpoint_every: int = 200  # optimizer steps
 
 

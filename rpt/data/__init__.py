@@ -18,7 +18,7 @@ def task_for(config: Config) -> Task:
         if task.name in TASKS:
             raise UsageError(f"task.name={task.name} is a built-in task; give yours another name.")
         if not task.labels and config.backbone.family == "bert":
-            raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5.")
+            raise UsageError("An encoder chooses among labels; give task.labels=[...], or a T5 or decoder.")
         lists = (tuple(task.fields), tuple(task.labels), tuple(task.words))
         values = (task.answer, task.metric, task.template, task.hub_config, task.max_answer_tokens, task.shared_text)
         try:

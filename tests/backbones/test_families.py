@@ -76,7 +76,7 @@ def test_decoders_that_are_refused(tmp_path, monkeypatch):
         (decoder(tmp_path / "model", max_tokens=600), r"it has 512 positions.*give backbone\.max_tokens=512 or less"),
         (decoder(tmp_path / "model", name="gpt2"), r"gpt2 has 12 layers of width 768 \(feed-forward 3072\), the model"),
         (decoder(tmp_path / "gemma2", stream_scale=2.0), r"stream_scale is for decoders whose norms .* a gemma2 here"),
-        (decoder(NANO_BERT, family="bert", stream_scale=2.0), "stream_scale is not for family bert; leave it out"),
+        (decoder(NANO_BERT, family="bert", stream_scale=2.0), "stream_scale is not for this family; leave it out"),
         (decoder(tmp_path / "some.gguf"), "some.gguf needs the Python package gguf; pip install gguf"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -113,6 +113,8 @@ def test_options_are_those_of_the_class_with_their_defaults(name):
         (["task=wsc", "backbone=nano_bert", "backbone.pooling=cosine"], "cosine needs a task with two texts; wsc has"),
         (["backbone=nano_bert", "backbone.pooling=max"], "pooling=max is not known; choose one of: cls, mean, cosine"),
         (["backbone.family=gpt"], r"family=gpt is not known; choose one of: bert, causal, t5; or name the module"),
+        (["backbone.stream_scale=0"], "stream_scale=0.0 must be auto, or a positive number from 1e-30 to 1e[+]30"),
+        (["backbone.stream_scale=wide"], "stream_scale=wide must be auto, or a positive number"),
         (["trainer.head_lr=0"], "head_lr=0.0 must be a positive"),
         (["lr=0"], "lr=0.0 must be a positive"),
         (["trainer.batch_size=0"], "batch_size=0 must be 1 or more"),

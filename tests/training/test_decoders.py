@@ -12,13 +12,14 @@ import torch
 from rpt import export, predict
 from rpt.backbones import CausalBackbone, load_backbone
 from rpt.inference.server import open_server
+from rpt.records.prompt_file import load_prompt
 from rpt.tasks import TASKS
 from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.methods import make_trainable
 from rpt.training.sweep.sweep import train_all
 from tests.decoders import save_decoder, tiny_decoder
-from tests.training.runs import fitted, prepared
+from tests.training.runs import crash_at, fitted, prepared
 from tests.training.test_pack import SMOOTH, assert_equal_traces, traced
 
 KINDS = ["gpt2", "llama"]
@@ -57,6 +58,7 @@ def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kin
     backbone, runs = loaded(kind), []
     for i, prompt in enumerate(["vanilla", "lstm"]):
         own = [f"prompt={prompt}", "prompt.length=2", f"protocol={['paper', 'superglue'][i]}"]
+        own += [["prompt.init=uniform"], ["prompt.init=text", "prompt.init_text='true or false'"]][i]
         config = configure(*words[kind], f"task={task}", "data.shots=1", "trainer.max_steps=1", *own)
         runs.append(prepared(config, backbone, tmp_path / str(i), evaluated=4))
     for run in runs:
@@ -90,6 +92,17 @@ def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(conf
         config.trainer.decode = decode
         answers.append(evaluate(backbone, prompt, {}, run.select, config).predictions)
     assert answers[0] == answers[1] and answers[0].count(None) < 32
+
+
+def test_a_killed_run_goes_on(configure, words, tmp_path, monkeypatch, evaluate_few):
+    evaluate_few(4)
+    short = [*words["gpt2"], "task=cb", "data.shots=2", "trainer.max_steps=4", "trainer.checkpoint_every=1"]
+    config, again = (configure(*short, "prompt.length=3", f"results={tmp_path / name}") for name in ("a", "b"))
+    (whole,) = train_all([config])
+    with crash_at(monkeypatch, 2):
+        train_all([again])
+    (resumed,) = train_all([again])
+    assert load_prompt(resumed.folder / "prompt.safetensors").equal(load_prompt(whole.folder / "prompt.safetensors"))
 
 
 STRANGER = """
