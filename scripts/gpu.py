@@ -24,7 +24,7 @@ from pathlib import Path
 import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = [sys.executable, "-m", "pytest", "tests/training/test_cuda.py", "tests/test_benchmark.py", "-m", "cuda"]
+TESTS = [sys.executable, "-m", "pytest", "tests/training/engine/test_cuda.py", "tests/test_benchmark.py", "-m", "cuda"]
 TESTS += ["-q", "-rfEs", "--durations=5", "--tb=short", "-p", "no:cacheprovider"]
 TESTS += ["-o", "addopts="]  # plugins that it names may not be installed
 TESTS_SHARE = 0.4  # of the time, at most

@@ -8,7 +8,7 @@ import count_launches
 import pytest
 from transformers import BertConfig
 
-from tests.training.test_gpu import on_known_torch
+from tests.training.engine.test_gpu import on_known_torch
 
 
 @on_known_torch

@@ -108,7 +108,7 @@ def _against_each(compare: Callable[[str, str], float], text: Prediction, answer
 
 def _count_none_as_wrong(gold: Sequence[int], predicted: Sequence[Prediction]) -> list[int]:
     """With two classes, a prediction that is neither counts as the wrong class (as in T5), not as "no"."""
-    return [p if isinstance(p, int) and p in (0, 1) else 1 - g for g, p in zip(gold, predicted, strict=True)]
+    return [1 - g if p is None or p not in (0, 1) else int(p) for g, p in zip(gold, predicted, strict=True)]
 
 
 def _by_question(

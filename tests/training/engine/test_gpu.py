@@ -187,7 +187,7 @@ class TestItFindsMistakes:
         monkeypatch.setattr(BertBackbone, "losses", compute_losses)
         with pretend_gpu() as gpu:
             make_pack(configure, tmp_path, ["task=boolq", BERT], [RESIDUAL]).step()
-        assert ("tests/training/test_gpu.py:compute_losses", "read by item") in gpu.waits
+        assert ("tests/training/engine/test_gpu.py:compute_losses", "read by item") in gpu.waits
 
     def test_what_waits_and_what_does_not(self):
         with pretend_gpu() as gpu:

@@ -15,8 +15,8 @@ from rpt.training.run.evaluate import evaluate
 from rpt.training.run.methods import make_trainable
 from rpt.training.sweep.sweep import train_all
 from tests.conftest import tiny_bert, tiny_t5
+from tests.training.engine.test_pack import SMOOTH, TOLERANCE, assert_equal_traces, traced
 from tests.training.runs import SHORT, crash_at, prepared
-from tests.training.test_pack import SMOOTH, TOLERANCE, assert_equal_traces, traced
 
 pytestmark = [
     pytest.mark.cuda,
