@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from benchmark import choose_batches
 from benchmarking.contestants import Ours
-from benchmarking.settings import Words, make_setting, prepare
+from benchmarking.settings import Request, make_setting, prepare
 from tqdm import tqdm
 
 from rpt.files import write_atomically
@@ -38,7 +38,7 @@ def measure_rate(work: Callable[[int], None], amount: int, rows: int) -> float:
 
 def measure(task: str, rows: Path, backbone: str, rounds: int, bar: tqdm) -> dict[str, Any]:
     """For each size of pack: median rows per second of training and of evaluation, and their ratio by round."""
-    setting = make_setting(Words(backbone, task, rows, None, "fp32"))
+    setting = make_setting(Request(backbone, task, rows, None, "fp32"))
     loaded = setting.backbone()
     run = prepare(setting.config, loaded)
     batches = choose_batches(run, BATCHES)

@@ -3,9 +3,9 @@
 There are two protocols. `paper` writes and scores rows as the published code of Residual Prompt Tuning does,
 `superglue` as T5 (Raffel et al. 2020, appendix D) and the benchmark do.
 
-A T5 or a decoder reads a source and answers in text. An encoder (BERT) reads one or more decisions, and its head makes them. The
-published code has no encoder, so an encoder reads the same texts under both protocols; the protocol only decides how
-predictions are scored.
+A T5 or a decoder reads a source and answers in text. An encoder (BERT) reads one or more decisions, and its head makes
+them. The published code has no encoder, so an encoder reads the same texts under both protocols; the protocol only
+decides how predictions are scored.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def draw_by_epoch(results: GridResults, paper: Paper) -> Drawn:
     theirs, unmeasured = False, dict[str, None]()
     for (backbone, task), panels in zip(rows, grid, strict=True):
         family = results.family_of(backbone)
-        unit = "nats per answer token" if family == "t5" else "nats per decision"
+        unit = "nats per decision" if family == "bert" else "nats per answer token"
         titles = {
             "score": (scored, style.score_label(task, {}, family)), "loss": ("training", f"loss ({unit})"),
             "prompt_norm": ("prompt", "mean L2 norm of its vectors"),

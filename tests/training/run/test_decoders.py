@@ -12,15 +12,15 @@ import torch
 from rpt import export, predict
 from rpt.backbones import CausalBackbone, load_backbone
 from rpt.inference.server import open_server
-from rpt.records.prompt_file import load_prompt
+from rpt.prompts.prompt_file import load_prompt
 from rpt.tasks import TASKS
 from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.methods import make_trainable
 from rpt.training.sweep.sweep import train_all
 from tests.decoders import save_decoder, tiny_decoder
+from tests.training.engine.test_pack import SMOOTH, assert_equal_traces, traced
 from tests.training.runs import crash_at, fitted, prepared
-from tests.training.test_pack import SMOOTH, assert_equal_traces, traced
 
 KINDS = ["gpt2", "llama"]
 
