@@ -140,7 +140,7 @@ def _check_shared(overrides: list[str]) -> None:
     cfg = compose("train", shared, with_hydra=True)
     swept = {each.key_or_group for each in parsed if each.is_sweep_override()}
     swept |= set(OmegaConf.select(cfg, "hydra.sweeper.params") or ())
-    config = to_config(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]))
+    config = to_config(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
     if config.data.name == "folder" and config.data.dir is None:
         raise UsageError(
             "No run has rows (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
