@@ -32,9 +32,9 @@ def training(results: GridResults) -> dict[str, Any]:
     """The facts that templates/text/training.j2 writes; shares: pairs of names and their budget."""
     jobs = results.experiment.jobs.values()
     cosine = dict.fromkeys(label("task", job.task.name) for job in jobs if job.backbone.pooling == "cosine")
-    rates = [] if results.rates is None else results.rates
-    row = [key for key in results.experiment.axes if key != "seed"]
-    counts = sorted(set(rates.groupby(row)["lr"].count())) if len(rates) else []
+    row, counts = [key for key in results.experiment.axes if key != "seed"], list[int]()
+    if results.rates is not None:
+        counts = sorted(set(results.rates.groupby(row)["lr"].count()))
     return {"shares": _shares(results), "cosine": [*cosine], "rates": [str(number) for number in counts]}
 
 

@@ -112,7 +112,7 @@ def _judge_backbones(claim: Claim, results: GridResults | None) -> list[Judgemen
     judgements = []
     for backbone in results.experiment.axes["backbone"] if results else ():
         tasks, seeds = results.experiment.axes["task"], len(results.experiment.axes["seed"])
-        judged, without = judge(claim, results, backbone), ()
+        judged, without = judge(claim, results, backbone), tuple[str, ...]()
         if judged.seeds < min(2, seeds):  # a single seed with every task has no spread
             whole = [task for task in tasks if judge(claim, results.of_tasks((task,)), backbone).seeds == seeds]
             if whole:
