@@ -64,7 +64,8 @@ class RunRecords:
         }
         listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         listed = listed or "no run at all; give the folder that results= was in training"
-        raise UsageError(f"There is no finished run below {self._below}: {listed}.")
+        reason = f" The first one {self.problems[0]}" if self.problems else ""
+        raise UsageError(f"There is no finished run below {self._below}: {listed}.{reason}")
 
     def _find(self, name: str, level: int) -> list[Path]:
         """The files so many levels below a folder `runs`."""

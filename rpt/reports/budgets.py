@@ -1,4 +1,4 @@
-"""How long runs train. Captions say it, which rows choose the best epoch, and how a head reads."""
+"""Training budgets: how captions state them, with pooling and the rows that choose the best epoch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rpt.reports.labels import label
 
 
 class Budget(NamedTuple):
-    """How long a run trains at most, and what ends it earlier: so many evaluations (patience) without a better score,
-    one every so many epochs."""
+    """The longest a run may train. `patience` evaluations without a better score, one every `every` epochs, end it
+    earlier."""
 
     epochs: int
     max_steps: int | None
@@ -29,19 +29,18 @@ def _budget(config: Config) -> Budget:
 
 
 def training(results: GridResults) -> dict[str, Any]:
-    """What templates/text/training.j2 says: which runs train how long, and how heads and learning rates were chosen.
-
-    shares: pairs of names and their budget.
-    """
+    """The facts that templates/text/training.j2 writes; shares: pairs of names and their budget."""
     jobs = results.experiment.jobs.values()
     cosine = dict.fromkeys(label("task", job.task.name) for job in jobs if job.backbone.pooling == "cosine")
-    rates = sorted({len(choice.asked) for choice in results.rates})
-    return {"shares": _shares(results), "cosine": [*cosine], "rates": [str(number) for number in rates]}
+    row, counts = [key for key in results.experiment.axes if key != "seed"], list[int]()
+    if results.rates is not None:
+        counts = sorted(set(results.rates.groupby(row)["lr"].count()))
+    return {"shares": _shares(results), "cosine": [*cosine], "rates": [str(number) for number in counts]}
 
 
 def _shares(results: GridResults) -> list[tuple[list[str], Budget]]:
-    """The budgets, each with the names of its runs: tasks alone where they decide it, else backbones or methods, or
-    both, with their tasks where one has several budgets."""
+    """Each budget with the names of its runs: tasks if they alone decide the budget, else backbones, methods or both,
+    each with its tasks if it has several budgets."""
     jobs = pd.DataFrame(
         [
             {
@@ -65,8 +64,8 @@ def _shares(results: GridResults) -> list[tuple[list[str], Budget]]:
 
 
 def selection(grids: list[GridResults]) -> list[tuple[list[str], float | None]]:
-    """Which experiments choose the best epoch on which rows: the share of the training rows that is held out, None for
-    the reported rows. The most frequent kind comes first."""
+    """The rows that choose the best epoch, most frequent first: names of experiments, and the share of the training
+    rows that is held out, or None for the reported rows."""
     kinds: dict[float | None, Counter[str]] = {}
     for results in grids:
         for config in results.experiment.jobs.values():

@@ -1,4 +1,4 @@
-"""Which of the paper's claims show. It is data, which templates/claims.md.j2 writes."""
+"""The paper's claims: judged by the records of each scale; templates/claims.md.j2 writes the table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Claim:
 
     measure: which quantity, by seed: the "average" over tasks; its "range" along the axis `along`; the "speed" of
         learning; the average credit of single "examples"; and for "width" the spread over widths against that of seeds.
-    smallest: an axis of which the smallest value counts. printed: whether the paper gives both numbers.
+    smallest: an axis whose smallest value alone counts. printed: whether the paper gives both numbers.
     """
 
     text: str
@@ -63,10 +63,10 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """What our records say of a claim.
+    """What our records say about a claim.
 
-    larger, smaller: the two quantities. seeds: the fewest of either. test: of a claim over single examples, in their
-    place. few: whether the grid has more seeds. backbone: whose runs. without: tasks of the grid that do not count.
+    larger, smaller: the two quantities; a claim over examples has a test instead. seeds: the fewer of the two.
+    few: whether the grid has more seeds. backbone: which one's runs. without: tasks that are left out.
     """
 
     verdict: str = NONE
@@ -108,12 +108,12 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
 
 
 def _judge_backbones(claim: Claim, results: GridResults | None) -> list[Judgement]:
-    """What the runs of each backbone say. Where tasks are missing, those that are complete decide."""
+    """A judgement for each backbone with runs. If tasks are missing, the complete ones decide."""
     judgements = []
     for backbone in results.experiment.axes["backbone"] if results else ():
         tasks, seeds = results.experiment.axes["task"], len(results.experiment.axes["seed"])
-        judged, without = judge(claim, results, backbone), ()
-        if judged.seeds < min(2, seeds):  # one seed that has every task is not enough: it has no spread
+        judged, without = judge(claim, results, backbone), tuple[str, ...]()
+        if judged.seeds < min(2, seeds):  # a single seed with every task has no spread
             whole = [task for task in tasks if judge(claim, results.of_tasks((task,)), backbone).seeds == seeds]
             if whole:
                 judged = judge(claim, results.of_tasks(tuple(whole)), backbone)
@@ -123,7 +123,7 @@ def _judge_backbones(claim: Claim, results: GridResults | None) -> list[Judgemen
 
 
 def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
-    """What the runs of a backbone say of a claim."""
+    """Judge a claim by the runs of a backbone."""
     at = {"backbone": backbone}
     if claim.measure == "examples":
         return _judge_examples(claim, results, at)
@@ -149,15 +149,15 @@ def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.S
 
 def average(results: GridResults, at: At) -> pd.Series:
     """The mean over the grid's tasks, for the seeds that have a run of each."""
-    results.at({**at, "task": results.experiment.axes["task"][0]})  # a value or an axis that is not there is an error
+    results.at({**at, "task": results.experiment.axes["task"][0]})  # refuses unknown axes and values
     return pick_cell(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
 
 
 def speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
-    """The score averaged over a run's evaluations (and tasks): the sooner it rises, the higher. Residual, then plain.
+    """The mean score over a run's evaluations and over tasks, higher if the score rises sooner: residual, then plain.
 
-    It is over the evaluations that both runs of a seed have, for one may have stopped earlier. One evaluation says
-    nothing of speed: a run with no more counts as none.
+    Only evaluations that both runs of a seed have count, because one may have stopped earlier. A run with a single
+    evaluation does not count: it shows no speed.
     """
     means: dict[str, dict[str, dict[str, float]]] = {"residual": {}, "vanilla": {}}
     for task in results.experiment.axes["task"]:
@@ -174,8 +174,8 @@ def speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
 
 
 def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
-    """By the mean difference over single examples, every task counting the same: the claim shows where the 95 %
-    interval lies above zero."""
+    """By the mean difference over examples, tasks weighted equally: the claim shows if the 95 % interval lies above
+    zero."""
     tasks = [at | {"task": task} for task in results.experiment.axes["task"]]
     pairs = [credits_of(results.at(place | claim.larger), results.at(place | claim.smaller)) for place in tasks]
     if None in pairs:
@@ -186,7 +186,7 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
 
 
 def _judge_width(results: GridResults, at: At) -> Judgement:
-    """Whether the bottleneck's width moves the average less than the seed does."""
+    """Whether the average varies less with the bottleneck's width than with the seed."""
     axis = "prompt.bottleneck"
     cells = [Cell.over(average(results, at | {axis: width})) for width in results.experiment.axes[axis]]
     seeds = min(cell.n for cell in cells)
@@ -210,7 +210,7 @@ def verdict(larger: Cell, smaller: Cell) -> str:
 
 
 def _printed_gap(claim: Claim, paper: Paper, results: GridResults, backbone: str) -> float | None:
-    """The paper's difference, for its backbone or the one that stands beside ours; None where it does not tell."""
+    """The paper's difference for this backbone or the most similar one; None if the paper does not give it."""
     quantities = []
     for at in (claim.larger, claim.smaller):
         line = _printed_line(claim, paper, results, backbone, at)
@@ -221,8 +221,8 @@ def _printed_gap(claim: Claim, paper: Paper, results: GridResults, backbone: str
 
 
 def _printed_line(claim: Claim, paper: Paper, results: GridResults, backbone: str, at: At) -> list[float | None]:
-    """The paper's averages at a place, along the claim's axis; of a figure the mean of its curves of the grid's tasks,
-    for its panel of averages is over tasks that it does not name."""
+    """The paper's averages at a place, along the claim's axis. For a figure: the mean of its curves for the grid's
+    tasks, because its own panel of averages does not name its tasks."""
     axes = results.experiment.axes
     if claim.experiment.startswith("figure"):
         curves = [paper.curve(claim.experiment, task, at["prompt"])[1] for task in axes["task"]]

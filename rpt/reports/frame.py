@@ -48,7 +48,7 @@ def load_runs(path: Path | str, experiment: str | None = None, scale: str = "pap
 
 
 def to_frame(records: RunRecords) -> pd.DataFrame:
-    """The same of records that are read already; empty where there are none."""
+    """The same for records that are already read; empty if there are none."""
     rows = [
         flatten(record.config)
         | flatten(record.result)
@@ -63,5 +63,5 @@ def to_frame(records: RunRecords) -> pd.DataFrame:
 
 
 def _kind_of(predictions: list[int | str | None] | None) -> str:
-    """The column that they stand in: a file of columns, as to_parquet writes it, has one type in each."""
+    """The column for them: in Parquet a column has one type."""
     return "texts" if any(isinstance(each, str) for each in predictions or ()) else "predictions"

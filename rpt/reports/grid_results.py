@@ -14,45 +14,21 @@ from rpt.reports.labels import in_words, label
 
 
 @dataclass(frozen=True)
-class RateChoice:
-    """Which of its learning rates a row and task of a grid shows (rpt.reports.rates).
-
-    at: the row's axes and the task. asked: the grid's rates there. recorded: those that have a run. rate: the chosen
-    one, of equals the lowest; None where the recorded rates share no seed. held_out: the mean held-out score of each
-    recorded rate, over so many seeds as `seeds`.
-    """
-
-    at: dict[str, str]
-    asked: tuple[str, ...]
-    recorded: tuple[str, ...]
-    rate: str | None
-    held_out: dict[str, float]
-    seeds: int
-
-    @property
-    def at_edge(self) -> bool:
-        """Whether it is the lowest or the highest of its grid: a better one may lie beyond."""
-        ends = {min(self.asked, key=float), max(self.asked, key=float)}
-        return len(ends) > 1 and self.rate in ends
-
-
-@dataclass(frozen=True)
 class GridResults:
-    """An experiment and those of its runs that are recorded.
+    """An experiment and its recorded runs.
 
-    runs: columns as load_runs has them; the index has a level for each axis of the grid, its values as they are written
-        in the experiment. Only the points that are recorded are there.
-    rates: one choice for each row and task, where rates were chosen.
+    runs: as load_runs gives them, indexed by the grid's axes with their values as the experiment writes them.
+    rates: a line for each rate of each row and task, if rates were chosen (rpt.reports.rates).
     """
 
     experiment: Experiment
     runs: pd.DataFrame
-    rates: tuple[RateChoice, ...] = ()
+    rates: pd.DataFrame | None = None
 
     @classmethod
     def join(cls, experiment: Experiment, runs: pd.DataFrame) -> GridResults:
-        """Join the grid with runs; of several runs of one point (other weights, rows or precision) the latest. The
-        axis of backbones starts with those that write their answers (T5), whatever order the files give."""
+        """Join the grid with runs; if a point has several (other weights, rows or precision), take the latest. T5
+        backbones come first on their axis, whatever the order of the files."""
         families = {config.backbone.name: config.backbone.family for config in experiment.jobs.values()}
         backbones = sorted(experiment.axes["backbone"], key=lambda name: families.get(name) == "bert")
         experiment = replace(experiment, axes=experiment.axes | {"backbone": tuple(backbones)})
@@ -69,7 +45,7 @@ class GridResults:
 
     @property
     def backbones(self) -> list[str]:
-        """Those that have a run, in the order of the axis."""
+        """Backbones with a run, in the order of the axis."""
         recorded = set() if self.runs.empty else set(self.runs["backbone"])
         return [name for name in self.experiment.axes["backbone"] if name in recorded]
 
@@ -77,7 +53,7 @@ class GridResults:
         return next(job.backbone.family for job in self.experiment.jobs.values() if job.backbone.name == backbone)
 
     def name_of(self, key: str, value: str) -> str:
-        """A value of an axis as a table shows it. A backbone whose head pools otherwise on some tasks says so."""
+        """A value of an axis as a table shows it; of a backbone with its pooling on tasks that have another."""
         tasks: dict[str, dict[str, None]] = {}  # by pooling
         for config in self.experiment.jobs.values():
             if key == "backbone" and config.backbone.name == value:
@@ -86,7 +62,7 @@ class GridResults:
         return label(key, value) + (f" ({'; '.join(named)})" if named and len(tasks) > 1 else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
-        """The part of the grid, and of its runs, that is about these tasks."""
+        """The part of the grid and its runs with these tasks."""
         axes = self.experiment.axes
         place = list(axes).index("task")
         jobs = {point: config for point, config in self.experiment.jobs.items() if point[place] in tasks}
@@ -109,23 +85,23 @@ class GridResults:
         return pick_cell(self.runs, values)
 
     @cached_property
-    def _grid(self) -> pd.DataFrame:
+    def grid(self) -> pd.DataFrame:
         """Every point, recorded or not: a column for each axis."""
         points = pd.MultiIndex.from_tuples(self.experiment.jobs, names=list(self.experiment.axes))
         return points.to_frame(index=False)
 
     def count_asked(self, values: dict[str, str]) -> int:
         """How many runs the grid has at these values of its axes, recorded or not."""
-        return int((self._grid[list(values)] == pd.Series(values, dtype=object)).all(axis=1).sum())
+        return int((self.grid[list(values)] == pd.Series(values, dtype=object)).all(axis=1).sum())
 
     def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
-        points = self._grid[list(axes)].drop_duplicates()
+        points = self.grid[list(axes)].drop_duplicates()
         places = {key: values.index for key, values in self.experiment.axes.items()}
         return points.sort_values(list(axes), key=lambda values: values.map(places[values.name])).to_dict("records")
 
     def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
-        """The axes that name a row: the wanted ones in this grid, and whichever else has several values."""
+        """The axes that name a row: those wanted that this grid has, and all others with several values."""
         axes = self.experiment.axes
         further = [
             key for key, every in axes.items() if len(every) > 1 and key not in (*wanted, columns, "task", "seed")
@@ -133,10 +109,10 @@ class GridResults:
         return (*(key for key in wanted if key in axes), *further)
 
     def mixtures(self) -> Iterator[str]:
-        """A line for each task and backbone whose records stand on different rows, weights or precision."""
+        """A line for each task and backbone whose records differ in rows, weights or precision."""
         if self.runs.empty:
             return
-        # An encoder reads other rows of WSC, and fewer shots are other rows on purpose.
+        # Encoders read other rows of WSC, and few-shot runs have other rows on purpose.
         kinds = {
             "data.fingerprint": ("rows", ["task", "backbone.family", "data.shots"]),
             "backbone_fingerprint": ("weights", ["backbone", "backbone.stream_scale", "backbone.pooling"]),
@@ -153,7 +129,7 @@ class GridResults:
 
 
 def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
-    """The lines at these values of the axes, indexed by seed; none where nothing is recorded.
+    """The lines at these values of the axes, indexed by seed; none if nothing is recorded.
 
     Args:
         frame: the index has a level for each axis, "seed" among them.

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import yaml
 
-Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; a task that is not there: "score"
+Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; else "score"
 
 
 @dataclass(frozen=True)
 class Layout:
     """A table of scores.
 
-    name: of its files, and in the paper. title: {average} stands for what a column that is no task holds.
+    name: of its files, and in the paper. title: {average} stands for the content of a column that is no task.
     rows: the axes that name a row, outermost first; further axes of several values are added. columns: the axis across;
-    tasks have their average beside them where there are several, any other axis holds averages over tasks.
-    groups: the axes that rows must share to be compared for bold. contrast: axis, and the two values of it whose
-    difference is the table's point. metrics: where a column does not show the task's headline score.
+    several tasks have their average beside them; any other axis holds averages over tasks.
+    groups: the axes that rows must share to compete for bold. contrast: an axis and the two of its values whose
+    difference the table is about. metrics: for columns that do not show the task's headline score.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Layout:
 class Curves:
     """A figure of scores along one axis, a panel for each task.
 
-    title: {tokens} stands for the grid's length of the prompt. with_average: a further panel for the average, where
-    there are several tasks. with_majority: the majority class as a line. metrics: where it is not the headline score.
+    title: {tokens} stands for the length of the prompt. with_average: add a panel for the average of several tasks.
+    with_majority: draw the majority class. metrics: for tasks that do not show their headline score.
     """
 
     name: str
@@ -60,7 +60,7 @@ METRICS |= {figure.name: figure.metrics for figure in CURVES}
 
 
 def rates_name(experiment: str) -> str:
-    """Of the table of the learning rates that an experiment's tables and figures show."""
+    """The name of an experiment's table of learning rates."""
     return f"{experiment}-rates"
 
 
@@ -77,7 +77,7 @@ def title_of(experiment: str) -> str:
 
 
 def is_about(experiment: str, axis: str) -> bool:
-    """Whether an axis is the subject of a table or figure that stands on an experiment."""
+    """Whether a table or figure of the experiment shows this axis."""
     tables = ((*table.rows, table.columns) for table in LAYOUTS if table.experiment == experiment)
     figures = (figure.axis for figure in CURVES if figure.name == experiment)
     return axis in figures or any(axis in axes for axes in tables)

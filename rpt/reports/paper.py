@@ -11,13 +11,13 @@ from rpt.config.yaml_files import read_yaml
 
 Number = Any  # a float; in places a word ("77K"), true, or None where the paper has none
 
-# What the paper calls a value of our axes; a value that is not here has no numbers in the paper.
+# The paper's names for values of our axes.
 NAMES = {
     "t5_large": "t5-large", "t5_base": "t5-base", "bert_base": "bert-base",
     "finetune": "ft", "vanilla": "pt", "mlp": "pt-mlp", "lstm": "pt-lstm", "residual": "rpt",
     "uniform": "random", "vocabulary": "vocab", "True": "shared", "False": "separate",
 }  # fmt: skip
-# The backbone of the paper's to look at beside one that it does not have.
+# The paper's backbone that is most like one that it does not have.
 BESIDE = {"nano": "t5-base", "flan_small": "t5-base", "nano_bert": "bert-base", "minilm": "bert-base"}
 
 
@@ -35,8 +35,8 @@ class Paper:
         return {backbone: list(rows) for backbone, rows in self._tables[table]["rows"].items()}
 
     def place(self, table: str, at: dict[str, str]) -> tuple[str, str]:
-        """What the table calls the backbone and the row at these values of our axes. Fine-tuning is "ft" for some
-        backbones and "ft-r" for others."""
+        """The table's names for the backbone and row at these values of our axes. Fine-tuning is "ft" or "ft-r",
+        depending on the backbone."""
         backbone, name = NAMES.get(at["backbone"], at["backbone"]), row_name(at)
         return backbone, f"{name}-r" if f"{name}-r" in self._tables[table]["rows"].get(backbone, {}) else name
 
@@ -46,13 +46,13 @@ class Paper:
         return [place for place in places if place not in shown]
 
     def value(self, table: str, backbone: str, row: str, column: str) -> Number:
-        """One printed value; None where the paper has none."""
+        """One printed value; None if the paper has none."""
         columns = self._tables[table]["columns"]
         values = self._tables[table]["rows"].get(backbone, {}).get(row)
         return values[columns.index(column)] if values and column in columns else None
 
     def backbone_beside(self, table: str, backbone: str) -> str:
-        """The paper's name of a backbone; for one that it does not have, its own that is nearest."""
+        """The paper's name of a backbone, or of the most similar one that it has."""
         name, backbones = NAMES.get(backbone, BESIDE.get(backbone, backbone)), list(self.rows(table))
         return name if name in backbones or not backbones else backbones[0]
 
@@ -62,16 +62,16 @@ class Paper:
         return columns[:-1] if columns[-1:] == ["average"] else self.tasks("table1")
 
     def covered_by(self, tasks: Iterable[str], table: str) -> bool:
-        """Whether these are all the tasks that the averages of a table are over, so that ours stand beside them."""
+        """Whether a table's averages are over exactly these tasks, so that they can be compared with ours."""
         return set(self.tasks(table)) == set(tasks)
 
     def curve(self, figure: str, panel: str, prompt: str) -> tuple[list[float], list[float]]:
-        """A digitised curve, approximate: the values of the x axis and the scores; empty where there is none."""
+        """A digitised, approximate curve: x values and scores; empty if there is none."""
         curves = self._figures[figure]["panels"].get(panel, {}).get(NAMES.get(prompt, prompt))
         return ([float(x) for x in self._figures[figure]["columns"]], curves) if curves else ([], [])
 
     def notes(self, table: str, backbone: str, row: str, column: str | None = None) -> list[str]:
-        """The errata and sources that belong to one printed value, or to the whole row."""
+        """The errata and sources of one printed value, or of the whole row."""
         at = {"table": table, "backbone": backbone, "row": row, "column": column}
         return [
             erratum["text"]

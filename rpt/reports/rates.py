@@ -1,88 +1,67 @@
 """Which learning rate a row shows. Where a grid tries several, it is the best on held-out rows.
 
-The reported score has no part in the choice. A rate is judged by the score that chose its runs' checkpoints
-(`best.select_score`), on rows held out of the training rows, averaged over the seeds that every recorded rate of the
-task has, in every row: a method with more runs (figure 4 has all seeds at all rates) must not choose better for it. So
-one seed may try all rates, and the others train at the chosen one alone.
+The reported score plays no part. A rate is judged by the score that chose its runs' checkpoints (`best.select_score`,
+on rows held out of the training rows), averaged over the seeds that every recorded rate of the task has in every row.
+So a method with more runs (figure 4 has all seeds at all rates) does not choose better, and one seed may try all rates
+while the others train at the chosen one alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
-from collections.abc import Iterable
 
-from rpt.config.grids import Point
-from rpt.reports.grid_results import GridResults, RateChoice
+import pandas as pd
+
+from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import is_about
-
-By = dict[str, float]
 
 
 def choose_rates(results: GridResults) -> GridResults:
-    """The same grid with one rate at each row and task and no axis of rates; runs at other rates are left out.
+    """The same grid with one rate for each row and task and no axis of rates; runs at other rates are left out.
 
-    A grid of one rate, and one whose rates are its subject (figure 4), stay as they are. So does a grid whose runs
-    hold no rows out: its tables have a row for each rate.
+    A grid stays as it is if it has one rate, is about rates (figure 4) or holds no rows out; then its tables have a
+    row for each rate.
     """
-    experiment = results.experiment
+    experiment, runs = results.experiment, results.runs
     held_out = all(config.protocol.selection == "held_out" for config in experiment.jobs.values())
-    if len(experiment.axes.get("lr", ())) < 2 or is_about(experiment.name, "lr") or not held_out:
+    if len(experiment.axes.get("lr", ())) < 2 or is_about(experiment.name, "lr") or not held_out or runs.empty:
         return results
-    keys = list(experiment.axes)
-    lr, seed = keys.index("lr"), keys.index("seed")
-    scores = results.runs.reindex(columns=["best.select_score"])["best.select_score"].dropna()
-    recorded: dict[Point, dict[str, By]] = {}  # by the point without rate and seed: each rate's scores by seed
-    for point in experiment.jobs:
-        recorded.setdefault(_without(point, lr, seed), {}).setdefault(point[lr], {})
-    for point, score in scores.items():
-        recorded[_without(point, lr, seed)][point[lr]][point[seed]] = float(score)
-    names = [key for key in keys if key not in ("lr", "seed")]
-    rows = {row: dict(zip(names, row, strict=True)) for row in recorded}
-    seeds = _shared_seeds(rows, recorded)
-    choices = {row: _choose(rows[row], by_rate, seeds[row]) for row, by_rate in recorded.items()}
-
-    def is_chosen(point: Point) -> bool:
-        return choices[_without(point, lr, seed)].rate == point[lr]
-
-    jobs = {}
-    for point, config in experiment.jobs.items():
-        if is_chosen(point) or _without(point, lr) not in jobs:
-            jobs[_without(point, lr)] = config
-    runs = results.runs
-    if not runs.empty:
-        runs = runs[[is_chosen(point) for point in runs.index]].droplevel("lr")
+    rates, row = judge_rates(results), [key for key in experiment.axes if key not in ("lr", "seed")]
+    shown = rates.sort_values("chosen", ascending=False, kind="stable").drop_duplicates(row)  # else a row's first rate
+    grid = results.grid.merge(shown, on=[*row, "lr"], how="left", validate="many_to_one")
+    without_rate = list(grid[[key for key in experiment.axes if key != "lr"]].itertuples(index=False, name=None))
+    points = zip(without_rate, experiment.jobs.values(), grid["chosen"].notna(), strict=True)
+    jobs = {point: config for point, config, is_shown in points if is_shown}
+    chosen = grid["chosen"].eq(True).set_axis(pd.MultiIndex.from_tuples(experiment.jobs))
+    runs = runs[chosen.loc[list(runs.index)].to_numpy()].droplevel("lr")
     axes = {key: values for key, values in experiment.axes.items() if key != "lr"}
-    return GridResults(dataclasses.replace(experiment, axes=axes, jobs=jobs), runs, tuple(choices.values()))
+    return GridResults(dataclasses.replace(experiment, axes=axes, jobs=jobs), runs, rates)
 
 
-def _shared_seeds(rows: dict[Point, dict[str, str]], recorded: dict[Point, dict[str, By]]) -> dict[Point, list[str]]:
-    """The seeds that every recorded rate has in every row of the same task and backbone; where those rows share none,
-    the seeds that the rates of the row itself share."""
-    alone = {row: _intersection(filter(None, by_rate.values())) for row, by_rate in recorded.items()}
-    groups: dict[tuple[str, ...], list[Point]] = {}
-    for row, at in rows.items():
-        if any(recorded[row].values()):
-            groups.setdefault((at["task"], at.get("backbone", "")), []).append(row)
-    seeds = {row: sorted(alone[row]) for row in rows}
-    for group in groups.values():
-        shared = _intersection(alone[row] for row in group)
-        seeds |= {row: sorted(shared or alone[row]) for row in group}
-    return seeds
+def judge_rates(results: GridResults) -> pd.DataFrame:
+    """A line for each rate of each row and task, in the order of the grid.
 
-
-def _intersection(several: Iterable[Iterable[str]]) -> set[str]:
-    sets = [set(one) for one in several]
-    return set.intersection(*sets) if sets else set()
-
-
-def _choose(at: dict[str, str], by_rate: dict[str, By], seeds: list[str]) -> RateChoice:
-    """Compare the rates that are recorded over these seeds."""
-    known = {rate: by_seed for rate, by_seed in by_rate.items() if by_seed}
-    means = {rate: statistics.fmean(by_seed[seed] for seed in seeds) for rate, by_seed in known.items() if seeds}
-    best = max(sorted(means, key=float), key=means.__getitem__, default=None)
-    return RateChoice(at, tuple(by_rate), tuple(known), best, means, len(seeds))
-
-
-def _without(point: Point, *places: int) -> Point:
-    return tuple(value for place, value in enumerate(point) if place not in places)
+    Columns: the axes but the seed; recorded: whether it has a run; held_out: the mean held-out score over `seeds`
+    seeds; chosen: whether it is the best of its row, the lowest of equals; edge: whether it is the lowest or highest
+    rate of several, so that a better one may lie beyond.
+    """
+    axes = [key for key in results.experiment.axes if key != "seed"]
+    row, group = [key for key in axes if key != "lr"], [key for key in axes if key in ("task", "backbone")]
+    points = results.grid[axes].drop_duplicates(ignore_index=True)
+    index = pd.MultiIndex.from_frame(points)
+    scores = results.runs.reindex(columns=["best.select_score"])["best.select_score"].astype(float)
+    by_seed = scores.reindex(pd.MultiIndex.from_frame(results.grid)).unstack("seed").reindex(index)
+    recorded = by_seed.notna().any(axis=1)
+    alone = by_seed[recorded].notna().groupby(level=row).all()  # the seeds that every recorded rate of the row has
+    shared = alone.groupby(level=group).transform("all")  # and those that every row of the task has
+    seeds = pd.concat([shared[shared.any(axis=1)], alone[~shared.any(axis=1)]])
+    counted = seeds.reindex(index.droplevel("lr"), fill_value=False).to_numpy(dtype=bool)
+    means = by_seed.where(counted & recorded.to_numpy()[:, None]).mean(axis=1).round(9)
+    rates = points.assign(recorded=recorded.to_numpy(), held_out=means.to_numpy(), seeds=counted.sum(axis=1))
+    numbers = points["lr"].astype(float)
+    of_row = numbers.groupby([points[key] for key in row])
+    best = (
+        rates.loc[numbers.sort_values(kind="stable").index].dropna(subset="held_out").groupby(row)["held_out"].idxmax()
+    )
+    is_end = (numbers == of_row.transform("min")) | (numbers == of_row.transform("max"))
+    return rates.assign(chosen=rates.index.isin(best), edge=is_end & (of_row.transform("nunique") > 1))

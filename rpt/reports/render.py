@@ -1,8 +1,8 @@
-"""The templates. What they escape, the filters they know. `templates/text/` holds every sentence.
+"""The Jinja templates: their filters, what they escape, and the pages and sentences that they write.
 
-They escape whatever they are given, so that nothing in a record (an error, a name, a device) can act as markup; what is
-markup on purpose is passed through `safe`. Functions give numbers and names; templates/text says them as plain text,
-which the other templates escape.
+Everything is escaped, so that nothing in a record (an error, a name, a device) can act as markup; intended markup goes
+through `safe`. Functions give numbers and names, templates/text writes plain sentences of them, and the other templates
+escape those.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def escape_markdown(text: str) -> str:
 
 
 def write_text(template: str, **facts: Any) -> str:
-    """What a template of templates/text says of these facts."""
+    """The text that a template of templates/text makes of these facts."""
     return environment(str).get_template(f"text/{template}.j2").render(**facts)
 
 
 def paragraphs(template: str, **facts: Any) -> list[str]:
-    """The same in paragraphs, which a blank line ends."""
+    """The same, split into paragraphs at blank lines."""
     text = write_text(template, **facts)
     return [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
 
@@ -57,7 +57,7 @@ def report_markdown(**content: Any) -> str:
 
 
 def page(text: str, images: dict[str, bytes]) -> str:
-    """Markdown as an HTML page that needs no other file: of images, by their links, the SVG stands in it."""
+    """Markdown as an HTML page that needs no other file: it contains the SVG of each image, given by its link."""
     body = markdown(text, extensions=["tables"])
     for name in (name for name in images if name.endswith(".svg")):
         data = base64.b64encode(images[name]).decode()
@@ -67,7 +67,7 @@ def page(text: str, images: dict[str, bytes]) -> str:
 
 @cache
 def environment(escape: Callable[[str], str]) -> Environment:
-    """The templates, where `escape` makes plain text safe."""
+    """The templates; `escape` makes plain text safe."""
 
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else escape(str(value))

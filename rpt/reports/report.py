@@ -28,9 +28,9 @@ from rpt.reports.tables import all_tables
 
 
 def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]]:
-    """Every file that the records under `folder` give, by path below it, and one line per problem.
+    """All files made from the records below `folder`, by their paths below it, and one line per problem.
 
-    No files where there is no finished record.
+    There are no files if there is no finished record.
 
     Args:
         html: with REPORT.html and the figures as SVG.
@@ -69,7 +69,7 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
 
 
 def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], list[str]]:
-    """Write what `build` gives, and remove tables and figures that no record gives any more.
+    """Write the files of `build`, and remove tables and figures whose records are gone.
 
     Returns:
         what was written, what was removed, problems.
@@ -88,7 +88,7 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
 
 
 def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
-    """Those that are complete, or have a run of their own: not what merely stands on a few runs of those before."""
+    """Grids that are complete, or have a run that no grid before them has."""
     known: set[str] = set()
     shown = []
     for grid in grids:
@@ -100,7 +100,7 @@ def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
 
 
 def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> dict[str, Any]:
-    """What one experiment gives; its tables and figures show it at the chosen rates. training: how its runs train."""
+    """An experiment's tables and figures, at the chosen rates; training: how its runs train."""
     return {
         "title": title_of(grid.experiment.name),
         "command": grid.experiment.commands[0],
@@ -114,7 +114,7 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> di
 
 
 def _section(scale: str, grids: list[GridResults], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What one scale gives. selection: on which rows best epochs were chosen. training: what most parts share."""
+    """The parts of one scale. selection: on which rows best epochs were chosen. training: what most parts share."""
     (usual, _), *_ = Counter(tuple(part["training"]) for part in parts).most_common(1)
     shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
     return {"scale": scale, "parts": parts} | shared
@@ -132,7 +132,7 @@ def _files(part: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _head(runs: pd.DataFrame) -> dict[str, Any]:
-    """What the page says of all runs."""
+    """Facts about all runs."""
     commits = runs.reindex(columns=["commit"])["commit"].fillna("unknown")
     return {
         "runs": len(runs),

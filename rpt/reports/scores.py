@@ -14,7 +14,7 @@ from rpt.tasks import TASKS, get_task
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample standard deviation (n - 1) over n seeds; None without any seed, and with one."""
+    """Mean and sample standard deviation (n - 1) over n seeds. No seed: both None; one seed: no deviation."""
 
     mean: float | None = None
     sd: float | None = None
@@ -22,7 +22,7 @@ class Cell:
 
     @classmethod
     def over(cls, scores: pd.Series) -> Cell:
-        """Of one score a seed; NaN is a seed without."""
+        """From one score a seed; NaN is a seed without a score."""
         known = scores.dropna().to_list()
         mean = statistics.fmean(known) if known else None
         return cls(mean, statistics.stdev(known) if len(known) > 1 else None, len(known))
@@ -34,12 +34,12 @@ class Cell:
         return f"{self.mean:.1f}" + ("" if self.sd is None else f" ± {self.sd:.1f}")
 
     def minus(self, other: float | None) -> float | None:
-        """The difference of the mean and a number; None where one of them is missing."""
+        """The mean minus a number; None if either is missing."""
         return None if self.mean is None or other is None else self.mean - other
 
 
 def metrics_of(task: str, metrics: Metrics, family: str = "t5") -> tuple[str, ...]:
-    """The metrics whose mean is a task's number.
+    """The metrics whose mean is shown for a task.
 
     Args:
         family: of the backbone; an encoder answers some tasks in another form.
@@ -51,7 +51,7 @@ def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> 
     """Each recorded run's number, indexed by the axes; NaN where its record lacks a metric.
 
     Args:
-        kind: "scores", or "majority" for what always giving the most frequent answer scores on the same rows.
+        kind: "scores", or "majority": the scores of always giving the most frequent answer on the same rows.
     """
     runs = results.runs
     if runs.empty:
@@ -64,7 +64,7 @@ def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> 
 
 
 def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
-    """A column for each task, and "average" for those seeds that have a run of every task.
+    """A column for each task, and "average" for seeds with a run of every task.
 
     The index has a level for each axis but the task, seed included.
     """
@@ -79,8 +79,8 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
     """The score of always giving the training rows' most frequent answer: backbones by tasks and their average.
 
-    Of the latest run of each; NaN if there is none. Few-shot rows hold each class equally often, so that no answer is
-    the most frequent: of two labels the better constant answer counts, of more the records do not tell it (NaN).
+    From the latest run of each; NaN if there is none. Few-shot rows have each class equally often, so no answer is the
+    most frequent: with two labels the better constant answer counts; with more the records do not have it (NaN).
     """
     axes = results.experiment.axes
     if results.runs.empty:

@@ -16,10 +16,8 @@ Pair = tuple[np.ndarray, np.ndarray]  # credits [seeds, examples], 0 to 1, of th
 
 @dataclass(frozen=True)
 class Comparison:
-    """first, second: mean credit in per cent; difference: of them, in points, with its 95 % interval low to high.
-
-    p: two-sided, of a difference at least so large if the two were exchangeable example by example.
-    """
+    """first, second: mean credits in per cent. difference: in points, with its 95 % interval from low to high. p: the
+    two-sided probability of such a difference if the two were exchangeable example by example."""
 
     first: float
     second: float
@@ -32,7 +30,7 @@ class Comparison:
 
 
 def credits_of(first: pd.DataFrame, second: pd.DataFrame) -> Pair | None:
-    """The credits of the seeds that both have; None if they share no seed, lack credits, or predict other rows.
+    """The credits of shared seeds; None if no seed is shared, credits are missing or the rows differ.
 
     Args:
         first, second: runs as load_runs has them, indexed by seed.
@@ -49,7 +47,7 @@ def credits_of(first: pd.DataFrame, second: pd.DataFrame) -> Pair | None:
 
 
 def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
-    """Compare runs by seed; None where `credits_of` has nothing."""
+    """Compare runs by seed; None if `credits_of` gives none."""
     pair = credits_of(first, second)
     return None if pair is None else compare(*pair, seed=seed)
 
@@ -60,10 +58,10 @@ def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:
 
 
 def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
-    """Compare the mean over tasks of the mean credit: each task counts the same, however many examples it has.
+    """Compare the mean credit, tasks weighted equally.
 
-    The permutation test flips the signs of the examples' differences; the bootstrap draws the examples of each task
-    anew. Both are drawn as if the difference were positive, so that swapping the two changes nothing but the sign.
+    The permutation test flips the signs of the examples' differences; the bootstrap resamples the examples of each
+    task. Both work on the positive difference, so that swapping the two changes only the sign.
     """
     firsts, seconds = ([float(credits.mean()) for credits in side] for side in zip(*pairs, strict=True))
     by_task = [first.mean(axis=0) - second.mean(axis=0) for first, second in pairs]
@@ -72,7 +70,7 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
     draws = {"n_resamples": REPEATS, "vectorized": True, "batch": BATCH, "rng": seed}
     shares = np.concatenate([sign * gaps / (gaps.size * len(pairs)) for gaps in by_task])
     p, low, high = 1.0, difference, difference
-    if min(gaps.size for gaps in by_task) > 1:  # neither says anything of a single example
+    if min(gaps.size for gaps in by_task) > 1:  # a single example shows nothing
         flipped = stats.permutation_test(
             (shares,), _size_of_sum, permutation_type="samples", alternative="greater", **draws
         )

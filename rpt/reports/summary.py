@@ -13,9 +13,9 @@ import pandas as pd
 from rpt.records.run_records import RunRecords
 from rpt.records.schema import RunRecord, flatten
 
-FIRST = ("task.name", "backbone.name", "prompt")  # these say most; "prompt" is the method where it takes its place
+FIRST = ("task.name", "backbone.name", "prompt")  # always shown; "prompt" is the method that replaces it
 SHORT = {"task.name": "task", "backbone.name": "backbone"}
-FAMILIAR = ("backbone.family", "method.", "prompt.name", "prompt.reparameterization")  # follow from those
+FAMILIAR = ("backbone.family", "method.", "prompt.name", "prompt.reparameterization")  # implied by those
 RESULTS = {
     "score",
     "majority",
@@ -30,8 +30,8 @@ SHOWN = 12  # lines of a figure, and best values that are named
 
 @dataclass(frozen=True)
 class Summary:
-    """runs: a row for each, a column for each setting, and its results. axes: what differs and is not implied by
-    others. implied: settings that differ with them. groups: a row for each combination, statistics over seeds.
+    """runs: a row for each, with its settings and results. axes: settings that differ and are not implied by others.
+    implied: settings that differ with them. groups: statistics over seeds for each combination of the axes.
     settings: of each run, nested."""
 
     runs: pd.DataFrame
@@ -67,7 +67,7 @@ def summarise(folder: Path) -> Summary:
 
 
 def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[Any], pd.DataFrame]]:
-    """For each combination of the other axes with several numbers along this one: its values, and its runs."""
+    """The values and runs of each combination of the other axes that has several numbers along this one."""
     others = [other for other in summary.axes if other != axis]
     numbered = summary.runs[summary.runs[axis].map(_is_number)]
     numbered = numbered.astype({axis: float})
@@ -77,19 +77,19 @@ def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[Any], pd.Data
 
 
 def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[Any], float, float]]:
-    """For each of these lines: the values of the other axes, the number with the highest mean, and that mean."""
+    """For each of these lines: the other axes' values, the number with the highest mean score, and that score."""
     for values, runs in find_lines(summary, axis):
         means = runs.groupby(axis)["score"].mean()
         yield values, means.idxmax(), means.max()
 
 
 def name_of(column: str) -> str:
-    """A setting as one types it."""
+    """A setting as it is typed."""
     return SHORT.get(column, column)
 
 
 def show(value: Any) -> str:
-    """A value as one types it; a setting that a run does not have is a dash."""
+    """A value as it is typed; a dash for a setting that the run does not have."""
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -106,7 +106,7 @@ def _flat(record: RunRecord) -> dict[str, Any]:
 
 
 def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """What differs but for the seed; and of it what one of the others implies."""
+    """Settings that differ, without the seed; and those of them that others imply."""
     differing = [column for column in runs if column not in RESULTS and runs[column].nunique(dropna=False) > 1]
     axes = [column for column in FIRST if column in differing]
     implied: list[str] = []
@@ -117,7 +117,7 @@ def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
     groups = {axis.partition(".")[0] for axis in axes}
 
     def is_news(column: str) -> bool:
-        """Not what makes one task, backbone or prompt another one."""
+        """Not a part of the definition of a task, backbone or prompt."""
         group = column.partition(".")[0]
         return group not in groups or (group == "prompt" and runs[column].notna().all())
 

@@ -1,9 +1,10 @@
-"""A table in each format."""
+"""A table and its formats: Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from rpt.reports.render import environment, escape_latex, escape_markdown, parag
 
 @dataclass(frozen=True)
 class Text:
-    """What stands in one place of a table. notes: numbers of the footnotes that belong to it, from 1."""
+    """A cell of a table; notes: the numbers of its footnotes, from 1."""
 
     text: str = ""
     bold: bool = False
@@ -31,10 +32,9 @@ class Table:
     name: of its files. header: the columns' titles, of which the first `labels` name the rows.
     blocks: groups of lines with a rule between; every line is as long as the header.
     notes: footnotes, the first has number 1. remarks: paragraphs below the table.
-    records: the lines of the CSV, numbers unrounded; all have the same keys.
-    seeds: of how many a cell is the mean; 0 where cells are no means. warning: what a reader must know of the scale.
-    backbone: the only one that has runs; the report leaves its column out and names it once. in_report: False where the
-    report only says that the table is there.
+    records: the lines of the CSV, all with the same keys. seeds: how many a cell is the mean of, 0 for other cells.
+    warning: what a reader must know about the scale. backbone: the only one with runs; the report names it once instead
+    of giving it a column. in_report: whether the report shows the table or links to it.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Table:
 
 
 class Notes:
-    """Footnotes in the order in which they are first needed."""
+    """Footnotes in the order of their first use."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def number(self, texts: list[str]) -> tuple[int, ...]:
-        """The numbers of these texts, which are added where they are new."""
+        """The numbers of these texts; new ones are added."""
         self.texts += [text for text in texts if text not in self.texts]
         return tuple(sorted(self.texts.index(text) + 1 for text in texts))
 
@@ -104,7 +104,7 @@ def make_table(
 
 
 def backbone_notes(results: GridResults) -> list[str]:
-    """What a reader must know of the backbones whose numbers stand there."""
+    """What a reader must know about the backbones in it."""
     notes = {label("backbone", name): said_of("backbone note", name) for name in results.backbones}
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
@@ -123,5 +123,9 @@ def to_csv(table: Table) -> str:
     writer = csv.DictWriter(buffer, list(table.records[0]), lineterminator="\n")
     writer.writeheader()
     for record in table.records:
-        writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in record.items()})
+        writer.writerow({key: _number(value) if isinstance(value, float) else value for key, value in record.items()})
     return buffer.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"

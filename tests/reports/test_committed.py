@@ -148,13 +148,14 @@ def test_what_readme_says_of_real_rows_is_on_the_page_and_in_its_records(on_the_
 
 def test_what_the_page_on_the_laptop_says_of_minilm_s_rates_is_in_its_records(of_minilm, study_on_the_laptop):
     text = read("results/laptop.md")
-    of_encoder = [choice for choice in study_on_the_laptop.rates if choice.at.get("backbone") == "minilm"]
-    chosen = {(each.at["task"], each.at["prompt"]): each for each in of_encoder if each.at["task"] in ("cb", "copa")}
-    assert (sum(each.at_edge for each in chosen.values()), len(chosen)) == (6, 12)
+    rates = study_on_the_laptop.rates[study_on_the_laptop.rates["backbone"] == "minilm"]
+    chosen = rates[rates["chosen"]]
+    on_two = chosen[chosen["task"].isin(("cb", "copa"))]
+    assert (on_two["edge"].sum(), len(on_two)) == (6, 12)
     assert "Of the twelve rates chosen on CB and COPA six lie at an edge" in text
     jobs = [job for job in study_on_the_laptop.experiment.jobs.values() if job.backbone.name == "minilm"]
     heads = {job.task.name: job.trainer.head_lr for job in jobs}
-    of_probe = {each.at["task"]: float(each.rate) for each in of_encoder if each.at["prompt"] == "probe" and each.rate}
+    of_probe = chosen[chosen["prompt"] == "probe"].set_index("task")["lr"].astype(float).to_dict()
     assert heads == of_probe and heads["wic"] == heads["cb"] and heads["rte"] == heads["copa"]
     assert f"{heads['cb']:g} on CB and WiC, {heads['copa']:g} on COPA and RTE, {heads['wsc']:g} on WSC" in text
     both = of_minilm[of_minilm["task"].isin(("cb", "copa")) & of_minilm["prompt"].isin(("vanilla", "residual"))]

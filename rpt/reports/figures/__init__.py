@@ -32,7 +32,7 @@ FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as files. name: of them, without ending. title: what it shows. svg: None unless it was asked for."""
+    """A figure as files. name: of the files, without ending. svg: None unless wanted."""
 
     name: str
     title: str
@@ -42,7 +42,7 @@ class Plot:
 
 
 def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[Plot]:
-    """Every figure that stands on an experiment and has at least one record."""
+    """The figures of an experiment with at least one record."""
     if results.runs.empty or results.experiment.name not in FIGURES:
         return []
     name, draw = FIGURES[results.experiment.name]

@@ -84,8 +84,8 @@ def _name(values: Sequence[object]) -> str:
 
 
 def _styles(methods: Sequence[str]) -> list[style.LineStyle]:
-    """A style for each line. Lines of one method have its colour and differ by their dashes; where there is one method
-    alone, the lines have colours that belong to none."""
+    """A style for each line. Lines of a method share its colour and differ in their dashes; lines of one and the same
+    method have colours that no method has."""
     styles, drawn = [], Counter[str]()
     for method in methods:
         color, marker, _ = style.style_of(method, sorted(set(methods)))

@@ -22,7 +22,7 @@ STYLES = {
     "bitfit": ("#7F9C2B", ">", "-."), "lora": ("#17807E", "h", ":"), "ia3": ("#A6761D", "p", "-"),
     "decomposed": ("#B03A5B", "d", "--"), "superposition": ("#4D4D4D", "H", "-."), "lowrank": ("#2E4057", "8", ":"),
 }  # fmt: skip
-FURTHER_STYLES = (("#666666", "v", "--"), ("#B8860B", "P", "-."), ("#556B2F", "X", ":"))  # of methods of one's own
+FURTHER_STYLES = (("#666666", "v", "--"), ("#B8860B", "P", "-."), ("#556B2F", "X", ":"))  # of user-defined methods
 PAPER_GREY = "#808080"
 SETTINGS = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
@@ -31,11 +31,11 @@ SETTINGS = {
     "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 9, "legend.title_fontsize": 9,
     "legend.frameon": False, "lines.linewidth": 1.6, "lines.markersize": 5, "figure.dpi": 100, "savefig.dpi": 200,
 }  # fmt: skip
-STYLE: Any = ["default", SETTINGS]  # beginning with matplotlib's own defaults, not with the user's matplotlibrc
+STYLE: Any = ["default", SETTINGS]  # on top of matplotlib's defaults, not of the user's matplotlibrc
 MAJORITY: Any = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
 HATCHES = {"mlp": "///", "lstm": "...", "probe": "///"}  # of bars, for print in grey
 LineStyle = tuple[str, str, str]  # colour, marker, dashes
-HIGHEST = 101.9  # of an axis of scores, where no spread needs more
+HIGHEST = 101.9  # upper end of an axis of scores, unless a spread needs more
 
 
 def subplots(
@@ -53,7 +53,7 @@ def style_of(method: str, methods: Sequence[str]) -> LineStyle:
 
 
 def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> None:
-    """Mean as a line, mean ± standard deviation as a band, each seed as a dot; points without a run are left out.
+    """Mean as a line, mean ± standard deviation as a band, each seed as a dot; points without runs are left out.
 
     Args:
         scores: a row for each value of the x axis, a column for each seed.
@@ -112,8 +112,8 @@ def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tupl
 
 
 def draw_history(ax: Axes, history: pd.DataFrame, style: LineStyle, name: str) -> None:
-    """Mean and spread while every seed trains, so that a seed that stops makes no jump; each seed as a thin line. A
-    few markers tell the lines apart in grey."""
+    """Each seed as a thin line, mean and spread until the first seed stops, for later means would jump. A few markers
+    tell the lines apart in grey."""
     if history.empty:
         return
     color, marker, dashes = style
@@ -143,7 +143,7 @@ def draw_paper(ax: Axes, xs: list[float], ys: list[float], look: LineStyle, join
 
 
 def widen(ax: Axes, least: float = 10.0) -> None:
-    """Show at least so many points of score, so that noise does not fill the panel; below rather than above 100."""
+    """Show a range of at least this many points, so that noise does not fill the panel, and little above 100."""
     low, high = ax.dataLim.intervaly
     if low > high:  # nothing is drawn
         return
@@ -153,13 +153,13 @@ def widen(ax: Axes, least: float = 10.0) -> None:
 
 
 def score_label(task: str, metrics: Metrics, family: str) -> str:
-    """With the unit, and what the score is where it is one metric."""
+    """The label of an axis of scores: the metric, if it is a single one."""
     names = ("score",) if task == "average" else metrics_of(task, metrics, family)
     return f"{label('metric', names[0])} (%)" if len(names) == 1 else "score (%)"
 
 
 def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> None:
-    """One legend above all panels, each name once; the title says what the names are."""
+    """One legend above all panels, with each name once; the title names the setting."""
     by_label: dict[str, Any] = {}
     for ax in axes:
         for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):

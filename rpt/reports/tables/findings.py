@@ -1,4 +1,4 @@
-"""What a table of scores shows. The template scores.j2 says it above and below the table."""
+"""What a table of scores shows: facts that templates/text/scores.j2 writes above and below it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Shares = list[tuple[str, int, int]]  # by column, how many of how many
 
 
 def find_all(table: ScoreRows, paper: Paper) -> dict[str, Any]:
-    """Everything that the template says."""
+    """All facts for the template."""
     layout, experiment = table.layout, table.results.experiment
     tasks, families = experiment.axes["task"], sorted({job.backbone.family for job in experiment.jobs.values()})
     return {
@@ -32,14 +32,15 @@ def find_all(table: ScoreRows, paper: Paper) -> dict[str, Any]:
 
 
 def contrasts(table: ScoreRows, paper: Paper) -> list[dict[str, Any]]:
-    """The differences that the table is about, by column: here and in the paper."""
+    """The differences that the table is about, by column, here and in the paper."""
     layout, compared = table.layout, []
     axis, high, low = layout.contrast
     for row in table.rows:
         other = {**row.at, axis: low}
         against = next((low_row.cells for low_row in table.rows if low_row.at == other and row.at[axis] == high), {})
-        ours = {column: row.cells[column].minus(cell.mean) for column, cell in against.items()}
-        if all(gap is None for gap in ours.values()):
+        gaps = {column: row.cells[column].minus(cell.mean) for column, cell in against.items()}
+        ours = {column: gap for column, gap in gaps.items() if gap is not None}
+        if not ours:
             continue
         backbone, theirs = paper.backbone_beside(layout.name, row.at["backbone"]), {}
         for column in ours:
@@ -49,14 +50,12 @@ def contrasts(table: ScoreRows, paper: Paper) -> list[dict[str, Any]]:
         if not paper.covered_by(table.results.experiment.axes["task"], layout.name):
             theirs.pop("average", None)  # it is over other tasks
         where = {key: value for key, value in row.at.items() if key not in (axis, "backbone", "prompt")}
-        ours = {column: gap for column, gap in ours.items() if gap is not None}
         compared.append({"where": where, "ours": ours, "here": row.at["backbone"], "theirs": theirs, "paper": backbone})
     return compared
 
 
 def at_best_rates(table: ScoreRows) -> list[dict[str, Any]]:
-    """Where learning rates stand across: each row at the one where its score is best, and what is then left of the
-    difference that the table is about."""
+    """For a table with learning rates across: each row at its best rate, and the difference that remains then."""
     if table.layout.columns != "lr":
         return []
     axis, high, low = table.layout.contrast
@@ -70,7 +69,7 @@ def at_best_rates(table: ScoreRows) -> list[dict[str, Any]]:
 
 
 def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
-    """The rows that have not learnt a task: within their spread of the majority class, or below it."""
+    """Rows that did not learn a task: their scores are below the majority class or within their spread of it."""
     places = []
     for row in table.rows:
         tasks = [column for column in table.floors if column != "average"]
@@ -81,8 +80,8 @@ def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
 
 
 def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[tuple[At, Shares]]:
-    """The runs whose epochs ended before their patience did: they may not have had enough. By row and column, how many
-    of how many. Where both ended with the same evaluation, more epochs would have changed nothing.
+    """Runs that might have improved with more epochs, for these ended before the patience did: by row and column, how
+    many of how many. If both ended with the same evaluation, more epochs would have changed nothing.
 
     Args:
         axes: those that name a row. columns: the one across.
@@ -104,7 +103,7 @@ def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> 
 
 
 def unrecorded(table: ScoreRows) -> list[At]:
-    """The rows without any run; where a backbone has none at all, the backbone alone."""
+    """Rows without a run; for a backbone without any, the backbone alone."""
     empty = [row.at for row in table.rows if row.is_empty]
     missing = [at if at["backbone"] in table.results.backbones else {"backbone": at["backbone"]} for at in empty]
     return [at for place, at in enumerate(missing) if at not in missing[:place]]
