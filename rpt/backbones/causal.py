@@ -93,8 +93,8 @@ class CausalBackbone(Writer):
     def find_fault(self, config: BackboneConfig) -> str | None:
         if self.tokenizer.eos_token_id is None:
             return "its tokenizer has no end marker; name it as eos_token in tokenizer_config.json"
-        text, answered = (encoding.ids for encoding in text_tokenizer(self.tokenizer).encode(["a", "a a"]))
-        if answered[: len(text)] != text:
+        asked, answered = text_tokenizer(self.tokenizer).encode([self.cue, f"{self.cue} a"])
+        if answered.ids[: len(asked.ids)] != asked.ids:
             return "its tokenizer must put nothing behind a text, where the answer goes; take that out of its file"
         positions = getattr(self.model.config, "max_position_embeddings", config.max_tokens)
         if config.max_tokens > positions:

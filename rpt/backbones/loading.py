@@ -32,10 +32,10 @@ SHAPES = {  # of the backbones that we name: layers, width, width of the feed-fo
     "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
     "gpt2": (12, 768, 3072), "qwen": (28, 1024, 3072), "llama": (16, 2048, 8192), "smollm2": (30, 576, 1536),
 }  # fmt: skip
-FINGERPRINTS = {
+FINGERPRINTS = {  # of weights that are the same on every machine
     "flan_small": "fa3a3c8dd62789a7",
     "smollm2": "0f2fa37c383f8024",
-}  # of weights that are the same on every machine
+}
 T5_DEVIATION = 10.0  # about the standard deviation of the embeddings that learning rates of 0.3 are for
 INNER = ("d_ff", "intermediate_size", "ffn_dim", "n_inner")  # what configurations call the feed-forward layers' width
 INSTALLED_AS = {
@@ -64,8 +64,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
         found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
         check_family(config, place, found_config.model_type)
         _check_shape(config, place, found_config)
-        if not file:
-            _check_alone(config, place, found_config)
+        _check_alone(config, place, found_config)
+        if not file:  # a .gguf file holds its tokenizer
             _check_tokenizer(config, place)
         if dropout:
             use_default_dropout(found_config)
@@ -196,7 +196,7 @@ def _check_alone(config: BackboneConfig, place: str, found_config: PretrainedCon
 
 def _find_pickled_weights(folder: Path) -> str | None:
     """A file of pickled weights, in a folder that has no others."""
-    if any(folder.glob("*.safetensors")):
+    if any(folder.glob("*.safetensors")) or any(folder.glob("*.gguf")):
         return None
     return next((path.name for path in sorted(folder.glob("*.bin"))), None)
 

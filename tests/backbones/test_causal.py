@@ -46,6 +46,7 @@ def test_every_type_gives_the_losses_and_answers_that_it_gives_a_row_alone(kind)
         labels = torch.tensor([[*[NO_LABEL] * (embeds.shape[1] - row.terms), *row.target]])
         alone = backbone.model(inputs_embeds=embeds, labels=labels).loss * row.terms
         assert_close(alone, together[i])
+        assert_close(backbone.embeddings[ids], backbone.model.get_input_embeddings()(ids))
         written = backbone.model.generate(inputs_embeds=embeds[:, : -row.terms], max_new_tokens=6, do_sample=False)
         assert backbone.tokenizer.decode(written[0], skip_special_tokens=True).strip() == answers[i]
     assert len(set(answers)) > 1 or "gemma" in kind  # whose random weights write the cue's last token again and again

@@ -35,6 +35,7 @@ def loaded(words, configure):
     return lambda kind: load_backbone(configure(*words[kind]).backbone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_packs_give_every_run_what_it_has_alone(configure, words, loaded, tmp_path, kind):
     """Twenty steps; prompts of several lengths and kinds, so that rows have padding on both sides of their text."""
@@ -92,6 +93,12 @@ def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(conf
         config.trainer.decode = decode
         answers.append(evaluate(backbone, prompt, {}, run.select, config).predictions)
     assert answers[0] == answers[1] and answers[0].count(None) < 32
+
+
+def test_a_decoder_without_a_prompt_is_evaluated(configure, words, evaluate_few):
+    evaluate_few(4)
+    (outcome,) = train_all([configure(*words["gpt2"], "task=cb", "prompt=none", "prompt.length=0")])
+    assert 0 <= outcome <= 100
 
 
 def test_a_killed_run_goes_on(configure, words, tmp_path, monkeypatch, evaluate_few):
