@@ -89,10 +89,10 @@ def train(*overrides: str, **choices: str) -> Run:
         UsageError: a word names no key or choice, the run leaves no prompt, another process trains it, or rows or
             backbone cannot be had.
     """
-    given = [f"{key}={value}" for key, value in ({"tracking": "none"} | choices).items()]
-    given += overrides
+    requested = [f"{key}={value}" for key, value in ({"tracking": "none"} | choices).items()]
+    requested += overrides
     with explained_mistakes():
-        config = to_config(compose("train", given), given)
+        config = to_config(compose("train", requested), requested)
     validate(config)
     if not config.tunes_prompt or not config.prompt.length:
         raise UsageError("rpt.train trains soft prompts; use the command for prompt=none and other methods.")

@@ -71,7 +71,7 @@ def export(arguments: ExportArguments) -> None:
     if folder.exists() and any(folder.iterdir()) and not same and not arguments.force:
         raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
     if arguments.backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        require_repos([("model", run.config.backbone.hub)])
+        require_repos([("model", str(run.config.backbone.hub))])
     from rpt.backbones import Writer
     from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of

@@ -149,7 +149,7 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
 
 def _table(lines: list[Line], costs: Costs, processes: int, devices: int) -> list[str]:
     """The processes on one GPU are counted as fast as one alone: what several gain has not been measured."""
-    from rpt.training.sweep.estimate import say_time
+    from rpt.training.sweep.outcomes import say_time
 
     rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]
     for line in lines:

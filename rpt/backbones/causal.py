@@ -1,4 +1,4 @@
-"""A frozen decoder with soft prompts in front of its text: GPT-2, Llama and their like.
+"""Decoders behind the interface: GPT-2, Llama and their like, with soft prompts in front of the text.
 
 It reads prompt, text, cue and writes the answer behind the cue: P' <bos> premise: … hypothesis: … answer: | true <eos>.
 As in peft the prompt is the very first, before the marker that some tokenizers begin a text with.

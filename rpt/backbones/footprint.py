@@ -1,4 +1,4 @@
-"""What memory a backbone takes and how many operations its rows cost, told from its config.json alone.
+"""Memory and operations of a backbone: told from its config.json alone.
 
 One pass forward and backward runs through the family's own code on tensors without data (torch's fake tensors), and
 what is allocated is counted. So attention, norms and recomputed layers count as they will on the device.
@@ -63,12 +63,12 @@ def read_model_config(config: BackboneConfig) -> PretrainedConfig:
     """
     place, file = split_gguf(find_place(config))
     try:
-        found = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
+        model_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"Backbone {config.name} ({place}) cannot be planned: {reason}\n{WAYS_ON}") from error
-    check_family(config, place, found.model_type)
-    return found
+    check_family(config, place, model_config.model_type)
+    return model_config
 
 
 def measure_footprint(

@@ -39,12 +39,12 @@ def find_unusual_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         default = (_default_of_decoder if model.can_generate() else _default_of_encoder)(model.config)
     uncased = model.config.model_type == "bert"
     default |= {"reads_as_lower_case": uncased, "reads_without_accents": uncased}
-    given = {
+    current = {
         "reads_as_lower_case": tokenizer("A")["input_ids"] == tokenizer("a")["input_ids"],
         "reads_without_accents": tokenizer("é")["input_ids"] == tokenizer("e")["input_ids"],
     }
-    given = {name: getattr(model.config, name, None) for name in default} | given
-    return {name: value for name, value in given.items() if value != default[name]}
+    current = {name: getattr(model.config, name, None) for name in default} | current
+    return {name: value for name, value in current.items() if value != default[name]}
 
 
 def use_default_dropout(config: PretrainedConfig) -> None:

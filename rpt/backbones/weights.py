@@ -1,4 +1,4 @@
-"""In which type each weight of a backbone is kept: what `backbone.weights` and the precision make of the file's.
+"""The type of each weight: what `backbone.weights` and the precision make of the file's.
 
 A model is loaded as its file stores it, so that the host never holds it twice; then each weight is rounded by itself.
 """
@@ -6,6 +6,7 @@ A model is loaded as its file stores it, so that the host never holds it twice; 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -62,7 +63,8 @@ def round_weights(model: PreTrainedModel, weights: str, dtype: torch.dtype | Non
         if isinstance(module, nn.Embedding) and module.weight.dtype != torch.float32:
             module.register_forward_hook(_widen)
         if hasattr(module, "compute_type_is_set"):  # bitsandbytes' of 4 bits
-            module.compute_dtype, module.compute_type_is_set = dtype or torch.float32, True
+            layer: Any = module
+            layer.compute_dtype, layer.compute_type_is_set = dtype or torch.float32, True
 
 
 def _widen(module: nn.Module, inputs: tuple[torch.Tensor, ...], states: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Backbones that write their answers, token by token: what they are trained on, how answers are read and weighed.
+"""Backbones that write answers: what they are trained on, how answers are read and weighed.
 
 Shapes: B rows, N prompt tokens, T text tokens, S = N + T, L answer tokens, V candidates, d model width.
 """
@@ -155,8 +155,8 @@ class Writer(Backbone):
         ]
         candidates = self.encode_answers([spelling for spelling, _ in spellings])
         hits = self.argmax_is(encoding, candidates)
-        found = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
-        return lambda: [None if i == -1 else spellings[i][1] for i in found.tolist()]
+        which = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
+        return lambda: [None if i == -1 else spellings[i][1] for i in which.tolist()]
 
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be

@@ -54,8 +54,8 @@ def names() -> list[str]:
 
 def _files() -> list[str]:
     """The experiments that are grids, and not searches."""
-    found = choices("experiment")
-    return [name for name in found if "hydra/sweeper" not in str(read_choice("experiment", name).get("defaults"))]
+    experiments = choices("experiment")
+    return [name for name in experiments if "hydra/sweeper" not in str(read_choice("experiment", name).get("defaults"))]
 
 
 def _is_part(name: str, whole: str) -> bool:

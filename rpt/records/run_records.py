@@ -1,4 +1,4 @@
-"""Every finished run below a folder, at any depth: run folders and published records alike."""
+"""Every finished run below a folder: run folders and published records alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches with Optuna, from the files that they leave beside the records: what each found, and its trials."""
+"""What searches found: their trials, from the files beside the records."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class AbsorbedAttention(T5Attention):
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
         past_key_values: Any = None,
-        **words: Any,
+        **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """[B, L, d] from hidden_states [B, L, d] and key_value_states [B, S, d]; then a position bias for the next
         layer and the probabilities, which this way does not hand out.
@@ -37,7 +37,7 @@ class AbsorbedAttention(T5Attention):
         """
         states, queries = key_value_states, hidden_states.shape[1]
         if past_key_values is not None or self.training or not self.pays(queries, states.shape[1]):
-            return super().forward(hidden_states, mask, states, position_bias, past_key_values, **words)
+            return super().forward(hidden_states, mask, states, position_bias, past_key_values, **options)
         heads = (self.n_heads, self.key_value_proj_dim)
         key, value = (layer.weight.unflatten(0, heads) for layer in (self.k, self.v))
         query = einsum("blhk,hkd->bhld", self.q(hidden_states).unflatten(-1, heads), key)

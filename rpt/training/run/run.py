@@ -130,7 +130,8 @@ class TrainingRun:
     def is_pruned(self) -> bool:
         """Whether a search gives it up: it is not over, and its best score is below that of its evaluation's number."""
         bar, evaluations = self.config.pack.prune, len(self.progress.history)
-        behind = 0 < evaluations <= len(bar) and self.progress.best_score < bar[evaluations - 1]
+        best = self.progress.best_score
+        behind = best is not None and 0 < evaluations <= len(bar) and best < bar[evaluations - 1]
         return behind and self.progress.stopped is None
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a backbone fits a device, and how long a run takes there, before its weights are loaded or even had."""
+"""Does a backbone fit a device? And how long does a run take there? Told before its weights are loaded or even had."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from rpt.config import Config
 from rpt.data.splits import TaskData
 from rpt.errors import UsageError
 from rpt.training.run.loader import Loader
-from rpt.training.sweep.estimate import Rates, duration, say_time
+from rpt.training.sweep.estimate import Rates, duration
+from rpt.training.sweep.outcomes import say_time
 
 GIB = 2**30
 RESERVED = GIB  # of a GPU: CUDA's context and the workspaces of its libraries
@@ -53,7 +54,8 @@ def plan_backbone(config: Config, cards: Sequence[int]) -> str:
     devices = [Device(f"{card} GB card", card * GIB - RESERVED, SPEEDS.get(card)) for card in cards]
     devices = devices or [_find_this_device(precision)]
     data = None if config.data.name == "hub" else Loader().rows(config)
-    lines, rows = [], config.trainer.batch_size
+    lines: list[str] = []
+    rows = config.trainer.batch_size
     for recomputes in sorted({True, config.trainer.gradient_checkpointing}):
         footprint = measure_footprint(
             model_config, config.backbone, config.prompt.length, precision, recomputes, on_gpu

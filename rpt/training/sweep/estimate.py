@@ -155,12 +155,6 @@ def measure(config: Config, together: int | None, loader: Loader, gpu_processes:
     return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
 
 
-def say_time(seconds: float) -> str:
-    """3 h 20 min, 12 min, 45 s."""
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
 def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Backbone, float]:
     """A run, the backbone that it has then, and the seconds that its start took."""
     prepared = prepare_run(dataclasses.replace(config, seed=seed), loader)

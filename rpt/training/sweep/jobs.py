@@ -1,4 +1,4 @@
-"""The packs of a sweep as jobs of an engine: submitit's executors (this machine, Slurm) or Ray.
+"""Packs as jobs: of submitit's executors (this machine, Slurm) or Ray.
 
 A job trains one pack in one process. One that ends without its results, for its node died or its time was over, is
 handed in again: its runs go on from their checkpoints. Records and locks lie in the shared folder as ever.

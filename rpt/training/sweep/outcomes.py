@@ -69,3 +69,9 @@ def name_outcome(outcome: Outcome) -> str:
         return MISSING if record.finished() is None else SKIPPED
     finally:
         record.release()
+
+
+def say_time(seconds: float) -> str:
+    """3 h 20 min, 12 min, 45 s."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
