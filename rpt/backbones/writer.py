@@ -179,10 +179,10 @@ class Writer(Backbone):
         return [answers[i] for i in range(len(questions))]
 
     def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
-        words = self.encode_answers(list(task.verbalizers))
+        candidates = self.encode_answers(list(task.verbalizers))
         texts = self.generate(encoding, self.longest_answer(task))
-        n, v = len(examples), len(words)
-        labels = pad(words, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
+        n, v = len(examples), len(candidates)
+        labels = pad(candidates, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
         gaps = self.gaps_to_greedy(encoding.repeat(v), labels).view(n, v)
         answers = []
         for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):

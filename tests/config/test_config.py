@@ -242,9 +242,11 @@ def test_help_refuses_a_key_with_a_plus_that_does_not_exist():
 
 
 def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "rpt.train.train", lambda config, *_: trained.append((config.task.name, config.seed)) or Score(0.0)
-    )
+    def train(config, is_alone):
+        trained.append((config.task.name, config.seed))
+        return Score(0.0)
+
+    monkeypatch.setattr("rpt.train.train", train)
     monkeypatch.chdir(tmp_path)
     for words in (["task=glob(c*,exclude=custom)", "seed=range(2)"], ["task=cb,copa", "seed=shuffle(choice(0,1))"]):
         trained = []
