@@ -15,7 +15,7 @@ from tests.training.engine.test_gpu import on_known_torch
 @pytest.mark.slow
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(count_launches, "PACKS", (1, 3))
-    monkeypatch.setitem(count_launches.T5_BASE, "num_layers", 2)
+    monkeypatch.setitem(count_launches.SHAPES["t5_base"], "num_layers", 2)
     monkeypatch.setattr(count_launches, "BertConfig", functools.partial(BertConfig, num_hidden_layers=2))
     monkeypatch.setattr(sys, "argv", ["count_launches.py", "--out", str(tmp_path)])
     count_launches.main()

@@ -31,7 +31,7 @@ def test_a_prompt_of_one_s_own(blocks, tmp_path, cache):
     n, r, d = 10, 4, 256
     trained = {result["prompt"]: result["parameters"] for result in results}
     assert len(results) == 4 and trained["product"]["trained"] == n * r + r * d and trained["product"]["kept"] == n * d
-    assert re.search(r"\| product +\| \d+\.\d ± \d+\.\d +\| 2 \| 1,064 +\|", done.stdout)
+    assert re.search(r"\| cb +\| nano +\| product +\| \d+\.\d ± \d+\.\d +\| 2 \| \d+\.\d +\| 1,064 +\|", done.stdout)
 
 
 @pytest.mark.slow

@@ -108,8 +108,8 @@ def test_readme_targets_run(line, command, tmp_path):
         assert done.returncode == 0, done.stderr
         said += done.stdout
     assert len(results(tmp_path)) == 6 and list(tmp_path.glob("outputs/demo/figures/*.png"))
-    rows = [text.split("|")[1:3] for text in said.splitlines() if re.match(r"\| (vanilla|residual)", text)]
-    assert len({tuple(map(str.strip, row)) for row in rows}) == 6
+    rows = re.findall(r"^\| cb +\| nano +\| (vanilla|residual) +\| (\S+)", said, flags=re.M)
+    assert len(rows) == len(set(rows)) == 6
 
 
 @pytest.mark.slow

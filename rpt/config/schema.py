@@ -113,6 +113,19 @@ class TrainerConfig:
 
 
 @dataclass
+class SearchConfig:
+    """The keys of hydra.sweeper with hydra/sweeper=optuna. It stands here and not beside the sweeper because workers of
+    other launchers can import this module."""
+
+    _target_: str = "hydra_plugins.rpt_optuna_sweeper.OptunaSweeper"
+    params: dict[str, Any] = field(default_factory=dict)
+    trials: int = 20
+    batch: int = 4
+    seed: int = 0
+    prune: bool = True
+
+
+@dataclass
 class PackConfig:
     max_runs: int | None = None  # trained together by hydra/launcher=packed; null is what a short trial finds fastest
     max_tokens: int | None = None  # in one forward pass, padding included; null is what memory and caches allow

@@ -3,6 +3,8 @@
 import sys
 
 import pytest
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 
 from rpt.config import hydra_app
 from rpt.train import main
@@ -16,6 +18,7 @@ def test_each_job_of_a_sweep_is_composed_once(tmp_path, monkeypatch, capsys):
         return compose_job(loader, config, overrides)
 
     monkeypatch.setattr(hydra_app, "COMPOSE_JOB", compose_and_count)
+    monkeypatch.delitem(Singleton._instances, Plugins, raising=False)  # another test's Hydra may not know our launcher
     monkeypatch.chdir(tmp_path)
     overrides = ["backbone=nano", "data=mini", "tracking=none", "prompt.length=9999,9998", "hydra/launcher=packed"]
     monkeypatch.setattr(sys, "argv", ["train", "-m", *overrides])

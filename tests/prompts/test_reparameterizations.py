@@ -276,7 +276,8 @@ def test_defaults_are_table_3b():
 
 
 def test_prompts_know_nothing_of_the_rest():
-    """Pure torch and the defaults of options. This reads the source: other tests have imported everything."""
+    """Pure torch, the defaults of options and the writing of files. This reads the source, because other tests have
+    imported everything."""
     folder = Path(rpt.prompts.__file__).parent
     imported = set()
     for source in folder.glob("*.py"):
@@ -286,6 +287,6 @@ def test_prompts_know_nothing_of_the_rest():
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0
                 imported.add(node.module)
-    ours = {name for name in imported if name.split(".")[0] == "rpt"} - {"rpt.prompt_options"}
+    ours = {name for name in imported if name.split(".")[0] == "rpt"} - {"rpt.prompt_options", "rpt.files"}
     assert all(name.startswith("rpt.prompts") for name in ours)
     assert not {name.split(".")[0] for name in imported} & {"transformers", "hydra", "numpy", "pickle"}

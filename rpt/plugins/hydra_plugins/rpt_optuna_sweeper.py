@@ -4,7 +4,6 @@ Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -15,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from rpt.config.schema import SearchConfig
 from rpt.errors import UsageError
 
 
@@ -76,17 +76,4 @@ class OptunaSweeper(Sweeper):
         return [jobs[tuple(overrides)] for overrides in trials]
 
 
-@dataclass
-class OptunaConfig:
-    """The keys of hydra.sweeper. Their types cannot be strings (`from __future__ import annotations`): Hydra runs this
-    module without entering it in sys.modules."""
-
-    _target_: str = f"{__name__}.{OptunaSweeper.__name__}"
-    params: dict[str, Any] = field(default_factory=dict)
-    trials: int = 20
-    batch: int = 4
-    seed: int = 0
-    prune: bool = True
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaConfig, provider="rpt")
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="rpt")

@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monke
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     else:
         save_file({"x": load_file(path)["parameter.reparameterization.table"]}, path)
-    with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|of another).*resume=never"):
+    with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|from another).*resume=never"):
         train(configure(*words))
     assert train(configure(*words, "resume=never")) > 0
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_another_version_is_not_called_damaged(configure, tmp_pa
         header = file.metadata()
     progress = json.dumps(json.loads(header["progress"]) | {"later": 1})
     save_file(load_file(path), path, metadata=header | {"progress": progress})
-    with pytest.raises(UsageError, match="of another version of rpt, for it has later; .* resume=never"):
+    with pytest.raises(UsageError, match="from another version of rpt: it has later; .* resume=never"):
         train(configure(*words))
 
 
