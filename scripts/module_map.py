@@ -17,7 +17,7 @@ def draw_map() -> str:
     """A line for each folder, and one for each file in it."""
     lines = []
     for folder in sorted({path.parent for path in PACKAGE.rglob("*.py")}):
-        if (folder / "__init__.py").is_file() and folder != PACKAGE:
+        if folder != PACKAGE:
             lines += ["", _line(f"{folder.relative_to(PACKAGE)}/", folder / "__init__.py")]
         indent = "" if folder == PACKAGE else "  "
         lines += [_line(indent + path.name, path) for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
@@ -25,6 +25,8 @@ def draw_map() -> str:
 
 
 def _line(name: str, path: Path) -> str:
+    if not path.is_file():  # a folder that is no package
+        return name
     paragraph, *_ = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")
     sentence, *_ = re.split(r"(?<=[.?])\s|[:;]\s", " ".join(paragraph.split()))
     return f"{name:<{WIDTH}} {sentence.removesuffix('.')}"

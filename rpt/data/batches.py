@@ -1,4 +1,4 @@
-"""Where a batch is built: steps, padding, passes."""
+"""Which rows make a batch: steps, padding, passes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""Tasks of one's own: a class in a module of `plugins`."""
+
+import json
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from rpt.config import config_folder, to_config
+from rpt.tasks import TASKS
+from rpt.train import train
+
+# A task whose rows stand in PAIRS/, with a field and a label of its own.
+MODULE = """
+from rpt.tasks.base import Task
+
+class Pairs(Task):
+    name, folder, hub_config = "pairs", "PAIRS", "pairs"
+    labels = ("same", "other")
+    columns = ("first", "second")
+"""
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch):
+    """A folder with the module and its rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "pairs_task.py").write_text(MODULE)
+    (tmp_path / "PAIRS").mkdir()
+    for split in ("train", "val"):
+        rows = [
+            {"idx": n, "first": f"{split} {n}", "second": f"{n}", "label": ("same", "other")[n % 2]} for n in range(8)
+        ]
+        (tmp_path / "PAIRS" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    yield tmp_path
+    TASKS.pop("pairs", None)
+
+
+def test_a_task_class_of_one_s_own_is_trained(pairs, tiny):
+    words = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", "trainer.max_steps=1"]
+    words += ["backbone=nano", tiny, "tracking=none", f"results={pairs / 'results'}", f"data.cache={pairs / 'cache'}"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        train(to_config(compose("train", words)))
+    (path,) = pairs.rglob("result.json")
+    result = json.loads(path.read_text())
+    assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("pairs", 8, 8)
