@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpt.cli import argument, required, run_command
-from rpt.config import backbone_source
+from rpt.config import hub_model
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
@@ -54,7 +54,7 @@ from rpt.hub import require_repos
 from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
 from rpt.tasks.custom import CustomTask
-from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
@@ -69,7 +69,7 @@ LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the r
 class PredictArguments:
     run: str = required("results/runs/TASK/BACKBONE/PROMPT/ID")
     input: str = "-"
-    output: str | None = None
+    output: str = "-"
     submission: bool = False
     batch_size: int = 64
     precision: str = "auto"
@@ -81,18 +81,20 @@ class PredictArguments:
             raise UsageError(f"batch_size={self.batch_size} must be 1 or more.")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UsageError(f"precision={self.precision} is not known; choose one of: auto, fp32, bf16.")
-        path = self.output_path
-        if self.submission and (path is None or os.path.isfile(path)):
+        if self.submission and (self.prints or os.path.isfile(self.output_path)):
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-        if not self.submission and path is not None and os.path.isdir(path):
-            raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-
-        if self.stream and (self.submission or self.input != "-" or path is not None):
+        if not self.submission and not self.prints and os.path.isdir(self.output_path):
+            raise UsageError(f"output={self.output_path} is a folder; give a file (or submission=true).")
+        if self.stream and (self.submission or self.input != "-" or not self.prints):
             raise UsageError("stream=true reads standard input and writes standard output; give run=FOLDER alone.")
 
     @property
-    def output_path(self) -> Path | None:
-        return None if self.output is None else Path(os.path.expanduser(self.output))
+    def prints(self) -> bool:
+        return self.output == "-"
+
+    @property
+    def output_path(self) -> Path:
+        return Path(os.path.expanduser(self.output))
 
 
 def predict(arguments: PredictArguments) -> None:
@@ -111,9 +113,8 @@ def predict(arguments: PredictArguments) -> None:
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )
     if arguments.stream:
-        for line in answer_stream(
-            run, load_server(run, arguments.precision, arguments.backbone_path), sys.stdin.buffer
-        ):
+        server = load_server(run, arguments.precision, arguments.backbone_path)
+        for line in answer_stream(run, server, sys.stdin.buffer):
             print(json.dumps(line, ensure_ascii=not takes_any_letter()), flush=True)
         return
     rows = read_rows("-") if rows is None else rows
@@ -124,17 +125,17 @@ def predict(arguments: PredictArguments) -> None:
             check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
             raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
-    if path is not None:
+    if not arguments.prints:
         check_writable(path, "output")
     warn_of_foreign_rows(run, examples)
     answers = answer_examples(run, examples, arguments.batch_size, arguments.precision, arguments.backbone_path)
     warn_of_no_answers(run.task, answers)
     if submission:
-        written = write_submission(run.task, examples, answers, path.name)
+        written = write_submission(run.task, examples, answers)
     else:
-        escaped = path is None and not takes_any_letter()
+        escaped = arguments.prints and not takes_any_letter()
         written = [json.dumps(answer.as_line(), ensure_ascii=escaped) for answer in answers]
-    if path is None:
+    if arguments.prints:
         print("\n".join(written))
         return
     write_atomically(path, "".join(line + "\n" for line in written).encode())
@@ -190,8 +191,8 @@ def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> Pro
     Raises:
         UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
     """
-    if backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        require_repos([("model", run.config.backbone.hub)])
+    if backbone_path is None:
+        require_repos(hub_model(run.config.backbone).items())
     from rpt.inference.server import open_server  # slow to import
 
     return open_server({"run": run}, precision, backbone_path)
@@ -248,26 +249,10 @@ def warn_of_no_answers(task: Task, answers: Sequence[Answer]) -> None:
         log.warning("%d of %d texts are no %s of the task.", unanswered, len(answers), kind)
 
 
-def write_submission(
-    task: Task, examples: Sequence[Example], answers: Sequence[Answer], name: str | None = None
-) -> list[str]:
-    """The lines of the server's file, checked.
-
-    A row that the backbone gave no label has the most probable one: the server takes no gaps.
-
-    Args:
-        name: of the file, for messages.
-
-    Raises:
-        UsageError: the input has an example twice.
-    """
-    predictions = [a.text if a.label is None else task.labels.index(a.label) for a in answers]
-    written = lines(task, examples, predictions)
-    try:
-        validate(task, written, examples, name)
-    except ValueError as error:
-        raise UsageError(f"The input is not the task's test rows, each once. {error}") from error
-    return written
+def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
+    """The lines of the server's file. A row that the backbone gave no label has the most probable one: the server takes
+    no gaps."""
+    return lines(task, examples, [a.text if a.label is None else task.labels.index(a.label) for a in answers])
 
 
 def main() -> None:

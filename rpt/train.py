@@ -136,7 +136,8 @@ def _check_shared(overrides: list[str]) -> None:
     """Refuse a sweep of which no run will find rows or backbone, before all its runs are composed: by the overrides
     that they share."""
     parsed = parse_overrides([each for each in overrides if "=" in each])
-    shared = [each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override())]
+    fixed = (each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override()))
+    shared = [line for line in fixed if line is not None]
     cfg = compose("train", shared, with_hydra=True)
     swept = {each.key_or_group for each in parsed if each.is_sweep_override()}
     swept |= set(OmegaConf.select(cfg, "hydra.sweeper.params") or ())

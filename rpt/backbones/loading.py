@@ -114,7 +114,8 @@ def find_place(config: BackboneConfig) -> str:
     Raises:
         UsageError: there is no such package.
     """
-    return config.hub if backbone_source(config) == "hub" else str(find_folder(config))
+    source, place = backbone_source(config)
+    return place if source == "hub" else str(find_folder(config))
 
 
 def find_folder(config: BackboneConfig) -> Path:
@@ -124,13 +125,13 @@ def find_folder(config: BackboneConfig) -> Path:
     Raises:
         UsageError: the package is not installed, or the backbone is the hub's.
     """
-    source = backbone_source(config)
+    source, place = backbone_source(config)
     if source == "path":
-        return Path(os.path.expanduser(config.path))
+        return Path(os.path.expanduser(place))
     if source == "embedded":
-        return Path(__file__).parent / config.embedded
+        return Path(__file__).parent / place
     if source == "package":
-        return _find_package_folder(config)
+        return _find_package_folder(config.name, place)
     raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
 
 
@@ -239,16 +240,16 @@ def _find_surplus(backbone: Backbone) -> str | None:
     return f"its tokenizer has {pieces:,} pieces and its embeddings {rows:,} rows; give the tokenizer of its training"
 
 
-def _find_package_folder(config: BackboneConfig) -> Path:
+def _find_package_folder(backbone: str, package: str) -> Path:
     """The folder of an installed package that holds the model, its .gguf file, or what is made of it; the package is
     not imported."""
-    converted = config.package == FLAN_PACKAGE
+    converted = package == FLAN_PACKAGE
     try:
-        files = metadata.files(config.package) or []
+        files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
         raise UsageError(
-            f"Backbone {config.name} comes as a Python package, which is not installed; pip install "
-            f"{INSTALLED_AS.get(config.package, config.package)}"
+            f"Backbone {backbone} comes as a Python package, which is not installed; pip install "
+            f"{INSTALLED_AS.get(package, package)}"
         ) from None
     for file in files:
         if converted and file.name == "encoder.onnx":
@@ -257,4 +258,4 @@ def _find_package_folder(config: BackboneConfig) -> Path:
             return Path(file.locate()).parent
         if file.name.endswith(".gguf"):
             return Path(file.locate())
-    raise UsageError(f"The Python package {config.package} carries no model.safetensors and no .gguf file.")
+    raise UsageError(f"The Python package {package} carries no model.safetensors and no .gguf file.")

@@ -141,16 +141,16 @@ class Writer(Backbone):
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
         task = encoded.task
         if decode == "argmax" and task.verbalizers:
-            return self._match_labels(encoding, task)
+            return self._match_labels(encoding, task.verbalizers)
         texts = self.generate(encoding, self.longest_answer(task))
         return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
 
-    def _match_labels(self, encoding: Encoding, task: Task) -> Callable[[], list[Prediction]]:
+    def _match_labels(self, encoding: Encoding, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
         """The labels whose words are the greedy answers, without generating."""
         # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
         spellings = [
             (spelling, label)
-            for label, word in enumerate(task.verbalizers)
+            for label, word in enumerate(verbalizers)
             for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
         ]
         candidates = self.encode_answers([spelling for spelling, _ in spellings])
@@ -161,9 +161,12 @@ class Writer(Backbone):
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
         one."""
-        if task.verbalizers is None:
+        if task.max_answer_tokens is not None:
             return task.max_answer_tokens
-        return max(map(len, self.encode_answers(list(task.verbalizers))))
+        return max(map(len, self._encode_labels(task)))
+
+    def _encode_labels(self, task: Task) -> list[Tokens]:
+        return self.encode_answers(list(task.verbalizers or ()))
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What the model writes, and how probable it is."""
@@ -179,7 +182,7 @@ class Writer(Backbone):
         return [answers[i] for i in range(len(questions))]
 
     def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
-        candidates = self.encode_answers(list(task.verbalizers))
+        candidates = self._encode_labels(task)
         texts = self.generate(encoding, self.longest_answer(task))
         n, v = len(examples), len(candidates)
         labels = pad(candidates, NO_LABEL).to(self.device).repeat(n, 1)  # row by row

@@ -20,4 +20,12 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, hub_repos, is_name, needs_hub, validate, validate_settings
+from rpt.config.validate import (
+    backbone_source,
+    hub_model,
+    hub_repos,
+    is_name,
+    needs_hub,
+    validate,
+    validate_settings,
+)

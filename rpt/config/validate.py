@@ -84,15 +84,16 @@ def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
         raise UsageError(f"{key}={_value(config, key)} is not known; choose one of: {', '.join(allowed)}.")
 
 
-def backbone_source(backbone: BackboneConfig) -> str:
-    """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub".
+def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
+    """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub", and its
+    value.
 
     Raises:
         UsageError: none is set.
     """
     for source in ("path", "embedded", "package", "hub"):
-        if getattr(backbone, source) is not None:
-            return source
+        if (value := getattr(backbone, source)) is not None:
+            return source, value
     raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
 
 
@@ -104,7 +105,13 @@ def needs_hub(config: Config) -> bool:
 def hub_repos(config: Config) -> dict[str, str]:
     """What the run has from the hub: the id of its "dataset", of its "model", of both or of neither."""
     repos = {"dataset": config.data.repo} if config.data.name == "hub" else {}
-    return repos | ({"model": str(config.backbone.hub)} if backbone_source(config.backbone) == "hub" else {})
+    return repos | hub_model(config.backbone)
+
+
+def hub_model(backbone: BackboneConfig) -> dict[str, str]:
+    """The id of the "model" on the hub; empty if the backbone comes from elsewhere."""
+    source, place = backbone_source(backbone)
+    return {"model": place} if source == "hub" else {}
 
 
 def _value(config: Config, key: str) -> Any:
@@ -198,7 +205,7 @@ def _check_prompt(config: Config) -> None:
 
 def _check_places(config: Config) -> None:
     data, backbone = config.data, config.backbone
-    if backbone_source(backbone) == "path":
+    if backbone_source(backbone)[0] == "path":
         _check_path(backbone.path, "backbone.path", "a folder as save_pretrained writes it")
     if config.prompt.init == "saved":
         _check_path(config.prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")

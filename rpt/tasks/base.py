@@ -196,7 +196,7 @@ class Task:
         (scores,) = logits
         return list(scores)
 
-    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Prediction:
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> int | str:
         """The prediction from the logits [D, K] (see `weigh`): the index of the candidate with the highest score, the
         first of equal ones; for ReCoRD the entity itself."""
         weights = self.weigh(logits)

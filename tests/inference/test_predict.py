@@ -21,10 +21,11 @@ from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS, get_task
-from rpt.tasks.submission import TEST_ROWS, validate
+from rpt.tasks.submission import TEST_ROWS
 from tests.conftest import ROOT
 from tests.processes import run_script
 from tests.reports.conftest import reseal
+from tests.tasks.server import validate
 
 ROWS = miniature.rows("boolq", "val", 0)
 

@@ -36,7 +36,8 @@ class AbsorbedAttention(T5Attention):
             past_key_values: a cache wants keys and values, so with one it is T5's own way.
         """
         states, queries = key_value_states, hidden_states.shape[1]
-        if past_key_values is not None or self.training or not self.pays(queries, states.shape[1]):
+        projects = past_key_values is not None or self.training
+        if states is None or projects or not self.pays(queries, states.shape[1]):
             return super().forward(hidden_states, mask, states, position_bias, past_key_values, **options)
         heads = (self.n_heads, self.key_value_proj_dim)
         key, value = (layer.weight.unflatten(0, heads) for layer in (self.k, self.v))

@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -28,6 +29,9 @@ class OptunaSweeper(Sweeper):
         seed: of the sampler.
         prune: whether a trial that stays below the others' median is given up.
     """
+
+    config: DictConfig  # once it is set up
+    launcher: Launcher
 
     def __init__(self, params: DictConfig, trials: int, batch: int, seed: int, prune: bool):
         self.params: Any = OmegaConf.to_container(params)

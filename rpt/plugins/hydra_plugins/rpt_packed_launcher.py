@@ -39,7 +39,7 @@ class PackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        jobs = []
+        jobs, configs = [], []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             cfg = self.loader.load_sweep_config(self.config, list(overrides))
             with open_dict(cfg):
@@ -48,9 +48,9 @@ class PackedLauncher(Launcher):
             with read_write(task_cfg), open_dict(task_cfg):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
+            configs.append(to_config(task_cfg, cfg.hydra.overrides.task))
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         set_up_log()
-        configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         for job, outcome in zip(jobs, self.train(configs, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception

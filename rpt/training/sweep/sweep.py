@@ -139,28 +139,26 @@ class Sweep:
             return None
         try:
             result = None if config.force else prepared.record.finished()
-            run = prepared.start() if result is None else None
+            if result is None:
+                run = prepared.start()
+                self.under_way[run] = number, prepared
+                return run
         except Exception as error:
             self.fail(number, prepared, None, error)
             return None
-        if run is None:
-            prepared.record.release()
-            log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
-            self.outcomes[number] = report_score(prepared, result, RECORDED)
-        else:
-            self.under_way[run] = number, prepared
-        return run
+        prepared.record.release()
+        log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
+        self.outcomes[number] = report_score(prepared, result, RECORDED)
+        return None
 
     def finish(self, run: TrainingRun) -> None:
         """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
-        if run.is_pruned:  # its checkpoint stays, for one who trains it after all
+        if (best := run.pruned_score) is not None:  # its checkpoint stays, for one who trains it after all
             run.tracker.finish()
             prepared.record.release()
-            log.info(
-                "%s: given up after %d steps, best score %.2f", run.name, run.progress.step, run.progress.best_score
-            )
-            self.outcomes[number] = Score(run.progress.best_score, PRUNED, prepared.record.folder)
+            log.info("%s: given up after %d steps, best score %.2f", run.name, run.progress.step, best)
+            self.outcomes[number] = Score(best, PRUNED, prepared.record.folder)
             return
         try:
             result = prepared.finish(run)

@@ -132,7 +132,7 @@ def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog,
     for name, value in (variables | always).items():
         monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO):
-        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", *words), "cb-nano", None, "id")
     assert begun == ([] if expected is None else [expected])
     assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
 
@@ -142,7 +142,7 @@ def test_a_mode_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_p
     with pytest.raises(
         UsageError, match="W&B refuses its variables .*mode.* 'online', 'offline'.*; mend them, or"
     ) as no:
-        tracking.Tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
     assert "\n" not in str(no.value)
 
 
