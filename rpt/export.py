@@ -40,7 +40,7 @@ class ExportArguments:
     format: str = "peft"
     force: bool = False
     base: str | None = None
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
 
     def __post_init__(self) -> None:
         if self.format != "peft":

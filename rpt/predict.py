@@ -41,13 +41,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rpt.cli import argument, required, run_command
 from rpt.config import hub_model
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import parse_rows
+from rpt.data.rows import LocatedRow, parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
 from rpt.hub import require_repos
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from rpt.inference.server import PromptServer
 
 log = logging.getLogger("rpt")
-LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
 @dataclass
@@ -74,7 +73,7 @@ class PredictArguments:
     batch_size: int = 64
     precision: str = "auto"
     stream: bool = False
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -198,7 +197,7 @@ def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> Pro
     return open_server({"run": run}, precision, backbone_path)
 
 
-def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
     """The answers to each line's row before the next line is read; to a line that is no row, why."""
     number, warned = 0, False
     for place, line in enumerate(lines, start=1):

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from rpt.config.choices import cached, choices, config_folder, read_choice
-from rpt.config.compose import ComposedConfig, make_config, register_resolvers
+from rpt.config.compose import ComposedConfig, make_config, register_resolvers, to_values
 from rpt.config.schema import GROUPS, Config, Values
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import UsageError
@@ -33,20 +32,20 @@ class Layers:
     values: Values
     sweep: Values
 
-    def config_at(self, point: Mapping[str, Any]) -> Config:
+    def config_at(self, point: Mapping[str, object]) -> Config:
         """The configuration with these choices and values: {"task": "cb", "prompt.length": 10}.
 
         Raises:
             UsageError: there is no such choice or key, or a value has the wrong type.
             OmegaConfBaseException: an interpolation cannot be resolved.
         """
-        chosen = self.chosen | {key: value for key, value in point.items() if key in GROUPS}
+        chosen = self.chosen | {key: str(value) for key, value in point.items() if key in GROUPS}
         values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
         values = _merge(values, self.values)
         for key, value in point.items():
             if key not in GROUPS:
                 values = _merge(values, _nest(key, value))
-        return make_config(_resolve(values, values))
+        return make_config({key: _resolve(value, values) for key, value in values.items()})
 
 
 @cached
@@ -111,8 +110,7 @@ def _read_group(group: str, name: str) -> Values:
 
 @cache
 def _defaults() -> Values:
-    values: Any = OmegaConf.to_container(OmegaConf.structured(ComposedConfig))
-    return values
+    return to_values(OmegaConf.structured(ComposedConfig), resolve=False)
 
 
 def _merge(under: Values, over: Values) -> Values:
@@ -123,14 +121,13 @@ def _merge(under: Values, over: Values) -> Values:
     return merged
 
 
-def _nest(key: str, value: Any) -> Values:
+def _nest(key: str, value: object) -> Values:
     """{"trainer": {"epochs": 3}} for trainer.epochs=3."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
+    first, _, rest = key.partition(".")
+    return {first: _nest(rest, value) if rest else value}
 
 
-def _resolve(value: Any, root: Values) -> Any:
+def _resolve(value: object, root: Values) -> object:
     """The value, with its interpolations resolved."""
     if isinstance(value, dict):
         return {key: _resolve(inner, root) for key, inner in value.items()}
@@ -139,21 +136,21 @@ def _resolve(value: Any, root: Values) -> Any:
     if not isinstance(value, str) or "${" not in value:
         return value
     names = ["task.name", *REFERENCE.findall(value)]  # by_task needs the task
-    referred = {name: _resolve(_look_up(root, name), root) for name in names}
-    referred = {name: each for name, each in referred.items() if each is not None}
+    values = {name: look_up(root, name) for name in names}
+    referred = {name: _resolve(each, root) for name, each in values.items() if isinstance(each, str | int | float)}
     return _interpolate(value, tuple(referred), *referred.values())
 
 
-def _look_up(root: Values, key: str) -> Any:
-    """The value of a key; None if it is missing or a group."""
-    value: Any = root
+def look_up(values: Values, key: str) -> object:
+    """The value of a key as it is typed (trainer.epochs), or a whole group; None if it is missing."""
+    value: object = values
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return value if isinstance(value, str | int | float) else None
+    return value
 
 
 @lru_cache(maxsize=None, typed=True)
-def _interpolate(text: str, keys: tuple[str, ...], *values: str | float) -> Any:
+def _interpolate(text: str, keys: tuple[str, ...], *values: object) -> object:
     """Let OmegaConf resolve a text, in a configuration that has only the keys that the text refers to."""
     register_resolvers()
     tree = OmegaConf.create()

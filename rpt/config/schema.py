@@ -41,7 +41,7 @@ class PromptConfig:
     init: str = "vocabulary"  # vocabulary | uniform | text | labels | saved
     init_text: str | None = None  # for init=text
     init_path: str | None = None  # for init=saved: a prompt.safetensors
-    options: dict[str, Any] = field(default_factory=dict)  # of the reparameterization, e.g. its bottleneck
+    options: Values = field(default_factory=dict)  # of the reparameterization, e.g. its bottleneck
 
 
 @dataclass
@@ -53,7 +53,7 @@ class MethodConfig:
     weights: str | None = None  # train backbone weights whose names match this regular expression
     biases: bool = False  # first add biases of zeros to linear layers without, as T5 needs for BitFit
     adapter: int | None = None  # width of the bottleneck adapter after each sublayer
-    peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
+    peft: Values = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
     head_only: bool = False  # train only an encoder's head, on the frozen backbone: a linear probe
 
 
@@ -118,7 +118,7 @@ class SearchConfig:
     other launchers can import this module."""
 
     _target_: str = "hydra_plugins.rpt_optuna_sweeper.OptunaSweeper"
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Values = field(default_factory=dict)
     trials: int = 20
     batch: int = 4
     seed: int = 0

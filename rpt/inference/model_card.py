@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from huggingface_hub import ModelCardData
 
@@ -185,7 +184,7 @@ def _describe_answers(task: Task) -> str:
     return f"What comes back is one of {verbalizers}, but for case and punctuation (for {labels}), or no label."
 
 
-def _describe_scores(run: SavedRun) -> dict[str, Any]:
+def _describe_scores(run: SavedRun) -> dict[str, object]:
     """The part of the card on scores: the rows that they are on, and cautions."""
     scores, majority, rows = run.result["scores"], run.result["majority"], run.result["data"]
     caution = ""

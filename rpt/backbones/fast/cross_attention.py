@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, einsum
+from transformers import Cache
 from transformers.models.t5.modeling_t5 import T5Attention
 
 
@@ -25,7 +26,7 @@ class AbsorbedAttention(T5Attention):
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
-        past_key_values: Any = None,
+        past_key_values: Cache | None = None,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """[B, L, d] from hidden_states [B, L, d] and key_value_states [B, S, d]; then a position bias for the next

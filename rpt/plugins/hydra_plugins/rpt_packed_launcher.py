@@ -9,7 +9,6 @@ import copy
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -18,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rpt.config import Config, to_config
+from rpt.config.compose import to_values
 from rpt.config.validate import CHOICES, check_choice
 from rpt.errors import UsageError
 
@@ -31,8 +31,7 @@ class PackedLauncher(Launcher):
     """
 
     def __init__(self, job: DictConfig, ray: DictConfig):
-        self.job: Any = OmegaConf.to_container(job)
-        self.ray: Any = OmegaConf.to_container(ray)
+        self.job, self.ray = to_values(job), to_values(ray)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
@@ -57,7 +56,7 @@ class PackedLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return jobs
 
-    def train(self, configs: list[Config], set_up_log: Callable[[], None]) -> list[Any]:
+    def train(self, configs: list[Config], set_up_log: Callable[[], None]) -> Sequence[object]:
         """The outcomes of the runs, trained where pack.on says."""
         # Slow, and Hydra imports this module for any command.
         from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes

@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
+from rpt.config.schema import Values
 from rpt.config.yaml_files import dump_yaml
 from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
@@ -102,7 +102,7 @@ class PreparedRun:
         run.progress.seconds += time.perf_counter() - began
         return run
 
-    def finish(self, run: TrainingRun) -> dict[str, Any]:
+    def finish(self, run: TrainingRun) -> Values:
         """Evaluate the best prompt of a run that has ended, and write its record; returns its result.
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -198,7 +197,7 @@ class TrainingRun:
         """The present prompt, folded, [N, d]; None if none is trained."""
         return self.soft_prompt.fold() if self.soft_prompt else None
 
-    def track(self, line: dict[str, Any]) -> None:
+    def track(self, line: dict[str, float]) -> None:
         self.tracker.log(line, self.progress.step)
 
     def seed_dropout(self) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rpt.config import Config, as_dict
 from rpt.config.schema import TrackingConfig
@@ -35,10 +35,10 @@ class Tracker:
     def __init__(self, wandb: Wandb | None = None, wandb_id: str | None = None):
         self._wandb, self.wandb_id = wandb, wandb_id
 
-    def log(self, values: dict[str, Any], step: int) -> None:
+    def log(self, values: dict[str, float], step: int) -> None:
         self._try(lambda wandb: wandb.log(values, step=step))
 
-    def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
+    def finish(self, summary: dict[str, float] | None = None, failed: bool = False) -> None:
         """Close the W&B run, so that the next run of a sweep does not write into it."""
 
         def close(wandb: Wandb) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import optuna
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
@@ -26,6 +25,7 @@ from optuna.trial import Trial, TrialState
 
 from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
+from rpt.config.schema import Values
 from rpt.errors import UsageError
 from rpt.records.published import find_published
 from rpt.records.run_folder import RunFolder
@@ -79,7 +79,7 @@ def _read_interval(interval: IntervalSweep) -> BaseDistribution:
     return FloatDistribution(float(start), float(end), log=is_log)
 
 
-def _as_typed(value: Any) -> str:
+def _as_typed(value: object) -> str:
     """A rate with three digits: more are noise, and stand in the name of a record."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -118,7 +118,7 @@ class Search:
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
         self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
-        self.lines: list[dict[str, Any]] = []  # of the file
+        self.lines: list[Values] = []  # of the file
 
     def ask(self, number: int) -> list[Asked]:
         """So many trials to be trained next."""

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, needs_hub
+from rpt.config.schema import Values
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
 from rpt.training.engine.pack import Pack
@@ -188,7 +188,7 @@ def report_error(error: Exception, name: str) -> Exception:
     return error
 
 
-def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Score:
+def report_score(prepared: PreparedRun, result: Values, how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from multiprocessing.synchronize import RLock
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -147,7 +148,7 @@ def _train_part(
     gpu_processes: int,
     threads: int,
     prepare: Callable[[], None],
-    lock: Any,
+    lock: RLock,
 ) -> None:
     """What a child does."""
     if hasattr(os, "setsid"):
