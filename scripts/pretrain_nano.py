@@ -19,6 +19,7 @@ from typing import cast
 
 import sentencepiece
 import torch
+from miniature_texts import endless_text
 from pretraining import POOL, Recipe, main, padded
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
@@ -26,7 +27,6 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 from rpt.backbones.t5 import rescale_stream
 from rpt.data import miniature
 from rpt.data.miniature.facts import facts, passage
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS, get_task
 
 SENTINELS = 32

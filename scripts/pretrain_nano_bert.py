@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
+from miniature_texts import endless_text
 from pretrain_nano import held_out_sources
 from pretraining import POOL, Recipe, main, padded
 from tokenizers import pre_tokenizers
@@ -27,7 +28,6 @@ from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokeniz
 
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import NAMES, THINGS
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS, Reading, get_task
 
 SHARE_OF_TEXT = 0.2  # of the mixture; the rest is supervised

@@ -19,10 +19,10 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
 from rpt.backbones.base import Backbone
 from rpt.backbones.device import send
-from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.data.batches import pad
 from rpt.data.tokens import Tokens, encode_answers, encode_sources
-from rpt.tasks import Example, Task, clean
+from rpt.tasks import Example, Prediction, Task, clean
 
 NO_LABEL = -100  # fills labels to equal length and carries no loss
 ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met

@@ -25,7 +25,6 @@ from rpt.config.validate import (
     hub_model,
     hub_repos,
     is_name,
-    needs_hub,
     validate,
     validate_settings,
 )

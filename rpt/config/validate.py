@@ -97,11 +97,6 @@ def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
     raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
 
 
-def needs_hub(config: Config) -> bool:
-    """Whether rows or backbone come from the hub."""
-    return bool(hub_repos(config))
-
-
 def hub_repos(config: Config) -> dict[str, str]:
     """What the run has from the hub: the id of its "dataset", of its "model", of both or of neither."""
     repos = {"dataset": config.data.repo} if config.data.name == "hub" else {}

@@ -7,10 +7,10 @@ import random
 import re
 
 import pytest
+from miniature_texts import endless_text
 
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import COLOURS, NAMES, PLACES, THINGS, VERBS
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import PROTOCOLS, TASKS, get_task
 
 ROWS_OF_SEED_0 = {  # SHA-256 of the rows that the committed records rest on

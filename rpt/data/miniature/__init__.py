@@ -5,7 +5,7 @@ a backbone of a few million parameters in an hour or two and tune prompts in min
 share. Scores on them are miniature scores: never compare them with SuperGLUE's.
 
 lexicon.py has the vocabulary, facts.py statements about things, grammars.py the eight tasks as in pre-training,
-held_out.py the five tasks whose form differs from pre-training, texts.py running texts.
+held_out.py the five tasks whose form differs from pre-training.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain
 
 from rpt.backbones.device import forget_peak_memory, precision_of
-from rpt.config import Config, as_dict, drop_keys, needs_hub
+from rpt.config import Config, as_dict, drop_keys, hub_repos
 from rpt.config.schema import Values
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
@@ -51,7 +51,7 @@ def train_all(
             groups[identify_group(config)][number] = config
         except UsageError as error:
             sweep.outcomes[number] = error
-    if any(map(needs_hub, configs)):
+    if any(map(hub_repos, configs)):
         offline_unless_reachable()
     for group in groups.values():
         sweep.train_group(group)
