@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
-from miniature_texts import endless_text
 from pretrain_nano import held_out_sources
 from pretraining import POOL, Recipe, main, padded
+from pretraining_grammars import PRETRAINING, endless_text
 from tokenizers import pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokenizerFast
@@ -74,7 +74,7 @@ def supervised(seed: str) -> Iterator[Asked]:
     while True:
         (name,) = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
         task = get_task(name, "bert")
-        example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
+        example = draw.choice(task.parse(miniature.row(name, draw, PRETRAINING)))
         if get_task(name, protocol="superglue").source(example) in held_out:
             continue
         decision = draw.choice(task.decisions(example))
