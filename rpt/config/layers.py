@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from rpt.config.choices import cached, choices, config_folder, read_choice
 from rpt.config.compose import ComposedConfig, make_config, register_resolvers, to_values
-from rpt.config.schema import GROUPS, Config, Values
+from rpt.config.schema import GROUPS, Config, Values, merge
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import UsageError
 
@@ -41,10 +41,10 @@ class Layers:
         """
         chosen = self.chosen | {key: str(value) for key, value in point.items() if key in GROUPS}
         values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
-        values = _merge(values, self.values)
+        values = merge(values, self.values)
         for key, value in point.items():
             if key not in GROUPS:
-                values = _merge(values, _nest(key, value))
+                values = merge(values, _nest(key, value))
         return make_config({key: _resolve(value, values) for key, value in values.items()})
 
 
@@ -57,7 +57,7 @@ def read_layers(experiment: str, scale: str) -> Layers:
     """
     chosen = {"scale": scale}
     train = read_yaml(Path(config_folder(), "train.yaml"))
-    values = _merge(
+    values = merge(
         _apply_defaults("", train, chosen), _apply_defaults("experiment", read_choice("experiment", experiment), chosen)
     )
     sweep = values.pop("hydra").get("sweeper", {}).get("params", {})
@@ -76,12 +76,12 @@ def _apply_defaults(group: str, content: Values, chosen: dict[str, str]) -> Valu
     values: Values = {}
     for entry in entries if "_self_" in entries else [*entries, "_self_"]:
         if entry == "_self_":
-            values = _merge(values, plain)
+            values = merge(values, plain)
         elif isinstance(entry, str):
-            values = _merge(values, {} if entry == "schema" else _read_group(group, entry))
+            values = merge(values, {} if entry == "schema" else _read_group(group, entry))
         else:
             ((key, name),) = entry.items()
-            values = _merge(values, _apply_entry(group, key, str(name), chosen))
+            values = merge(values, _apply_entry(group, key, str(name), chosen))
     return values
 
 
@@ -105,20 +105,12 @@ def _apply_entry(group: str, key: str, name: str, chosen: dict[str, str]) -> Val
 @cached
 def _read_group(group: str, name: str) -> Values:
     """The content of a choice, over the defaults of its class."""
-    return _merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
+    return merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
 
 
 @cache
 def _defaults() -> Values:
     return to_values(OmegaConf.structured(ComposedConfig), resolve=False)
-
-
-def _merge(under: Values, over: Values) -> Values:
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _nest(key: str, value: object) -> Values:

@@ -12,6 +12,16 @@ PROMPT_TUNING = "prompt"  # the method that all others are compared with
 Values = dict[str, Any]  # a configuration or a part of it as plain data, nested by group
 
 
+def merge(under: Values, over: Values) -> Values:
+    """The values of `over`, and those of `under` for missing keys, at every level. `under` is not changed, nor is it if
+    the result is."""
+    merged = {key: merge(value, {}) if isinstance(value, dict) else value for key, value in under.items()}
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
 @dataclass
 class BackboneConfig:
     name: str = MISSING  # as in records
