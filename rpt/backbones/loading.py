@@ -109,30 +109,18 @@ def find_family(config: BackboneConfig) -> type[Backbone]:
 
 
 def find_place(config: BackboneConfig) -> str:
-    """The backbone's folder, or its id on the hub; what transformers loads it from.
+    """The backbone's folder, its .gguf file, or its id on the hub: what transformers loads it from. A package's model is
+    converted first where it has to be.
 
     Raises:
         UsageError: there is no such package.
     """
     source, place = backbone_source(config)
-    return place if source == "hub" else str(find_folder(config))
-
-
-def find_folder(config: BackboneConfig) -> Path:
-    """The folder of a backbone that is not the hub's, or its .gguf file; a package's model is converted first where it
-    has to be.
-
-    Raises:
-        UsageError: the package is not installed, or the backbone is the hub's.
-    """
-    source, place = backbone_source(config)
     if source == "path":
-        return Path(os.path.expanduser(place))
+        return str(Path(os.path.expanduser(place)))
     if source == "embedded":
-        return Path(__file__).parent / place
-    if source == "package":
-        return _find_package_folder(config.name, place)
-    raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
+        return str(Path(__file__).parent / place)
+    return str(_find_package_folder(config.name, place)) if source == "package" else place
 
 
 def split_gguf(place: str) -> tuple[str, dict[str, str]]:
