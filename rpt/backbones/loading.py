@@ -109,7 +109,7 @@ def find_family(config: BackboneConfig) -> type[Backbone]:
 
 
 def find_place(config: BackboneConfig) -> str:
-    """The backbone's folder, its .gguf file, or its id on the hub: what transformers loads it from. A package's model is
+    """What transformers loads the backbone from: its folder, its .gguf file, or its id on the hub. A package's model is
     converted first where it has to be.
 
     Raises:
