@@ -59,6 +59,10 @@ class PreparedRun:
     record: RunFolder
     loader: Loader
 
+    @property
+    def name(self) -> str:
+        return self.config.title
+
     def claim(self) -> bool:
         """Lock the record; False if another process holds it. A finished record needs no lock, so it may be on a disk
         that cannot be written.

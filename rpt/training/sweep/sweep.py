@@ -171,7 +171,7 @@ class Sweep:
     def fail(self, number: int, prepared: PreparedRun, run: TrainingRun | None, error: Exception) -> None:
         prepared.record_failure(run, error)
         prepared.record.release()
-        self.outcomes[number] = report_error(error, prepared.config.title)
+        self.outcomes[number] = report_error(error, prepared.name)
 
 
 def report_error(error: Exception, name: str) -> Exception:
@@ -192,7 +192,7 @@ def report_score(prepared: PreparedRun, result: Values, how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        prepared.config.title,
+        prepared.name,
         result["scores"]["score"],
         result["majority"]["score"],
         result["data"]["report"],
