@@ -117,7 +117,9 @@ def predict(arguments: PredictArguments) -> None:
             print(json.dumps(line, ensure_ascii=not takes_any_letter()), flush=True)
         return
     rows = read_rows("-") if rows is None else rows
-    examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
+    if not (submission or run.task.group_by):  # a row without idx has its number in the input
+        rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
+    examples = parse_rows(run.task, name_of(arguments.input), rows)
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
@@ -152,20 +154,6 @@ def read_rows(source: str) -> list[LocatedRow]:
     except (OSError, ValueError) as error:
         raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
     return list(read_json_lines(content, name_of(source)))
-
-
-def parse_examples(rows: list[LocatedRow], source: str, task: Task, numbered: bool) -> list[Example]:
-    """The examples in the rows.
-
-    Args:
-        numbered: whether a row without `idx` has its number in the input as one.
-
-    Raises:
-        UsageError: a row is not of the task's schema.
-    """
-    if numbered and not task.group_by:
-        rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
-    return parse_rows(task, name_of(source), rows)
 
 
 def name_of(source: str) -> str:
