@@ -35,7 +35,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 @dataclass
 class Arguments:
     run: str = required("FOLDER")
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
     rows: int = 64
     force: bool = False
 
