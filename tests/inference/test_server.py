@@ -228,9 +228,9 @@ def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbo
     for split, changed in (("train", ""), ("validation", " Fresh.")):
         written = [json.dumps(row | {"text": row["text"] + changed}) for row in rows]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(written))
-    words = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
+    overrides = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
     files = [f"task.{split}={split}.jsonl" for split in ("train", "validation")]
-    train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *words, *files))
+    train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *overrides, *files))
     (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
     for split in ("train", "validation"):
         (tmp_path / f"{split}.jsonl").unlink()
