@@ -9,20 +9,21 @@ answers = rpt.load(run.folder).answer([{"premise": "…", "hypothesis": "…"}])
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from rpt.backbones import Answer
 from rpt.config import compose, to_config, validate
 from rpt.config.mistakes import explained_mistakes
+from rpt.config.schema import Values
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
 from rpt.records.run_folder import RunFolder
+from rpt.tasks.fields import RawRow
 from rpt.training.sweep.outcomes import SKIPPED
 from rpt.training.sweep.sweep import train_all
 
@@ -53,7 +54,7 @@ class Run:
         return self.saved.result["majority"]
 
     @cached_property
-    def curve(self) -> list[dict[str, Any]]:
+    def curve(self) -> list[Values]:
         """One entry for each evaluation: step, epoch, mean training loss since the one before, score."""
         return RunFolder(self.folder).read().history
 
@@ -66,7 +67,7 @@ class Run:
     def _server(self) -> PromptServer:
         return open_server({"prompt": self.saved})
 
-    def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    def answer(self, rows: Sequence[RawRow]) -> list[Answer]:
         """The answers to raw rows, in the schema of the official files; labels are not needed. The backbone is loaded
         at the first call.
 

@@ -17,6 +17,7 @@ from rpt.errors import ONE_LINE, UsageError
 from rpt.streams import mend_streams
 
 Arguments = TypeVar("Arguments")
+Default = TypeVar("Default")
 
 
 @contextmanager
@@ -56,17 +57,17 @@ def run_command(help_text: str, cls: type[Arguments], do: Callable[[Arguments], 
             do(read_arguments(cls, [each if "=" in each or not first else f"{first}={each}" for each in sys.argv[1:]]))
 
 
-def argument(key: str, default: Any = None) -> Any:
+def argument(key: str, default: Default) -> Default:
     """A field of such a dataclass whose key is no name of Python: backbone.path."""
     return dataclasses.field(default=default, metadata={"key": key})
 
 
-def required(example: str) -> Any:
-    """A field that has to be given; the message that says so shows the example."""
+def required(example: str) -> str:
+    """A text field that has to be given; the message that says so shows the example."""
     return dataclasses.field(metadata={"example": example})
 
 
-def keys_of(cls: type) -> dict[str, dataclasses.Field[Any]]:
+def keys_of(cls: type) -> dict[str, dataclasses.Field[object]]:
     """The fields of a command's arguments by the keys that one types."""
     return {f.metadata.get("key", f.name): f for f in dataclasses.fields(cls)}
 
@@ -95,7 +96,7 @@ def read_arguments(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
     return read
 
 
-def _set(values: DictConfig, field: dataclasses.Field[Any], key: str, value: str) -> None:
+def _set(values: DictConfig, field: dataclasses.Field[object], key: str, value: str) -> None:
     if field.type in ("bool", bool) and value.lower() not in ("true", "false"):
         raise UsageError(f"{key}={value} should be true or false.")
     try:

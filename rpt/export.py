@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpt.cli import argument, required, run_command
-from rpt.config import backbone_source
+from rpt.config import hub_model
 from rpt.errors import UsageError
 from rpt.files import check_folder, write_atomically
 from rpt.hub import require_repos
@@ -40,7 +40,7 @@ class ExportArguments:
     format: str = "peft"
     force: bool = False
     base: str | None = None
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
 
     def __post_init__(self) -> None:
         if self.format != "peft":
@@ -70,8 +70,8 @@ def export(arguments: ExportArguments) -> None:
     same = card.is_file() and f"`{run.result['id']}`" in card.read_text("utf-8", errors="replace")
     if folder.exists() and any(folder.iterdir()) and not same and not arguments.force:
         raise UsageError(f"to={folder} holds another prompt; give a new folder, or force=true to write over it.")
-    if arguments.backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        require_repos([("model", str(run.config.backbone.hub))])
+    if arguments.backbone_path is None:
+        require_repos(hub_model(run.config.backbone).items())
     from rpt.backbones import Writer
     from rpt.inference.model_card import write_model_card
     from rpt.inference.server import load_backbone_of

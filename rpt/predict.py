@@ -41,20 +41,20 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rpt.cli import argument, required, run_command
-from rpt.config import backbone_source
+from rpt.config import hub_model
 from rpt.data import miniature
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import parse_rows
+from rpt.data.rows import LocatedRow, parse_rows
 from rpt.errors import UsageError
 from rpt.files import check_writable, write_atomically
 from rpt.hub import require_repos
 from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
 from rpt.tasks.custom import CustomTask
-from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines, validate
+from rpt.tasks.submission import SubmissionError, check_test_rows, file_name, lines
 
 if TYPE_CHECKING:
     from rpt.backbones import Answer
@@ -62,37 +62,38 @@ if TYPE_CHECKING:
     from rpt.inference.server import PromptServer
 
 log = logging.getLogger("rpt")
-LocatedRow = tuple[str, dict[str, Any]]  # where it stands ("line 3"), and the row
 
 
 @dataclass
 class PredictArguments:
     run: str = required("results/runs/TASK/BACKBONE/PROMPT/ID")
     input: str = "-"
-    output: str | None = None
+    output: str = "-"
     submission: bool = False
     batch_size: int = 64
     precision: str = "auto"
     stream: bool = False
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"batch_size={self.batch_size} must be 1 or more.")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UsageError(f"precision={self.precision} is not known; choose one of: auto, fp32, bf16.")
-        path = self.output_path
-        if self.submission and (path is None or os.path.isfile(path)):
+        if self.submission and (self.prints or os.path.isfile(self.output_path)):
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
-        if not self.submission and path is not None and os.path.isdir(path):
-            raise UsageError(f"output={path} is a folder; give a file (or submission=true).")
-
-        if self.stream and (self.submission or self.input != "-" or path is not None):
+        if not self.submission and not self.prints and os.path.isdir(self.output_path):
+            raise UsageError(f"output={self.output_path} is a folder; give a file (or submission=true).")
+        if self.stream and (self.submission or self.input != "-" or not self.prints):
             raise UsageError("stream=true reads standard input and writes standard output; give run=FOLDER alone.")
 
     @property
-    def output_path(self) -> Path | None:
-        return None if self.output is None else Path(os.path.expanduser(self.output))
+    def prints(self) -> bool:
+        return self.output == "-"
+
+    @property
+    def output_path(self) -> Path:
+        return Path(os.path.expanduser(self.output))
 
 
 def predict(arguments: PredictArguments) -> None:
@@ -111,30 +112,31 @@ def predict(arguments: PredictArguments) -> None:
             f"Task {run.task.name} is none of SuperGLUE's, so its server takes no answers; leave out submission."
         )
     if arguments.stream:
-        for line in answer_stream(
-            run, load_server(run, arguments.precision, arguments.backbone_path), sys.stdin.buffer
-        ):
+        server = load_server(run, arguments.precision, arguments.backbone_path)
+        for line in answer_stream(run, server, sys.stdin.buffer):
             print(json.dumps(line, ensure_ascii=not takes_any_letter()), flush=True)
         return
     rows = read_rows("-") if rows is None else rows
-    examples = parse_examples(rows, arguments.input, run.task, numbered=not submission)
+    if not (submission or run.task.group_by):  # a row without idx has its number in the input
+        rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
+    examples = parse_rows(run.task, name_of(arguments.input), rows)
     if submission:
         try:
             path = path / file_name(run.task, (row for _, row in rows))
             check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
             raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
-    if path is not None:
+    if not arguments.prints:
         check_writable(path, "output")
     warn_of_foreign_rows(run, examples)
     answers = answer_examples(run, examples, arguments.batch_size, arguments.precision, arguments.backbone_path)
     warn_of_no_answers(run.task, answers)
     if submission:
-        written = write_submission(run.task, examples, answers, path.name)
+        written = write_submission(run.task, examples, answers)
     else:
-        escaped = path is None and not takes_any_letter()
+        escaped = arguments.prints and not takes_any_letter()
         written = [json.dumps(answer.as_line(), ensure_ascii=escaped) for answer in answers]
-    if path is None:
+    if arguments.prints:
         print("\n".join(written))
         return
     write_atomically(path, "".join(line + "\n" for line in written).encode())
@@ -152,20 +154,6 @@ def read_rows(source: str) -> list[LocatedRow]:
     except (OSError, ValueError) as error:
         raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
     return list(read_json_lines(content, name_of(source)))
-
-
-def parse_examples(rows: list[LocatedRow], source: str, task: Task, numbered: bool) -> list[Example]:
-    """The examples in the rows.
-
-    Args:
-        numbered: whether a row without `idx` has its number in the input as one.
-
-    Raises:
-        UsageError: a row is not of the task's schema.
-    """
-    if numbered and not task.group_by:
-        rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
-    return parse_rows(task, name_of(source), rows)
 
 
 def name_of(source: str) -> str:
@@ -190,14 +178,14 @@ def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> Pro
     Raises:
         UsageError: the backbone cannot be had, or is not the one that the prompt was trained for.
     """
-    if backbone_path is None and backbone_source(run.config.backbone) == "hub":
-        require_repos([("model", run.config.backbone.hub)])
+    if backbone_path is None:
+        require_repos(hub_model(run.config.backbone).items())
     from rpt.inference.server import open_server  # slow to import
 
     return open_server({"run": run}, precision, backbone_path)
 
 
-def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
     """The answers to each line's row before the next line is read; to a line that is no row, why."""
     number, warned = 0, False
     for place, line in enumerate(lines, start=1):
@@ -248,26 +236,10 @@ def warn_of_no_answers(task: Task, answers: Sequence[Answer]) -> None:
         log.warning("%d of %d texts are no %s of the task.", unanswered, len(answers), kind)
 
 
-def write_submission(
-    task: Task, examples: Sequence[Example], answers: Sequence[Answer], name: str | None = None
-) -> list[str]:
-    """The lines of the server's file, checked.
-
-    A row that the backbone gave no label has the most probable one: the server takes no gaps.
-
-    Args:
-        name: of the file, for messages.
-
-    Raises:
-        UsageError: the input has an example twice.
-    """
-    predictions = [a.text if a.label is None else task.labels.index(a.label) for a in answers]
-    written = lines(task, examples, predictions)
-    try:
-        validate(task, written, examples, name)
-    except ValueError as error:
-        raise UsageError(f"The input is not the task's test rows, each once. {error}") from error
-    return written
+def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
+    """The lines of the server's file. A row that the backbone gave no label has the most probable one: the server takes
+    no gaps."""
+    return lines(task, examples, [a.text if a.label is None else task.labels.index(a.label) for a in answers])
 
 
 def main() -> None:

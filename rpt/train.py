@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -28,6 +28,9 @@ from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repe
 from rpt.errors import UsageError
 from rpt.hub import require_repos
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
+
+if TYPE_CHECKING:
+    from rpt.api import Run
 
 
 def train(config: Config, is_alone: bool = True) -> float:
@@ -136,7 +139,8 @@ def _check_shared(overrides: list[str]) -> None:
     """Refuse a sweep of which no run will find rows or backbone, before all its runs are composed: by the overrides
     that they share."""
     parsed = parse_overrides([each for each in overrides if "=" in each])
-    shared = [each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override())]
+    fixed = (each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override()))
+    shared = [line for line in fixed if line is not None]
     cfg = compose("train", shared, with_hydra=True)
     swept = {each.key_or_group for each in parsed if each.is_sweep_override()}
     swept |= set(OmegaConf.select(cfg, "hydra.sweeper.params") or ())
@@ -152,7 +156,7 @@ def _check_shared(overrides: list[str]) -> None:
 class _CallableModule(ModuleType):
     """`rpt.train` is this module, for `python -m rpt.train` is the command; from Python it is called."""
 
-    def __call__(self, *overrides: str, **choices: Any) -> Any:
+    def __call__(self, *overrides: str, **choices: str) -> Run:
         """As `rpt.api.train`."""
         from rpt.api import train as train_prompt
 

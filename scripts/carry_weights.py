@@ -20,8 +20,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from rpt.backbones.loading import find_folder
-from rpt.config import compose, to_config
+from rpt.backbones.loading import find_place
+from rpt.config import compose, hub_model, to_config
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 
@@ -89,7 +89,9 @@ def main(arguments: list[str]) -> None:
     verb, options = arguments[:1], dict(word.split("=", 1) for word in arguments[1:] if "=" in word)
     if verb == ["pack"] and {"backbone", "to"} <= options.keys():
         config = to_config(compose("train", [f"backbone={options['backbone']}", "tracking=none"]))
-        pieces = pack(find_folder(config.backbone), Path(options["to"]))
+        if hub_model(config.backbone):
+            raise UsageError(f"Backbone {config.backbone.name} lies in the hub's cache and in no folder.")
+        pieces = pack(Path(find_place(config.backbone)), Path(options["to"]))
         print("\n".join(f"{path} {path.stat().st_size / 1e6:.1f} MB" for path in pieces))
     elif verb == ["unpack"] and {"from", "to"} <= options.keys():
         print(unpack(Path(options["from"]), Path(options["to"])))

@@ -4,7 +4,7 @@
 
 It follows T5 (Raffel et al. 2020): span corruption on running text (15 % of the tokens, mean span 3) mixed with
 supervised tasks with text prefixes. The supervised tasks are the eight miniature tasks in T5's formats (protocol
-"superglue"), five of them in another form than the benchmark's (rpt/data/miniature/held_out.py), and a ninth with
+"superglue"), five of them in another form than the benchmark's (pretraining_grammars.py), and a ninth with
 BoolQ's passages but other answers. The grammars draw new rows; validation rows of the miniature are excluded.
 
 It takes about an hour and a half on two CPU cores. If it is killed and started again, it continues from its checkpoint.
@@ -20,13 +20,13 @@ from typing import cast
 import sentencepiece
 import torch
 from pretraining import POOL, Recipe, main, padded
+from pretraining_grammars import PRETRAINING, endless_text
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from rpt.backbones.t5 import rescale_stream
 from rpt.data import miniature
 from rpt.data.miniature.facts import facts, passage
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS, get_task
 
 SENTINELS = 32
@@ -67,7 +67,7 @@ def held_out_sources() -> set[str]:
     return {
         task.source(example)
         for task in tasks
-        for grammars in (miniature.GRAMMARS, miniature.PRETRAINING)
+        for grammars in (miniature.GRAMMARS, PRETRAINING)
         for row in miniature.rows(task.name, "val", by=grammars)
         for example in task.parse(row)
     }
@@ -82,7 +82,7 @@ def supervised(seed: str) -> Iterator[tuple[str, Pair]]:
             yield name, OTHER_TASKS[name](draw)
             continue
         task = get_task(name, protocol="superglue")
-        example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
+        example = draw.choice(task.parse(miniature.row(name, draw, PRETRAINING)))
         targets, source = task.targets(example), task.source(example)
         if targets and source not in held_out:
             yield name, (source, draw.choice(targets))
@@ -111,7 +111,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     corpus = [next(texts) for _ in range(20_000)] + [" ".join(next(pairs)[1]) for _ in range(20_000)]
     # Include the published formats of the prompts and the field names of all tasks.
     for task in map(get_task, TASKS):
-        for row in miniature.rows(task.name, "train", by=miniature.PRETRAINING):
+        for row in miniature.rows(task.name, "train", by=PRETRAINING):
             for example in task.parse(row):
                 corpus += [task.source(example), *task.targets(example)]
     trained = io.BytesIO()

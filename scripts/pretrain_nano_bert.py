@@ -21,13 +21,13 @@ from typing import cast
 import torch
 from pretrain_nano import held_out_sources
 from pretraining import POOL, Recipe, main, padded
+from pretraining_grammars import PRETRAINING, endless_text
 from tokenizers import pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokenizerFast
 
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import NAMES, THINGS
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import TASKS, Reading, get_task
 
 SHARE_OF_TEXT = 0.2  # of the mixture; the rest is supervised
@@ -74,7 +74,7 @@ def supervised(seed: str) -> Iterator[Asked]:
     while True:
         (name,) = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
         task = get_task(name, "bert")
-        example = draw.choice(task.parse(miniature.row(name, draw, miniature.PRETRAINING)))
+        example = draw.choice(task.parse(miniature.row(name, draw, PRETRAINING)))
         if get_task(name, protocol="superglue").source(example) in held_out:
             continue
         decision = draw.choice(task.decisions(example))

@@ -123,11 +123,11 @@ def configure(miniature) -> Callable[..., Config]:
     """
 
     def configured(*overrides: str) -> Config:
-        words = OverridesParser.create().parse_overrides([*miniature, *overrides])
-        if any(word.type != OverrideType.CHANGE for word in words):  # +key=value and the like
+        arguments = OverridesParser.create().parse_overrides([*miniature, *overrides])
+        if any(word.type != OverrideType.CHANGE for word in arguments):  # +key=value and the like
             return to_config(_composed("train", *miniature, *overrides))
         config = copy.deepcopy(_composed("train"))
-        for word in sorted(words, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
+        for word in sorted(arguments, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
             key, value = word.key_or_group, word.value()
             if key in GROUPS:
                 config[key] = _composed(None, f"+{key}={value}")[key]
@@ -139,30 +139,30 @@ def configure(miniature) -> Callable[..., Config]:
 
 
 @functools.cache
-def _composed(primary: str | None, *words: str) -> DictConfig:
+def _composed(primary: str | None, *arguments: str) -> DictConfig:
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose(primary, list(words))
+        return compose(primary, list(arguments))
 
 
 @pytest.fixture(scope="session")
 def record(tmp_path_factory) -> Path:
     """The record of a short run on the miniature BoolQ, with its prompt; to be read only."""
-    words = ["task=boolq", "backbone=nano", "data.shots=32", "trainer.max_steps=16", "backbone.max_tokens=256"]
-    return recorded(tmp_path_factory.mktemp("record"), *words, "prompt.length=8")
+    arguments = ["task=boolq", "backbone=nano", "data.shots=32", "trainer.max_steps=16", "backbone.max_tokens=256"]
+    return recorded(tmp_path_factory.mktemp("record"), *arguments, "prompt.length=8")
 
 
 @pytest.fixture(scope="session")
 def encoder_record(tmp_path_factory) -> Path:
     """The record of a short run of the embedded encoder on the miniature COPA, whose rows are four sequences each: of
     both choices the two texts, read apart."""
-    words = ["task=copa", "backbone=nano_bert", "data.shots=16", "trainer.max_steps=8", "trainer.eval_every=2"]
-    return recorded(tmp_path_factory.mktemp("encoder"), *words, "prompt.length=8", "backbone.pooling=cosine")
+    arguments = ["task=copa", "backbone=nano_bert", "data.shots=16", "trainer.max_steps=8", "trainer.eval_every=2"]
+    return recorded(tmp_path_factory.mktemp("encoder"), *arguments, "prompt.length=8", "backbone.pooling=cosine")
 
 
-def recorded(folder: Path, *words: str) -> Path:
+def recorded(folder: Path, *arguments: str) -> Path:
     places = ["data=mini", "tracking=none", "trainer.precision=fp32", f"results={folder}", f"data.cache={folder}/cache"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        train(to_config(compose("train", [*words, *places])))
+        train(to_config(compose("train", [*arguments, *places])))
     (result,) = folder.rglob("result.json")
     return result.parent
 
@@ -171,7 +171,7 @@ def recorded(folder: Path, *words: str) -> Path:
 def command(tmp_path) -> Callable[..., Ended]:
     """Run `python -m rpt.train ...` (or another module) in an empty folder, as a user would."""
 
-    def run(*words: str, module: str = "rpt.train", timeout: float = 240, **environment: str) -> Ended:
-        return start(module, list(words), tmp_path, **environment).wait(timeout)
+    def run(*arguments: str, module: str = "rpt.train", timeout: float = 240, **environment: str) -> Ended:
+        return start(module, list(arguments), tmp_path, **environment).wait(timeout)
 
     return run

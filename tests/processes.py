@@ -63,7 +63,13 @@ class Started:
 
 
 def start(
-    module: str, words: list[str], folder: Path, *, given: str = "", fork_children: bool = False, **environment: str
+    module: str,
+    arguments: list[str],
+    folder: Path,
+    *,
+    standard_input: str = "",
+    fork_children: bool = False,
+    **environment: str,
 ) -> Started:
     """`python -m <module> <words>` in that folder.
 
@@ -72,9 +78,11 @@ def start(
         fork_children: fork its child processes instead of spawning them, for tests of signals.
     """
     streams = tempfile.TemporaryDirectory()
-    Path(streams.name, "stdin").write_text(given)
-    own = os.environ | environment
-    process = CONTEXT.Process(target=_do, args=(module, list(words), str(folder), own, streams.name, fork_children))
+    Path(streams.name, "stdin").write_text(standard_input)
+    private = os.environ | environment
+    process = CONTEXT.Process(
+        target=_do, args=(module, list(arguments), str(folder), private, streams.name, fork_children)
+    )
     process.start()
     return Started(process, streams)
 
@@ -95,38 +103,38 @@ sys.exit(code)
 
 def run_script(script: str, folder: Path, timeout: float = 280, **environment: str) -> Ended:
     """Run shell commands in the folder up to the first that fails; `start` runs each `python -m ...`."""
-    with tempfile.TemporaryDirectory() as own, Listener(f"{own}/socket", "AF_UNIX") as listener:
+    with tempfile.TemporaryDirectory() as private, Listener(f"{private}/socket", "AF_UNIX") as listener:
 
         def answer() -> None:
             with suppress(OSError):  # that it is closed, in the end
                 while True:
                     with listener.accept() as asked:
-                        (_, module, *words), where, given = asked.recv()
-                        ended = start(module, words, Path(where), given=given, **environment)
+                        (_, module, *arguments), where, standard_input = asked.recv()
+                        ended = start(module, arguments, Path(where), standard_input=standard_input, **environment)
                         asked.send(tuple(ended.wait(timeout)))
 
         threading.Thread(target=answer, daemon=True).start()
-        python = Path(own, "python")
-        python.write_text(STAND_IN.format(python=sys.executable, socket=f"{own}/socket"))
+        python = Path(private, "python")
+        python.write_text(STAND_IN.format(python=sys.executable, socket=f"{private}/socket"))
         python.chmod(0o755)
-        paths = os.environ | environment | {"PATH": f"{own}:{os.environ['PATH']}"}
+        paths = os.environ | environment | {"PATH": f"{private}:{os.environ['PATH']}"}
         how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": timeout}
         done = subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=paths, **how)
         return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run_fresh(module: str, words: list[str], folder: Path, timeout: float = 240) -> Ended:
+def run_fresh(module: str, arguments: list[str], folder: Path, timeout: float = 240) -> Ended:
     """Run a command in a new interpreter, for what a fork cannot show."""
-    command = [sys.executable, "-m", module, *words]
+    command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run_and_list_imports(module: str, words: list[str]) -> subprocess.CompletedProcess:
+def run_and_list_imports(module: str, arguments: list[str]) -> subprocess.CompletedProcess:
     """Run a command in a new interpreter; its last line names the slow libraries that it imported."""
     program = f"""
 import sys
-sys.argv = ["{module}", *{words}]
+sys.argv = ["{module}", *{arguments}]
 from rpt.{module} import main
 try:
     main()
@@ -138,7 +146,7 @@ print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "
 
 
 def _do(
-    module: str, words: list[str], folder: str, environment: dict[str, str], streams: str, fork_children: bool
+    module: str, arguments: list[str], folder: str, environment: dict[str, str], streams: str, fork_children: bool
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
@@ -152,5 +160,5 @@ def _do(
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     if fork_children:
         multiprocessing.get_context = lambda _: multiprocessing.context._concrete_contexts["fork"]
-    sys.argv = [f"{module.replace('.', '/')}.py", *words]
+    sys.argv = [f"{module.replace('.', '/')}.py", *arguments]
     importlib.import_module(module).main()

@@ -47,10 +47,10 @@ def test_a_gpus_kernels_and_waits_are_counted():
                 last = (values @ values).sum().item()
             return last + values.max().item()
 
-    found = profile_step(Reading(), with_shares=True)
-    assert found["waits"] == 1
-    assert 3 <= found["launches"] <= found["kernels"] <= 9 and sum(found["shares"].values()) == pytest.approx(1)
-    assert found["shares"]["matrix products"] > 0
+    actual = profile_step(Reading(), with_shares=True)
+    assert actual["waits"] == 1
+    assert 3 <= actual["launches"] <= actual["kernels"] <= 9 and sum(actual["shares"].values()) == pytest.approx(1)
+    assert actual["shares"]["matrix products"] > 0
 
 
 SMALLEST = benchmark.Sizes(packs=(8,), batches=8, evaluated=4, generated=2)
@@ -62,15 +62,17 @@ NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
     monkeypatch.setattr("benchmarking.processes.multiprocessing.get_context", lambda _: CONTEXT)  # starts at once
-    words = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", *words])
+    arguments = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
     benchmark.main()
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     (result,) = record["results"]
     assert result["rows"] == "miniature" and set(result["contestants"]) == NAMES
-    for of in result["contestants"].values():
-        assert len(of["train"]) == len(of["epoch"]) == 2 and min(of["train"]) > 0 and of["peak_bytes"] > 2**20
+    for entry in result["contestants"].values():
+        assert (
+            len(entry["train"]) == len(entry["epoch"]) == 2 and min(entry["train"]) > 0 and entry["peak_bytes"] > 2**20
+        )
     for name in benchmark.SHOWN:
         assert sum(result["contestants"][name]["shares"].values()) == pytest.approx(1)
     assert result["floor"]["seconds"] > 0 and len(result["targets"]) == 5
@@ -98,22 +100,25 @@ def test_on_a_gpu_what_fails_is_told_and_the_rest_is_measured(tiny, tmp_path, mo
     monkeypatch.delitem(sys.modules, "benchmarking.peft_trainer", raising=False)
     turn = benchmark.take_turn
 
-    def run_out(name, *given):
+    def run_out(name, *passed):
         if name == "ours, pack of 8":
             raise torch.OutOfMemoryError("no room")
-        turn(name, *given)
+        turn(name, *passed)
 
     monkeypatch.setattr(benchmark, "take_turn", run_out)
     assert gpu.main([*tiny, "--minutes", "3", "--out", str(tmp_path)]) == 1
     (path,) = tmp_path.glob("*.json")
     (result,) = json.loads(path.read_text())["results"]
-    of = result["contestants"]
-    assert set(of) == NAMES and {name for name in of if "failed" in of[name]} == {
+    entries = result["contestants"]
+    assert set(entries) == NAMES and {name for name in entries if "failed" in entries[name]} == {
         "ours, pack of 8",
         "peft + Seq2SeqTrainer",
     }
-    assert "no room" in of["ours, pack of 8"]["failed"] and "peft" in of["peft + Seq2SeqTrainer"]["failed"]
-    assert result["rounds"] == 2 and len(of["ours"]["train"]) == len(of["trainer=paper"]["epoch"]) == result["rounds"]
+    assert "no room" in entries["ours, pack of 8"]["failed"] and "peft" in entries["peft + Seq2SeqTrainer"]["failed"]
+    assert (
+        result["rounds"] == 2
+        and len(entries["ours"]["train"]) == len(entries["trainer=paper"]["epoch"]) == result["rounds"]
+    )
     assert [target["met"] is None for target in result["targets"]] == [False, True, True, False, True]
     assert "failed: OutOfMemoryError: no room" in path.with_suffix(".md").read_text()
     assert path.with_suffix(".png").is_file()
@@ -123,11 +128,11 @@ def test_on_a_gpu_what_fails_is_told_and_the_rest_is_measured(tiny, tmp_path, mo
 
 def test_a_backbone_that_fails_or_has_no_time_is_told(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "measure", lambda *_: 1 / 0)
-    words = benchmark.parse([*tiny, "--random", "--out", str(tmp_path)])
-    (result,) = benchmark.run(words)["results"]
+    arguments = benchmark.parse([*tiny, "--random", "--out", str(tmp_path)])
+    (result,) = benchmark.run(arguments)["results"]
     assert result["failed"] == "ZeroDivisionError: division by zero"
-    words.minutes = -1.0
-    (result,) = benchmark.run(words)["results"]
+    arguments.minutes = -1.0
+    (result,) = benchmark.run(arguments)["results"]
     assert result["failed"].startswith("left out")
     (path,) = tmp_path.glob("*.md")
     assert "failed: left out" in path.read_text()

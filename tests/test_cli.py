@@ -35,20 +35,20 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 @dataclass
 class Arguments:
     run: str = required("FOLDER")
-    backbone_path: str | None = argument("backbone.path")
+    backbone_path: str | None = argument("backbone.path", None)
     rows: int = 64
     force: bool = False
 
 
 def test_arguments_have_the_types_of_their_class():
-    words = ["run=a=b", "backbone.path=", "rows=7", "force=True"]
-    assert read_arguments(Arguments, words) == Arguments("a=b", "", 7, True)
+    arguments = ["run=a=b", "backbone.path=", "rows=7", "force=True"]
+    assert read_arguments(Arguments, arguments) == Arguments("a=b", "", 7, True)
     for text in ("${x}", "1e5", "null", "2026-01-01", "a: b", "[x]", "it's"):  # a file may be called so
         assert read_arguments(Arguments, [f"run={text}"]) == Arguments(text)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["ruhn=a"], "There is no key ruhn; did you mean run?"),
         (["backbone_path=a", "run=a"], "There is no key backbone_path; did you mean backbone.path?"),
@@ -59,22 +59,22 @@ def test_arguments_have_the_types_of_their_class():
         (["run=a", "force=yes"], "force=yes should be true or false"),
     ],
 )
-def test_a_mistake_is_named_with_the_key_that_one_types(words, message):
+def test_a_mistake_is_named_with_the_key_that_one_types(arguments, message):
     with pytest.raises(UsageError, match=re.escape(message)):
-        read_arguments(Arguments, words)
+        read_arguments(Arguments, arguments)
 
 
 @pytest.mark.parametrize("module", ["predict", "export", "publish", "results", "plan"])
-@pytest.mark.parametrize("words", [["--help"], ["rnu=x", "scale=nano"]])
-def test_help_and_mistakes_need_no_slow_library(module, words):
-    done = run_and_list_imports(module, words)
+@pytest.mark.parametrize("arguments", [["--help"], ["rnu=x", "scale=nano"]])
+def test_help_and_mistakes_need_no_slow_library(module, arguments):
+    done = run_and_list_imports(module, arguments)
     assert done.stdout.splitlines()[-1] == "imported set()"
-    assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
+    assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"])
     assert done.stderr.count("\n") == bool(done.stderr)
 
 
 @pytest.mark.parametrize(
-    ("module", "words", "said"),
+    ("module", "arguments", "said"),
     [
         ("predict", ["run=missing"], "run=missing is no run's record"),
         ("predict", ["run=missing", "input=rows.jsonl"], "input=rows.jsonl cannot be read"),
@@ -85,12 +85,12 @@ def test_help_and_mistakes_need_no_slow_library(module, words):
         ("train", ["-m", "+experiment=table1"], "its cache here has no dataset aps/super_glue"),
     ],
 )
-def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch, module, words, said):
+def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch, module, arguments, said):
     """A missing record, a plan with nothing to run, and a hub that is away: a sweep asks before it is composed."""
     for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path))):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(ROOT)
-    done = run_and_list_imports(module, words)
+    done = run_and_list_imports(module, arguments)
     assert said in done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "imported set()" and "[HYDRA]" not in done.stdout
 
@@ -112,9 +112,9 @@ with one_line_errors():
 @pytest.mark.parametrize("closed", ["", ">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_no_stream_of_a_shell_ends_a_command_or_gets_into_a_file(tmp_path, closed, encoding):
-    words = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    variables = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     command = f'"$PYTHON" -c "$CODE" {closed}'
-    environment = os.environ | words | {"PYTHON": sys.executable, "CODE": STREAMS}
+    environment = os.environ | variables | {"PYTHON": sys.executable, "CODE": STREAMS}
     where = {"cwd": tmp_path, "env": environment, "stdin": subprocess.DEVNULL}
     done = subprocess.run(["sh", "-c", command], capture_output=True, **where)
     assert done.returncode == 0, done

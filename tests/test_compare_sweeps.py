@@ -11,9 +11,9 @@ from tests.reports.conftest import grid, write_record
 
 
 def test_it_writes_times_and_scores_by_task(tmp_path, monkeypatch, capsys):
-    def train(words):
-        packed, folder = "hydra/launcher=packed" in words, words[-1].removeprefix("results=")
-        assert words[0] == "+experiment=table1"
+    def train(overrides):
+        packed, folder = "hydra/launcher=packed" in overrides, overrides[-1].removeprefix("results=")
+        assert overrides[0] == "+experiment=table1"
         for config in grid("table1").jobs.values():
             if config.seed == 0 and config.task.name in ("cb", "wsc") and config.backbone.name == "nano":
                 write_record(Path(folder), config, trained_together=6 if packed else 1)

@@ -22,9 +22,9 @@ def test_it_writes_its_record(tmp_path, monkeypatch):
     results = json.loads((tmp_path / "launches.json").read_text())["results"]
     kernels = {(result["backbone"], result["what"]): result["kernels"] for result in results}
     assert len(kernels) == 6
-    for (_, what), of in kernels.items():
-        assert (of["backward"] > 0) == (of["optimizer"] > 0) == what.startswith("a step")
-        assert of["forward"] > 0 and of["all"] == of["forward"] + of["backward"] + of["optimizer"]
+    for (_, what), entry in kernels.items():
+        assert (entry["backward"] > 0) == (entry["optimizer"] > 0) == what.startswith("a step")
+        assert entry["forward"] > 0 and entry["all"] == entry["forward"] + entry["backward"] + entry["optimizer"]
     for result in results:
         assert not result["waits"] or result["what"].startswith("an evaluation")
         assert (result["launches"] < result["kernels"]["all"]) == result["what"].startswith("a step")  # graphs

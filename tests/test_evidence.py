@@ -24,13 +24,13 @@ def test_a_dry_run_leaves_records(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "has_gpu", lambda: True)
     monkeypatch.setattr(evidence, "SWEEPS", (("table6", "task=cb"), ("table4", "task=cb")))
     short = ["seed=0", "backbone.name=tiny", "trainer.max_steps=2", "data.shots=4", "pack.processes=1"]
-    given = ["--rows", str(shared / "superglue"), "--weights", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
-    outcomes = evidence.train_sweeps(evidence.parse([*given, "--only", "table6", "--", *short]), is_gpu=True)
+    passed = ["--rows", str(shared / "superglue"), "--weights", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    outcomes = evidence.train_sweeps(evidence.parse([*passed, "--only", "table6", "--", *short]), is_gpu=True)
     assert outcomes == {"table6 task=cb": "complete"}
     results = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("result.json")]
     assert [result["backbone"] for result in results] == ["tiny"] * 2
     assert {result["trained_together"] for result in results} <= {1, 2}
-    late = evidence.train_sweeps(evidence.parse([*given, "--minutes", "0", "--", *short]), is_gpu=True)
+    late = evidence.train_sweeps(evidence.parse([*passed, "--minutes", "0", "--", *short]), is_gpu=True)
     assert set(late.values()) == {"not begun"}
 
 

@@ -46,9 +46,9 @@ def fuzzed(examples):
 def places_in(value, before=()):
     """Every place in nested lists and mappings, from the outside in."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, of in inner:
+    for key, entry in inner:
         yield (*before, key)
-        yield from places_in(of, (*before, key))
+        yield from places_in(entry, (*before, key))
 
 
 def changed(data, value):

@@ -83,7 +83,7 @@ def test_what_an_absent_hub_has_left_in_its_caches_is_not_refused(monkeypatch, t
 
 @pytest.mark.slow
 def test_a_command_names_the_ways_on(command, silent):
-    words = ["task=boolq", "prompt=residual"]
-    done = command(*words, timeout=120, HF_ENDPOINT=silent, HF_HOME="empty", HTTPS_PROXY="", HTTP_PROXY="")
+    overrides = ["task=boolq", "prompt=residual"]
+    done = command(*overrides, timeout=120, HF_ENDPOINT=silent, HF_HOME="empty", HTTPS_PROXY="", HTTP_PROXY="")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))

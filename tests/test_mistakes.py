@@ -44,7 +44,7 @@ def mine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["lr=0.1,0.3"], "lr=0.1,0.3 is a list of values: a sweep; add -m"),
         (["experiment=table6"], "An experiment is added to the configuration: +experiment=NAME"),
@@ -63,11 +63,11 @@ def mine(tmp_path):
         (["plugins=[mine.broken]"], "cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it' ("),
     ],
 )
-def test_it_ends_in_one_line(command, mine, miniature, words, message):
-    keys = {word.split("=")[0] for word in words}
-    given = [] if "scale=laptop" in words else [word for word in miniature if word.split("=")[0] not in keys]
+def test_it_ends_in_one_line(command, mine, miniature, arguments, message):
+    keys = {word.split("=")[0] for word in arguments}
+    passed = [] if "scale=laptop" in arguments else [word for word in miniature if word.split("=")[0] not in keys]
     short = ["data.shots=4", "trainer.max_steps=12", "trainer.eval_every=99", "trainer.eval_batch_size=256"]
-    done = command(*given, *words, *short)
+    done = command(*passed, *arguments, *short)
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr and "Error executing" not in done.stderr
     assert done.stderr.count("rpt: ") == 1
@@ -78,8 +78,8 @@ def read_own(name, content):
 
     def read(folder):
         (folder / name).write_text(content)
-        own = TaskConfig(name="meals", fields=["text"], labels=["bad", "good"], train=name, validation=name)
-        read_examples(DataConfig("folder", dir=str(folder)), make_task("meals", ("text",), ("bad", "good")), own)
+        meals = TaskConfig(name="meals", fields=["text"], labels=["bad", "good"], train=name, validation=name)
+        read_examples(DataConfig("folder", dir=str(folder)), make_task("meals", ("text",), ("bad", "good")), meals)
 
     return read
 
@@ -105,13 +105,13 @@ def test_it_is_said_in_one_line(tmp_path, monkeypatch, mistake, message):
 
 
 def test_exporting_over_another_prompt_asks_for_force(command, record, tmp_path):
-    words = [f"run={record}", "to=adapter", "format=peft"]
-    assert command(*words, module="rpt.export").returncode == 0
-    assert command(*words, module="rpt.export").returncode == 0  # the same prompt again
+    arguments = [f"run={record}", "to=adapter", "format=peft"]
+    assert command(*arguments, module="rpt.export").returncode == 0
+    assert command(*arguments, module="rpt.export").returncode == 0  # the same prompt again
     card = tmp_path / "adapter/README.md"
     card.write_text(card.read_text().replace(record.name, "another"))
-    refused = command(*words, module="rpt.export")
+    refused = command(*arguments, module="rpt.export")
     assert refused.returncode == 2 and "holds another prompt; give a new folder, or force=true" in refused.stderr
-    assert command(*words, "force=true", module="rpt.export").returncode == 0
+    assert command(*arguments, "force=true", module="rpt.export").returncode == 0
     assert f"`{record.name}`" in card.read_text()
     shutil.rmtree(tmp_path / "adapter")

@@ -12,7 +12,9 @@ KEYS_THAT_USERS_KNOW = {  # and so these fields and parameters stay: task.words,
     "rpt/prompts/superposition.py": {"words"},
     "rpt/tasks/custom.py": {"words"},
 }
-FILES = sorted(str(path.relative_to(ROOT)) for folder in ("rpt", "scripts") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    str(path.relative_to(ROOT)) for folder in ("rpt", "scripts", "tests") for path in (ROOT / folder).rglob("*.py")
+)
 
 
 def defined_names(tree):

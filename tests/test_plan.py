@@ -29,10 +29,10 @@ WORDS = [
 ]
 
 
-def planned(miniature, *words, packed=False):
+def planned(miniature, *overrides, packed=False):
     cache = [word for word in miniature if word.startswith("data.cache")]
     results = next(word.removeprefix("results=") for word in miniature if word.startswith("results="))
-    return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *words], results, packed)
+    return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *overrides], results, packed)
 
 
 def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, monkeypatch):
@@ -54,8 +54,8 @@ def test_recorded_runs_are_counted_and_not_planned_again(configure, miniature, m
 
 
 def test_a_command_names_the_folder_of_rows_once():
-    def commands(*words):
-        return Grids("laptop", words).lay_out("figure4").commands
+    def commands(*overrides):
+        return Grids("laptop", overrides).lay_out("figure4").commands
 
     assert commands() == ("python -m rpt.train -m +experiment=figure4 scale=laptop data.dir=FOLDER",)
     assert commands("data.dir=rows") == ("python -m rpt.train -m +experiment=figure4 scale=laptop",)  # plan adds it
@@ -105,8 +105,8 @@ def test_gpus_share_the_time_and_processes_the_memory(miniature, monkeypatch, gp
     ],
 )
 def test_the_command_names_what_it_does_not_know(monkeypatch, capsys, word, message):
-    words = [word] if "=" not in word else ["table6", "scale=mini", word]
-    monkeypatch.setattr(sys, "argv", ["plan", *words])
+    overrides = [word] if "=" not in word else ["table6", "scale=mini", word]
+    monkeypatch.setattr(sys, "argv", ["plan", *overrides])
     with pytest.raises(SystemExit, match="2"):
         plan.main()
     errors = capsys.readouterr().err
@@ -125,8 +125,13 @@ def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, m
         path.write_text(text)
     monkeypatch.setattr(sys.modules["rpt.config.choices"], "_user_folders", [])
     monkeypatch.setattr(estimate, "measure", lambda *_: estimate.Rates(100.0, 100.0, 1.0, 2**30))
-    folder, words = str(tmp_path / "mine"), [word for word in miniature if word.startswith(("data.cache", "results"))]
-    monkeypatch.setattr(sys, "argv", ["plan", "first", "scale=mini", "--config-dir", folder, "data.shots=8", *words])
+    folder, overrides = (
+        str(tmp_path / "mine"),
+        [word for word in miniature if word.startswith(("data.cache", "results"))],
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["plan", "first", "scale=mini", "--config-dir", folder, "data.shots=8", *overrides]
+    )
     plan.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:4] == ["first", "4", "0", "4"]
@@ -155,17 +160,17 @@ def only_config(tmp_path):
 
 
 def test_whether_a_backbone_fits_is_told_by_its_config_alone(only_config):
-    words = ["backbone=t5_base", only_config, "backbone.name=wide", "backbone.max_tokens=64", "tracking=none"]
-    first, _, heading, *lines = plan.plan_one(words, "2,80").splitlines()
+    overrides = ["backbone=t5_base", only_config, "backbone.name=wide", "backbone.max_tokens=64", "tracking=none"]
+    first, _, heading, *lines = plan.plan_one(overrides, "2,80").splitlines()
     assert first.startswith("wide: 2,") and "computed in bf16" in first
     assert heading.split()[:3] == ["weights", "checkpointing", "memory"] and "2 GB card" in heading
     cells = {tuple(line.split()[:2]): line for line in lines}
     assert "does not fit" in cells["auto", "false"] and "fits, " in cells["auto", "false"].split("does not fit")[1]
     assert len(cells) == 6
     with pytest.raises(UsageError, match="cards=big should be gigabytes of GPUs"):
-        plan.plan_one(words, "big")
+        plan.plan_one(overrides, "big")
     with pytest.raises(UsageError, match="leave out method=lora"):
-        plan.plan_one([*words, "method=lora"], "80")
+        plan.plan_one([*overrides, "method=lora"], "80")
 
 
 MEASURE = """

@@ -72,9 +72,15 @@ def test_a_failed_job_does_not_end_the_sweep(command, miniature, tiny, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "report"), [("rte", 277), ("wsc", 38)])
 def test_real_rows(command, shared, tmp_path, cache, task, report):
-    words = ["prompt=residual", "backbone=nano", f"data.dir={shared / 'superglue'}", "tracking=none", "data.shots=2"]
+    overrides = [
+        "prompt=residual",
+        "backbone=nano",
+        f"data.dir={shared / 'superglue'}",
+        "tracking=none",
+        "data.shots=2",
+    ]
     short = ["trainer.max_steps=1", f"data.cache={cache}", "backbone.max_tokens=48", "trainer.eval_batch_size=128"]
-    done = command(f"task={task}", *words, *short)
+    done = command(f"task={task}", *overrides, *short)
     assert done.returncode == 0, done.stderr
     (result,) = results(tmp_path)
     assert result["data"]["report"] == report and result["data"]["name"] != "mini"
@@ -103,8 +109,8 @@ def test_readme_targets_run(line, command, tmp_path):
         assert made == elsewhere[line]
         return
     said = ""
-    for _, _, module, *words in map(shlex.split, made):
-        done = command(*words, *(QUICK if module == "rpt.train" else []), module=module)
+    for _, _, module, *overrides in map(shlex.split, made):
+        done = command(*overrides, *(QUICK if module == "rpt.train" else []), module=module)
         assert done.returncode == 0, done.stderr
         said += done.stdout
     assert len(results(tmp_path)) == 6 and list(tmp_path.glob("outputs/demo/figures/*.png"))
@@ -116,32 +122,32 @@ def test_readme_targets_run(line, command, tmp_path):
 @pytest.mark.parametrize("line", [line for line in readme_commands("python -m rpt") if "run=$run" not in line])
 def test_readme_commands_run(line, command, miniature, tmp_path, shared, record):
     """As written, but for what this machine lacks (the hub's rows and weights) and for their length."""
-    _, _, module, *words = shlex.split(line)
+    _, _, module, *overrides = shlex.split(line)
     if module == "rpt.results":
-        shutil.copytree(record.parents[4], tmp_path / words[0])
-        done = command(*words, module=module)
+        shutil.copytree(record.parents[4], tmp_path / overrides[0])
+        done = command(*overrides, module=module)
         assert done.returncode == 0, done.stderr
         return
-    if "table1" in words or "+experiment=table1" in words:  # one run of many
-        words = [word for word in words if not word.startswith(("task=", "prompt="))]
-        words += ["task=cb", "prompt=vanilla", "seed=0"]
-    given = {word.split("=")[0] for word in words}
-    words = [word.replace("data.dir=FOLDER", f"data.dir={shared / 'superglue'}") for word in words]
-    words = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in words]
-    stand_ins = [word for word in miniature if word.split("=")[0] not in given]
+    if "table1" in overrides or "+experiment=table1" in overrides:  # one run of many
+        overrides = [word for word in overrides if not word.startswith(("task=", "prompt="))]
+        overrides += ["task=cb", "prompt=vanilla", "seed=0"]
+    keys = {word.split("=")[0] for word in overrides}
+    overrides = [word.replace("data.dir=FOLDER", f"data.dir={shared / 'superglue'}") for word in overrides]
+    overrides = ["backbone=nano" if word.startswith(("backbone=t5", "backbone=flan")) else word for word in overrides]
+    stand_ins = [word for word in miniature if word.split("=")[0] not in keys]
     if module == "rpt.plan":
-        done = command(*words, *stand_ins, "data.shots=4", module=module)
+        done = command(*overrides, *stand_ins, "data.shots=4", module=module)
         assert done.returncode == 0 and re.search(r"^table1 +1 +0 +1 +\d+ ", done.stdout, re.M), done
         return
-    if "data.dir" in given:
+    if "data.dir" in keys:
         stand_ins = [word for word in stand_ins if word != "data=mini"]
     short = [*QUICK, "backbone.max_tokens=48"]
-    done = command(*words, *stand_ins, *(word for word in short if word.split("=")[0] not in given))
+    done = command(*overrides, *stand_ins, *(word for word in short if word.split("=")[0] not in keys))
     assert done.returncode == 0, done.stderr
-    found = results(tmp_path)
-    assert {result["status"] for result in found} == {"finished"}
-    if "-m" in words and "+experiment" not in given:
-        assert len({result["id"] for result in found}) == math.prod(1 + word.count(",") for word in words)
-    if "data.dir" in given and "task=boolq" in words:
-        assert [round(result["majority"]["score"], 2) for result in found] == [62.17]
-        assert [(result["data"]["name"], result["data"]["report"]) for result in found] == [("folder", 3270)]
+    actual = results(tmp_path)
+    assert {result["status"] for result in actual} == {"finished"}
+    if "-m" in overrides and "+experiment" not in keys:
+        assert len({result["id"] for result in actual}) == math.prod(1 + word.count(",") for word in overrides)
+    if "data.dir" in keys and "task=boolq" in overrides:
+        assert [round(result["majority"]["score"], 2) for result in actual] == [62.17]
+        assert [(result["data"]["name"], result["data"]["report"]) for result in actual] == [("folder", 3270)]

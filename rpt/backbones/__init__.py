@@ -5,25 +5,6 @@ from rpt.backbones.base import FAMILIES, Backbone, register_family
 from rpt.backbones.bert import BertBackbone
 from rpt.backbones.causal import CausalBackbone
 from rpt.backbones.loading import find_family, load_backbone
-from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.backbones.t5 import T5Backbone
 from rpt.backbones.writer import Writer
-
-__all__ = [
-    "FAMILIES",
-    "Answer",
-    "Backbone",
-    "Batch",
-    "BertBackbone",
-    "CausalBackbone",
-    "Encoded",
-    "Heads",
-    "Prediction",
-    "Question",
-    "Row",
-    "T5Backbone",
-    "Writer",
-    "find_family",
-    "load_backbone",
-    "register_family",
-]

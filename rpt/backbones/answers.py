@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +52,7 @@ class Answer:
     probabilities: Mapping[str, float] | None = None
     probability: float | None = None
 
-    def as_line(self) -> dict[str, Any]:
+    def as_line(self) -> dict[str, object]:
         """What is known of it, for JSON."""
         return {name: value for name, value in vars(self).items() if value is not None}
 

@@ -22,12 +22,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from rpt.backbones import fast
 from rpt.backbones.answers import Answer, Question
 from rpt.backbones.device import DTYPES, keep_float32, width_multiple
-from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.backbones.settings import settings_suffix
 from rpt.backbones.weights import round_weights
 from rpt.config import BackboneConfig
 from rpt.errors import UsageError
-from rpt.tasks import Example, Task
+from rpt.tasks import Example, Prediction, Task
 
 FAMILIES: dict[str, type[Backbone]] = {}
 

@@ -21,11 +21,11 @@ from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
 from rpt.backbones.base import Backbone, attention_bias, fingerprint_with_settings, register_family
 from rpt.backbones.device import send
 from rpt.backbones.pooling import POOLINGS, Features, Pooling, States
-from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.config import BackboneConfig
 from rpt.data.batches import pad
 from rpt.data.sequences import TokenSequence, encode_decisions
-from rpt.tasks import Example, Task
+from rpt.tasks import Example, Prediction, Task
 
 SECOND = "second_"  # where two texts are read one by one: what is the second text's in a batch
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from rpt.backbones.base import attention_bias, register_family
 from rpt.backbones.rows import Batch, Heads, Row
@@ -76,7 +76,7 @@ def rescale_stream(model: Any, scale: float) -> None:
 
 
 @register_family("causal")
-class CausalBackbone(Writer):
+class CausalBackbone(Writer[Context]):
     """A decoder whose weights never change. Prompt, text and answer share `backbone.max_tokens`."""
 
     model_types = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "opt")
@@ -84,11 +84,6 @@ class CausalBackbone(Writer):
     rescale_stream = staticmethod(rescale_stream)
     cue = " answer:"
     padding = -1  # not every tokenizer has a padding token, and none is needed: it is masked
-
-    def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **options)
-        end = self.tokenizer.eos_token_id
-        self.model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end)  # as for T5
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         if self.tokenizer.eos_token_id is None:

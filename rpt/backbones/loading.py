@@ -109,29 +109,18 @@ def find_family(config: BackboneConfig) -> type[Backbone]:
 
 
 def find_place(config: BackboneConfig) -> str:
-    """The backbone's folder, or its id on the hub; what transformers loads it from.
+    """What transformers loads the backbone from: its folder, its .gguf file, or its id on the hub. A package's model is
+    converted first where it has to be.
 
     Raises:
         UsageError: there is no such package.
     """
-    return config.hub if backbone_source(config) == "hub" else str(find_folder(config))
-
-
-def find_folder(config: BackboneConfig) -> Path:
-    """The folder of a backbone that is not the hub's, or its .gguf file; a package's model is converted first where it
-    has to be.
-
-    Raises:
-        UsageError: the package is not installed, or the backbone is the hub's.
-    """
-    source = backbone_source(config)
+    source, place = backbone_source(config)
     if source == "path":
-        return Path(os.path.expanduser(config.path))
+        return str(Path(os.path.expanduser(place)))
     if source == "embedded":
-        return Path(__file__).parent / config.embedded
-    if source == "package":
-        return _find_package_folder(config)
-    raise UsageError(f"Backbone {config.name} lies in the hub's cache and in no folder; give backbone.path=FOLDER.")
+        return str(Path(__file__).parent / place)
+    return str(_find_package_folder(config.name, place)) if source == "package" else place
 
 
 def split_gguf(place: str) -> tuple[str, dict[str, str]]:
@@ -239,16 +228,16 @@ def _find_surplus(backbone: Backbone) -> str | None:
     return f"its tokenizer has {pieces:,} pieces and its embeddings {rows:,} rows; give the tokenizer of its training"
 
 
-def _find_package_folder(config: BackboneConfig) -> Path:
+def _find_package_folder(backbone: str, package: str) -> Path:
     """The folder of an installed package that holds the model, its .gguf file, or what is made of it; the package is
     not imported."""
-    converted = config.package == FLAN_PACKAGE
+    converted = package == FLAN_PACKAGE
     try:
-        files = metadata.files(config.package) or []
+        files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
         raise UsageError(
-            f"Backbone {config.name} comes as a Python package, which is not installed; pip install "
-            f"{INSTALLED_AS.get(config.package, config.package)}"
+            f"Backbone {backbone} comes as a Python package, which is not installed; pip install "
+            f"{INSTALLED_AS.get(package, package)}"
         ) from None
     for file in files:
         if converted and file.name == "encoder.onnx":
@@ -257,4 +246,4 @@ def _find_package_folder(config: BackboneConfig) -> Path:
             return Path(file.locate()).parent
         if file.name.endswith(".gguf"):
             return Path(file.locate())
-    raise UsageError(f"The Python package {config.package} carries no model.safetensors and no .gguf file.")
+    raise UsageError(f"The Python package {package} carries no model.safetensors and no .gguf file.")

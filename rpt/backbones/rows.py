@@ -11,7 +11,6 @@ from torch import Tensor
 
 from rpt.tasks import Example, Task
 
-Prediction = int | str | None  # a label's index, an open answer's text, or None for what is no answer of the task
 Heads = dict[str, Tensor]  # a head's parameters by name; empty where the backbone has none
 Batch = dict[str, Tensor]  # what a backbone computes of some rows, on its device; the names are the family's own
 

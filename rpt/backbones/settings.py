@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,7 +30,7 @@ def settings_suffix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     return "-" + hashlib.sha256(json.dumps(unusual, sort_keys=True).encode()).hexdigest()[:8] if unusual else ""
 
 
-def find_unusual_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def find_unusual_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, object]:
     """The settings that differ from the default of the model's type, by name, with the values that they have."""
     if model.config.is_encoder_decoder:
         default = _default_of_t5(model)
@@ -56,9 +55,9 @@ def use_default_dropout(config: PretrainedConfig) -> None:
             setattr(config, name, getattr(default, name))
 
 
-def _default_of_t5(model: PreTrainedModel) -> dict[str, Any]:
+def _default_of_t5(model: PreTrainedModel) -> dict[str, object]:
     config = model.config
-    default = {
+    default: dict[str, object] = {
         "dense_act_fn": "gelu_new" if config.is_gated_act else "relu",
         "layer_norm_epsilon": 1e-6,
         "relative_attention_max_distance": 128,
@@ -71,12 +70,12 @@ def _default_of_t5(model: PreTrainedModel) -> dict[str, Any]:
     return default
 
 
-def _default_of_decoder(config: PretrainedConfig) -> dict[str, Any]:
+def _default_of_decoder(config: PretrainedConfig) -> dict[str, object]:
     default = type(config)()
     return {name: getattr(default, name) for name in OF_DECODERS if hasattr(config, name)}
 
 
-def _default_of_encoder(config: PretrainedConfig) -> dict[str, Any]:
+def _default_of_encoder(config: PretrainedConfig) -> dict[str, object]:
     is_bert = config.model_type == "bert"
     return {
         "hidden_act": "gelu",

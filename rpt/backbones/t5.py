@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import AutoModelForSeq2SeqLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.base import attention_bias, register_family
@@ -43,21 +43,12 @@ def rescale_stream(model: Any, scale: float) -> None:
 
 
 @register_family("t5")
-class T5Backbone(Writer):
+class T5Backbone(Writer[States]):
     """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
 
     model_types = ("t5", "mt5")
     load_model = AutoModelForSeq2SeqLM.from_pretrained  # also of gated layers and an output layer of its own (v1.1)
     rescale_stream = staticmethod(rescale_stream)
-
-    def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **options)
-        # A call of generate() takes whatever it is not told from here, and this from generation_config.json.
-        self.model.generation_config = GenerationConfig(
-            decoder_start_token_id=self._start,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
-        )
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer = self.tokenizer
@@ -92,13 +83,9 @@ class T5Backbone(Writer):
         )
         return self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
-    @property
-    def _start(self) -> int:
-        return self.model.config.decoder_start_token_id
-
     def _first_fed(self, encoding: States) -> Tensor:
         """T5 starts its answers with the padding token."""
-        return torch.full((len(encoding.mask),), self._start, device=self.device)
+        return torch.full((len(encoding.mask),), self.model.config.decoder_start_token_id, device=self.device)
 
     def _decode(self, encoding: States, fed: Tensor) -> Tensor:
         causal = torch.ones(fed.shape[1], fed.shape[1], dtype=torch.bool, device=self.device).tril()

@@ -45,7 +45,8 @@ def round_weights(model: PreTrainedModel, weights: str, dtype: torch.dtype | Non
     Args:
         weights: backbone.weights. dtype: half precision that the model computes in; None is float32.
     """
-    linear = table = torch.float32
+    linear: torch.dtype | None = torch.float32
+    table: torch.dtype | None = torch.float32
     if weights == "bf16":
         linear = table = torch.bfloat16
     elif dtype and weights != "float32":

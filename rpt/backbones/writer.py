@@ -9,19 +9,20 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
 from rpt.backbones.base import Backbone
 from rpt.backbones.device import send
-from rpt.backbones.rows import Batch, Encoded, Heads, Prediction, Row
+from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.data.batches import pad
 from rpt.data.tokens import Tokens, encode_answers, encode_sources
-from rpt.tasks import Example, Task, clean
+from rpt.tasks import Example, Prediction, Task, clean
 
 NO_LABEL = -100  # fills labels to equal length and carries no loss
 ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
@@ -52,8 +53,12 @@ class Encoding:
         return type(self)(**parts)
 
 
-class Writer(Backbone):
-    """A model whose weights never change; it reads prompt and text, and writes the answer and an end marker.
+Read = TypeVar("Read", bound=Encoding)
+
+
+class Writer(Backbone, Generic[Read]):
+    """A model whose weights never change; it reads prompt and text, and writes the answer and an end marker. What it
+    made of prompt and text is of type `Read`.
 
     Attributes:
         cue: stands behind each text and asks for the answer; empty where an encoder has read the text.
@@ -62,12 +67,24 @@ class Writer(Backbone):
 
     cue: ClassVar[str] = ""
 
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fingerprint: str, dropout: bool = False
+    ):
+        super().__init__(model, tokenizer, fingerprint, dropout)
+        # A call of generate() takes whatever it is not told from here, and this from generation_config.json.
+        end = tokenizer.eos_token_id
+        self.model.generation_config = GenerationConfig(
+            decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+            eos_token_id=end,
+            pad_token_id=end if self.padding == -1 else self.padding,
+        )
+
     @property
     @abstractmethod
     def padding(self) -> int: ...
 
     @abstractmethod
-    def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Any:
+    def encode(self, prompts: Tensor, prompt_mask: Tensor, ids: Tensor) -> Read:
         """The Encoding of prompts [B, N, d] followed by texts.
 
         Args:
@@ -77,16 +94,16 @@ class Writer(Backbone):
         """
 
     @abstractmethod
-    def _first_fed(self, encoding: Any) -> Tensor:
+    def _first_fed(self, encoding: Read) -> Tensor:
         """The token that each answer is written behind: [B]."""
 
     @abstractmethod
-    def _decode(self, encoding: Any, fed: Tensor) -> Tensor:
+    def _decode(self, encoding: Read, fed: Tensor) -> Tensor:
         """Logits [B, L, pieces] for the tokens fed [B, L], each of which sees the encoding, itself and those before
         it."""
 
     @abstractmethod
-    def generate(self, encoding: Any, longest: int) -> list[str]:
+    def generate(self, encoding: Read, longest: int) -> list[str]:
         """Greedy answers of at most `longest` tokens, as text."""
 
     # Given examples
@@ -141,16 +158,16 @@ class Writer(Backbone):
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
         task = encoded.task
         if decode == "argmax" and task.verbalizers:
-            return self._match_labels(encoding, task)
+            return self._match_labels(encoding, task.verbalizers)
         texts = self.generate(encoding, self.longest_answer(task))
         return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
 
-    def _match_labels(self, encoding: Encoding, task: Task) -> Callable[[], list[Prediction]]:
+    def _match_labels(self, encoding: Read, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
         """The labels whose words are the greedy answers, without generating."""
         # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
         spellings = [
             (spelling, label)
-            for label, word in enumerate(task.verbalizers)
+            for label, word in enumerate(verbalizers)
             for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
         ]
         candidates = self.encode_answers([spelling for spelling, _ in spellings])
@@ -161,9 +178,12 @@ class Writer(Backbone):
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
         one."""
-        if task.verbalizers is None:
+        if task.max_answer_tokens is not None:
             return task.max_answer_tokens
-        return max(map(len, self.encode_answers(list(task.verbalizers))))
+        return max(map(len, self._encode_labels(task)))
+
+    def _encode_labels(self, task: Task) -> list[Tokens]:
+        return self.encode_answers(list(task.verbalizers or ()))
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What the model writes, and how probable it is."""
@@ -178,8 +198,8 @@ class Writer(Backbone):
             answers |= zip(group, read(encoding.pick(group), examples, task), strict=True)
         return [answers[i] for i in range(len(questions))]
 
-    def _read_labels(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
-        candidates = self.encode_answers(list(task.verbalizers))
+    def _read_labels(self, encoding: Read, examples: list[Example], task: Task) -> list[Answer]:
+        candidates = self._encode_labels(task)
         texts = self.generate(encoding, self.longest_answer(task))
         n, v = len(examples), len(candidates)
         labels = pad(candidates, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
@@ -192,7 +212,7 @@ class Writer(Backbone):
             answers.append(Answer(example.idx, text, task.labels[label], written is not None, by_label))
         return answers
 
-    def _read_open_answers(self, encoding: Encoding, examples: list[Example], task: Task) -> list[Answer]:
+    def _read_open_answers(self, encoding: Read, examples: list[Example], task: Task) -> list[Answer]:
         texts = self.generate(encoding, self.longest_answer(task))
         written = pad(self.encode_answers(texts), NO_LABEL).to(self.device)
         likelihoods = (-self.answer_losses(encoding, written)).exp().tolist()
@@ -214,7 +234,7 @@ class Writer(Backbone):
         width = self.choose_width(max(map(len, sources)), prompt_length, width, multiple)
         return send(pad(sources, self.padding, width), self.device)
 
-    def answer_losses(self, encoding: Encoding, labels: Tensor) -> Tensor:
+    def answer_losses(self, encoding: Read, labels: Tensor) -> Tensor:
         """Cross-entropy of each row's answer, summed over its tokens: [B], float32.
 
         Args:
@@ -222,7 +242,7 @@ class Writer(Backbone):
         """
         return sum_losses(self._decode(encoding, self._shift_right(encoding, labels)), labels)
 
-    def gaps_to_greedy(self, encoding: Encoding, labels: Tensor) -> Tensor:
+    def gaps_to_greedy(self, encoding: Read, labels: Tensor) -> Tensor:
         """How much less likely each row's answer is than its likeliest tokens, each beside the likeliest one in its
         place, in nats summed over its tokens: [B], float32. It is 0 for the greedy answer and positive for any other.
 
@@ -233,7 +253,7 @@ class Writer(Backbone):
         chosen = logits.gather(2, labels.masked_fill(padding, 0)[..., None])[..., 0]
         return (logits.amax(dim=2) - chosen).masked_fill(padding, 0).sum(dim=1)
 
-    def argmax_is(self, encoding: Encoding, candidates: list[list[int]]) -> Tensor:
+    def argmax_is(self, encoding: Read, candidates: list[list[int]]) -> Tensor:
         """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.
 
         Greedy decoding yields y exactly when, fed y, every position's argmax is y's next token. The first token is the
@@ -258,7 +278,7 @@ class Writer(Backbone):
             possible[rows, guess] = False
         return hits
 
-    def _shift_right(self, encoding: Encoding, labels: Tensor) -> Tensor:
+    def _shift_right(self, encoding: Read, labels: Tensor) -> Tensor:
         """What the decoder is fed to write the labels [B, L]."""
         shifted = torch.cat([self._first_fed(encoding)[:, None], labels[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == NO_LABEL, self.padding)

@@ -20,34 +20,11 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, hub_repos, is_name, needs_hub, validate, validate_settings
-
-__all__ = [
-    "GROUPS",
-    "PROMPT_TUNING",
-    "BackboneConfig",
-    "Config",
-    "DataConfig",
-    "MethodConfig",
-    "PackConfig",
-    "PromptConfig",
-    "ProtocolConfig",
-    "TaskConfig",
-    "TrackingConfig",
-    "TrainerConfig",
-    "as_dict",
-    "backbone_source",
-    "compose",
-    "config_folder",
-    "drop_keys",
-    "hub_repos",
-    "is_name",
-    "needs_hub",
-    "register",
-    "run_id",
-    "settings",
-    "to_config",
-    "use_config_folder",
-    "validate",
-    "validate_settings",
-]
+from rpt.config.validate import (
+    backbone_source,
+    hub_model,
+    hub_repos,
+    is_name,
+    validate,
+    validate_settings,
+)

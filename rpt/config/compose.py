@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -23,6 +23,7 @@ from rpt.config.choices import (
 from rpt.config.schema import GROUPS, Config, PromptConfig, Values
 from rpt.errors import UsageError
 
+Kind = TypeVar("Kind")
 PROMPT_DEFAULTS = {f.name: f.default for f in dataclasses.fields(PromptConfig) if f.name in PROMPT_KEYS}
 _Root = dataclasses.make_dataclass(  # the keys outside of groups
     "_Root",
@@ -120,8 +121,17 @@ def to_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Config:
             group is unknown.
         OmegaConfBaseException: an interpolation cannot be resolved.
     """
-    values: Any = OmegaConf.to_container(cfg, resolve=True)
-    return make_config(values, overrides)
+    return make_config(to_values(cfg), overrides)
+
+
+def to_values(cfg: DictConfig, resolve: bool = True) -> Values:
+    """The same as plain data.
+
+    Raises:
+        OmegaConfBaseException: an interpolation cannot be resolved.
+    """
+    values: Any = OmegaConf.to_container(cfg, resolve=resolve)
+    return values
 
 
 def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
@@ -130,7 +140,7 @@ def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
         if not isinstance(values.get(group, {}), dict):  # an interpolation set it
             raise UsageError(f"{group}={values[group]!r:.80} is no group; choose one of: {', '.join(choices(group))}.")
         _check_name(group, values.get(group, {}), overrides)
-    root = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
+    root: object = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
     groups = {group: _typed(cls, values.get(group, {}), group) for group, cls in GROUPS.items() if group != "prompt"}
     config = Config(**vars(root), **groups, prompt=_prompt_config(values["prompt"]))
     if type(config.backbone.stream_scale) is int:
@@ -173,7 +183,7 @@ def _prompt_config(values: Values) -> PromptConfig:
 _typed_before: dict[tuple[type, str], Any] = {}  # the runs of a sweep share most groups
 
 
-def _typed(cls: type, values: Values, group: str = "") -> Any:
+def _typed(cls: type[Kind], values: Values, group: str = "") -> Kind:
     """The values as an instance of the class, with its types.
 
     Args:

@@ -10,14 +10,13 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 
 from rpt.config.choices import cached, choices, read_choice
 from rpt.config.identity import as_dict, settings
-from rpt.config.layers import read_layers
+from rpt.config.layers import look_up, read_layers
 from rpt.config.mistakes import explained_mistakes
 from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values
 from rpt.errors import UsageError
@@ -126,7 +125,7 @@ def is_in_a_grid(run: Values) -> bool:
         layers = read_layers(name, scale)
         point = {}
         for key, texts in _axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
-            value = at[key] if key in at else _select(run, key)
+            value = at[key] if key in at else look_up(run, key)
             if value not in [_value(key, text) for text in texts]:
                 break
             point[key] = value
@@ -134,13 +133,6 @@ def is_in_a_grid(run: Values) -> bool:
             if settings(as_dict(layers.config_at(point))) == run:
                 return True
     return False
-
-
-def _select(run: Values, key: str) -> Any:
-    value: Any = run
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 @cached
@@ -164,7 +156,7 @@ class _Options:
 
 
 @cache
-def _value(key: str, text: str) -> Any:
+def _value(key: str, text: str) -> object:
     """The value of a text in Hydra's grammar; for a group, the name of its choice."""
     return text if key in GROUPS else OverridesParser.create().parse_override(f"{key}={text}").value()
 

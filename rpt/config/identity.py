@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from rpt.config.choices import default_options
-from rpt.config.schema import PROMPT_TUNING, Config, Values, head_has_own_lr
+from rpt.config.schema import PROMPT_TUNING, Config, Values, head_has_own_lr, merge
 
 # Keys that do not change a run's numbers, or that the fingerprints of rows and weights cover.
 OUTSIDE_IDENTITY = (
@@ -53,7 +53,7 @@ def settings(config: Values) -> Values:
         KeyError: a group or its name is missing (`rpt.records.checks.check_config` refuses that first).
     """
     defaults = _defaults()
-    values = _filled(config, defaults)
+    values = merge(defaults, config)
     values["prompt"] = default_options(config["prompt"]["reparameterization"]) | values["prompt"]
     left_out = [*OUTSIDE_IDENTITY]
     if values["backbone"]["family"] != "bert":
@@ -88,15 +88,6 @@ def drop_keys(values: Values, keys: Iterable[str]) -> None:
         for parent in parents:
             inner = inner[parent]
         inner.pop(last)
-
-
-def _filled(config: Values, defaults: Values) -> Values:
-    """A copy with the defaults of missing keys, at every level."""
-    merged = defaults | config
-    return {
-        key: _filled(value, defaults[key]) if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
-        for key, value in merged.items()
-    }
 
 
 def run_id(config: Config, rows: str, weights: str, precision: str) -> str:

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from rpt.config.choices import cached, choices, config_folder, read_choice
-from rpt.config.compose import ComposedConfig, make_config, register_resolvers
-from rpt.config.schema import GROUPS, Config, Values
+from rpt.config.compose import ComposedConfig, make_config, register_resolvers, to_values
+from rpt.config.schema import GROUPS, Config, Values, merge
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import UsageError
 
@@ -33,20 +32,20 @@ class Layers:
     values: Values
     sweep: Values
 
-    def config_at(self, point: Mapping[str, Any]) -> Config:
+    def config_at(self, point: Mapping[str, object]) -> Config:
         """The configuration with these choices and values: {"task": "cb", "prompt.length": 10}.
 
         Raises:
             UsageError: there is no such choice or key, or a value has the wrong type.
             OmegaConfBaseException: an interpolation cannot be resolved.
         """
-        chosen = self.chosen | {key: value for key, value in point.items() if key in GROUPS}
+        chosen = self.chosen | {key: str(value) for key, value in point.items() if key in GROUPS}
         values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
-        values = _merge(values, self.values)
+        values = merge(values, self.values)
         for key, value in point.items():
             if key not in GROUPS:
-                values = _merge(values, _nest(key, value))
-        return make_config(_resolve(values, values))
+                values = merge(values, _nest(key, value))
+        return make_config({key: _resolve(value, values) for key, value in values.items()})
 
 
 @cached
@@ -58,7 +57,7 @@ def read_layers(experiment: str, scale: str) -> Layers:
     """
     chosen = {"scale": scale}
     train = read_yaml(Path(config_folder(), "train.yaml"))
-    values = _merge(
+    values = merge(
         _apply_defaults("", train, chosen), _apply_defaults("experiment", read_choice("experiment", experiment), chosen)
     )
     sweep = values.pop("hydra").get("sweeper", {}).get("params", {})
@@ -77,12 +76,12 @@ def _apply_defaults(group: str, content: Values, chosen: dict[str, str]) -> Valu
     values: Values = {}
     for entry in entries if "_self_" in entries else [*entries, "_self_"]:
         if entry == "_self_":
-            values = _merge(values, plain)
+            values = merge(values, plain)
         elif isinstance(entry, str):
-            values = _merge(values, {} if entry == "schema" else _read_group(group, entry))
+            values = merge(values, {} if entry == "schema" else _read_group(group, entry))
         else:
             ((key, name),) = entry.items()
-            values = _merge(values, _apply_entry(group, key, str(name), chosen))
+            values = merge(values, _apply_entry(group, key, str(name), chosen))
     return values
 
 
@@ -106,31 +105,21 @@ def _apply_entry(group: str, key: str, name: str, chosen: dict[str, str]) -> Val
 @cached
 def _read_group(group: str, name: str) -> Values:
     """The content of a choice, over the defaults of its class."""
-    return _merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
+    return merge(_defaults()[group], _apply_defaults(group, read_choice(group, name), {}))
 
 
 @cache
 def _defaults() -> Values:
-    values: Any = OmegaConf.to_container(OmegaConf.structured(ComposedConfig))
-    return values
+    return to_values(OmegaConf.structured(ComposedConfig), resolve=False)
 
 
-def _merge(under: Values, over: Values) -> Values:
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _nest(key: str, value: Any) -> Values:
+def _nest(key: str, value: object) -> Values:
     """{"trainer": {"epochs": 3}} for trainer.epochs=3."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
+    first, _, rest = key.partition(".")
+    return {first: _nest(rest, value) if rest else value}
 
 
-def _resolve(value: Any, root: Values) -> Any:
+def _resolve(value: object, root: Values) -> object:
     """The value, with its interpolations resolved."""
     if isinstance(value, dict):
         return {key: _resolve(inner, root) for key, inner in value.items()}
@@ -139,21 +128,21 @@ def _resolve(value: Any, root: Values) -> Any:
     if not isinstance(value, str) or "${" not in value:
         return value
     names = ["task.name", *REFERENCE.findall(value)]  # by_task needs the task
-    referred = {name: _resolve(_look_up(root, name), root) for name in names}
-    referred = {name: each for name, each in referred.items() if each is not None}
+    values = {name: look_up(root, name) for name in names}
+    referred = {name: _resolve(each, root) for name, each in values.items() if isinstance(each, str | int | float)}
     return _interpolate(value, tuple(referred), *referred.values())
 
 
-def _look_up(root: Values, key: str) -> Any:
-    """The value of a key; None if it is missing or a group."""
-    value: Any = root
+def look_up(values: Values, key: str) -> object:
+    """The value of a key as it is typed (trainer.epochs), or a whole group; None if it is missing."""
+    value: object = values
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return value if isinstance(value, str | int | float) else None
+    return value
 
 
 @lru_cache(maxsize=None, typed=True)
-def _interpolate(text: str, keys: tuple[str, ...], *values: str | float) -> Any:
+def _interpolate(text: str, keys: tuple[str, ...], *values: object) -> object:
     """Let OmegaConf resolve a text, in a configuration that has only the keys that the text refers to."""
     register_resolvers()
     tree = OmegaConf.create()

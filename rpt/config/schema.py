@@ -12,6 +12,16 @@ PROMPT_TUNING = "prompt"  # the method that all others are compared with
 Values = dict[str, Any]  # a configuration or a part of it as plain data, nested by group
 
 
+def merge(under: Values, over: Values) -> Values:
+    """The values of `over`, and those of `under` for missing keys, at every level. `under` is not changed, nor is it if
+    the result is."""
+    merged = {key: merge(value, {}) if isinstance(value, dict) else value for key, value in under.items()}
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
 @dataclass
 class BackboneConfig:
     name: str = MISSING  # as in records
@@ -41,7 +51,7 @@ class PromptConfig:
     init: str = "vocabulary"  # vocabulary | uniform | text | labels | saved
     init_text: str | None = None  # for init=text
     init_path: str | None = None  # for init=saved: a prompt.safetensors
-    options: dict[str, Any] = field(default_factory=dict)  # of the reparameterization, e.g. its bottleneck
+    options: Values = field(default_factory=dict)  # of the reparameterization, e.g. its bottleneck
 
 
 @dataclass
@@ -53,7 +63,7 @@ class MethodConfig:
     weights: str | None = None  # train backbone weights whose names match this regular expression
     biases: bool = False  # first add biases of zeros to linear layers without, as T5 needs for BitFit
     adapter: int | None = None  # width of the bottleneck adapter after each sublayer
-    peft: dict[str, Any] = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
+    peft: Values = field(default_factory=dict)  # a peft tuner: peft_type and the fields of its configuration
     head_only: bool = False  # train only an encoder's head, on the frozen backbone: a linear probe
 
 
@@ -118,7 +128,7 @@ class SearchConfig:
     other launchers can import this module."""
 
     _target_: str = "hydra_plugins.rpt_optuna_sweeper.OptunaSweeper"
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Values = field(default_factory=dict)
     trials: int = 20
     batch: int = 4
     seed: int = 0

@@ -6,8 +6,8 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from rpt.config.schema import GROUPS, PROMPT_TUNING, BackboneConfig, Config
 from rpt.errors import UsageError
@@ -80,44 +80,39 @@ def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
     Raises:
         UsageError: naming the choices.
     """
-    if _value(config, key) not in allowed:
-        raise UsageError(f"{key}={_value(config, key)} is not known; choose one of: {', '.join(allowed)}.")
+    if (value := attrgetter(key)(config)) not in allowed:
+        raise UsageError(f"{key}={value} is not known; choose one of: {', '.join(allowed)}.")
 
 
-def backbone_source(backbone: BackboneConfig) -> str:
-    """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub".
+def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
+    """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub", and its
+    value.
 
     Raises:
         UsageError: none is set.
     """
     for source in ("path", "embedded", "package", "hub"):
-        if getattr(backbone, source) is not None:
-            return source
+        if (value := getattr(backbone, source)) is not None:
+            return source, value
     raise UsageError("The backbone has neither a folder nor a hub id; give backbone.path=... or backbone.hub=...")
-
-
-def needs_hub(config: Config) -> bool:
-    """Whether rows or backbone come from the hub."""
-    return bool(hub_repos(config))
 
 
 def hub_repos(config: Config) -> dict[str, str]:
     """What the run has from the hub: the id of its "dataset", of its "model", of both or of neither."""
     repos = {"dataset": config.data.repo} if config.data.name == "hub" else {}
-    return repos | ({"model": str(config.backbone.hub)} if backbone_source(config.backbone) == "hub" else {})
+    return repos | hub_model(config.backbone)
 
 
-def _value(config: Config, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
+def hub_model(backbone: BackboneConfig) -> dict[str, str]:
+    """The id of the "model" on the hub; empty if the backbone comes from elsewhere."""
+    source, place = backbone_source(backbone)
+    return {"model": place} if source == "hub" else {}
 
 
 def _check_texts(config: Config) -> None:
     """Refuse texts that UTF-8 cannot encode: Python turns invalid bytes of an argument into lone surrogates."""
 
-    def texts_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    def texts_in(value: object, key: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             for name, inner in value.items():
                 yield from texts_in(inner, f"{key}.{name}")
@@ -133,7 +128,7 @@ def _check_texts(config: Config) -> None:
 
 def _check_names(config: Config) -> None:
     for key in NAMES:
-        if (name := _value(config, key)) is not None and not is_name(name):
+        if (name := attrgetter(key)(config)) is not None and not is_name(name):
             raise UsageError(
                 f"{key}={name:.120} becomes a part of a path; give up to 100 letters, digits, '.', '_' and '-'."
             )
@@ -147,13 +142,13 @@ def _check_choices(config: Config) -> None:
 def _check_numbers(config: Config) -> None:
     for key in AT_LEAST_ONE:
         most = WIDEST if key in ("method.adapter", "backbone.max_tokens") else LARGEST_COUNT
-        if (number := _value(config, key)) is not None and not 1 <= number <= most:
+        if (number := attrgetter(key)(config)) is not None and not 1 <= number <= most:
             raise UsageError(f"{key}={number} must be 1 or more, and {most} at most.")
     for key in POSITIVE:
-        if (number := _value(config, key)) is not None and not SMALLEST <= number <= LARGEST:
+        if (number := attrgetter(key)(config)) is not None and not SMALLEST <= number <= LARGEST:
             raise UsageError(f"{key}={number} must be a positive number from {SMALLEST:g} to {LARGEST:g}.")
     for key in NOT_NEGATIVE:
-        if not 0 <= (number := _value(config, key)) <= LARGEST_COUNT:
+        if not 0 <= (number := attrgetter(key)(config)) <= LARGEST_COUNT:
             raise UsageError(f"{key}={number} must not be negative, and {LARGEST_COUNT} at most.")
     if not 0 <= (number := config.trainer.weight_decay) <= LARGEST:
         raise UsageError(f"trainer.weight_decay={number} must not be negative, and {LARGEST:g} at most.")
@@ -198,7 +193,7 @@ def _check_prompt(config: Config) -> None:
 
 def _check_places(config: Config) -> None:
     data, backbone = config.data, config.backbone
-    if backbone_source(backbone) == "path":
+    if backbone_source(backbone)[0] == "path":
         _check_path(backbone.path, "backbone.path", "a folder as save_pretrained writes it")
     if config.prompt.init == "saved":
         _check_path(config.prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")

@@ -6,22 +6,19 @@ cannot be written, rows are not cached. Either case is logged once, in one line.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load, save
 
+from rpt.data.rows import warn_once
 from rpt.errors import UsageError
 from rpt.files import reason_of, write_atomically
 
 Arrays = dict[str, np.ndarray]
 DIGEST = hashlib.sha256().digest_size  # bytes
-
-log = logging.getLogger("rpt")
 
 
 def cached(folder: Path, key: list[object], make: Callable[[], Arrays]) -> Arrays:
@@ -42,7 +39,7 @@ def cached(folder: Path, key: list[object], make: Callable[[], Arrays]) -> Array
     if entry is not None:
         if entry[:DIGEST] == _digest(name, entry[DIGEST:]):
             return load(entry[DIGEST:])
-        _warn_once(f"{path} is damaged; its rows are tokenised again.")
+        warn_once(f"{path} is damaged; its rows are tokenised again.")
     arrays = make()
     content = save(arrays)
     try:
@@ -58,9 +55,4 @@ def _digest(name: str, content: bytes) -> bytes:
 
 def _warn_of_folder(folder: Path, error: BaseException | None) -> None:
     reason = reason_of(error)
-    _warn_once(f"data.cache={folder} cannot be used ({reason}); rows are tokenised in every run. Give another folder.")
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    log.warning("%s", message)
+    warn_once(f"data.cache={folder} cannot be used ({reason}); rows are tokenised in every run. Give another folder.")

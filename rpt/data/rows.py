@@ -14,10 +14,11 @@ from rpt.tasks.fields import RawRow
 
 log = logging.getLogger("rpt")
 
-Located = tuple[str, Example]  # its place in the source ("line 3"), and the example
+LocatedRow = tuple[str, RawRow]  # its place in the source ("line 3"), and the row
+Located = tuple[str, Example]
 
 
-def parse_rows(task: Task, source: str, rows: Iterable[tuple[str, RawRow]], labelled: bool = False) -> list[Example]:
+def parse_rows(task: Task, source: str, rows: Iterable[LocatedRow], labelled: bool = False) -> list[Example]:
     """Parse the rows of one split into examples, and log a warning about odd ones.
 
     Args:
@@ -37,7 +38,7 @@ def parse_rows(task: Task, source: str, rows: Iterable[tuple[str, RawRow]], labe
     return [example for _, example in located]
 
 
-def _parsed(task: Task, source: str, rows: Iterable[tuple[str, RawRow]], labelled: bool) -> Iterator[Located]:
+def _parsed(task: Task, source: str, rows: Iterable[LocatedRow], labelled: bool) -> Iterator[Located]:
     for place, row in rows:
         try:
             examples = task.parse(row)

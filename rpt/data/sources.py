@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import parse_rows
+from rpt.data.rows import LocatedRow, parse_rows
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
 from rpt.tasks.custom import CustomTask
+from rpt.tasks.fields import RawRow
 
 if TYPE_CHECKING:  # slow to import
     from datasets import Dataset
 
-Rows = Iterable[tuple[str, dict[str, Any]]]  # each with its place: "line 3", "row 3"
+Rows = Iterable[LocatedRow]
 CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
@@ -87,7 +88,7 @@ def _load_split(repo: str, name: str | None, split: str) -> Dataset:
     return datasets.load_dataset(repo, name, split=split)
 
 
-def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _name_labels(rows: Sequence[RawRow], task: Task, features: Mapping[str, object]) -> Sequence[RawRow]:
     """Replace label numbers by the data set's names of them: it may number labels in another order than the task.
 
     A custom task may name its labels differently from the data set: then task.labels has the order of the numbers.
@@ -102,7 +103,7 @@ def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, 
     def named(label: object) -> object:
         return labels[label] if isinstance(label, int) and 0 <= label < len(labels) else label
 
-    return [row | {column: named(row[column])} if column in row else row for row in rows]
+    return [{**row, column: named(row[column])} if column in row else row for row in rows]
 
 
 def _folder(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
@@ -131,5 +132,5 @@ def _miniature(data: DataConfig, task: Task, split: str, custom: TaskConfig | No
     return f"miniature {task.name} {split}", _numbered(miniature.rows(task.name, split, data.mini_seed))
 
 
-def _numbered(rows: list[dict[str, Any]]) -> Rows:
+def _numbered(rows: Sequence[RawRow]) -> Rows:
     return ((f"row {number}", row) for number, row in enumerate(rows, start=1))

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from rpt.config import GROUPS, Config, compose, validate_settings
+from rpt.config.compose import to_values
 from rpt.config.schema import Values
 from rpt.data import task_for
 from rpt.data.plugins import load_plugins
@@ -128,14 +127,13 @@ def _check_usable(config: Config, record: RunFolder, folder: str | Path) -> None
         raise UsageError(f"The run of {folder} had prompt=none, the backbone alone; give one with a prompt.")
 
 
-def train_command(stored: dict[str, Any], record: RunFolder, force: bool = False) -> str:
+def train_command(stored: Values, record: RunFolder, force: bool = False) -> str:
     """The command that trains this run, from what its config.yaml holds: the groups, and what differs from them."""
     from hydra.errors import HydraException  # slow to import
 
     overrides = [f"{group}={stored[group]['name']}" for group in GROUPS if "name" in stored.get(group, {})]
     try:
-        container: Any = OmegaConf.to_container(compose("train", overrides), resolve=True)
-        composed = flatten(container)
+        composed = flatten(to_values(compose("train", overrides)))
     except HydraException:  # a choice from a file of the user that no longer exists
         return f"python -m rpt.train {' '.join(overrides)}, with the other values in {record.config_path}"
     flat = flatten(stored)

@@ -7,20 +7,5 @@ from rpt.prompts.initialization import from_labels, from_text, from_vocabulary, 
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Reparameterization, Start, register
 from rpt.prompts.soft_prompt import TABLE, SoftPrompt, can_compute_together, compute_together
 
-__all__ = [
-    "REPARAMETERIZATIONS",
-    "TABLE",
-    "Reparameterization",
-    "SoftPrompt",
-    "Start",
-    "can_compute_together",
-    "compute_together",
-    "from_labels",
-    "from_text",
-    "from_vocabulary",
-    "register",
-    "uniform",
-]
-
 for _module in iter_modules(__path__):  # each registers what it defines
     import_module(f"{__name__}.{_module.name}")

@@ -12,20 +12,6 @@ from rpt.tasks.base import PROTOCOLS, Task
 from rpt.tasks.examples import Decision, Example, Prediction, Reading
 from rpt.tasks.metrics import clean
 
-__all__ = [
-    "PROTOCOLS",
-    "TASKS",
-    "Decision",
-    "Example",
-    "Prediction",
-    "Reading",
-    "Task",
-    "add_tasks",
-    "clean",
-    "get_task",
-]
-
-
 TASKS: dict[str, type[Task]] = {}
 
 

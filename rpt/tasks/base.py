@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from rpt.tasks.examples import Decision, Example, Prediction, Reading
 from rpt.tasks.fields import RawRow, read, read_index, read_label, read_text
-from rpt.tasks.metrics import accuracy, clean, mean
+from rpt.tasks.metrics import accuracy, clean, exact_match, macro_f1, mean, token_f1
 
 PROTOCOLS = ("paper", "superglue")
 FALSE_TRUE = ("False", "True")
@@ -151,13 +151,14 @@ class Task:
     def targets(self, example: Example) -> list[str]:
         """The texts to train on, each as a training row: one, several if answers are open, or none if the example is
         not trained on."""
-        verbalizers = self.verbalizers
-        return [] if verbalizers is None or example.label is None else [verbalizers[example.label]]
+        if (verbalizers := self.verbalizers) is None:
+            return list(example.answers)
+        return [] if example.label is None else [verbalizers[example.label]]
 
     @property
     def verbalizers(self) -> tuple[str, ...] | None:
         """The word for each label, in label order; None if answers are open."""
-        return self.paper_labels or self.labels if self.protocol == "paper" else self.labels
+        return (self.protocol == "paper" and self.paper_labels) or self.labels or None
 
     # For an encoder
 
@@ -196,7 +197,7 @@ class Task:
         (scores,) = logits
         return list(scores)
 
-    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> Prediction:
+    def decide(self, example: Example, logits: Sequence[Sequence[float]]) -> int | str:
         """The prediction from the logits [D, K] (see `weigh`): the index of the candidate with the highest score, the
         first of equal ones; for ReCoRD the entity itself."""
         weights = self.weigh(logits)
@@ -219,7 +220,7 @@ class Task:
 
     def interpret(self, text: str, example: Example) -> Prediction:
         """The prediction that a generated text stands for: its label, or the text itself if answers are open."""
-        return self.find_label(text, example)
+        return self.find_label(text, example) if self.labels else text
 
     def score(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         """All metrics in percent, and the protocol's headline number as "score".
@@ -242,6 +243,8 @@ class Task:
 
     def credit(self, example: Example, prediction: Prediction) -> float:
         """The score of one prediction, 0 or 1; for open answers the mean of exact match and token F1. None earns 0."""
+        if not self.labels:
+            return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
         return float(prediction is not None and prediction == example.label)
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -256,4 +259,14 @@ class Task:
         Raises:
             ValueError: an example has no gold label.
         """
-        return {"accuracy": accuracy([example.gold for example in examples], predictions)}
+        if not self.labels:
+            pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
+            return {
+                "exact_match": mean([exact_match(*pair) for pair in pairs]),
+                "f1": mean([token_f1(*pair) for pair in pairs]),
+            }
+        gold = [example.gold for example in examples]
+        fractions = {"accuracy": accuracy(gold, predictions)}
+        if "macro_f1" in self.metrics:
+            fractions["macro_f1"] = macro_f1(gold, predictions, len(self.labels))
+        return fractions

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import string
 import zlib
-from collections.abc import Sequence
 from functools import cache
 from typing import ClassVar
 
 from rpt.tasks.base import Task
-from rpt.tasks.examples import Decision, Example, Prediction, Reading
+from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
-from rpt.tasks.metrics import accuracy, exact_match, macro_f1, mean, token_f1
 
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
 
@@ -50,9 +48,6 @@ class CustomTask(Task):
     def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
 
-    def targets(self, example: Example) -> list[str]:
-        return list(example.answers) if not self.labels else super().targets(example)
-
     @property
     def verbalizers(self) -> tuple[str, ...] | None:
         return self.words or None
@@ -65,25 +60,6 @@ class CustomTask(Task):
             *others, last = (example.fields[column] for column in self.columns)
             texts = (" ".join(others), last) if others else (last,)
         return [Decision((Reading(texts),), example.label)]
-
-    def interpret(self, text: str, example: Example) -> Prediction:
-        return super().interpret(text, example) if self.labels else text
-
-    def credit(self, example: Example, prediction: Prediction) -> float:
-        if self.labels:
-            return super().credit(example, prediction)
-        return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
-
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
-        if self.labels:
-            gold = [example.gold for example in examples]
-            f1 = macro_f1(gold, predictions, len(self.labels))
-            return {"accuracy": accuracy(gold, predictions), "macro_f1": f1}
-        pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
-        return {
-            "exact_match": mean([exact_match(*pair) for pair in pairs]),
-            "f1": mean([token_f1(*pair) for pair in pairs]),
-        }
 
 
 @cache

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rpt.tasks.base import Task
-from rpt.tasks.examples import Decision, Example, Prediction, Reading
+from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read, read_index, read_text
-from rpt.tasks.metrics import clean, exact_match, mean, token_f1
+from rpt.tasks.metrics import clean
 
 
 class ReCoRD(Task):
@@ -74,11 +74,7 @@ class ReCoRD(Task):
     def targets(self, example: Example) -> list[str]:
         if self.protocol == "paper" and example.answers:
             return ["; ".join(example.answers)]
-        return list(example.answers)
-
-    @property
-    def verbalizers(self) -> None:
-        return None
+        return super().targets(example)
 
     def decisions(self, example: Example) -> list[Decision]:
         passage, query, entities = (example.fields[column] for column in (*self.columns, "entities"))
@@ -106,19 +102,6 @@ class ReCoRD(Task):
         """Whether the text is an entity of the row, or a list that begins with one."""
         entities = list(map(clean, example.fields["entities"]))
         return clean(text) in entities or clean(text.split(";")[0]) in entities
-
-    def interpret(self, text: str, example: Example) -> str:
-        return text
-
-    def credit(self, example: Example, prediction: Prediction) -> float:
-        return mean([exact_match(prediction, example.answers), token_f1(prediction, example.answers)])
-
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
-        pairs = [(text, example.answers) for text, example in zip(predictions, examples, strict=True)]
-        return {
-            "exact_match": mean([exact_match(*pair) for pair in pairs]),
-            "f1": mean([token_f1(*pair) for pair in pairs]),
-        }
 
 
 def _entity(text: str, span: RawRow) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Example, Prediction
@@ -33,7 +33,7 @@ Index = int | tuple[int, int, int]
 
 
 class SubmissionError(ValueError):
-    """A file that the server would refuse; the message names the line and the remedy."""
+    """Rows whose answers the server would refuse; the message names the file and the remedy."""
 
 
 def file_name(task: Task, rows: Iterable[RawRow] = ()) -> str:
@@ -63,7 +63,13 @@ def check_test_rows(task: Task, rows: Sequence[RawRow], examples: Sequence[Examp
     Raises:
         SubmissionError: they are not the rows of the test split.
     """
-    validate(task, lines(task, examples, [None] * len(examples)), examples, name)
+    indices = [find_index(task, example) for example in examples]
+    seen: set[Index] = set()
+    for number, index in enumerate(indices, start=1):
+        if index in seen:
+            place = name if isinstance(index, tuple) else f"{name}, line {number}"
+            raise SubmissionError(f"{place}: example {index} is answered twice; keep one line.")
+        seen.add(index)
     split = name.removesuffix(".jsonl")
     is_diagnostic = split in DIAGNOSTICS.values()
     n_rows = TEST_ROWS[split if is_diagnostic else task.name]
@@ -75,7 +81,7 @@ def check_test_rows(task: Task, rows: Sequence[RawRow], examples: Sequence[Examp
         raise SubmissionError(f"{wanted}, and these are {len(examples):,}; give the official test file.")
     if not is_diagnostic and any(example.label is not None or example.answers for example in examples):
         raise SubmissionError(f"{wanted}, without labels, and these have some; give the official test file.")
-    numbers = {index[-1] if isinstance(index, tuple) else index for index in (find_index(task, e) for e in examples)}
+    numbers = {index[-1] if isinstance(index, tuple) else index for index in indices}
     if numbers != set(range(n_rows)):
         raise SubmissionError(
             f"{wanted}, with idx 0 to {n_rows - 1}, and these have {min(numbers)} to {max(numbers)}; "
@@ -117,56 +123,3 @@ def _label(task: Task, example: Example, prediction: Prediction) -> ServerLabel:
         return text if text in example.fields["entities"] else text.split(";")[0].strip()
     label = task.find_label(prediction, example) if isinstance(prediction, str) else prediction  # a text: WSC's
     return LABELS.get(task.name, task.labels)[label or 0]
-
-
-def validate(task: Task, written: Sequence[str], examples: Sequence[Example], name: str | None = None) -> None:
-    """Check that the lines answer each example once, with the server's names of labels.
-
-    Args:
-        name: of the file, for messages.
-
-    Raises:
-        SubmissionError: they do not.
-    """
-    name, wanted = name or file_name(task), {find_index(task, example) for example in examples}
-    seen: set[Index] = set()
-    for number, line in enumerate(written, start=1):
-        try:
-            answers = list(_answers(task, json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
-            shape = '{"idx": ..., "passage": ...}' if task.name == "multirc" else '{"idx": ..., "label": ...}'
-            raise SubmissionError(f"{name}, line {number} is not of the form {shape}: {line:.80}") from error
-        for index, label in answers:
-            if index not in wanted:
-                raise SubmissionError(f"{name}, line {number}: there is no example {index}; leave the line out.")
-            if index in seen:
-                raise SubmissionError(f"{name}, line {number}: example {index} is answered twice; keep one line.")
-            allowed = LABELS.get(task.name, task.labels)
-            known = isinstance(label, str) if not task.labels else any(_same(label, word) for word in allowed)
-            if not known:
-                what = f"one of {', '.join(map(json.dumps, allowed))}" if allowed else "a text"
-                raise SubmissionError(f"{name}, line {number}: label {json.dumps(label)} of {index} should be {what}.")
-            seen.add(index)
-    if missing := sorted(wanted - seen):
-        raise SubmissionError(f"{name} lacks example {missing[0]} ({len(missing)} in all); predict every test row.")
-
-
-def _same(label: object, allowed: ServerLabel) -> bool:
-    """Whether they are equal and of one type: to Python, True equals 1."""
-    return type(label) is type(allowed) and label == allowed
-
-
-def _answers(task: Task, line: dict[str, Any]) -> Iterator[tuple[Index, object]]:
-    if task.name != "multirc":
-        index, label = line["idx"], line["label"]
-        yield _int(index), label
-        return
-    for question in line["passage"]["questions"]:
-        for answer in question["answers"]:
-            yield (_int(line["idx"]), _int(question["idx"]), _int(answer["idx"])), answer["label"]
-
-
-def _int(index: object) -> int:
-    if type(index) is not int:
-        raise TypeError(f"idx {index!r} is no whole number")
-    return index

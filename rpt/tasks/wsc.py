@@ -79,9 +79,6 @@ class WSC(Task):
         starred = example.fields["starred"]
         return starred if self.protocol == "paper" else f"wsc: {starred}"
 
-    def targets(self, example: Example) -> list[str]:
-        return list(example.answers)
-
     @property
     def verbalizers(self) -> tuple[str, ...] | None:
         return None
@@ -120,7 +117,7 @@ class JudgedWSC(WSC):
     max_answer_tokens = None
     encoder_pairs = False
     encoder_marks = 2
-    targets, verbalizers, evaluated = Task.targets, Task.verbalizers, Task.evaluated
+    verbalizers, evaluated = Task.verbalizers, Task.evaluated
     find_label, interpret, credit, measure = Task.find_label, Task.interpret, Task.credit, Task.measure
 
     def example(self, row: RawRow) -> Example:

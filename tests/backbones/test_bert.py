@@ -47,16 +47,16 @@ def heads(backbone, rows, outputs=3, marks=0):
     }
 
 
-def of(heads, rows):
+def repeat_heads(heads, rows):
     return {name: value[rows] for name, value in heads.items()}
 
 
 def test_token_embeddings_as_prompt_are_those_words(backbone):
     """Against the library's own positions and token types, of the plain model that is fed these tokens."""
     tokenizer, (first, second) = backbone.tokenizer, ("the dog bought a coat", "did ada")
-    words = tokenizer("red garden", add_special_tokens=False)["input_ids"]
+    pieces = tokenizer("red garden", add_special_tokens=False)["input_ids"]
     batch = backbone.collate([Row((sequence,)) for sequence in sequences(backbone, (first, second))], 2)
-    soft = backbone.encode(backbone.embeddings[words][None], torch.ones(1, 2, dtype=torch.long), batch)
+    soft = backbone.encode(backbone.embeddings[pieces][None], torch.ones(1, 2, dtype=torch.long), batch)
     hard = tokenizer(f"red garden {first}", second, return_tensors="pt")
     if backbone.model.config.model_type == "roberta":  # it has no token types
         hard.pop("token_type_ids")
@@ -71,13 +71,16 @@ def test_padding_of_texts_and_prompts_changes_no_logits(backbone, texts, extra, 
     rows = [Row((sequence,)) for sequence in sequences(backbone, *texts)]
     table, mask = prompts(backbone, len(rows))
     mask[0, :shorter] = 0
-    own = heads(backbone, len(rows))
+    drawn = heads(backbone, len(rows))
     batch = backbone.collate(rows, 4, width=max(row.length for row in rows) + extra)
-    together = backbone.logits(table, mask, batch, own)
+    together = backbone.logits(table, mask, batch, drawn)
     for i, row in enumerate(rows):
         first = shorter if i == 0 else 0
         alone = backbone.logits(
-            table[i : i + 1, first:], mask[i : i + 1, first:], backbone.collate([row], 4 - first), of(own, [i])
+            table[i : i + 1, first:],
+            mask[i : i + 1, first:],
+            backbone.collate([row], 4 - first),
+            repeat_heads(drawn, [i]),
         )
         assert_close(alone[0], together[i])
 
@@ -98,23 +101,25 @@ def test_the_loss_is_the_cross_entropy_of_the_row_s_own_head_on_cls(backbone):
         Row((s,), label) for s, label in zip(sequences(backbone, ("red", "dog"), ("coat", "ada")), [2, 0], strict=True)
     ]
     table, mask = prompts(backbone, 2)
-    own = heads(backbone, 2)
+    drawn = heads(backbone, 2)
     batch = backbone.collate(rows, 4)
     states = backbone.encode(table, mask, batch).states
-    logits = [own["weight"][i] @ states[i, 0] + own["bias"][i] for i in range(2)]
+    logits = [drawn["weight"][i] @ states[i, 0] + drawn["bias"][i] for i in range(2)]
     expected = [torch.nn.functional.cross_entropy(logits[i][None], torch.tensor([rows[i].target])) for i in range(2)]
-    assert_close(backbone.losses(table, mask, batch, own), torch.stack(expected))
+    assert_close(backbone.losses(table, mask, batch, drawn), torch.stack(expected))
 
 
 def test_the_choices_of_a_row_stand_side_by_side(backbone):
     first, second, third, fourth = sequences(backbone, ("red", "dog"), ("red", "coat"), ("ada", "dog"), ("ada", "coat"))
     table, mask = prompts(backbone, 2)
-    own = heads(backbone, 2, outputs=1)
+    drawn = heads(backbone, 2, outputs=1)
     batch = backbone.collate([Row((first, second)), Row((third, fourth))], 4)
-    logits = backbone.logits(table, mask, batch, own)
+    logits = backbone.logits(table, mask, batch, drawn)
     for i, pair in enumerate([(first, second), (third, fourth)]):
         for j, sequence in enumerate(pair):
-            alone = backbone.logits(table[:1], mask[:1], backbone.collate([Row((sequence,))], 4), of(own, [i]))
+            alone = backbone.logits(
+                table[:1], mask[:1], backbone.collate([Row((sequence,))], 4), repeat_heads(drawn, [i])
+            )
             assert_close(alone[0, 0], logits[i, j])
 
 
@@ -126,8 +131,8 @@ def test_a_wider_head_reads_the_marked_words(backbone):
     (states,) = backbone.encode(table, mask, batch).states
     # [CLS], 3 of the prompt, the * red dog * bought a * coat * .
     features = torch.cat([states[0], states[6:8].mean(dim=0), states[states.shape[0] - 3]])
-    own = heads(backbone, 1, marks=2)
-    assert_close(backbone.logits(table, mask, batch, own)[0], own["weight"][0] @ features + own["bias"][0])
+    drawn = heads(backbone, 1, marks=2)
+    assert_close(backbone.logits(table, mask, batch, drawn)[0], drawn["weight"][0] @ features + drawn["bias"][0])
 
 
 def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
@@ -136,13 +141,13 @@ def test_pooling_by_the_mean_reads_the_text_and_not_the_prompt():
     short, long = sequences(backbone, ("red dog", "coat"), ("the red dog bought a coat", "ada"))
     table, mask = prompts(backbone, 2)
     mask[0, :2] = 0
-    own = heads(backbone, 2)
+    drawn = heads(backbone, 2)
     plain = backbone.encode(table, mask, backbone.collate([Row((short,)), Row((long,))], 4)).states
-    logits = backbone.logits(table, mask, backbone.collate([Row((short,)), Row((long,))], 4), own)
+    logits = backbone.logits(table, mask, backbone.collate([Row((short,)), Row((long,))], 4), drawn)
     for i, text in enumerate((short, long)):
         mean = torch.cat([plain[i, :1], plain[i, 5 : 4 + len(text)]]).mean(dim=0)
-        assert_close(logits[i], own["weight"][i] @ mean + own["bias"][i])
-    alone = backbone.logits(table[:1, 2:], mask[:1, 2:], backbone.collate([Row((short,))], 2), of(own, [0]))
+        assert_close(logits[i], drawn["weight"][i] @ mean + drawn["bias"][i])
+    alone = backbone.logits(table[:1, 2:], mask[:1, 2:], backbone.collate([Row((short,))], 2), repeat_heads(drawn, [0]))
     assert_close(alone[0], logits[0])
 
 
@@ -160,14 +165,14 @@ def test_pooling_by_the_cosine_compares_two_texts_each_read_alone():
         return by_mean.read(table[i : i + 1, first:], mask[i : i + 1, first:], batch).pooled[0]
 
     states = [[state(i, text) for text in pair] for i, pair in enumerate(texts)]
-    own = {name: value[..., :1] if name == "weight" else value for name, value in heads(backbone, 2).items()}
+    drawn = {name: value[..., :1] if name == "weight" else value for name, value in heads(backbone, 2).items()}
     rows = [Row(tuple(encode_readings([*Reading(pair).apart()], backbone.tokenizer, 512))) for pair in texts]
     batch = backbone.collate(rows, 4)
     assert batch["ids"].shape[1] > batch["second_ids"].shape[1]  # each side is padded by itself
-    logits = backbone.logits(table, mask, batch, own)
+    logits = backbone.logits(table, mask, batch, drawn)
     for i, (u, v) in enumerate(states):
         cosine = u @ v / (u.norm() * v.norm())
-        assert_close(logits[i], SHARPNESS * (own["weight"][i, :, 0] * cosine + own["bias"][i]))
+        assert_close(logits[i], SHARPNESS * (drawn["weight"][i, :, 0] * cosine + drawn["bias"][i]))
 
 
 def test_the_fingerprint_tells_how_states_are_pooled():
@@ -189,13 +194,13 @@ def test_bf16_lowers_the_layers_and_nothing_that_a_prompt_starts_from():
     backbone = tiny_bert()
     rows = [Row((sequence,), 1) for sequence in sequences(backbone, ("red dog", "coat"), ("the garden", "ada"))]
     table, mask = prompts(backbone, 2)
-    own = heads(backbone, 2)
+    drawn = heads(backbone, 2)
     batch = backbone.collate(rows, 4)
-    exact = backbone.losses(table, mask, batch, own)
+    exact = backbone.losses(table, mask, batch, drawn)
     backbone.place(torch.device("cpu"), "bf16")
     assert backbone.model.encoder.layer[0].output.dense.weight.dtype == torch.bfloat16
     assert backbone.model.get_input_embeddings().weight.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
-        lowered = backbone.losses(table, mask, batch, own)
+        lowered = backbone.losses(table, mask, batch, drawn)
     assert lowered.dtype == torch.float32
     torch.testing.assert_close(lowered, exact, rtol=0.1, atol=0.1)

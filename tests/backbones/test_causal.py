@@ -41,8 +41,8 @@ def test_every_type_gives_the_losses_and_answers_that_it_gives_a_row_alone(kind)
     answers = backbone.generate(encoding, 6)
     for i, row in enumerate(rows):
         ids = torch.tensor([[*row.sequences[0], *row.target]])
-        own = prompts[i : i + 1, mask[i].bool()]
-        embeds = torch.cat([own, backbone.model.get_input_embeddings()(ids)], dim=1)
+        unmasked = prompts[i : i + 1, mask[i].bool()]
+        embeds = torch.cat([unmasked, backbone.model.get_input_embeddings()(ids)], dim=1)
         labels = torch.tensor([[*[NO_LABEL] * (embeds.shape[1] - row.terms), *row.target]])
         alone = backbone.model(inputs_embeds=embeds, labels=labels).loss * row.terms
         assert_close(alone, together[i])
@@ -77,11 +77,13 @@ def test_padding_on_either_side_changes_no_number(kind):
             texts = [row.sequences[0] for row in rows]
             widest = max(map(len, texts))
             batch["ids"] = torch.tensor([[*[backbone.padding] * (widest - len(text)), *text] for text in texts])
-        own = prompts.clone().requires_grad_()
-        losses = backbone.losses(own, mask, batch, {})
+        unmasked = prompts.clone().requires_grad_()
+        losses = backbone.losses(unmasked, mask, batch, {})
         losses.sum().backward()
         encoding = backbone.encode(prompts, mask, batch["ids"])
-        seen.append((losses, own.grad, backbone.gaps_to_greedy(encoding, pad(candidates[:1] * len(rows), NO_LABEL))))
+        seen.append(
+            (losses, unmasked.grad, backbone.gaps_to_greedy(encoding, pad(candidates[:1] * len(rows), NO_LABEL)))
+        )
     for others in seen[1:]:
         for one, other in zip(seen[0], others, strict=True):
             assert_close(one, other)
@@ -95,10 +97,10 @@ def test_argmax_rule_is_generation(kind):
     rows, (prompts, mask) = rows_of(backbone), prompts_of(backbone)
     encoding = backbone.encode(prompts, mask, backbone.collate(rows, prompts.shape[1])["ids"])
     length, end = 4, backbone.tokenizer.eos_token_id
-    own = [backbone.encode(prompts[i : i + 1, m.bool()], m[m == 1][None], torch.tensor(row.sequences))
+    unmasked = [backbone.encode(prompts[i : i + 1, m.bool()], m[m == 1][None], torch.tensor(row.sequences))
            for i, (m, row) in enumerate(zip(mask, rows, strict=True))]  # fmt: skip
     written = []
-    for each in own:
+    for each in unmasked:
         answer = []
         while len(answer) < length and answer[-1:] != [end]:
             fed = torch.tensor([[each.last.item(), *answer]])

@@ -42,9 +42,9 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_a_family_of_one_s_own(mine, configure, tmp_path):
-    words = [word for word in save_decoder("gpt_neox", tmp_path / "model") if word != "backbone=gpt_neox"]
+    overrides = [word for word in save_decoder("gpt_neox", tmp_path / "model") if word != "backbone=gpt_neox"]
     short = ["task=cb", "data.shots=1", "trainer.max_steps=1", "prompt=vanilla", "prompt.length=2"]
-    config = configure("backbone.family=neox", *words, *short)
+    config = configure("backbone.family=neox", *overrides, *short)
     with pytest.raises(UsageError, match=r"family=neox is not known; choose one of: .* plugins=\[mine.family\]"):
         check(config)
     config.plugins = ["mine.neox"]

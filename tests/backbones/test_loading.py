@@ -98,8 +98,8 @@ FLAN = BackboneConfig("flan_small", "t5", package="traceforge-title-model")
 def test_flan_small_is_made_of_its_package(flan):
     """Its weights are the same on every machine, its words are not its output layer, and it still translates."""
     assert flan.fingerprint == FINGERPRINTS["flan_small"] and flan.frozen_parameters == 76_961_152
-    words, output = flan.model.get_input_embeddings().weight, flan.model.get_output_embeddings().weight
-    assert words.shape == output.shape and not torch.equal(words, output)
+    inputs, output = flan.model.get_input_embeddings().weight, flan.model.get_output_embeddings().weight
+    assert inputs.shape == output.shape and not torch.equal(inputs, output)
     ids = flan.tokenizer("translate English to German: The house is wonderful.", return_tensors="pt")
     (answer,) = flan.model.generate(**ids, max_new_tokens=12)
     assert flan.tokenizer.decode(answer, skip_special_tokens=True) == "Das Haus ist wunderbar."

@@ -23,8 +23,8 @@ def test_rescaling_changes_no_output(tied):
     prompt = torch.randn(4, 3, 32)
     with torch.no_grad():
         before, after = (
-            of(inputs_embeds=torch.cat([size * prompt, of.get_input_embeddings()(ids)], dim=1), labels=labels)
-            for of, size in ((model, 1), (scaled, 6))  # a prompt is words too
+            entry(inputs_embeds=torch.cat([size * prompt, entry.get_input_embeddings()(ids)], dim=1), labels=labels)
+            for entry, size in ((model, 1), (scaled, 6))  # a prompt is words too
         )
     torch.testing.assert_close(after.logits, before.logits, rtol=1e-5, atol=1e-5 if tied else 5e-5)
     torch.testing.assert_close(after.loss, before.loss, rtol=1e-5, atol=1e-5)

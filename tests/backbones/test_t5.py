@@ -53,13 +53,13 @@ def test_padding_changes_neither_loss_nor_generation(exact_backbone, texts, extr
 @ANYTIME
 @given(texts=TEXTS)
 def test_no_gap_to_the_greedy_answer_but_its_own(exact_backbone, texts):
-    words = tokens(exact_backbone, ["true", "not_entailment"])
+    pieces = tokens(exact_backbone, ["true", "not_entailment"])
     encoding = exact_backbone.encode(*prompts(exact_backbone, len(texts)), pad(tokens(exact_backbone, texts), 0))
     states = BaseModelOutput(last_hidden_state=encoding.states)
     greedy = exact_backbone.model.generate(
         encoder_outputs=states, attention_mask=encoding.mask, max_new_tokens=4, do_sample=False
     )
-    candidates = [*words, *(row[1:][row[1:] != 0].tolist() for row in greedy)]
+    candidates = [*pieces, *(row[1:][row[1:] != 0].tolist() for row in greedy)]
     hits = exact_backbone.argmax_is(encoding, candidates)
     for column, candidate in enumerate(candidates):
         gaps = exact_backbone.gaps_to_greedy(encoding, torch.tensor([candidate] * len(texts)))
@@ -86,12 +86,12 @@ def test_losses_are_the_library_s_own(tiny_backbone):
 
 def test_vocabulary_rows_as_prompt_are_those_words(tiny_backbone):
     """A prompt made of token embeddings is the same as writing these tokens in front."""
-    words, text = tokens(tiny_backbone, ["red dog"])[0][:-1], tokens(tiny_backbone, ["a blue cat"])[0]
+    pieces, text = tokens(tiny_backbone, ["red dog"])[0][:-1], tokens(tiny_backbone, ["a blue cat"])[0]
     labels = pad(tokens(tiny_backbone, ["true"]), NO_LABEL)
-    table = tiny_backbone.embeddings[words][None]
-    soft = tiny_backbone.encode(table, torch.ones(1, len(words), dtype=torch.long), pad([text], 0))
+    table = tiny_backbone.embeddings[pieces][None]
+    soft = tiny_backbone.encode(table, torch.ones(1, len(pieces), dtype=torch.long), pad([text], 0))
     none = torch.empty(1, 0, table.shape[-1]), torch.empty(1, 0, dtype=torch.long)
-    hard = tiny_backbone.encode(*none, pad([[*words, *text]], 0))
+    hard = tiny_backbone.encode(*none, pad([[*pieces, *text]], 0))
     assert_close(tiny_backbone.answer_losses(soft, labels), tiny_backbone.answer_losses(hard, labels))
 
 

@@ -85,22 +85,22 @@ def test_lora_beside_weights_in_half_precision_is_float32(stored):
 
 @pytest.mark.parametrize("make", [lambda: tiny_t5(1.0), tiny_bert])
 def test_layers_computed_again_give_the_same_numbers_and_keep_less(make):
-    kept, results = [], []
+    saved, results = [], []
 
     def note(tensor):
-        kept[-1] += tensor.nbytes
+        saved[-1] += tensor.nbytes
         return tensor
 
     for recomputes in (False, True):
         backbone = make()
         backbone.recomputes = recomputes
         backbone.place(torch.device("cpu"), "fp32")
-        kept.append(0)
+        saved.append(0)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             results.append(loss_and_gradient(backbone))
     for ours, others in zip(*results, strict=True):
         assert torch.equal(ours, others)
-    assert kept[1] < kept[0] / 2
+    assert saved[1] < saved[0] / 2
     recompute_layers(backbone.model, dropout=False)  # a second time changes nothing
     assert torch.equal(loss_and_gradient(backbone)[0], results[0][0])
 

@@ -192,8 +192,10 @@ def test_half_a_character_is_refused():
 )
 def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word, message):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
-    words = ["backbone=nano", "data=mini", "tracking=none"]
-    others = [own for own in words if not word.startswith(own.partition("=")[0])]  # no key may be given twice
+    arguments = ["backbone=nano", "data=mini", "tracking=none"]
+    others = [
+        argument for argument in arguments if not word.startswith(argument.partition("=")[0])
+    ]  # no key may be given twice
     monkeypatch.setattr(sys, "argv", ["train", *others, *word.split()])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -248,9 +250,9 @@ def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
 
     monkeypatch.setattr("rpt.train.train", train)
     monkeypatch.chdir(tmp_path)
-    for words in (["task=glob(c*,exclude=custom)", "seed=range(2)"], ["task=cb,copa", "seed=shuffle(choice(0,1))"]):
+    for arguments in (["task=glob(c*,exclude=custom)", "seed=range(2)"], ["task=cb,copa", "seed=shuffle(choice(0,1))"]):
         trained = []
-        monkeypatch.setattr(sys, "argv", ["train", "-m", "backbone=nano", "data=mini", *words])
+        monkeypatch.setattr(sys, "argv", ["train", "-m", "backbone=nano", "data=mini", *arguments])
         main()
         assert sorted(trained) == [("cb", 0), ("cb", 1), ("copa", 0), ("copa", 1)]
 
@@ -290,11 +292,13 @@ def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(comm
     assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
 
 
-@pytest.mark.parametrize("words", [["--help"], ["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"]])
-def test_help_and_mistakes_need_no_slow_library(words):
-    done = run_and_list_imports("train", words)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"]]
+)
+def test_help_and_mistakes_need_no_slow_library(arguments):
+    done = run_and_list_imports("train", arguments)
     assert done.stdout.splitlines()[-1] == "imported set()"
-    assert ("code 2" in done.stdout) == bool(done.stderr) == (words != ["--help"])
+    assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"])
 
 
 def test_the_package_lists_its_commands(capsys):

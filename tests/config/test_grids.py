@@ -35,7 +35,9 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize("scale", [pytest.param(of, marks=[pytest.mark.slow] * (of != "mini")) for of in SCALES])
+@pytest.mark.parametrize(
+    "scale", [pytest.param(entry, marks=[pytest.mark.slow] * (entry != "mini")) for entry in SCALES]
+)
 @pytest.mark.parametrize("name", names())
 def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     grid = open_grids(scale).lay_out(name)
@@ -54,9 +56,9 @@ def test_every_run_laid_out_is_what_hydra_composes(name, scale):
             at |= {"method": at.pop("prompt")}
             del at["prompt.length"]
         assert variant in (at.get("method"), at.get("prompt"))
-        words = [f"{key}={value}" for key, value in at.items()]
-        words += ["data.dir=."] if scale == "laptop" else []
-        composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *words]))
+        overrides = [f"{key}={value}" for key, value in at.items()]
+        overrides += ["data.dir=."] if scale == "laptop" else []
+        composed = to_config(compose("train", [f"+experiment={name}", f"scale={scale}", *overrides]))
         check(composed)
         composed.data.dir = None
         assert composed == grid.jobs[point]
@@ -82,9 +84,9 @@ def test_axes_are_read_as_hydra_sweeps_them():
 def test_a_budget_may_depend_on_the_task():
     assert budgets(open_grids("mini").lay_out("table1")) == {("boolq", 60), ("cb", 60), ("copa", 120), ("wsc", 120)}
     assert budgets(Grids("mini", ["task=wsc", "trainer.epochs=2"]).lay_out("figure4")) == {("wsc", 2)}
-    given = Grids("mini", ["task=cb,wsc", "trainer=default,paper"]).lay_out("table5")
-    assert budgets(given) == {("cb", 60), ("wsc", 120)}
-    assert {config.trainer.name for config in given.jobs.values()} == {"default", "paper"}
+    chosen = Grids("mini", ["task=cb,wsc", "trainer=default,paper"]).lay_out("table5")
+    assert budgets(chosen) == {("cb", 60), ("wsc", 120)}
+    assert {config.trainer.name for config in chosen.jobs.values()} == {"default", "paper"}
     composed = compose("train", [])
     composed.trainer.epochs = "${by_task:60,{winograd: 120}}"
     said = "by_task names winograd, which is no task; choose from: boolq, cb"
@@ -98,9 +100,9 @@ def budgets(grid):
 
 @pytest.mark.parametrize("scale", ["mini", "laptop"])
 def test_few_shot_grids_have_so_many_rows_of_each_label(scale, request):
-    words = [f"data.dir={request.getfixturevalue('shared') / 'superglue'}"] if scale == "laptop" else []
+    overrides = [f"data.dir={request.getfixturevalue('shared') / 'superglue'}"] if scale == "laptop" else []
     # Other seeds and prompts have the same rows.
-    for config in Grids(scale, ["seed=0", "prompt=residual", *words]).lay_out("figure5").jobs.values():
+    for config in Grids(scale, ["seed=0", "prompt=residual", *overrides]).lay_out("figure5").jobs.values():
         task = task_for(config)
         rows = split_examples(read_examples(config.data, task), task, config.data, config.protocol).train
         assert set(Counter(row.label for row in rows).values()) == {config.data.shots}
@@ -120,15 +122,15 @@ def test_an_experiment_is_a_sweep(command):
 
 def outcomes(folder):
     """What every record of a sweep says, without times and machine, and its prompt."""
-    found = {}
+    actual = {}
     for path in folder.rglob("result.json"):
         result = json.loads(path.read_text())
         told = {key: result[key] for key in ("status", "scores", "best", "last", "steps", "trained_rows")}
         prompt = load_file(path.parent / "prompt.safetensors")["prompt_embeddings"]
-        found[result["id"]] = told, (path.parent / "metrics.jsonl").read_text(), prompt.tolist()
+        actual[result["id"]] = told, (path.parent / "metrics.jsonl").read_text(), prompt.tolist()
         yaml.safe_load((path.parent / "config.yaml").read_text())
         json.loads((path.parent / "predictions.json").read_text())
-    return found
+    return actual
 
 
 @pytest.fixture
@@ -136,8 +138,8 @@ def start(tmp_path, miniature, tiny):
     def started(results, *axes, begin=processes.start):
         cache = [word for word in miniature if word.startswith("data.cache")]
         where = [*cache, tiny, f"results={tmp_path / results}"]
-        words = {word.partition("=")[0]: word for word in (*CORNER, *QUICK, *where, *axes)}  # no key twice
-        return begin("rpt.train", list(words.values()), tmp_path)
+        overrides = {word.partition("=")[0]: word for word in (*CORNER, *QUICK, *where, *axes)}  # no key twice
+        return begin("rpt.train", list(overrides.values()), tmp_path)
 
     return started
 
@@ -182,18 +184,18 @@ loader.load_backbone = load_and_count
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("n_runs", "words"),
+    ("n_runs", "overrides"),
     [
         (24, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "lr=0.01,0.3", "seed=range(12)"]),
         (1, ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", "lr=0.3", "seed=0"]),
     ],
 )
-def test_launchers(start, tmp_path, n_runs, words):
+def test_launchers(start, tmp_path, n_runs, overrides):
     """A process that trains several runs loads what they share once. Packed: below."""
     (tmp_path / "counting.py").write_text(COUNTING)
-    words = [*words, "plugins=[counting]", "trainer.max_steps=1"]
+    overrides = [*overrides, "plugins=[counting]", "trainer.max_steps=1"]
     fresh = functools.partial(processes.run_fresh, timeout=500)  # they start interpreters of their own
-    sweep = start("out", *words, begin=fresh)
+    sweep = start("out", *overrides, begin=fresh)
     assert sweep.returncode == 0, sweep
     assert [told["status"] for told, *_ in outcomes(tmp_path / "out").values()] == ["finished"] * n_runs
     loaded = (tmp_path / "loaded").read_text().split()
@@ -204,8 +206,8 @@ def test_launchers(start, tmp_path, n_runs, words):
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_launcher_s_workers_end_with_the_command(start, tmp_path, launcher):
     """Asked to end, it ends after its workers, each of which has saved its run; the same command goes on from there."""
-    words = [f"hydra/launcher={launcher}", "lr=0.1", "seed=0", "trainer.epochs=4000", "trainer.checkpoint_every=1"]
-    sweep = start("out", *words)
+    overrides = [f"hydra/launcher={launcher}", "lr=0.1", "seed=0", "trainer.epochs=4000", "trainer.checkpoint_every=1"]
+    sweep = start("out", *overrides)
     deadline = time.monotonic() + 200
     while not list(tmp_path.glob("out/**/checkpoint.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -214,7 +216,7 @@ def test_a_launcher_s_workers_end_with_the_command(start, tmp_path, launcher):
     assert sweep.wait(60).returncode == 128 + signal.SIGTERM
     assert not psutil.wait_procs(children, timeout=10)[1]
     (checkpoint,) = tmp_path.glob("out/**/checkpoint.safetensors")
-    again = start("out", *words, "trainer.max_steps=1", "hydra/launcher=basic")
+    again = start("out", *overrides, "trainer.max_steps=1", "hydra/launcher=basic")
     assert again.wait(120).returncode == 0 and checkpoint.exists()
 
 

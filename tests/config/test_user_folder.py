@@ -51,8 +51,8 @@ def test_it_may_be_called_as_it_likes(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setattr(sys, "argv", ["train", "--config-dir", folder, "prompt=wide", "--help"])
     main()
     assert "bottleneck: 7" in capsys.readouterr().out
-    words = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999,9998"]
-    monkeypatch.setattr(sys, "argv", ["train", "--config-dir", name, *words])
+    overrides = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999,9998"]
+    monkeypatch.setattr(sys, "argv", ["train", "--config-dir", name, *overrides])
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "rpt: prompt.length=9999 is longer" in capsys.readouterr().err
@@ -106,8 +106,8 @@ def test_numbers_are_read_alike_by_everyone(tmp_path):
     use_config_folder(write(tmp_path, prompt_product=PRODUCT))
     assert default_options("product") == {"scale": 0.001}
 
-    def identity(*words):
-        return run_id(to_config(compose("train", ["prompt=product", *words])), "r", "w", "fp32")
+    def identity(*overrides):
+        return run_id(to_config(compose("train", ["prompt=product", *overrides])), "r", "w", "fp32")
 
     assert identity() == identity("prompt.scale=1e-3") == identity("prompt.scale=0.001")
     assert identity("prompt.scale=2") == identity("prompt.scale=2.0") != identity()
@@ -124,8 +124,8 @@ def test_a_job_in_another_process_knows_the_folder(tmp_path, monkeypatch):
     """Launchers of Hydra start a job with only the composed configuration."""
     folder = write(tmp_path, prompt_product=PRODUCT, task_meals="name: meals\nfields: [text]\n")
     use_config_folder(folder)
-    words = ["prompt=product", "prompt.scale=2", "task=meals", "trainer.epochs='${by_task:4,{meals: 6}}'"]
-    cfg = compose("train", words)
+    overrides = ["prompt=product", "prompt.scale=2", "task=meals", "trainer.epochs='${by_task:4,{meals: 6}}'"]
+    cfg = compose("train", overrides)
     here = to_config(cfg)
     forget(monkeypatch)
     assert "meals" not in choices("task")
@@ -148,13 +148,13 @@ def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launche
         rows = [{"text": f"{word} {split} soup {i}", "label": word} for i, word in enumerate(["bad", "good"] * 4)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = [f"task.{split}={tmp_path}/{split}.jsonl" for split in ("train", "validation")]
-    words = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", "tracking=none", *files]
-    words += ["trainer.epochs='${by_task:4,{meals: 1}}'", "seed=0,1", f"data.cache={cache}", "results=out"]
+    overrides = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", "tracking=none", *files]
+    overrides += ["trainer.epochs='${by_task:4,{meals: 1}}'", "seed=0,1", f"data.cache={cache}", "results=out"]
     launch = [f"hydra/launcher={launcher}", *["hydra.launcher.timeout_min=5"] * (launcher == "submitit_local")]
-    done = processes.run_fresh("rpt.train", [*words, *launch], tmp_path)
+    done = processes.run_fresh("rpt.train", [*overrides, *launch], tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("out/**/result.json"))) == 2
-    again = processes.start("rpt.train", words, tmp_path).wait(240)
+    again = processes.start("rpt.train", overrides, tmp_path).wait(240)
     assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again
 
 

@@ -17,7 +17,7 @@ ARRAYS = {"ids": np.arange(12, dtype=np.int32), "ends": np.array([5, 12])}
 
 @pytest.fixture(autouse=True)
 def nothing_said():
-    cache_module._warn_once.cache_clear()
+    cache_module.warn_once.cache_clear()
 
 
 def same(arrays):

@@ -13,9 +13,9 @@ from rpt.tasks import TASKS, Example, get_task
 BOOLQ = get_task("boolq")
 
 
-def passages(n, title="Ulm -- ", words=20, seed=0, label=lambda i: i % 2):
+def passages(n, title="Ulm -- ", length=20, seed=0, label=lambda i: i % 2):
     draw = random.Random(seed)
-    texts = [title + " ".join(draw.choices(["red", "dog", "cat", "sat"], k=words)) for _ in range(n)]
+    texts = [title + " ".join(draw.choices(["red", "dog", "cat", "sat"], k=length)) for _ in range(n)]
     return [Example({"passage": text, "question": "is it"}, label(i), idx=i) for i, text in enumerate(texts)]
 
 
@@ -23,7 +23,7 @@ def passages(n, title="Ulm -- ", words=20, seed=0, label=lambda i: i % 2):
     ("changed", "difference"),
     [
         ({"title": ""}, "passage with a title 100 % and 0 %"),
-        ({"words": 80}, "passage of 22 and 82 words in the median"),
+        ({"length": 80}, "passage of 22 and 82 words in the median"),
         ({"label": lambda i: 0}, "label False 50 % and 100 %; label True 50 % and 0 %"),
     ],
 )

@@ -7,10 +7,10 @@ import random
 import re
 
 import pytest
+from pretraining_grammars import PRETRAINING, endless_text
 
 from rpt.data import miniature
 from rpt.data.miniature.lexicon import COLOURS, NAMES, PLACES, THINGS, VERBS
-from rpt.data.miniature.texts import endless_text
 from rpt.tasks import PROTOCOLS, TASKS, get_task
 
 ROWS_OF_SEED_0 = {  # SHA-256 of the rows that the committed records rest on
@@ -58,7 +58,7 @@ def test_what_is_held_out_was_not_in_pretraining(task, share):
         return re.sub("|".join([*NAMES, *THINGS, *COLOURS, *PLACES]), "", get_task(task).source(example))
 
     draw = random.Random(0)
-    seen = {kind(miniature.row(task, draw, miniature.PRETRAINING)) for _ in range(5000)}
+    seen = {kind(miniature.row(task, draw, PRETRAINING)) for _ in range(5000)}
     rows = miniature.rows(task, "val")
     assert sum(kind(row) not in seen for row in rows) >= share * len(rows)
 

@@ -49,13 +49,13 @@ def test_a_sweep_of_such_rows_is_refused_or_warned_once(configure, shared, tmp_p
     rows = (shared / "superglue/CB/train.jsonl").read_text().splitlines(keepends=True)
     train.write_text("".join(rows))
     val.write_text("".join(rows[:9]))
-    words = ["task=cb", "data=folder", f"data.dir={tmp_path}"]
+    overrides = ["task=cb", "data=folder", f"data.dir={tmp_path}"]
     with pytest.raises(UsageError, match="cb: all 9 validation rows"):
-        Loader().rows(configure(*words))
+        Loader().rows(configure(*overrides))
     with val.open("a") as file:
         file.write((shared / "superglue/CB/val.jsonl").read_text())
     with caplog.at_level(logging.WARNING, "rpt"):
         sweep = Loader()
         for loader, shots in ((sweep, 2), (sweep, 4), (Loader(), 4)):
-            assert loader.rows(configure(*words, f"data.shots={shots}")).report
+            assert loader.rows(configure(*overrides, f"data.shots={shots}")).report
     assert [line[:19] for line in warnings_of(caplog)] == ["cb: 9 of 65 validat"]

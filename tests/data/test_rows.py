@@ -285,8 +285,8 @@ def test_rows_come_from_a_folder_of_save_to_disk(tmp_path, inside):
     columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "idx": [0, 1], "label": [0, 1]}
     table = datasets.Dataset.from_dict(columns, features=features)
     datasets.DatasetDict(train=table, validation=table.select([1])).save_to_disk(tmp_path / "saved" / inside)
-    found = read_examples(DataConfig(name="hub", repo=str(tmp_path / "saved")), get_task("cb"))
-    assert [one.label for one in found["train"]] == [1, 0] and [one.label for one in found["val"]] == [0]
+    actual = read_examples(DataConfig(name="hub", repo=str(tmp_path / "saved")), get_task("cb"))
+    assert [one.label for one in actual["train"]] == [1, 0] and [one.label for one in actual["val"]] == [0]
     with pytest.raises(UsageError, match=r"saved \(cb\) .* it has no split test; it has train, validation"):
         read_examples(DataConfig(name="hub", repo=str(tmp_path / "saved")), meals(), TaskConfig(hub_split="test"))
     table.save_to_disk(tmp_path / "one")

@@ -22,7 +22,7 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(NANO_BERT)
 
 
-def words(tokenizer, sequence, part=slice(None)):
+def pieces(tokenizer, sequence, part=slice(None)):
     return tokenizer.convert_ids_to_tokens(sequence.ids[part].tolist())
 
 
@@ -46,13 +46,13 @@ def test_marked_words_stay(tokenizer, before, between, after, text_budget):
     at = [(text.index(word), text.index(word) + len(word)) for word in ("ada", "she")]
     (sequence,) = encode_readings([starred([text], [(0, *span) for span in at])], tokenizer, text_budget)
     assert len(sequence) == min(text_budget, before + between + after + 8)
-    assert [words(tokenizer, sequence, slice(*mark)) for mark in sequence.marks] == [["ada"], ["she"]]
-    assert words(tokenizer, sequence)[0] == "[CLS]" and words(tokenizer, sequence)[-1] == "[SEP]"
+    assert [pieces(tokenizer, sequence, slice(*mark)) for mark in sequence.marks] == [["ada"], ["she"]]
+    assert pieces(tokenizer, sequence)[0] == "[CLS]" and pieces(tokenizer, sequence)[-1] == "[SEP]"
 
 
 def test_a_question_longer_than_the_budget_is_cut_last(tokenizer):
     (sequence,) = encode_readings([Reading(("red dog", "coat " * 60))], tokenizer, 32)
-    assert words(tokenizer, sequence) == ["[CLS]", "[SEP]", *["coat"] * 29, "[SEP]"]
+    assert pieces(tokenizer, sequence) == ["[CLS]", "[SEP]", *["coat"] * 29, "[SEP]"]
 
 
 def test_a_mark_outside_of_its_text_is_named(tokenizer):

@@ -37,8 +37,8 @@ def test_special_strings_are_ordinary_pieces(tokenizer):
     for string in strings:
         for text in (string, f"a{string}b", f"red {string} dog", f" {string}{string}", f"special {string}"):
             (encoding,) = text_tokenizer(tokenizer).encode([text])
-            found = [i for i in encoding.ids if i in special_ids(tokenizer) - {unknown}]
-            assert found == markers, (text, encoding.tokens)
+            actual = [i for i in encoding.ids if i in special_ids(tokenizer) - {unknown}]
+            assert actual == markers, (text, encoding.tokens)
             assert len(encoding.ids) > len(markers) + 2
 
 
@@ -74,8 +74,8 @@ def test_a_reading_has_one_marker_of_each_kind():
     tokenizer = AutoTokenizer.from_pretrained(NANO_BERT)
     reading = Reading(("[CLS] a [SEP] red [MASK] dog", "is it [PAD] red [UNK]"), ((0, 21, 23),))
     (sequence,) = encode_readings([reading], tokenizer, 100)
-    found = [i for i in sequence.ids.tolist() if i in special_ids(tokenizer)]
-    assert found == [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.sep_token_id]
+    actual = [i for i in sequence.ids.tolist() if i in special_ids(tokenizer)]
+    assert actual == [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.sep_token_id]
 
 
 def test_a_slow_tokenizer_is_refused():

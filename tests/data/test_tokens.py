@@ -24,16 +24,16 @@ def boolq(passage, question, idx=0):
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(words=st.integers(1, 400), text_budget=st.integers(40, 300))
-def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, words, text_budget):
-    example = boolq(" ".join(f"red{i}" for i in range(words)), "did Ada buy a red coat")
+@given(length=st.integers(1, 400), text_budget=st.integers(40, 300))
+def test_long_rows_lose_the_end_of_their_passage_only(tokenizer, tmp_path_factory, length, text_budget):
+    example = boolq(" ".join(f"red{i}" for i in range(length)), "did Ada buy a red coat")
     cache = tmp_path_factory.mktemp("c")
     (ids,) = encode_sources([example], get_task("boolq"), tokenizer, text_budget, cache)
     assert len(ids) <= text_budget and ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
     text = tokenizer.decode(ids, skip_special_tokens=True)
     assert text.endswith("question: did Ada buy a red coat")
-    kept = text.removeprefix("passage: ").split(" question:")[0].split()
-    assert kept == example.fields["passage"].split()[: len(kept)]
+    stored = text.removeprefix("passage: ").split(" question:")[0].split()
+    assert stored == example.fields["passage"].split()[: len(stored)]
 
 
 def test_cache_gives_the_same_and_follows_its_inputs(tokenizer, tmp_path):

@@ -62,9 +62,9 @@ def test_peft_alone_gives_the_same_answers_to_real_rows(record, shared, tmp_path
     (longest,) = re.findall(r"max_new_tokens=(\d+)", code)
     room = open_saved_run(record).text_budget
     script = STRANGER.replace("ids_longest", longest)
-    words = [tmp_path / "card.py", rows, room, tmp_path / "theirs.json"]
+    overrides = [tmp_path / "card.py", rows, room, tmp_path / "theirs.json"]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", script, *map(str, words)],
+        [sys.executable, "-I", "-c", script, *map(str, overrides)],
         cwd=tmp_path / "adapter",
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,
@@ -93,8 +93,8 @@ def test_the_folder_is_a_peft_adapter(record, tmp_path):
 
 
 def test_a_prompt_beside_larger_words_is_exported_for_the_model_as_others_have_it(tmp_path):
-    words = ["task=cb", "backbone=nano", "backbone.stream_scale=2.5", "data.shots=4", "trainer.max_steps=1"]
-    record = recorded(tmp_path / "runs", *words, "prompt.length=3")
+    overrides = ["task=cb", "backbone=nano", "backbone.stream_scale=2.5", "data.shots=4", "trainer.max_steps=1"]
+    record = recorded(tmp_path / "runs", *overrides, "prompt.length=3")
     exported(record, tmp_path / "adapter")
     written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")["prompt_embeddings"]
     torch.testing.assert_close(written * 2.5, load_prompt(record / "prompt.safetensors"))

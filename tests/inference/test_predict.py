@@ -21,10 +21,11 @@ from rpt.errors import RecordError, UsageError
 from rpt.inference.saved_run import open_saved_run, train_command
 from rpt.records.run_folder import RunFolder
 from rpt.tasks import TASKS, get_task
-from rpt.tasks.submission import TEST_ROWS, validate
+from rpt.tasks.submission import TEST_ROWS
 from tests.conftest import ROOT
 from tests.processes import run_script
 from tests.reports.conftest import reseal
+from tests.tasks.server import validate
 
 ROWS = miniature.rows("boolq", "val", 0)
 
@@ -36,8 +37,8 @@ def written(folder, rows, name="rows.jsonl"):
 
 
 def predicted(record, **keys):
-    words = [f"{key}={value}" for key, value in ({"run": record, "precision": "fp32"} | keys).items()]
-    predict.predict(read_arguments(predict.PredictArguments, words))
+    overrides = [f"{key}={value}" for key, value in ({"run": record, "precision": "fp32"} | keys).items()]
+    predict.predict(read_arguments(predict.PredictArguments, overrides))
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ def test_the_answers_are_the_record_s(record, tmp_path):
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     assert [answer["idx"] for answer in answers] == [row["idx"] for row in ROWS]
     labels = TASKS["boolq"].labels
-    found = [labels.index(answer["label"]) if answer["answered"] else None for answer in answers]
-    assert found == json.loads((record / "predictions.json").read_text())["predictions"]
+    actual = [labels.index(answer["label"]) if answer["answered"] else None for answer in answers]
+    assert actual == json.loads((record / "predictions.json").read_text())["predictions"]
     assert set(answers[0]) == {"idx", "text", "label", "answered", "probabilities"}
     assert set(answers[0]["probabilities"]) == set(labels)
 
@@ -88,13 +89,13 @@ def test_an_encoder_s_answers_are_the_record_s(encoder_record, tmp_path, monkeyp
     predicted(encoder_record, **keys, output=str(tmp_path / "answers.jsonl"))
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert set(answers[0]) == {"idx", "label", "answered", "probabilities"}
-    found = [task.labels.index(answer["label"]) for answer in answers]
-    assert found == json.loads((encoder_record / "predictions.json").read_text())["predictions"]
+    actual = [task.labels.index(answer["label"]) for answer in answers]
+    assert actual == json.loads((encoder_record / "predictions.json").read_text())["predictions"]
     monkeypatch.setitem(TEST_ROWS, "copa", len(rows))
     keys["input"] = written(tmp_path, [{key: row[key] for key in row if key != "label"} for row in rows])
     predicted(encoder_record, **keys, submission="true", output=str(tmp_path / "submission"))
     submitted = [json.loads(line) for line in (tmp_path / "submission" / "COPA.jsonl").read_text().splitlines()]
-    assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, found, strict=True)]
+    assert submitted == [{"idx": row["idx"], "label": label} for row, label in zip(rows, actual, strict=True)]
 
 
 def test_a_stream_is_answered_line_by_line(record, tmp_path, caplog):
@@ -275,19 +276,26 @@ def test_the_backbone_must_have_the_weights_of_training(copy, tmp_path):
 
 
 def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
-    words = ["task=cb", "prompt=residual", "prompt.bottleneck=7", "prompt.init=text", "lr=0.01", "protocol=superglue"]
-    config = configure(*words, 'prompt.init_text="it\'s a = b, \\"c\\""', "trainer.clip=1", "prompt.shared=false")
+    overrides = [
+        "task=cb",
+        "prompt=residual",
+        "prompt.bottleneck=7",
+        "prompt.init=text",
+        "lr=0.01",
+        "protocol=superglue",
+    ]
+    config = configure(*overrides, 'prompt.init_text="it\'s a = b, \\"c\\""', "trainer.clip=1", "prompt.shared=false")
     stored = yaml.safe_load(yaml.safe_dump(as_dict(config)))
     folder = Path(config.results, "runs", "cb", "nano", "residual", "id")
-    program, *words = shlex.split(train_command(stored, RunFolder(folder)))
-    assert [program, *words[:2]] == ["python", "-m", "rpt.train"]
+    program, *overrides = shlex.split(train_command(stored, RunFolder(folder)))
+    assert [program, *overrides[:2]] == ["python", "-m", "rpt.train"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        assert as_dict(to_config(compose("train", words[2:]))) == stored
+        assert as_dict(to_config(compose("train", overrides[2:]))) == stored
 
 
 def test_the_command_line_helps_and_fails_in_one_line(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["predict", *words])
+    def run(*overrides):
+        monkeypatch.setattr(sys, "argv", ["predict", *overrides])
         predict.main()
 
     run("--help")

@@ -23,6 +23,7 @@ from rpt.predict import PredictArguments, predict, write_submission
 from rpt.tasks import PROTOCOLS, TASKS, get_task
 from rpt.train import train
 from tests.conftest import tiny_bert
+from tests.tasks.server import validate
 
 
 def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tiny"):
@@ -119,7 +120,7 @@ def test_every_task_has_its_kind_of_answer_and_a_submission(tiny_backbone, task,
             assert answer.probability is None and tuple(answer.probabilities) == labels
             assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
             assert answer.label == max(labels, key=answer.probabilities.get)
-    assert write_submission(get_task(task), rows, answers)  # validated there
+    validate(get_task(task), write_submission(get_task(task), rows, answers), rows)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_an_encoder_s_answers_are_its_predictions(encoder, task):
         assert tuple(answer.probabilities) == candidates
         assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert max(answer.probabilities, key=answer.probabilities.get) in chosen
-    assert write_submission(one.task, rows, answers)
+    validate(one.task, write_submission(one.task, rows, answers), rows)
 
 
 def test_probabilities_are_of_the_labels_words(tiny_backbone):
@@ -227,9 +228,9 @@ def test_a_task_of_one_s_own_is_served_and_predicted(configure, tmp_path, backbo
     for split, changed in (("train", ""), ("validation", " Fresh.")):
         written = [json.dumps(row | {"text": row["text"] + changed}) for row in rows]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(written))
-    words = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
+    overrides = [f"data.dir={tmp_path}", "task.name=meals", "task.fields=[text]", f"task.labels={labels}"]
     files = [f"task.{split}={split}.jsonl" for split in ("train", "validation")]
-    train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *words, *files))
+    train(configure("task=custom", "data=folder", f"backbone={backbone}", "trainer.max_steps=2", *overrides, *files))
     (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
     for split in ("train", "validation"):
         (tmp_path / f"{split}.jsonl").unlink()

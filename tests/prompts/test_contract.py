@@ -99,7 +99,7 @@ class WithoutStart(Mine):
 
 
 @pytest.fixture
-def own(monkeypatch):
+def registered(monkeypatch):
     """Register a class for one test only."""
     monkeypatch.setattr("rpt.prompts.contract.REPARAMETERIZATIONS", known := dict(REPARAMETERIZATIONS))
     monkeypatch.setattr("rpt.prompts.soft_prompt.REPARAMETERIZATIONS", known)
@@ -112,8 +112,8 @@ def own(monkeypatch):
     return enter
 
 
-def test_a_class_that_keeps_to_it_is_taken(own):
-    name = own(Mine)
+def test_a_class_that_keeps_to_it_is_taken(registered):
+    name = registered(Mine)
     assert list(find_options(name)) == ["rank"]
     for length in (1, 10, 100, 768):
         check_prompt(name, length, {"rank": 3})
@@ -138,26 +138,26 @@ def test_a_class_that_keeps_to_it_is_taken(own):
         (WithoutStart, r"takes no start; write `def __init__\(self, start, \*, …\)`"),
     ],
 )  # fmt: skip
-def test_what_breaks_it_is_named_in_one_line(own, cls, message):
-    name = own(cls)
+def test_what_breaks_it_is_named_in_one_line(registered, cls, message):
+    name = registered(cls)
     with pytest.raises(ValueError, match=f"class {cls.__name__}: .*{message}") as refused:
         check_prompt(name, 10, {})
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_what_a_class_says_of_its_options_is_said(own):
+def test_what_a_class_says_of_its_options_is_said(registered):
     with pytest.raises(ValueError, match="rank=0 leaves nothing"):
-        check_prompt(own(Mine), 10, {"rank": 0})
+        check_prompt(registered(Mine), 10, {"rank": 0})
 
 
-def test_a_class_that_refuses_short_prompts_is_tried_as_it_is(own):
+def test_a_class_that_refuses_short_prompts_is_tried_as_it_is(registered):
     class Long(Mine):
         def __init__(self, start):
             super().__init__(start)
             if start.length < 20:
                 raise ValueError("give 20 tokens or more")
 
-    name = own(Long)
+    name = registered(Long)
     check_prompt(name, 20, {})
     with pytest.raises(ValueError, match="20 tokens or more"):
         check_prompt(name, 19, {})

@@ -192,7 +192,7 @@ def test_superposition_sums_words_that_stay_frozen():
     rows = [(begun.embeddings == word).all(dim=1).nonzero().item() for word in prompt.sampled]
     assert len(set(rows)) == M and [name for name, _ in prompt.named_parameters()] == ["weights"]
     by_hand = [
-        sum(weight * begun.embeddings[row] for weight, row in zip(of, rows, strict=True)) for of in prompt.weights
+        sum(weight * begun.embeddings[row] for weight, row in zip(entry, rows, strict=True)) for entry in prompt.weights
     ]
     torch.testing.assert_close(prompt(), torch.stack(by_hand))
 

@@ -21,8 +21,8 @@ def labelled(**more):
 
 
 def example(task, **row):
-    (found,) = task.parse({"idx": 0, **row})
-    return found
+    (actual,) = task.parse({"idx": 0, **row})
+    return actual
 
 
 @pytest.mark.parametrize("label", ["good", "GOOD ", 1, "1"])
@@ -74,7 +74,7 @@ def test_open_answers_are_scored_as_texts():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["task=custom"], r"task=custom needs the columns to read, in order: task\.fields=\[text\]"),
         ([*REVIEWS, "task.labels=[bad]"], r"task\.labels=\['bad'\] must be two or more"),
@@ -87,18 +87,18 @@ def test_open_answers_are_scored_as_texts():
         (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
     ],
 )  # fmt: skip
-def test_what_is_declared_wrongly_is_refused_before_the_run(configure, words, message):
+def test_what_is_declared_wrongly_is_refused_before_the_run(configure, overrides, message):
     with pytest.raises(UsageError, match=message):
-        check(configure(*words))
+        check(configure(*overrides))
 
 
 def test_rows_come_from_files(tmp_path):
     (tmp_path / "t.csv").write_text('\ufefftext,label\n"Warm, good.",good\nCold.,bad\n')
     (tmp_path / "v.jsonl").write_text('{"text": "Fair.", "label": 1}\n')
-    own = TaskConfig(name="reviews", fields=["text"], train="t.csv", validation="v.jsonl")
-    found = read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), own)
-    assert [one.fields["text"] for one in found["train"]] == ["Warm, good.", "Cold."]
-    assert [one.label for one in found["train"] + found["val"]] == [1, 0, 1]
+    reviews = TaskConfig(name="reviews", fields=["text"], train="t.csv", validation="v.jsonl")
+    actual = read_examples(DataConfig(name="folder", dir=str(tmp_path)), labelled(), reviews)
+    assert [one.fields["text"] for one in actual["train"]] == ["Warm, good.", "Cold."]
+    assert [one.label for one in actual["train"] + actual["val"]] == [1, 0, 1]
     with pytest.raises(UsageError, match=r"task\.validation=w\.csv does not exist below"):
         read_examples(
             DataConfig(name="folder", dir=str(tmp_path)), labelled(), TaskConfig(train="t.csv", validation="w.csv")
@@ -113,13 +113,13 @@ def test_rows_about_one_text_are_held_out_together(configure):
     protocol = ProtocolConfig("paper", selection="held_out", held_out=0.3)
     split = split_examples({"train": rows, "val": rows}, task, DataConfig("folder"), protocol)
     cooks = [{one.fields["cook"] for one in part} for part in (split.train, split.select)]
-    assert not cooks[0] & cooks[1] and [len(of) for of in cooks] == [7, 3]
+    assert not cooks[0] & cooks[1] and [len(entry) for entry in cooks] == [7, 3]
 
 
-def on_hub(tmp_path, **own):
+def on_hub(tmp_path, **reviews):
     """A folder that `datasets` loads like a data set of the hub."""
     config = DataConfig(name="hub", repo=str(tmp_path / "set"))
-    return read_examples(config, labelled(), TaskConfig(name="reviews", fields=["text"], **own))
+    return read_examples(config, labelled(), TaskConfig(name="reviews", fields=["text"], **reviews))
 
 
 def test_rows_come_from_a_data_set_of_the_hub(tmp_path, monkeypatch):
@@ -127,9 +127,9 @@ def test_rows_come_from_a_data_set_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.jsonl").write_text('{"text": "Warm.", "label": "good", "id": 7}\n')
     (tmp_path / "set/test.jsonl").write_text('{"text": "Cold.", "label": "bad"}\n{"text": "Old.", "label": "BAD"}\n')
-    found = on_hub(tmp_path, hub_split="test")
-    assert [(one.fields, one.label, one.idx) for one in found["train"]] == [({"text": "Warm."}, 1, 0)]
-    assert [(one.fields["text"], one.label) for one in found["val"]] == [("Cold.", 0), ("Old.", 0)]
+    actual = on_hub(tmp_path, hub_split="test")
+    assert [(one.fields, one.label, one.idx) for one in actual["train"]] == [({"text": "Warm."}, 1, 0)]
+    assert [(one.fields["text"], one.label) for one in actual["val"]] == [("Cold.", 0), ("Old.", 0)]
     with pytest.raises(
         UsageError, match=r"Unknown split \"validation\".*\nGive another data.repo, .* or task.hub_split"
     ):
@@ -151,8 +151,8 @@ def test_numbered_labels_of_the_hub_go_by_their_names(tmp_path, monkeypatch):
         table = datasets.Dataset.from_dict(columns, features=features)
         table.to_parquet(tmp_path / "set/train.parquet")
         table.select([0, 1]).to_parquet(tmp_path / "set/validation.parquet")
-        found = on_hub(tmp_path)
-        assert [one.label for one in found["train"]] == labels and [one.label for one in found["val"]] == labels[:2]
+        actual = on_hub(tmp_path)
+        assert [one.label for one in actual["train"]] == labels and [one.label for one in actual["val"]] == labels[:2]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_a_fault_in_a_csv_file_names_its_place(content, message):
 
 
 def test_what_declares_it_is_part_of_its_runs_identity_alone(configure):
-    def identity(*words):
-        return run_id(configure(*words), "r", "w", "fp32")
+    def identity(*overrides):
+        return run_id(configure(*overrides), "r", "w", "fp32")
 
     same = identity(*REVIEWS)
     assert identity(*REVIEWS, "task.train=a.csv", "task.validation=b.csv") == same

@@ -132,5 +132,5 @@ def test_every_real_wsc_row_has_its_marks(shared, split):
         (example,) = task.parse(row)
         (reading,) = task.decisions(example)[0].readings
         for word, field in zip(marked(reading), ("span1_text", "span2_text"), strict=True):
-            words = [re.findall(r"\w+", text.lower()) for text in (word, row["target"][field])]
-            assert words[0] == words[1]
+            letters = [re.findall(r"\w+", text.lower()) for text in (word, row["target"][field])]
+            assert letters[0] == letters[1]

@@ -42,9 +42,9 @@ def test_golden_texts(name, protocol):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_verbalizers_are_what_targets_and_interpretation_use(name, protocol):
     task = get_task(name, protocol=protocol)
-    words = task.verbalizers
-    assert (words is None) == (name not in VERBALIZED) == (task.max_answer_tokens is not None)
-    for label, word in enumerate(words or ()):
+    verbalizers = task.verbalizers
+    assert (verbalizers is None) == (name not in VERBALIZED) == (task.max_answer_tokens is not None)
+    for label, word in enumerate(verbalizers or ()):
         example = example_of(name, label=label)
         assert task.targets(example) == [word]
         assert task.interpret(f" The {word.upper()}.", example) == label

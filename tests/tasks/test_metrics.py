@@ -26,10 +26,10 @@ WORDS = st.lists(st.sampled_from(["the", "a", "Red", "red", "cup", "cup's", "Ulm
 
 def plain_f1(rows, label) -> float | None:
     hits = sum(g == p == label for g, p, *_ in rows)
-    called, there = sum(p == label for _, p, *_ in rows), sum(g == label for g, *_ in rows)
-    if not called + there:
+    called, present = sum(p == label for _, p, *_ in rows), sum(g == label for g, *_ in rows)
+    if not called + present:
         return None
-    precision, recall = hits / called if called else 0, hits / there if there else 0
+    precision, recall = hits / called if called else 0, hits / present if present else 0
     return 2 * precision * recall / (precision + recall) if hits else 0.0
 
 
@@ -290,16 +290,16 @@ def test_evaluate_gives_what_records_hold(load, name):
     examples = [example for row in miniature.rows(name, "val")[:50] for example in task.parse(row)]
     if name == "record":
         predictions = [draw.choice([*example.fields["entities"], "the red cup", None]) for example in examples]
-        given = [{"idx": e.idx, "prediction_text": p or ""} for e, p in zip(examples, predictions, strict=True)]
+        passed = [{"idx": e.idx, "prediction_text": p or ""} for e, p in zip(examples, predictions, strict=True)]
         gold = [{"idx": example.idx, "answers": example.answers} for example in examples]
     else:
         predictions = [draw.choice([*range(len(task.labels)), example.label, None]) for example in examples]
-        given = [-1 if p is None else p for p in predictions]
+        passed = [-1 if p is None else p for p in predictions]
         if name == "multirc":
-            given = [{"idx": e.idx, "prediction": p} for e, p in zip(examples, given, strict=True)]
+            passed = [{"idx": e.idx, "prediction": p} for e, p in zip(examples, passed, strict=True)]
         gold = [example.label for example in examples]
     expected = task.score(examples, predictions)
-    scores = load(name).compute(predictions=given, references=gold)
+    scores = load(name).compute(predictions=passed, references=gold)
     named = {OURS.get(metric, metric): value for metric, value in expected.items()}
     assert {metric: 100 * value for metric, value in scores.items()} == pytest.approx(
         {metric: named[metric] for metric in scores}

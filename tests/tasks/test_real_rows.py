@@ -82,8 +82,8 @@ def test_wsc_stars_stand_at_the_index_but_for_the_one_row_that_is_off(shared):
     task, moved = get_task("wsc"), []
     for split in ("train", "val"):
         for row in rows_of(shared, "superglue", "wsc", split):
-            words = task.source(task.parse(row)[0]).split()
-            starred = [i for i, word in enumerate(words) if "*" in word]
+            parts = task.source(task.parse(row)[0]).split()
+            starred = [i for i, word in enumerate(parts) if "*" in word]
             if row["target"]["span2_index"] not in starred:
                 moved.append((split, row["idx"], starred[0] - row["target"]["span2_index"]))
     assert moved == [("val", 42, 1)]

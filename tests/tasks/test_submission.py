@@ -7,7 +7,8 @@ import pytest
 
 from rpt.data import miniature
 from rpt.tasks import TASKS, get_task
-from rpt.tasks.submission import TEST_ROWS, SubmissionError, check_test_rows, file_name, lines, validate
+from rpt.tasks.submission import TEST_ROWS, SubmissionError, check_test_rows, file_name, lines
+from tests.tasks.server import validate
 
 
 def examples_of(name, n=40):

@@ -36,14 +36,14 @@ def first_gradients(backbone, *runs):
     for stack in pack.stacks:
         stack.optimizer.step = stack.optimizer.zero_grad = lambda: None
     pack.step()
-    found = {
+    actual = {
         run: {name: parameter.grad[r] for name, parameter in stack.parameters.items()}
         for stack in pack.stacks
         for r, run in enumerate(stack.runs)
     }
     for run in runs:
         run.progress.step = 0
-    return [found[run] for run in runs]
+    return [actual[run] for run in runs]
 
 
 def assert_gradients_close(ones, others):

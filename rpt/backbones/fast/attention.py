@@ -33,7 +33,7 @@ def attend_in_blocks(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
-    **_: Any,
+    **_: object,
 ) -> tuple[Tensor, None]:
     """What transformers asks of an attention function: [B, S, H, k] from queries, keys and values [B, H, ·, k].
 
@@ -115,7 +115,7 @@ def attend_fused(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
-    **_: Any,
+    **_: object,
 ) -> tuple[Tensor, None]:
     """As `attend_in_blocks`, with dropout and gradients for everything."""
     added = _add_up(position_bias, attention_mask, query.dtype)

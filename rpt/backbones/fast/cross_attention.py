@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, einsum
+from transformers import Cache
 from transformers.models.t5.modeling_t5 import T5Attention
 
 
@@ -25,7 +26,7 @@ class AbsorbedAttention(T5Attention):
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
-        past_key_values: Any = None,
+        past_key_values: Cache | None = None,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """[B, L, d] from hidden_states [B, L, d] and key_value_states [B, S, d]; then a position bias for the next
@@ -36,7 +37,8 @@ class AbsorbedAttention(T5Attention):
             past_key_values: a cache wants keys and values, so with one it is T5's own way.
         """
         states, queries = key_value_states, hidden_states.shape[1]
-        if past_key_values is not None or self.training or not self.pays(queries, states.shape[1]):
+        projects = past_key_values is not None or self.training
+        if states is None or projects or not self.pays(queries, states.shape[1]):
             return super().forward(hidden_states, mask, states, position_bias, past_key_values, **options)
         heads = (self.n_heads, self.key_value_proj_dim)
         key, value = (layer.weight.unflatten(0, heads) for layer in (self.k, self.v))

@@ -4,8 +4,7 @@ All texts describe one small world (people, things, places, causes, words with t
 a backbone of a few million parameters in an hour or two and tune prompts in minutes. The rows are ours and free to
 share. Scores on them are miniature scores: never compare them with SuperGLUE's.
 
-lexicon.py has the vocabulary, facts.py statements about things, grammars.py the eight tasks as in pre-training,
-held_out.py the five tasks whose form differs from pre-training, texts.py running texts.
+lexicon.py has the vocabulary, facts.py statements about things, grammars.py the eight tasks.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from rpt.data.miniature import grammars, held_out
+from rpt.data.miniature import grammars
 from rpt.data.miniature.grammars import GeneratedRow
 
 SPLIT_SIZES = {  # train, val: about a tenth of the benchmark's sizes; WSC and CB have the benchmark's
@@ -28,8 +27,7 @@ SPLIT_SIZES = {  # train, val: about a tenth of the benchmark's sizes; WSC and C
 }
 
 Grammars = dict[str, Callable[[random.Random], GeneratedRow]]
-PRETRAINING: Grammars = {name: getattr(grammars, name) for name in SPLIT_SIZES}
-GRAMMARS = PRETRAINING | {name: getattr(held_out, name) for name in ("cb", "copa", "multirc", "wic", "wsc")}
+GRAMMARS: Grammars = {name: getattr(grammars, name) for name in SPLIT_SIZES}
 
 
 def rows(task: str, split: str, seed: int = 0, by: Grammars = GRAMMARS) -> list[GeneratedRow]:

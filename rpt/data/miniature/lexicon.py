@@ -77,27 +77,7 @@ SENSES = {  # word: contexts of its first sense, contexts of its second sense
         ["{} painted a nail pink", "{} bit a nail in fear", "{} cut the nail of the thumb"],
     ),
 }
-REFERENCES = [  # (sentence with two people A, B and a pronoun, the referent of the pronoun)
-    ("{A} lent {B} the {thing} because {p} needed it", "B"),
-    ("{A} lent {B} the {thing} because {p} did not need it", "A"),
-    ("{A} thanked {B} because {p} had received help", "A"),
-    ("{A} thanked {B} because {p} had given help", "B"),
-    ("{A} asked {B} about the {thing} but {p} did not answer", "B"),
-    ("{A} asked {B} about the {thing} because {p} was curious", "A"),
-    ("{A} beat {B} in the race because {p} was fast", "A"),
-    ("{A} beat {B} in the race because {p} was slow", "B"),
-    ("{A} carried {B} home because {p} was strong", "A"),
-    ("{A} carried {B} home because {p} was hurt", "B"),
-    ("{A} paid {B} after {p} delivered the {thing}", "B"),
-    ("{A} paid {B} after {p} received the {thing}", "A"),
-    ("{A} called {B} but {p} was not at home", "B"),
-    ("{A} called {B} because {p} felt lonely", "A"),
-    ("{A} taught {B} to paint although {p} was a bad pupil", "B"),
-    ("{A} taught {B} to paint although {p} was a bad teacher", "A"),
-    ("{A} envied {B} because {p} had won the {thing}", "B"),
-    ("{A} envied {B} although {p} had won the {thing}", "A"),
-]
-# ---- not in pre-training: see held_out.py
+# ---- not in pre-training
 
 NEW_CAUSES = [
     ("the river rose", "the cellar was under water"),

@@ -4,16 +4,17 @@ Hydra finds it by the name of its folder, which rpt.train puts on the path.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from rpt.config.compose import to_values
 from rpt.config.schema import SearchConfig
 from rpt.errors import UsageError
 
@@ -29,8 +30,11 @@ class OptunaSweeper(Sweeper):
         prune: whether a trial that stays below the others' median is given up.
     """
 
+    config: DictConfig  # once it is set up
+    launcher: Launcher
+
     def __init__(self, params: DictConfig, trials: int, batch: int, seed: int, prune: bool):
-        self.params: Any = OmegaConf.to_container(params)
+        self.params = to_values(params)
         self.trials, self.batch, self.seed, self.prune = trials, batch, seed, prune
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -39,7 +43,7 @@ class OptunaSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
         try:
             from rpt.training.sweep.search import Search, check_selection, split_overrides
         except ImportError as error:

@@ -9,7 +9,6 @@ import copy
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -18,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rpt.config import Config, to_config
+from rpt.config.compose import to_values
 from rpt.config.validate import CHOICES, check_choice
 from rpt.errors import UsageError
 
@@ -31,15 +31,14 @@ class PackedLauncher(Launcher):
     """
 
     def __init__(self, job: DictConfig, ray: DictConfig):
-        self.job: Any = OmegaConf.to_container(job)
-        self.ray: Any = OmegaConf.to_container(ray)
+        self.job, self.ray = to_values(job), to_values(ray)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        jobs = []
+        jobs, configs = [], []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             cfg = self.loader.load_sweep_config(self.config, list(overrides))
             with open_dict(cfg):
@@ -48,16 +47,16 @@ class PackedLauncher(Launcher):
             with read_write(task_cfg), open_dict(task_cfg):
                 del task_cfg["hydra"]
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
+            configs.append(to_config(task_cfg, cfg.hydra.overrides.task))
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
         set_up_log()
-        configs = [to_config(job.cfg, job.hydra_cfg.hydra.overrides.task) for job in jobs]
         for job, outcome in zip(jobs, self.train(configs, set_up_log), strict=True):
             job.status = JobStatus.FAILED if isinstance(outcome, Exception) else JobStatus.COMPLETED
             job.return_value = outcome  # Hydra raises it, once all jobs are over, if it is an exception
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return jobs
 
-    def train(self, configs: list[Config], set_up_log: Callable[[], None]) -> list[Any]:
+    def train(self, configs: list[Config], set_up_log: Callable[[], None]) -> Sequence[object]:
         """The outcomes of the runs, trained where pack.on says."""
         # Slow, and Hydra imports this module for any command.
         from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes

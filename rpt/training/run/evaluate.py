@@ -10,10 +10,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from rpt.backbones import Backbone, Encoded, Heads, Prediction
+from rpt.backbones import Backbone, Encoded, Heads
 from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
 from rpt.config import Config
+from rpt.tasks import Prediction
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
 from rpt.config import Config, as_dict, run_id
+from rpt.config.schema import Values
 from rpt.config.yaml_files import dump_yaml
 from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
@@ -30,7 +30,7 @@ from rpt.training.run.loader import Loader
 from rpt.training.run.methods import make_trainable
 from rpt.training.run.result import describe_result
 from rpt.training.run.run import TrainingRun
-from rpt.training.run.tracking import Tracker
+from rpt.training.run.tracking import start_tracker
 
 log = logging.getLogger("rpt")
 MAX_LISTED = 20  # parameters
@@ -97,12 +97,12 @@ class PreparedRun:
             log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
         self.record.write_config(dump_yaml(as_dict(self.config)))
         _announce(run, self.backbone, self.data)
-        run.tracker = Tracker(self.config, run.name, run.progress.wandb_id, self.record.folder.name)
+        run.tracker = start_tracker(self.config, run.name, run.progress.wandb_id, self.record.folder.name)
         run.progress.wandb_id = run.tracker.wandb_id
         run.progress.seconds += time.perf_counter() - began
         return run
 
-    def finish(self, run: TrainingRun) -> dict[str, Any]:
+    def finish(self, run: TrainingRun) -> Values:
         """Evaluate the best prompt of a run that has ended, and write its record; returns its result.
 
         Raises:
@@ -127,14 +127,13 @@ class PreparedRun:
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
-        if run.tracker is not None:
-            run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
+        run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
         return result
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
         """Record an error of training, if the disk has room. Files and settings that cannot be used are not recorded:
         they end a run before training."""
-        if run is not None and run.tracker is not None:
+        if run is not None:
             run.tracker.finish(failed=True)
         if not isinstance(error, UsageError | RecordError):
             failure = {"status": "failed", "id": self.record.folder.name, "error": f"{type(error).__name__}: {error}"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from rpt.config import TrainerConfig
+from rpt.config.schema import Values
 from rpt.training.run.evaluate import Evaluation
 
 
@@ -25,7 +25,7 @@ class Progress:
     best_score: float | None = None
     best_step: int = 0
     evaluations_since_best: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)  # the lines of metrics.jsonl
+    history: list[Values] = field(default_factory=list)  # the lines of metrics.jsonl
     stopped: str | None = None  # why it has ended
     wandb_id: str | None = None
     loss_scale: dict[str, float] = field(default_factory=dict)  # the state of fp16's scaler; empty in other precisions

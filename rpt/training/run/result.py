@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rpt.backbones import Backbone
 from rpt.backbones.device import name_device, read_peak_memory
+from rpt.config.schema import Values
 from rpt.data.splits import TaskData, majority_scores
 from rpt.records.environment import environment
 from rpt.training.run.evaluate import Evaluation
 from rpt.training.run.run import TrainingRun
 
 
-def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, backbone: Backbone) -> dict[str, Any]:
+def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, backbone: Backbone) -> Values:
     """Scores, counts, times, and the environment of the run.
 
     Args:
@@ -55,7 +54,7 @@ def describe_result(run: TrainingRun, reported: Evaluation, data: TaskData, back
     }
 
 
-def _describe_rows(run: TrainingRun, data: TaskData) -> dict[str, Any]:
+def _describe_rows(run: TrainingRun, data: TaskData) -> Values:
     return {
         "name": run.config.data.name,
         "miniature": run.config.data.name == "mini",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +75,7 @@ class TrainingRun:
         self.best_weights: dict[str, Tensor] = {}
         self.best_evaluation: Evaluation | None = None  # of this process; checkpoints do not have it
         self.failure: Exception | None = None
-        self.tracker: Tracker | None = None
+        self.tracker = Tracker()
         self.steps_per_epoch, self.total_steps = plan_steps(config.trainer, len(rows))
         if not self.parameters:
             self.total_steps = 0
@@ -127,16 +126,17 @@ class TrainingRun:
         return self.config.lr if parameter == TABLE or network_lr is None else network_lr
 
     @property
-    def is_pruned(self) -> bool:
-        """Whether a search gives it up: it is not over, and its best score is below that of its evaluation's number."""
+    def pruned_score(self) -> float | None:
+        """Its best score, if a search gives it up: it is not over, and the score is below the bar of its latest
+        evaluation."""
         bar, evaluations = self.config.pack.prune, len(self.progress.history)
         best = self.progress.best_score
         behind = best is not None and 0 < evaluations <= len(bar) and best < bar[evaluations - 1]
-        return behind and self.progress.stopped is None
+        return best if behind and self.progress.stopped is None else None
 
     @property
     def is_over(self) -> bool:
-        return self.progress.stopped is not None or self.is_pruned
+        return self.progress.stopped is not None or self.pruned_score is not None
 
     def is_evaluation_due(self) -> bool:
         """Whether to evaluate now: every `trainer.eval_every` epochs, and after the last step."""
@@ -197,9 +197,8 @@ class TrainingRun:
         """The present prompt, folded, [N, d]; None if none is trained."""
         return self.soft_prompt.fold() if self.soft_prompt else None
 
-    def track(self, line: dict[str, Any]) -> None:
-        if self.tracker is not None:
-            self.tracker.log(line, self.progress.step)
+    def track(self, line: dict[str, float]) -> None:
+        self.tracker.log(line, self.progress.step)
 
     def seed_dropout(self) -> None:
         """Seed dropout by the run's seed and step only, so that a resumed run repeats an uninterrupted one."""

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rpt.config import Config, as_dict
 from rpt.config.schema import TrackingConfig
@@ -26,32 +26,19 @@ MAX_TAG_LENGTH = 64  # characters, W&B's limit
 
 
 class Tracker:
-    """A run's W&B run; does nothing under tracking=none or if W&B cannot be started.
+    """A run's W&B run; without one, as under tracking=none or if W&B cannot be started, it does nothing.
 
     Args:
-        config: of the run.
-        name: that W&B shows.
-        wandb_id: the W&B run that a resumed run continues; None starts a new one.
-        run_id: of the record, to find it from W&B.
-
-    Attributes:
         wandb_id: of the W&B run; None under tracking=none.
-
-    Raises:
-        UsageError: W&B refuses tracking.project or tracking.entity, or tracking.dir cannot be used.
     """
 
-    def __init__(self, config: Config, name: str, wandb_id: str | None, run_id: str):
-        self.wandb_id = wandb_id
-        self._wandb: Wandb | None = None
-        if config.tracking.name == "wandb":
-            self.wandb_id = wandb_id or uuid.uuid4().hex[:8]
-            self._wandb = _start_wandb(config, name, self.wandb_id, run_id)
+    def __init__(self, wandb: Wandb | None = None, wandb_id: str | None = None):
+        self._wandb, self.wandb_id = wandb, wandb_id
 
-    def log(self, values: dict[str, Any], step: int) -> None:
+    def log(self, values: dict[str, float], step: int) -> None:
         self._try(lambda wandb: wandb.log(values, step=step))
 
-    def finish(self, summary: dict[str, Any] | None = None, failed: bool = False) -> None:
+    def finish(self, summary: dict[str, float] | None = None, failed: bool = False) -> None:
         """Close the W&B run, so that the next run of a sweep does not write into it."""
 
         def close(wandb: Wandb) -> None:
@@ -68,6 +55,24 @@ class Tracker:
         except Exception as error:  # W&B's own errors, and those of the connection to its process
             log.warning("W&B stopped (%s); the run goes on without it, and its record has all numbers.", _line(error))
             self._wandb = None
+
+
+def start_tracker(config: Config, name: str, wandb_id: str | None, run_id: str) -> Tracker:
+    """The tracker that the configuration asks for.
+
+    Args:
+        config: of the run.
+        name: that W&B shows.
+        wandb_id: the W&B run that a resumed run continues; None starts a new one.
+        run_id: of the record, to find it from W&B.
+
+    Raises:
+        UsageError: W&B refuses tracking.project or tracking.entity, or tracking.dir cannot be used.
+    """
+    if config.tracking.name != "wandb":
+        return Tracker(wandb_id=wandb_id)
+    wandb_id = wandb_id or uuid.uuid4().hex[:8]
+    return Tracker(_start_wandb(config, name, wandb_id, run_id), wandb_id)
 
 
 def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Wandb | None:

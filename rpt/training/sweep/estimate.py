@@ -10,13 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
+from rpt.config.schema import Values
 from rpt.data.splits import TaskData
 from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
@@ -53,9 +53,7 @@ class Estimator:
         gpu_processes: processes that would compute on one GPU.
     """
 
-    def __init__(
-        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, gpu_processes: int = 1
-    ):
+    def __init__(self, records: Iterable[tuple[Values, Values]], together: int | None, gpu_processes: int = 1):
         self._together, self._gpu_processes = together, gpu_processes
         self._results = defaultdict(list)
         for config, result in records:
@@ -88,7 +86,7 @@ class Estimator:
         return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
 
 
-def kind(config: dict[str, Any], precision: str) -> str:
+def kind(config: Values, precision: str) -> str:
     """Runs of equal kind take about equally long for a row; from a configuration as a record holds it.
 
     Of the prompt only its length counts: the network behind it runs once a step, whatever the number of rows.
@@ -105,10 +103,10 @@ def _kind(config: Config) -> str:
     return kind(as_dict(config), precision_of(config))
 
 
-def rates_of(results: list[dict[str, Any]]) -> Rates:
+def rates_of(results: list[Values]) -> Rates:
     """Rates from what the result.json of runs of one kind hold."""
 
-    def start(result: dict[str, Any]) -> float:
+    def start(result: Values) -> float:
         rates = result["rows_per_second"]
         evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
         return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)

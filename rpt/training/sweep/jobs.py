@@ -18,11 +18,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
 import torch
 
 from rpt.config import Config
+from rpt.config.schema import Values
 from rpt.errors import UsageError
 from rpt.training.sweep.launched import ending_with_command
 from rpt.training.sweep.outcomes import Outcome, name_outcome
@@ -37,21 +39,29 @@ POLL = 0.5  # seconds
 DAY = 24 * 60  # minutes that a job may take unless it asks for others; submitit's own are a few
 
 
+class Job(Protocol):
+    """A pack that was handed in."""
+
+    def done(self) -> bool: ...
+
+    def result(self) -> list[Outcome]: ...
+
+
 @dataclass
 class Engine:
     """Where jobs run.
 
-    submit: hands in the arguments of `_train_pack`; returns a job with `done()` and `result()`.
+    submit: hands in the arguments of `_train_pack`.
     at_once: so many jobs are handed in at most.
     threads: of each job; None leaves them to the engine.
     """
 
-    submit: Callable[..., Any]
+    submit: Callable[..., Job]
     at_once: float = math.inf
     threads: int | None = None
 
 
-def open_engine(where: str, job: dict[str, Any], ray_init: dict[str, Any], folder: Path, n_packs: int) -> Engine:
+def open_engine(where: str, job: Values, ray_init: Values, folder: Path, n_packs: int) -> Engine:
     """The engine of pack.on.
 
     Args:
@@ -79,7 +89,7 @@ def open_engine(where: str, job: dict[str, Any], ray_init: dict[str, Any], folde
         raise UsageError(f"pack.on={where} cannot be used ({said}); change {asked}.") from error
 
 
-def _open_submitit(submitit: Any, where: str, job: dict[str, Any], folder: Path, n_packs: int) -> Engine:
+def _open_submitit(submitit: ModuleType, where: str, job: Values, folder: Path, n_packs: int) -> Engine:
     executor = submitit.AutoExecutor(folder=str(folder / "%j"), cluster=where)
     submit = functools.partial(executor.submit, _train_pack)
     if where == "slurm":
@@ -91,7 +101,7 @@ def _open_submitit(submitit: Any, where: str, job: dict[str, Any], folder: Path,
     return Engine(submit, at_once, share_threads(at_once))
 
 
-def _open_ray(ray: Any, job: dict[str, Any], ray_init: dict[str, Any]) -> Engine:
+def _open_ray(ray: ModuleType, job: Values, ray_init: Values) -> Engine:
     if not ray.is_initialized():
         end = signal.getsignal(signal.SIGTERM)
         ray.init(**ray_init)
@@ -121,7 +131,7 @@ def train_in_jobs(
     """
     max_runs, folder = largest_pack(configs), os.getcwd()
     waiting = deque((numbers, TRIES) for numbers in packs)
-    running: list[tuple[Any, list[int], int]] = []
+    running: list[tuple[Job, list[int], int]] = []
     outcomes: dict[int, Outcome] = {}
     while waiting or running:
         while waiting and len(running) < engine.at_once:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import optuna
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
@@ -26,9 +25,11 @@ from optuna.trial import Trial, TrialState
 
 from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
+from rpt.config.schema import Values
 from rpt.errors import UsageError
 from rpt.records.published import find_published
 from rpt.records.run_folder import RunFolder
+from rpt.records.schema import RunRecord
 from rpt.records.search_file import write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
@@ -71,13 +72,14 @@ def split_overrides(overrides: Sequence[Override]) -> tuple[list[list[str]], dic
 
 
 def _read_interval(interval: IntervalSweep) -> BaseDistribution:
-    is_log = "log" in interval.tags
-    if isinstance(interval.start, int) and isinstance(interval.end, int):
-        return IntDistribution(interval.start, interval.end, log=is_log)
-    return FloatDistribution(float(interval.start), float(interval.end), log=is_log)
+    is_log, start, end = "log" in interval.tags, interval.start, interval.end
+    assert start is not None and end is not None  # Hydra's grammar wants both
+    if isinstance(start, int) and isinstance(end, int):
+        return IntDistribution(start, end, log=is_log)
+    return FloatDistribution(float(start), float(end), log=is_log)
 
 
-def _as_typed(value: Any) -> str:
+def _as_typed(value: object) -> str:
     """A rate with three digits: more are noise, and stand in the name of a record."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -116,7 +118,7 @@ class Search:
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
         self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
-        self.lines: list[dict[str, Any]] = []  # of the file
+        self.lines: list[Values] = []  # of the file
 
     def ask(self, number: int) -> list[Asked]:
         """So many trials to be trained next."""
@@ -153,10 +155,10 @@ class Search:
             state, value = TrialState.PRUNED, float(outcome)
             asked.trial.report(value, 1)
         else:
-            record = RunFolder(outcome.folder)
-            result = record.finished()
+            record = _read_record(outcome.folder)
+            result = record.result
             state, value = TrialState.COMPLETE, result["best"]["select_score"]
-            self.curves.append(_best_so_far(record))
+            self.curves.append(list(itertools.accumulate((line["score"] for line in record.history), max)))
         self.study.tell(asked.trial, None if state != TrialState.COMPLETE else value, state)
         score = None if result is None else result["scores"]["score"]
         run = None if state == TrialState.FAIL else outcome.folder.name
@@ -176,6 +178,7 @@ class Search:
 
     def write(self, job: JobReturn) -> None:
         """All trials so far, named by task, backbone, variant and a digest of what is fixed and what is searched."""
+        assert job.cfg is not None  # every launcher gives it
         config = to_config(job.cfg)
         name = [config.task.name, config.backbone.name, config.variant]
         outside = ("results=", "data.cache=", "tracking", "force=", "resume=", "pack.")
@@ -185,10 +188,11 @@ class Search:
         write_search(Path(config.results), "-".join([*name, digest[:8]]), [about | line for line in self.lines])
 
 
-def _best_so_far(record: RunFolder) -> list[float]:
-    """By each evaluation of a finished run, here or in the published store."""
-    read = record.read() if record.result_path.exists() else find_published(record.folder)
-    return list(itertools.accumulate((line["score"] for line in read.history), max))
+def _read_record(folder: Path) -> RunRecord:
+    """The record of a finished run, here or in the published store."""
+    record = RunFolder(folder)
+    published = None if record.result_path.exists() else find_published(folder)
+    return published or record.read()
 
 
 def check_selection(cfg: DictConfig) -> None:

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import Any
 
 from rpt.backbones.device import forget_peak_memory, precision_of
-from rpt.config import Config, as_dict, drop_keys, needs_hub
+from rpt.config import Config, as_dict, drop_keys, hub_repos
+from rpt.config.schema import Values
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
 from rpt.training.engine.pack import Pack
@@ -51,7 +51,7 @@ def train_all(
             groups[identify_group(config)][number] = config
         except UsageError as error:
             sweep.outcomes[number] = error
-    if any(map(needs_hub, configs)):
+    if any(map(hub_repos, configs)):
         offline_unless_reachable()
     for group in groups.values():
         sweep.train_group(group)
@@ -139,28 +139,26 @@ class Sweep:
             return None
         try:
             result = None if config.force else prepared.record.finished()
-            run = prepared.start() if result is None else None
+            if result is None:
+                run = prepared.start()
+                self.under_way[run] = number, prepared
+                return run
         except Exception as error:
             self.fail(number, prepared, None, error)
             return None
-        if run is None:
-            prepared.record.release()
-            log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
-            self.outcomes[number] = report_score(prepared, result, RECORDED)
-        else:
-            self.under_way[run] = number, prepared
-        return run
+        prepared.record.release()
+        log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
+        self.outcomes[number] = report_score(prepared, result, RECORDED)
+        return None
 
     def finish(self, run: TrainingRun) -> None:
         """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
-        if run.is_pruned:  # its checkpoint stays, for one who trains it after all
+        if (best := run.pruned_score) is not None:  # its checkpoint stays, for one who trains it after all
             run.tracker.finish()
             prepared.record.release()
-            log.info(
-                "%s: given up after %d steps, best score %.2f", run.name, run.progress.step, run.progress.best_score
-            )
-            self.outcomes[number] = Score(run.progress.best_score, PRUNED, prepared.record.folder)
+            log.info("%s: given up after %d steps, best score %.2f", run.name, run.progress.step, best)
+            self.outcomes[number] = Score(best, PRUNED, prepared.record.folder)
             return
         try:
             result = prepared.finish(run)
@@ -190,7 +188,7 @@ def report_error(error: Exception, name: str) -> Exception:
     return error
 
 
-def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Score:
+def report_score(prepared: PreparedRun, result: Values, how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",

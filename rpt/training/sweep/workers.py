@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from multiprocessing.synchronize import RLock
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -38,8 +39,8 @@ def list_gpus() -> list[str]:
 
 def largest_pack(configs: list[Config]) -> int | None:
     """How many runs of the sweep may train together; None is left to a trial."""
-    sizes = [config.pack.max_runs for config in configs]
-    return None if None in sizes else max(sizes)
+    sizes = [config.pack.max_runs for config in configs if config.pack.max_runs is not None]
+    return max(sizes) if len(sizes) == len(configs) else None
 
 
 def count_processes(asked: int | None, runs: int) -> int:
@@ -110,7 +111,7 @@ def _collect(children: list[tuple[BaseProcess, Connection, list[int]]]) -> dict[
     def forward(caught: list[int]) -> None:
         for child, *_ in children:
             with suppress(ProcessLookupError):  # it has ended since
-                if child.is_alive():
+                if child.pid is not None and child.is_alive():
                     os.kill(child.pid, caught[-1])
 
     outcomes: dict[int, Outcome] = {}
@@ -147,7 +148,7 @@ def _train_part(
     gpu_processes: int,
     threads: int,
     prepare: Callable[[], None],
-    lock: Any,
+    lock: RLock,
 ) -> None:
     """What a child does."""
     if hasattr(os, "setsid"):
@@ -165,7 +166,8 @@ def _train_part(
 
 def _end_with_parent() -> None:
     """A parent that is killed cannot say so, and a child that went on would hold its runs against the next command."""
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
 
 

@@ -41,8 +41,8 @@ def test_states_and_gradients_are_those_of_plain_attention(
         ours = states_and_gradients(attention.attend_in_blocks)
         with torch.no_grad():
             without_gradient, _ = attention.attend_in_blocks(MODULE, *inputs, mask, scaling=scaling, position_bias=bias)
-    for own, plain in zip(ours, states_and_gradients(eager_attention_forward), strict=True):
-        torch.testing.assert_close(own, plain)
+    for each, plain in zip(ours, states_and_gradients(eager_attention_forward), strict=True):
+        torch.testing.assert_close(each, plain)
     torch.testing.assert_close(without_gradient, ours[0])
 
 
@@ -56,17 +56,19 @@ def test_it_errs_no_more_than_plain_attention_in_half_precision() -> None:
         return [gradient.float() for gradient in torch.autograd.grad(states.float().square().sum(), inputs)]
 
     wanted = gradients(eager_attention_forward, exact)
-    for want, own, plain in zip(
+    for want, each, plain in zip(
         wanted, gradients(attention.attend_in_blocks, rounded), gradients(eager_attention_forward, rounded), strict=True
     ):
-        assert (own - want).norm() < 1.2 * (plain - want).norm()
+        assert (each - want).norm() < 1.2 * (plain - want).norm()
 
 
-@pytest.mark.parametrize("words", [{"dropout": 0.1}, {"position_bias": torch.zeros(1, 1, 2, 2, requires_grad=True)}])
-def test_what_it_is_not_made_for_is_refused(words: dict) -> None:
+@pytest.mark.parametrize(
+    "overrides", [{"dropout": 0.1}, {"position_bias": torch.zeros(1, 1, 2, 2, requires_grad=True)}]
+)
+def test_what_it_is_not_made_for_is_refused(overrides: dict) -> None:
     part = torch.zeros(1, 1, 2, 4)
     with pytest.raises(NotImplementedError, match="frozen"):
-        attention.attend_in_blocks(MODULE, part, part, part, None, **words)
+        attention.attend_in_blocks(MODULE, part, part, part, None, **overrides)
 
 
 def test_the_mask_of_fused_attention_is_made_once_and_as_its_kernels_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,11 +85,11 @@ def test_the_mask_of_fused_attention_is_made_once_and_as_its_kernels_want_it(mon
         )
 
     monkeypatch.setattr(attention, "scaled_dot_product_attention", attend)
-    words = {"scaling": 1.0, "position_bias": bias}
-    states, _ = attention.attend_fused(MODULE, query, key, value, mask, **words)
-    attention.attend_fused(MODULE, query, key, value, mask, **words)
+    overrides = {"scaling": 1.0, "position_bias": bias}
+    states, _ = attention.attend_fused(MODULE, query, key, value, mask, **overrides)
+    attention.attend_fused(MODULE, query, key, value, mask, **overrides)
     assert seen[0] is seen[1] and seen[0].stride(-1) == 1 and seen[0].dtype == torch.bfloat16
-    plain, _ = attention.attend_in_blocks(MODULE, query, key, value, mask, **words)
+    plain, _ = attention.attend_in_blocks(MODULE, query, key, value, mask, **overrides)
     torch.testing.assert_close(states, plain, rtol=0.05, atol=0.05)
-    attention.attend_fused(MODULE, query, key, value, mask.clone(), **words)
+    attention.attend_fused(MODULE, query, key, value, mask.clone(), **overrides)
     assert seen[2] is not seen[0]

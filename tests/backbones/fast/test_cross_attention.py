@@ -51,9 +51,9 @@ def gradients(module: T5Attention, hidden: Tensor, states: Tensor) -> list[Tenso
 )
 def test_losses_gradients_and_answers_are_those_of_the_plain_model(backbones, rows, mask: str) -> None:
     table = torch.randn(len(rows), N, 32, generator=torch.Generator().manual_seed(0))
-    prompt_mask = torch.stack([(torch.arange(N) >= N - own).long() for *_, own in rows])
+    prompt_mask = torch.stack([(torch.arange(N) >= N - ours).long() for *_, ours in rows])
     candidates = [list(answer) for answer in dict.fromkeys(tuple(answer) for _, answer, _ in rows)]
-    found = []
+    actual = []
     for backbone in backbones:
         backbone.model.set_attn_implementation(mask)
         prompts = table.clone().requires_grad_()
@@ -63,8 +63,8 @@ def test_losses_gradients_and_answers_are_those_of_the_plain_model(backbones, ro
         with torch.no_grad():
             encoding = backbone.encode(prompts, prompt_mask, pad([text for text, *_ in rows], 0))
             answers = backbone.generate(encoding, 4), backbone.argmax_is(encoding, candidates).tolist()
-        found.append((losses, gradient, answers))
-    (plain_losses, plain_gradient, plain_answers), (losses, gradient, answers) = found
+        actual.append((losses, gradient, answers))
+    (plain_losses, plain_gradient, plain_answers), (losses, gradient, answers) = actual
     torch.testing.assert_close(losses, plain_losses, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradient, plain_gradient, rtol=1e-4, atol=1e-5)
     assert answers == plain_answers
@@ -94,8 +94,8 @@ def test_its_error_in_half_precision_is_of_the_size_of_the_plain_way_s() -> None
     plain = attentions(tiny_t5(1.0))[0]
     wanted, rounded = gradients(plain, *inputs), gradients(plain.bfloat16(), *inputs)
     plain.__class__ = AbsorbedAttention
-    for want, by_plain, own in zip(wanted, rounded, gradients(plain, *inputs), strict=True):
-        assert (own - want).norm() < 2 * (by_plain - want).norm()
+    for want, by_plain, ours in zip(wanted, rounded, gradients(plain, *inputs), strict=True):
+        assert (ours - want).norm() < 2 * (by_plain - want).norm()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -37,12 +37,12 @@ def normed(norm: nn.Module, states: Tensor, outward: Tensor) -> tuple[Tensor, Te
 def test_it_is_t5s_own(shape, scale: float, weight: torch.dtype, states: torch.dtype, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     given_states, outward, factors = (torch.randn(size, generator=generator) for size in (shape, shape, shape[-1:]))
-    found = []
+    actual = []
     for cls in (T5LayerNorm, FrozenNorm):
         norm = cls(shape[-1]).requires_grad_(False)
         norm.weight.data = factors.to(weight)
-        found.append(normed(norm, (scale * given_states).to(states), outward))
-    for theirs, ours in zip(*found, strict=True):
+        actual.append(normed(norm, (scale * given_states).to(states), outward))
+    for theirs, ours in zip(*actual, strict=True):
         assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
         near = max(TOLERANCE[weight], TOLERANCE[theirs.dtype])
         assert (ours - theirs).abs().max() <= near * max(1e-6, theirs.abs().max())

@@ -39,8 +39,8 @@ PACK = [  # of 16: lengths, rates and seeds of their own
 LSTM = ["prompt=lstm", "prompt.length=5", "prompt.dropout=0.2", "lr=0.01"]
 
 
-def backbone_for(words, device, precision="fp32"):
-    backbone = tiny_bert(initializer_range=0.1) if words[0] == BERT[0] else tiny_t5(1.0)
+def backbone_for(overrides, device, precision="fp32"):
+    backbone = tiny_bert(initializer_range=0.1) if overrides[0] == BERT[0] else tiny_t5(1.0)
     backbone.place(device, precision)
     return backbone
 
@@ -50,48 +50,48 @@ def ready(configure, tmp_path):
     """Runs of these words, prepared anew at every call."""
     calls = []
 
-    def make(backbone, words, runs, steps=SIX_STEPS):
+    def make(backbone, overrides, runs, steps=SIX_STEPS):
         calls.append(None)
         folder = tmp_path / str(len(calls))
-        configs = [configure(*words, *steps, *own) for own in runs]
+        configs = [configure(*overrides, *steps, *each) for each in runs]
         return [prepared(config, backbone, folder / str(i), evaluated=8) for i, config in enumerate(configs)]
 
     return make
 
 
-@pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
+@pytest.mark.parametrize("overrides", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
 @pytest.mark.parametrize("together", [1, 2, 16])
-def test_a_pack_gives_every_run_the_losses_it_has_on_the_processor(ready, words, together):
+def test_a_pack_gives_every_run_the_losses_it_has_on_the_processor(ready, overrides, together):
     """Some of them, each alone there: this holds packs to single runs as well."""
-    gpu, cpu = backbone_for(words, CUDA), backbone_for(words, CPU)
+    gpu, cpu = backbone_for(overrides, CUDA), backbone_for(overrides, CPU)
     runs = PACK[:together]
-    packed = traced(Pack(gpu, together), ready(gpu, words, runs))
-    alone = [traced(Pack(cpu), [run])[0] for run in ready(cpu, words, runs[::5])]
+    packed = traced(Pack(gpu, together), ready(gpu, overrides, runs))
+    alone = [traced(Pack(cpu), [run])[0] for run in ready(cpu, overrides, runs[::5])]
     for one, other in zip(packed[::5], alone, strict=True):
         assert [rows for rows, _ in one] == [rows for rows, _ in other]
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], rel=5e-3)
 
 
-@pytest.mark.parametrize("words", [T5, BERT], ids=["t5", "bert"])
-def test_a_pack_is_its_runs_alone(ready, words):
+@pytest.mark.parametrize("overrides", [T5, BERT], ids=["t5", "bert"])
+def test_a_pack_is_its_runs_alone(ready, overrides):
     """On the same device the tolerance of `test_pack` holds; with the LSTM, whose products are another library's."""
-    gpu, runs = backbone_for(words, CUDA), [*PACK[:3], LSTM]
-    packed = traced(Pack(gpu, 4), ready(gpu, words, runs))
-    assert_equal_traces(packed, [traced(Pack(gpu), [run])[0] for run in ready(gpu, words, runs)])
+    gpu, runs = backbone_for(overrides, CUDA), [*PACK[:3], LSTM]
+    packed = traced(Pack(gpu, 4), ready(gpu, overrides, runs))
+    assert_equal_traces(packed, [traced(Pack(gpu), [run])[0] for run in ready(gpu, overrides, runs)])
 
 
-@pytest.mark.parametrize("words", [T5, BERT], ids=["t5", "bert"])
+@pytest.mark.parametrize("overrides", [T5, BERT], ids=["t5", "bert"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_is_near_single(ready, words, precision):
+def test_half_precision_is_near_single(ready, overrides, precision):
     """fp16 with its loss scale, and therefore alone."""
-    half, whole, runs = backbone_for(words, CUDA, precision), backbone_for(words, CUDA), PACK[:1]
+    half, whole, runs = backbone_for(overrides, CUDA, precision), backbone_for(overrides, CUDA), PACK[:1]
     if precision == "bf16":
         runs = PACK[:4]
     pack = Pack(half, len(runs))
     assert pack.scaler.is_enabled() == (precision == "fp16")
-    found = traced(pack, ready(half, words, runs, [*SIX_STEPS, f"trainer.precision={precision}"]))
-    expected = traced(Pack(whole, len(runs)), ready(whole, words, runs))
-    for one, other in zip(found, expected, strict=True):
+    actual = traced(pack, ready(half, overrides, runs, [*SIX_STEPS, f"trainer.precision={precision}"]))
+    expected = traced(Pack(whole, len(runs)), ready(whole, overrides, runs))
+    for one, other in zip(actual, expected, strict=True):
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], rel=0.05, abs=0.02)
 
 
@@ -112,14 +112,21 @@ def test_the_same_run_twice(ready):
     assert_equal_traces(one, other)
 
 
-@pytest.mark.parametrize("words", [["backbone=nano", *T5], BERT], ids=["t5", "bert"])
-def test_a_run_that_is_killed_goes_on(configure, tmp_path, monkeypatch, words):
-    words = [*words, SMOOTH, "data.shots=8", "trainer.epochs=2", "trainer.eval_every=2", "trainer.checkpoint_every=2"]
+@pytest.mark.parametrize("overrides", [["backbone=nano", *T5], BERT], ids=["t5", "bert"])
+def test_a_run_that_is_killed_goes_on(configure, tmp_path, monkeypatch, overrides):
+    overrides = [
+        *overrides,
+        SMOOTH,
+        "data.shots=8",
+        "trainer.epochs=2",
+        "trainer.eval_every=2",
+        "trainer.checkpoint_every=2",
+    ]
 
     def config(name):
-        of = configure(*words, "prompt=residual", "lr=0.01", "backbone.max_tokens=96")
-        of.results = str(tmp_path / name)
-        return of
+        entry = configure(*overrides, "prompt=residual", "lr=0.01", "backbone.max_tokens=96")
+        entry.results = str(tmp_path / name)
+        return entry
 
     def outcome(name):
         (result,) = (tmp_path / name).rglob("result.json")
@@ -136,27 +143,27 @@ def test_a_run_that_is_killed_goes_on(configure, tmp_path, monkeypatch, words):
     torch.testing.assert_close(prompt, expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("words", [T5, BERT], ids=["t5", "bert"])
-def test_fine_tuning(ready, configure, words):
+@pytest.mark.parametrize("overrides", [T5, BERT], ids=["t5", "bert"])
+def test_fine_tuning(ready, configure, overrides):
     """Weights of the backbone itself, with the losses that they have on the processor."""
-    own = ["method=finetune", "lr=0.001"]
-    found = []
+    each = ["method=finetune", "lr=0.001"]
+    actual = []
     for device in (CUDA, CPU):
-        backbone = backbone_for(words, CPU)
-        make_trainable(backbone, configure(*words, *own).method, seed=0)
+        backbone = backbone_for(overrides, CPU)
+        make_trainable(backbone, configure(*overrides, *each).method, seed=0)
         backbone.place(device, "fp32")
-        found += traced(Pack(backbone), ready(backbone, words, [own]))
-    on_gpu, on_cpu = ([loss for _, loss in trace] for trace in found)
+        actual += traced(Pack(backbone), ready(backbone, overrides, [each]))
+    on_gpu, on_cpu = ([loss for _, loss in trace] for trace in actual)
     assert on_gpu == pytest.approx(on_cpu, rel=1e-2)
 
 
-@pytest.mark.parametrize("words", [T5, [*T5, "trainer.decode=generate"], BERT, SPANS], ids=" ".join)
-def test_evaluation_is_the_processors(configure, ready, nano, nano_bert, words):
+@pytest.mark.parametrize("overrides", [T5, [*T5, "trainer.decode=generate"], BERT, SPANS], ids=" ".join)
+def test_evaluation_is_the_processors(configure, ready, nano, nano_bert, overrides):
     predictions = []
     for device in (CUDA, CPU):
-        backbone = copy.deepcopy(nano_bert if words[0] == BERT[0] else nano)
+        backbone = copy.deepcopy(nano_bert if overrides[0] == BERT[0] else nano)
         backbone.place(device, "fp32")
-        (run,) = ready(backbone, words, [["prompt=residual"]])
+        (run,) = ready(backbone, overrides, [["prompt=residual"]])
         prompt, head = run.fold_prompt(), run.copy_head()
         predictions.append(evaluate(backbone, prompt, head, run.report, run.config).predictions)
     on_gpu, on_cpu = predictions
@@ -167,32 +174,32 @@ def test_evaluation_is_the_processors(configure, ready, nano, nano_bert, words):
 ONE_SHAPE = [SMOOTH, "data.shots=8", "trainer.batch_size=24", "trainer.max_steps=6", "trainer.eval_every=99"]
 
 
-@pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
+@pytest.mark.parametrize("overrides", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("limit", [math.inf, 1500], ids=["one pass", "several passes"])
-def test_graphs_have_the_losses_of_single_kernels(ready, monkeypatch, words, precision, limit):
+def test_graphs_have_the_losses_of_single_kernels(ready, monkeypatch, overrides, precision, limit):
     """Recorded at once, replayed in every step and, where a pass is small, several times in a step."""
     monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
-    backbone = backbone_for(words, CUDA, precision)
+    backbone = backbone_for(overrides, CUDA, precision)
     steps = [*ONE_SHAPE, f"trainer.precision={precision}"]
-    found = {}
+    actual = {}
     for graphed in (True, False):
         pack = Pack(backbone, 4, limit, graphs=graphed)
-        found[graphed] = traced(pack, ready(backbone, words, PACK[:4], steps))
+        actual[graphed] = traced(pack, ready(backbone, overrides, PACK[:4], steps))
         assert pack.losses.enabled == graphed and bool(pack.losses._recorded) == graphed
     tolerance = {"rel": TOLERANCE} if precision == "fp32" else {"rel": 0.05, "abs": 0.02}
-    for one, other in zip(found[True], found[False], strict=True):
+    for one, other in zip(actual[True], actual[False], strict=True):
         assert [loss for _, loss in one] == pytest.approx([loss for _, loss in other], **tolerance)
 
 
-@pytest.mark.parametrize("words", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
+@pytest.mark.parametrize("overrides", [T5, BERT, SPANS], ids=["t5", "bert", "spans"])
 @pytest.mark.parametrize("together", [1, 4])
 @pytest.mark.parametrize("graphed", [True, False], ids=["graphs", "kernels"])
-def test_a_step_that_reads_no_loss_never_waits(ready, monkeypatch, words, together, graphed):
+def test_a_step_that_reads_no_loss_never_waits(ready, monkeypatch, overrides, together, graphed):
     """For the device: torch raises where the processor would."""
     monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
-    backbone = backbone_for(words, CUDA, "bf16")
-    runs = ready(backbone, words, PACK[:together], [*ONE_SHAPE, "trainer.precision=bf16"])
+    backbone = backbone_for(overrides, CUDA, "bf16")
+    runs = ready(backbone, overrides, PACK[:together], [*ONE_SHAPE, "trainer.precision=bf16"])
     pack = Pack(backbone, together, graphs=graphed)
     pack.join(runs)
     pack.step()
@@ -206,31 +213,31 @@ def test_a_step_that_reads_no_loss_never_waits(ready, monkeypatch, words, togeth
 
 
 def test_passes_are_halved_until_they_fit_a_real_memory(ready):
-    words = [*T5, "trainer.pad_to_max=true", "trainer.batch_size=16"]
-    backbone = backbone_for(words, CUDA)
+    overrides = [*T5, "trainer.pad_to_max=true", "trainer.batch_size=16"]
+    backbone = backbone_for(overrides, CUDA)
     runs = [[*VARIANTS[0], "prompt.length=5", f"seed={seed}"] for seed in range(4)]
     steps = [SMOOTH, *SHORT]
     free = Pack(backbone, 4)
     torch.cuda.reset_peak_memory_stats()
-    expected = traced(free, ready(backbone, words, runs, steps))
+    expected = traced(free, ready(backbone, overrides, runs, steps))
     needed, held = torch.cuda.max_memory_allocated(), torch.cuda.memory_allocated()
-    packed, tight = ready(backbone, words, runs, steps), Pack(backbone, 4)
+    packed, tight = ready(backbone, overrides, runs, steps), Pack(backbone, 4)
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((held + (needed - held) / 2) / total)
     try:
-        found = traced(tight, packed)
+        actual = traced(tight, packed)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
     assert tight.limit.max_tokens < free.limit.max_tokens
-    assert_equal_traces(found, expected)
+    assert_equal_traces(actual, expected)
 
 
 def test_a_sweep(configure, tmp_path):
     """As commands run it, in the precision that this GPU gives `auto`."""
-    words = ["task=cb", *SHORT, "trainer.precision=auto", "backbone.max_tokens=96"]
-    configs = [configure(*words, *own) for own in ([*VARIANTS[0]], [*VARIANTS[1]], LSTM, ["method=finetune"])]
+    overrides = ["task=cb", *SHORT, "trainer.precision=auto", "backbone.max_tokens=96"]
+    configs = [configure(*overrides, *each) for each in ([*VARIANTS[0]], [*VARIANTS[1]], LSTM, ["method=finetune"])]
     assert [type(outcome) for outcome in train_all(configs, 3)] == [float] * 4
     told = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
     assert {result["device"] for result in told} == {torch.cuda.get_device_name()}, told[0].keys()

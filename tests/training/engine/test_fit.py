@@ -41,9 +41,9 @@ def test_folded_equals_unfolded(configure, nano, tmp_path, prompt):
 
 
 def test_accumulation_equals_one_large_batch(configure, nano, tmp_path):
-    words = ["task=multirc", "protocol=superglue", "protocol.selection=reported", *SHORT]
-    large = prepared(configure(*words, "trainer.batch_size=8"), nano, tmp_path / "a")
-    small = prepared(configure(*words, "trainer.batch_size=2", "trainer.accumulation=4"), nano, tmp_path / "b")
+    overrides = ["task=multirc", "protocol=superglue", "protocol.selection=reported", *SHORT]
+    large = prepared(configure(*overrides, "trainer.batch_size=8"), nano, tmp_path / "a")
+    small = prepared(configure(*overrides, "trainer.batch_size=2", "trainer.accumulation=4"), nano, tmp_path / "b")
     assert_gradients_close(*first_gradients(nano, large), *first_gradients(nano, small))
 
 
@@ -75,8 +75,8 @@ def test_early_stopping(configure, nano, tmp_path):
 @pytest.mark.parametrize("task", ["boolq", "cb", "copa", "multirc", "rte", "wic"])
 @pytest.mark.parametrize("protocol", ["paper", "superglue"])
 def test_argmax_rule_equals_generation(configure, nano, tmp_path, task, protocol):
-    words = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=4"]
-    run = prepared(configure(*words, "trainer.max_steps=4", "lr=0.05"), nano, tmp_path, evaluated=8)
+    overrides = [f"task={task}", f"protocol={protocol}", "protocol.selection=reported", "data.shots=4"]
+    run = prepared(configure(*overrides, "trainer.max_steps=4", "lr=0.05"), nano, tmp_path, evaluated=8)
     fitted(nano, run)
     some = run.report.pick(range(len(run.report.rows))[:40])
     results = []

@@ -51,8 +51,8 @@ def few_rows(evaluate_few):
 # Steps
 
 
-def make_pack(configure, folder, words, runs):
-    configs = [configure(*SHORT, *words, *own) for own in runs]
+def make_pack(configure, folder, overrides, runs):
+    configs = [configure(*SHORT, *overrides, *further) for further in runs]
     backbone = load_backbone(configs[0].backbone, configs[0].trainer.dropout)
     backbone.place(find_device(), precision_of(configs[0]))
     pack = Pack(backbone, len(runs))
@@ -60,14 +60,16 @@ def make_pack(configure, folder, words, runs):
     return pack
 
 
-def train_steps(configure, folder, words, runs):
+def train_steps(configure, folder, overrides, runs):
     """Every run's losses in two steps, and its predictions after them."""
-    pack = make_pack(configure, folder, words, runs)
+    pack = make_pack(configure, folder, overrides, runs)
     pack.step()
     pack.step()
     losses = [[loss.item() for loss in run.unread_losses] for run in pack.active]
-    found = [evaluate(pack.backbone, run.fold_prompt(), run.copy_head(), run.select, run.config) for run in pack.active]
-    return losses, [each.predictions for each in found]
+    actual = [
+        evaluate(pack.backbone, run.fold_prompt(), run.copy_head(), run.select, run.config) for run in pack.active
+    ]
+    return losses, [each.predictions for each in actual]
 
 
 MIXED = [RESIDUAL, VANILLA, LONGER, ["prompt=lstm", "prompt.dropout=0"], ["prompt=mlp", "prompt.shared=false"]]
@@ -87,44 +89,44 @@ def test_every_task(configure, tmp_path, task, backbone):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [["task=boolq"], ["task=wic", BERT, "backbone.head=spans"]],
     ids=" ".join,
 )
-def test_a_mixed_pack(configure, tmp_path, words):
-    check_steps(configure, tmp_path, words, MIXED)
+def test_a_mixed_pack(configure, tmp_path, overrides):
+    check_steps(configure, tmp_path, overrides, MIXED)
 
 
-def check_steps(configure, tmp_path, words, runs):
+def check_steps(configure, tmp_path, overrides, runs):
     with pretend_gpu():
-        losses, predictions = train_steps(configure, tmp_path, words, runs)
-    expected, told = train_steps(configure, tmp_path, words, runs)
+        losses, predictions = train_steps(configure, tmp_path, overrides, runs)
+    expected, told = train_steps(configure, tmp_path, overrides, runs)
     torch.testing.assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-4, atol=1e-5)
     assert predictions == told
 
 
 @pytest.mark.parametrize(
-    "words, runs",
+    "overrides, runs",
     [([], [RESIDUAL]), ([], [RESIDUAL, VANILLA, [*RESIDUAL, "seed=2"]]), ([BERT], [RESIDUAL])],
     ids=["t5", "t5 pack of two shapes", "bert"],
 )
-def test_a_step_never_waits(configure, tmp_path, words, runs):
+def test_a_step_never_waits(configure, tmp_path, overrides, runs):
     """For what is in the list, every step of every run would pay. Losses are read elsewhere, and not at every step."""
     with pretend_gpu() as gpu:
-        pack = make_pack(configure, tmp_path, ["task=boolq", *words], runs)
+        pack = make_pack(configure, tmp_path, ["task=boolq", *overrides], runs)
         pack.step()
         gpu.forget()
         pack.step()
         assert gpu.waits == []
 
 
-@pytest.mark.parametrize("words", [[], [BERT]], ids=["t5", "bert"])
-def test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, words):
+@pytest.mark.parametrize("overrides", [[], [BERT]], ids=["t5", "bert"])
+def test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, overrides):
     """Four steps on one shape of batch: plain, recorded, replayed twice, all of them with other rows."""
-    words = ["task=boolq", "trainer.max_steps=4", "trainer.pad_to_max=true", "data.shots=16", *words]
+    overrides = ["task=boolq", "trainer.max_steps=4", "trainer.pad_to_max=true", "data.shots=16", *overrides]
 
     def train_four(folder):
-        pack = make_pack(configure, folder, words, [RESIDUAL, [*RESIDUAL, "seed=1"]])
+        pack = make_pack(configure, folder, overrides, [RESIDUAL, [*RESIDUAL, "seed=1"]])
         for _ in range(4):
             pack.step()
         return pack.losses, [[loss.item() for loss in run.unread_losses] for run in pack.active]
@@ -146,8 +148,8 @@ def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: next(reserved))
         record = Mock(side_effect=torch.cuda.make_graphed_callables)
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
-        words = ["task=boolq", "data.shots=16", "trainer.max_steps=8", "trainer.batch_size=1"]
-        pack = make_pack(configure, tmp_path, words, [RESIDUAL])
+        overrides = ["task=boolq", "data.shots=16", "trainer.max_steps=8", "trainer.batch_size=1"]
+        pack = make_pack(configure, tmp_path, overrides, [RESIDUAL])
         for _ in range(8):
             pack.step()
         assert record.call_count == 2
@@ -156,13 +158,13 @@ def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
 
 def test_a_decoder(configure, tmp_path, monkeypatch):
     """Its steps and predictions, none of which waits; its graphs."""
-    words = save_decoder("llama", tmp_path / "decoder")
+    overrides = save_decoder("llama", tmp_path / "decoder")
     # transformers fills in the frequencies of its positions while it loads, which the pretended GPU does not follow.
-    loaded = load_backbone(configure(*words).backbone)
+    loaded = load_backbone(configure(*overrides).backbone)
     monkeypatch.setitem(globals(), "load_backbone", lambda *_: copy.deepcopy(loaded))
-    check_steps(configure, tmp_path, ["task=cb", *words], MIXED[:3])
-    test_a_step_never_waits(configure, tmp_path, words, [RESIDUAL, VANILLA])
-    test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, words)
+    check_steps(configure, tmp_path, ["task=cb", *overrides], MIXED[:3])
+    test_a_step_never_waits(configure, tmp_path, overrides, [RESIDUAL, VANILLA])
+    test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, overrides)
 
 
 class TestItFindsMistakes:
@@ -180,9 +182,9 @@ class TestItFindsMistakes:
         losses = BertBackbone.losses
 
         def compute_losses(*args):
-            found = losses(*args)
-            found.sum().item()
-            return found
+            actual = losses(*args)
+            actual.sum().item()
+            return actual
 
         monkeypatch.setattr(BertBackbone, "losses", compute_losses)
         with pretend_gpu() as gpu:
@@ -191,36 +193,36 @@ class TestItFindsMistakes:
 
     def test_what_waits_and_what_does_not(self):
         with pretend_gpu() as gpu:
-            here, there = torch.ones(3), torch.ones(3, device="cuda")
+            here, on_gpu = torch.ones(3), torch.ones(3, device="cuda")
             stream, event = torch.cuda.Stream(), torch.cuda.Event()
             with stream, torch.cuda.stream(stream):
-                there.copy_(here.pin_memory(), non_blocking=True)
+                on_gpu.copy_(here.pin_memory(), non_blocking=True)
                 torch.tensor([1, 2], pin_memory=True).to("cuda", non_blocking=True)
                 event.record(stream)
             torch.cuda.current_stream().wait_event(event)
-            there.record_stream(stream)
-            there[there > 0] = 2.0
-            there.masked_fill(there > 0, 3.0)[1:].sum()
-            torch.zeros_like(here, device="cuda").add_(there)
+            on_gpu.record_stream(stream)
+            on_gpu[on_gpu > 0] = 2.0
+            on_gpu.masked_fill(on_gpu > 0, 3.0)[1:].sum()
+            torch.zeros_like(here, device="cuda").add_(on_gpu)
             assert gpu.waits == []
             waiting = [
                 lambda: here.to("cuda", non_blocking=True),
                 lambda: here.pin_memory().to("cuda"),
                 lambda: torch.tensor([1.0], device="cuda"),
-                lambda: there.cpu(),
-                lambda: there[torch.tensor([0])],
-                lambda: there[there > 0],
-                lambda: there.nonzero(),
-                lambda: bool(there[0]),
+                lambda: on_gpu.cpu(),
+                lambda: on_gpu[torch.tensor([0])],
+                lambda: on_gpu[on_gpu > 0],
+                lambda: on_gpu.nonzero(),
+                lambda: bool(on_gpu[0]),
                 torch.cuda.synchronize,
             ]
             for number, wait in enumerate(waiting, start=1):
                 wait()
                 assert len(gpu.waits) == number, gpu.waits
             with pytest.raises(RuntimeError, match="same device"):
-                here + there
+                here + on_gpu
             with pytest.raises(TypeError, match="to numpy"):
-                there.numpy()
+                on_gpu.numpy()
 
 
 # Whole runs
@@ -228,28 +230,28 @@ class TestItFindsMistakes:
 
 def read_records(folder):
     """Of each record, the losses and scores on its way and at its end."""
-    found = {}
+    actual = {}
     for path in folder.rglob("result.json"):
         result = json.loads(path.read_text())
         assert result["status"] == "finished", result
         history = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
         numbers = [line[name] for line in history for name in ("loss", "score")]
-        found[result["id"]] = [*filter(None, numbers), *result["scores"].values()]
-    return found
+        actual[result["id"]] = [*filter(None, numbers), *result["scores"].values()]
+    return actual
 
 
-def train_records(configure, folder, words, runs=([],)):
-    outcomes = train_all([configure(*SHORT, *words, *own, f"results={folder}") for own in runs], len(runs))
+def train_records(configure, folder, overrides, runs=([],)):
+    outcomes = train_all([configure(*SHORT, *overrides, *further, f"results={folder}") for further in runs], len(runs))
     assert all(isinstance(outcome, float) for outcome in outcomes), outcomes
     return read_records(folder)
 
 
-def check_records(configure, folder, words, runs=([],), tolerance=1e-4):
+def check_records(configure, folder, overrides, runs=([],), tolerance=1e-4):
     with pretend_gpu():
-        found = train_records(configure, folder / "gpu", words, runs)
-    expected = train_records(configure, folder / "processor", words, runs)
-    assert len(found) == len(runs) and found.keys() == expected.keys()
-    for name, numbers in found.items():
+        actual = train_records(configure, folder / "gpu", overrides, runs)
+    expected = train_records(configure, folder / "processor", overrides, runs)
+    assert len(actual) == len(runs) and actual.keys() == expected.keys()
+    for name, numbers in actual.items():
         assert numbers == pytest.approx(expected[name], rel=tolerance)
 
 
@@ -266,7 +268,7 @@ def test_other_methods(configure, tmp_path, method, backbone):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["trainer.precision=bf16"],
         ["trainer.precision=fp16", "trainer.clip=1"],
@@ -274,24 +276,24 @@ def test_other_methods(configure, tmp_path, method, backbone):
     ],
     ids=" ".join,
 )
-def test_half_precision(configure, tmp_path, words):
+def test_half_precision(configure, tmp_path, overrides):
     with pretend_gpu():
-        (numbers,) = train_records(configure, tmp_path, ["task=cb", "trainer.max_steps=1", *words]).values()
+        (numbers,) = train_records(configure, tmp_path, ["task=cb", "trainer.max_steps=1", *overrides]).values()
     assert torch.tensor(numbers).isfinite().all()
 
 
 def test_a_broken_pack_goes_on_from_its_checkpoints(configure, tmp_path, monkeypatch):
-    words, runs = ["task=cb", "trainer.max_steps=3", "trainer.checkpoint_every=1"], [RESIDUAL, VANILLA]
+    overrides, runs = ["task=cb", "trainer.max_steps=3", "trainer.checkpoint_every=1"], [RESIDUAL, VANILLA]
     with pretend_gpu():
-        unbroken = train_records(configure, tmp_path / "unbroken", words, runs)
+        unbroken = train_records(configure, tmp_path / "unbroken", overrides, runs)
         with crash_at(monkeypatch, 2):
-            train_records(configure, tmp_path / "broken", words, runs)
-        assert train_records(configure, tmp_path / "broken", words, runs) == unbroken
+            train_records(configure, tmp_path / "broken", overrides, runs)
+        assert train_records(configure, tmp_path / "broken", overrides, runs) == unbroken
 
 
 def test_passes_are_halved_when_memory_runs_out(configure, tmp_path, monkeypatch):
-    words, runs, sizes = ["task=cb"], [RESIDUAL, VANILLA], []
-    expected = train_records(configure, tmp_path / "processor", words, runs)
+    overrides, runs, sizes = ["task=cb"], [RESIDUAL, VANILLA], []
+    expected = train_records(configure, tmp_path / "processor", overrides, runs)
     run_pass = Step.run_pass
 
     def run_small_pass(step, pieces, *rest):
@@ -302,9 +304,9 @@ def test_passes_are_halved_when_memory_runs_out(configure, tmp_path, monkeypatch
 
     monkeypatch.setattr(Step, "run_pass", run_small_pass)
     with pretend_gpu():
-        found = train_records(configure, tmp_path / "gpu", words, runs)
+        actual = train_records(configure, tmp_path / "gpu", overrides, runs)
     assert 0 < max(sizes) <= 5
-    for name, numbers in found.items():
+    for name, numbers in actual.items():
         assert numbers == pytest.approx(expected[name], rel=1e-4)
 
 
@@ -331,8 +333,8 @@ def read_probabilities(answer):
 )
 def test_a_server_gives_the_answers_of_the_processor(configure, tmp_path, backbone, tasks):
     for length, task in enumerate(tasks, start=2):
-        words = [f"task={task}", f"backbone={backbone}", f"prompt.length={length}", "trainer.max_steps=1"]
-        train_records(configure, tmp_path, words)
+        overrides = [f"task={task}", f"backbone={backbone}", f"prompt.length={length}", "trainer.max_steps=1"]
+        train_records(configure, tmp_path, overrides)
     runs = {path.parents[3].name: path.parent for path in tmp_path.rglob("result.json")}
 
     def answer():
@@ -340,7 +342,7 @@ def test_a_server_gives_the_answers_of_the_processor(configure, tmp_path, backbo
         return server.answer([(name, example) for name in tasks for example in server.parse(name, ROWS[name])])
 
     with pretend_gpu():
-        found = answer()
-    for one, other in zip(found, answer(), strict=True):
+        actual = answer()
+    for one, other in zip(actual, answer(), strict=True):
         assert (one.text, one.label, one.answered) == (other.text, other.label, other.answered)
         assert read_probabilities(one) == pytest.approx(read_probabilities(other), rel=1e-3)

@@ -26,7 +26,7 @@ def losses_of(backbone, folder, monkeypatch, *configs):
 @pytest.mark.parametrize("together", [1, 3])
 def test_t5(configure, nano, tmp_path, monkeypatch, together):
     others = [["prompt=residual"], ["prompt=lstm", "lr=0.01"], ["prompt=vanilla", "seed=1", "prompt.length=5"]]
-    configs = [configure(*SHORT, *words) for words in others[:together]]
+    configs = [configure(*SHORT, *overrides) for overrides in others[:together]]
     curves = losses_of(nano, tmp_path, monkeypatch, *configs)
     for curve, expected in zip(curves, [RESIDUAL, LSTM, VANILLA], strict=False):
         assert curve == pytest.approx(expected, rel=4e-3, abs=2e-5)  # rounding grows from step to step

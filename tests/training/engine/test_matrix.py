@@ -13,10 +13,10 @@ PROMPTS = ["vanilla", "mlp", "lstm", "residual"]
 @pytest.mark.parametrize("backbone", ["nano", "nano_bert"])
 def test_every_combination_runs(configure, request, tmp_path, backbone, task, protocol):
     frozen = request.getfixturevalue(backbone)
-    words = [f"backbone={backbone}", f"task={task}", f"protocol={protocol}", "data.shots=1", "trainer.max_steps=1"]
+    overrides = [f"backbone={backbone}", f"task={task}", f"protocol={protocol}", "data.shots=1", "trainer.max_steps=1"]
     runs = []
     for prompt in PROMPTS:
-        config = configure(*words, f"prompt={prompt}", "prompt.length=2")
+        config = configure(*overrides, f"prompt={prompt}", "prompt.length=2")
         runs.append(prepared(config, frozen, tmp_path / prompt, evaluated=8))
     for run in fitted(frozen, *runs):
         assert run.failure is None and 0 <= run.progress.best_score <= 100

@@ -92,9 +92,15 @@ ANYTIME = {"deadline": None, "phases": [Phase.explicit, Phase.generate]}
 ANYTIME["suppress_health_check"] = [HealthCheck.function_scoped_fixture]
 
 
-def check_any_pack(configure, backbone, folder, words, runs, max_runs, limit):
-    words = [*words, SMOOTH, f"trainer.max_steps={STEPS}", "trainer.eval_every=99", "trainer.eval_batch_size=128"]
-    configs, numbers = [configure(*words, *own) for own in runs], count()
+def check_any_pack(configure, backbone, folder, overrides, runs, max_runs, limit):
+    overrides = [
+        *overrides,
+        SMOOTH,
+        f"trainer.max_steps={STEPS}",
+        "trainer.eval_every=99",
+        "trainer.eval_batch_size=128",
+    ]
+    configs, numbers = [configure(*overrides, *each) for each in runs], count()
 
     def ready():
         return [prepared(config, backbone, folder / str(next(numbers)), evaluated=8) for config in configs]
@@ -115,10 +121,10 @@ def test_any_pack_gives_every_run_the_steps_it_has_alone(configure, smooth_backb
 
 @settings(max_examples=2, **ANYTIME)
 @given(ENCODED, st.lists(RUNS, min_size=1, max_size=8), st.integers(1, 8), LIMITS)
-def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit):
+def test_any_pack_of_an_encoder_does_so_too(configure, smooth_encoder, tmp_path, overrides, runs, max_runs, limit):
     """Each run has its own head, and positions that do not depend on other prompts."""
-    words = ["backbone=nano_bert", *words]
-    check_any_pack(configure, smooth_encoder, tmp_path, words, runs, max_runs, limit)
+    overrides = ["backbone=nano_bert", *overrides]
+    check_any_pack(configure, smooth_encoder, tmp_path, overrides, runs, max_runs, limit)
 
 
 PACKED = [
@@ -143,8 +149,8 @@ def test_gradients(configure, nano, tmp_path):
     nano = copy.deepcopy(nano)
     nano.model.double()
     runs = [
-        prepared(configure("task=cb", *SHORT, *words), nano, tmp_path / str(i))
-        for i, words in enumerate([*PACKED, *OTHERS])
+        prepared(configure("task=cb", *SHORT, *overrides), nano, tmp_path / str(i))
+        for i, overrides in enumerate([*PACKED, *OTHERS])
     ]
     alone = [gradients for run in runs for gradients in first_gradients(nano, run)]
     for one, other in zip(alone, first_gradients(nano, *runs), strict=True):
@@ -152,22 +158,22 @@ def test_gradients(configure, nano, tmp_path):
 
 
 def records(folder):
-    found = {}
+    actual = {}
     for path in folder.rglob("result.json"):
         result = json.loads(path.read_text())
         history = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
         told = [(line["step"], line["score"]) for line in history]
-        found[result["id"]] = (told, result["scores"], result["stopped"], result["steps"])
-    return found
+        actual[result["id"]] = (told, result["scores"], result["stopped"], result["steps"])
+    return actual
 
 
 @pytest.mark.slow
 def test_records(configure, tmp_path, evaluate_few):
     """Scores, early stops included; more runs than places."""
     evaluate_few(24)
-    words = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
+    overrides = ["task=rte", "data.shots=8", "trainer.epochs=3", "trainer.patience=1", "backbone.max_tokens=48"]
     for together in (1, 3):
-        configs = [configure(*words, *own, f"results={tmp_path / str(together)}") for own in PACKED]
+        configs = [configure(*overrides, *each, f"results={tmp_path / str(together)}") for each in PACKED]
         assert all(isinstance(outcome, float) for outcome in train_all(configs, together))
     expected = records(tmp_path / "1")
     assert len(expected) == len(PACKED) and len({steps for *_, steps in expected.values()}) > 1
@@ -179,10 +185,10 @@ def test_records(configure, tmp_path, evaluate_few):
 def test_a_pack_that_is_killed_goes_on(configure, tmp_path, monkeypatch, evaluate_few):
     """Also with one more run and in a different composition."""
     evaluate_few(24)
-    words = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
+    overrides = ["task=cb", "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=2", "backbone.max_tokens=64"]
 
     def configs(folder):
-        return [configure(*words, *own, f"results={tmp_path / folder}") for own in PACKED]
+        return [configure(*overrides, *each, f"results={tmp_path / folder}") for each in PACKED]
 
     train_all(configs("unbroken"), 4)
     with crash_at(monkeypatch, 4):
@@ -205,9 +211,16 @@ def test_a_run_that_diverges_leaves_the_pack_and_the_others_go_on(configure, nan
 def test_what_ends_one_run_ends_no_other(configure, tiny, evaluate_few):
     """A run that diverges, and one whose prompt cannot be initialised: both are reported, the others finish."""
     evaluate_few(8)
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=10", "trainer.eval_every=9", "backbone.max_tokens=64", tiny]
+    overrides = [
+        "task=cb",
+        "data.shots=8",
+        "trainer.max_steps=10",
+        "trainer.eval_every=9",
+        "backbone.max_tokens=64",
+        tiny,
+    ]
     bad = [["lr=1e30"], ["prompt.init=labels", "prompt.length=2"]]
-    outcomes = train_all([configure(*words, *own) for own in [*bad, *PACKED]], 4)
+    outcomes = train_all([configure(*overrides, *each) for each in [*bad, *PACKED]], 4)
     assert [type(outcome).__name__ for outcome in outcomes] == ["NonFiniteLoss", "UsageError", *["Score"] * 4]
 
 
@@ -218,8 +231,8 @@ def test_a_backbone_that_cannot_be_read_ends_no_other_run(configure, tmp_path, e
     shutil.copytree(Path(backbones.__file__).parent / "nano", broken)
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
-    outcomes = train_all([configure(*words, *own) for own in ([f"backbone.path={broken}"], [])], 2)
+    overrides = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*overrides, *each) for each in ([f"backbone.path={broken}"], [])], 2)
     assert isinstance(outcomes[0], UsageError) and "cannot be loaded" in str(outcomes[0])
     assert isinstance(outcomes[1], float)
 
@@ -234,23 +247,23 @@ def test_an_unknown_error_before_the_record_ends_no_other_run(configure, monkeyp
         return opened(config, loader)
 
     monkeypatch.setattr(sweep, "prepare_run", opening)
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
-    outcomes = train_all([configure(*words, f"seed={seed}") for seed in (0, 1, 2)], 3)
+    overrides = ["task=cb", "data.shots=8", "trainer.max_steps=2", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*overrides, f"seed={seed}") for seed in (0, 1, 2)], 3)
     assert [type(outcome) for outcome in outcomes] == [Score, RuntimeError, Score]
     assert "Traceback" in caplog.text and "out of file handles" in caplog.text
 
 
 def test_padding_to_the_maximum_packs_prompts_of_one_length_only(configure, evaluate_few):
     evaluate_few(8)
-    words = ["task=cb", "data.shots=8", "trainer.max_steps=2", "trainer.pad_to_max=true", "backbone.max_tokens=64"]
-    outcomes = train_all([configure(*words, f"prompt.length={length}") for length in (3, 3, 12)], 3)
+    overrides = ["task=cb", "data.shots=8", "trainer.max_steps=2", "trainer.pad_to_max=true", "backbone.max_tokens=64"]
+    outcomes = train_all([configure(*overrides, f"prompt.length={length}") for length in (3, 3, 12)], 3)
     assert all(isinstance(outcome, float) for outcome in outcomes)
 
 
 def test_clipping_is_torchs_own_for_every_run(configure, nano, tmp_path):
-    def gradients(folder, *words):
-        words = ["task=cb", *SHORT, "prompt=residual", "prompt.length=3", *words]
-        configs = [configure(*words, f"seed={seed}") for seed in (0, 1)]
+    def gradients(folder, *overrides):
+        overrides = ["task=cb", *SHORT, "prompt=residual", "prompt.length=3", *overrides]
+        configs = [configure(*overrides, f"seed={seed}") for seed in (0, 1)]
         return first_gradients(nano, *[prepared(c, nano, tmp_path / folder / str(c.seed)) for c in configs])
 
     for free, clipped in zip(gradients("free"), gradients("clipped", "trainer.clip=0.05"), strict=True):
@@ -273,9 +286,10 @@ class TestMemory:
         monkeypatch.setattr(backbone, "encode", encoding)
 
     def runs(self, configure, backbone, folder):
-        words = ["task=cb", SMOOTH, *SHORT, "backbone.max_tokens=64"]
+        overrides = ["task=cb", SMOOTH, *SHORT, "backbone.max_tokens=64"]
         return [
-            prepared(configure(*words, *own), backbone, folder / str(i), evaluated=8) for i, own in enumerate(PACKED)
+            prepared(configure(*overrides, *each), backbone, folder / str(i), evaluated=8)
+            for i, each in enumerate(PACKED)
         ]
 
     def test_passes_are_halved_until_they_fit(self, configure, smooth_backbone, tmp_path, monkeypatch):
@@ -300,7 +314,7 @@ class TestMemory:
 
     def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch):
         monkeypatch.setattr(Step, "run_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))
-        outcomes = train_all([configure("task=cb", *SHORT, *own) for own in PACKED], 4)
+        outcomes = train_all([configure("task=cb", *SHORT, *each) for each in PACKED], 4)
         assert [type(outcome) for outcome in outcomes] == [torch.OutOfMemoryError] * 4
         told = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
         assert [result["status"] for result in told] == ["failed"] * 4
@@ -361,15 +375,15 @@ def compare_with(adamw, alone_class, runs, steps, weight_decay, eps, seed):
 
     generator = torch.Generator().manual_seed(seed)
     shapes = {"table": (3, 4), "bias": (4,)}
-    own = [OneRun(number) for number in range(runs)]
+    each = [OneRun(number) for number in range(runs)]
     start = {name: torch.randn(runs, *shape, generator=generator) for name, shape in shapes.items()}
     alone = [{name: start[name][r].clone().requires_grad_() for name in shapes} for r in range(runs)]
-    theirs = [alone_class(alone[r].values(), lr=own[r].rate, eps=eps, weight_decay=weight_decay) for r in range(runs)]
+    theirs = [alone_class(alone[r].values(), lr=each[r].rate, eps=eps, weight_decay=weight_decay) for r in range(runs)]
     values = copy.deepcopy(start)
     for step in range(steps):
         present = list(range(runs if step else max(1, runs - 1)))  # the last run joins after the first step
         stacked = {name: values[name][present].clone().requires_grad_() for name in shapes}
-        ours = StackedAdamW(stacked, [own[r] for r in present])
+        ours = StackedAdamW(stacked, [each[r] for r in present])
         for name, shape in shapes.items():
             gradient = torch.randn(runs, *shape, generator=generator)
             stacked[name].grad = gradient[present].clone()

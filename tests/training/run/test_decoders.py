@@ -26,24 +26,24 @@ KINDS = ["gpt2", "llama"]
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory):
+def overrides(tmp_path_factory):
     return {kind: save_decoder(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
 
 
 @pytest.fixture
-def loaded(words, configure):
-    return lambda kind: load_backbone(configure(*words[kind]).backbone)
+def loaded(overrides, configure):
+    return lambda kind: load_backbone(configure(*overrides[kind]).backbone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_packs_give_every_run_what_it_has_alone(configure, words, loaded, tmp_path, kind):
+def test_packs_give_every_run_what_it_has_alone(configure, overrides, loaded, tmp_path, kind):
     """Twenty steps; prompts of several lengths and kinds, so that rows have padding on both sides of their text."""
     backbone, numbers = loaded(kind), count()
     short = ["data.shots=4", "trainer.max_steps=20", "trainer.eval_every=99", "backbone.max_tokens=96", SMOOTH]
-    own = [["prompt=vanilla", "prompt.length=3"], ["prompt=residual", "prompt.length=7", "seed=1"],
+    further = [["prompt=vanilla", "prompt.length=3"], ["prompt=residual", "prompt.length=7", "seed=1"],
            ["prompt=mlp", "prompt.length=3", "lr=0.05"]]  # fmt: skip
-    configs = [configure(*words[kind], "task=cb", *short, *each) for each in own]
+    configs = [configure(*overrides[kind], "task=cb", *short, *each) for each in further]
 
     def ready():
         return [prepared(config, backbone, tmp_path / str(next(numbers)), evaluated=4) for config in configs]
@@ -55,12 +55,12 @@ def test_packs_give_every_run_what_it_has_alone(configure, words, loaded, tmp_pa
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kind, task):
+def test_every_task_trains_and_is_scored(configure, overrides, loaded, tmp_path, kind, task):
     backbone, runs = loaded(kind), []
     for i, prompt in enumerate(["vanilla", "lstm"]):
-        own = [f"prompt={prompt}", "prompt.length=2", f"protocol={['paper', 'superglue'][i]}"]
-        own += [["prompt.init=uniform"], ["prompt.init=text", "prompt.init_text='true or false'"]][i]
-        config = configure(*words[kind], f"task={task}", "data.shots=1", "trainer.max_steps=1", *own)
+        further = [f"prompt={prompt}", "prompt.length=2", f"protocol={['paper', 'superglue'][i]}"]
+        further += [["prompt.init=uniform"], ["prompt.init=text", "prompt.init_text='true or false'"]][i]
+        config = configure(*overrides[kind], f"task={task}", "data.shots=1", "trainer.max_steps=1", *further)
         runs.append(prepared(config, backbone, tmp_path / str(i), evaluated=4))
     for run in runs:
         fitted(backbone, run)
@@ -70,8 +70,8 @@ def test_every_task_trains_and_is_scored(configure, words, loaded, tmp_path, kin
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["finetune", "bitfit", "adapter", "lora", "ia3"])
-def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kind, method):
-    config = configure(*words[kind], f"method={method}", "task=cb", "data.shots=2", "trainer.max_steps=2")
+def test_a_method_trains_its_own_weights(configure, overrides, loaded, tmp_path, kind, method):
+    config = configure(*overrides[kind], f"method={method}", "task=cb", "data.shots=2", "trainer.max_steps=2")
     backbone = loaded(kind)
     make_trainable(backbone, config.method, config.seed)
     before = {name: weight.detach().clone() for name, weight in backbone.model.named_parameters()}
@@ -80,10 +80,10 @@ def test_a_method_trains_its_own_weights(configure, words, loaded, tmp_path, kin
     assert moved and moved <= set(backbone.trained)
 
 
-def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, words, tmp_path):
+def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(configure, overrides, tmp_path):
     backbone = tiny_decoder("llama")
     budget = ["data.shots=4", "trainer.max_steps=60", "trainer.epochs=60", "trainer.eval_every=99", "prompt.length=8"]
-    config = configure(*words["llama"], "task=cb", "prompt=vanilla", "lr=0.3", *budget)
+    config = configure(*overrides["llama"], "task=cb", "prompt=vanilla", "lr=0.3", *budget)
     run = prepared(config, backbone, tmp_path, evaluated=32)
     (trace,) = traced(Pack(backbone), [run])
     losses = [loss for _, loss in trace]
@@ -95,15 +95,15 @@ def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(conf
     assert answers[0] == answers[1] and answers[0].count(None) < 32
 
 
-def test_a_decoder_without_a_prompt_is_evaluated(configure, words, evaluate_few):
+def test_a_decoder_without_a_prompt_is_evaluated(configure, overrides, evaluate_few):
     evaluate_few(4)
-    (outcome,) = train_all([configure(*words["gpt2"], "task=cb", "prompt=none", "prompt.length=0")])
+    (outcome,) = train_all([configure(*overrides["gpt2"], "task=cb", "prompt=none", "prompt.length=0")])
     assert 0 <= outcome <= 100
 
 
-def test_a_killed_run_goes_on(configure, words, tmp_path, monkeypatch, evaluate_few):
+def test_a_killed_run_goes_on(configure, overrides, tmp_path, monkeypatch, evaluate_few):
     evaluate_few(4)
-    short = [*words["gpt2"], "task=cb", "data.shots=2", "trainer.max_steps=4", "trainer.checkpoint_every=1"]
+    short = [*overrides["gpt2"], "task=cb", "data.shots=2", "trainer.max_steps=4", "trainer.checkpoint_every=1"]
     config, again = (configure(*short, "prompt.length=3", f"results={tmp_path / name}") for name in ("a", "b"))
     (whole,) = train_all([config])
     with crash_at(monkeypatch, 2):
@@ -122,11 +122,11 @@ json.dump(scope["answers"], open("answers.json", "w"))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_path, kind):
+def test_records_are_served_together_and_exported_to_peft(configure, overrides, tmp_path, kind):
     """A prompt of an open answer and one of labels: a batch of both, and peft alone, give what predict gives."""
     short = ["prompt=residual", "data.shots=2", "trainer.max_steps=3", "lr=0.1", "backbone.stream_scale=auto"]
     configs = [
-        configure(*words[kind], *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
+        configure(*overrides[kind], *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
     ]
     runs = dict(zip(("cb", "wsc"), (str(outcome.folder) for outcome in train_all(configs)), strict=True))
     raw = {

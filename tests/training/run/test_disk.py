@@ -42,14 +42,14 @@ def forbid_writing(monkeypatch):
 def test_a_full_disk_is_one_line_and_the_command_goes_on_when_there_is_room(
     configure, tiny, tmp_path, monkeypatch, after
 ):
-    words = [*WORDS, tiny, "trainer.checkpoint_every=1"]
-    train(configure(*words, f"results={tmp_path / 'room'}"))  # its rows are in the cache, too
+    overrides = [*WORDS, tiny, "trainer.checkpoint_every=1"]
+    train(configure(*overrides, f"results={tmp_path / 'room'}"))  # its rows are in the cache, too
     with monkeypatch.context() as patch:
         fill_disk(patch, after)
         with pytest.raises(UsageError, match=r"cannot be written \(No space left on device\); make room"):
-            train(configure(*words))
+            train(configure(*overrides))
     assert not list(tmp_path.glob("results/**/result.json")) and not list(tmp_path.rglob("*.tmp"))
-    train(configure(*words))
+    train(configure(*overrides))
     results = [next((tmp_path / name).rglob("predictions.json")) for name in ("room", "results")]
     assert results[0].read_bytes() == results[1].read_bytes()
     one, other = (load_file(path.with_name("prompt.safetensors")) for path in results)
@@ -61,9 +61,9 @@ def test_a_finished_record_on_a_disk_that_cannot_be_written_is_found(configure, 
     forbid_writing(monkeypatch)
     monkeypatch.setattr(Pack, "fit", None)
     assert train(configure(*WORDS)) == score
-    for words in (["force=true"], ["seed=1"]):
+    for overrides in (["force=true"], ["seed=1"]):
         with pytest.raises(UsageError, match=r"results=.* cannot be written \(Read-only file system\); give results="):
-            train(configure(*WORDS, *words))
+            train(configure(*WORDS, *overrides))
 
 
 def test_a_failure_that_cannot_be_recorded_ends_as_any_other(configure, monkeypatch, tmp_path):
@@ -71,6 +71,6 @@ def test_a_failure_that_cannot_be_recorded_ends_as_any_other(configure, monkeypa
         raise UsageError("no room")
 
     monkeypatch.setattr(RunFolder, "write_result", write_nothing)
-    bad, good = train_all([configure(*WORDS, *own) for own in (["lr=1e30", "trainer.max_steps=6"], ["seed=1"])], 1)
+    bad, good = train_all([configure(*WORDS, *each) for each in (["lr=1e30", "trainer.max_steps=6"], ["seed=1"])], 1)
     assert isinstance(bad, NonFiniteLoss) and isinstance(good, UsageError)
     assert not list(tmp_path.rglob("result.json"))

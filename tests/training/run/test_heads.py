@@ -34,12 +34,12 @@ PACKED = [
 ]
 
 
-@pytest.mark.parametrize("words", [["task=cb"], ["task=copa"], ["task=wic", "backbone.head=spans"]])
-def test_each_run_of_a_pack_has_the_gradients_that_it_has_alone(configure, nano_bert, tmp_path, words):
+@pytest.mark.parametrize("overrides", [["task=cb"], ["task=copa"], ["task=wic", "backbone.head=spans"]])
+def test_each_run_of_a_pack_has_the_gradients_that_it_has_alone(configure, nano_bert, tmp_path, overrides):
     """A run's rows go through its own head and leave the heads of other runs unchanged."""
     runs = [
-        prepared(configure(*words, *ENCODER, *SHORT, *own), nano_bert, tmp_path / str(i))
-        for i, own in enumerate(PACKED)
+        prepared(configure(*overrides, *ENCODER, *SHORT, *each), nano_bert, tmp_path / str(i))
+        for i, each in enumerate(PACKED)
     ]
     alone = [gradients for run in runs for gradients in first_gradients(nano_bert, run)]
     for one, other in zip(alone, first_gradients(nano_bert, *runs), strict=True):
@@ -50,8 +50,8 @@ def test_each_run_of_a_pack_has_the_gradients_that_it_has_alone(configure, nano_
 def test_heads_have_their_own_learning_rate(configure, nano_bert, tmp_path):
     moved = []
     for rate in (0.1, 1e-5):
-        words = ["task=cb", *ENCODER, *SHORT, "trainer.max_steps=1", f"trainer.head_lr={rate}"]
-        run = prepared(configure(*words), nano_bert, tmp_path / str(rate), evaluated=8)
+        overrides = ["task=cb", *ENCODER, *SHORT, "trainer.max_steps=1", f"trainer.head_lr={rate}"]
+        run = prepared(configure(*overrides), nano_bert, tmp_path / str(rate), evaluated=8)
         before = run.head.weight.detach().clone()
         fitted(nano_bert, run)
         moved.append((run.head.weight - before).abs().max().item())
@@ -70,22 +70,22 @@ def test_the_record_holds_the_head_of_the_best_prompt(configure, nano_bert, tmp_
     assert set(tensors) == {"prompt_embeddings", "head.weight", "head.bias"}
     assert tuple(load_prompt(path.parent / "prompt.safetensors").shape) == (n, d)
     run = prepared(config, nano_bert, tmp_path / "again")
-    kept = {name: tensors[f"head.{name}"] for name in ("weight", "bias")}
-    again = evaluate(nano_bert, tensors["prompt_embeddings"], kept, run.report, config)
+    stored = {name: tensors[f"head.{name}"] for name in ("weight", "bias")}
+    again = evaluate(nano_bert, tensors["prompt_embeddings"], stored, run.report, config)
     assert again.scores == result["scores"] and again.scores["score"] == score
 
 
 def test_a_crash_changes_nothing(configure, tmp_path, monkeypatch, evaluate_few):
     evaluate_few(24)
-    words = ["task=copa", *ENCODER, "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=1", "lr=0.05"]
+    overrides = ["task=copa", *ENCODER, "data.shots=8", "trainer.epochs=2", "trainer.checkpoint_every=1", "lr=0.05"]
 
     def outcome(folder):
         (path,) = (tmp_path / folder).rglob("result.json")
         tensors = {name: value.tolist() for name, value in load_file(path.parent / "prompt.safetensors").items()}
         return (path.parent / "metrics.jsonl").read_text(), json.loads(path.read_text())["scores"], tensors
 
-    train(configure(*words, f"results={tmp_path / 'unbroken'}"))
+    train(configure(*overrides, f"results={tmp_path / 'unbroken'}"))
     with crash_at(monkeypatch, 3):
-        train(configure(*words, f"results={tmp_path / 'broken'}"))
-    train(configure(*words, f"results={tmp_path / 'broken'}"))
+        train(configure(*overrides, f"results={tmp_path / 'broken'}"))
+    train(configure(*overrides, f"results={tmp_path / 'broken'}"))
     assert outcome("broken") == outcome("unbroken")

@@ -20,9 +20,9 @@ def loaded(monkeypatch):
     may be none, nor any that wait for a collection of garbage: a device has room for one backbone."""
     backbones, load = [], loader_module.load_backbone
 
-    def loading(*given):
+    def loading(*passed):
         assert [count() for count in backbones] == [0] * len(backbones)
-        backbone = load(*given)
+        backbone = load(*passed)
         weights = [StorageWeakRef(weight.untyped_storage()) for weight in backbone.model.parameters()]
         backbones.append(lambda: sum(not weight.expired() for weight in weights))
         return backbone
@@ -71,22 +71,22 @@ def test_a_source_that_cannot_be_read_leaves_nothing_half_kept(configure, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         [["backbone=nano"], ["backbone=nano_bert"], ["backbone=nano", "seed=1"]],
         [["method=bitfit"], ["method=adapter"], ["prompt=vanilla"], ["method=lora"]],
     ],
 )
-def test_a_sweep_never_holds_two_backbones(configure, loaded, words):
+def test_a_sweep_never_holds_two_backbones(configure, loaded, overrides):
     """Also after a failed run."""
-    failing = [*words[0], "lr=1e30", "trainer.max_steps=12"]
-    outcomes = train_all([configure(*SHORT, *own) for own in [failing, *words]])
-    assert [isinstance(outcome, float) for outcome in outcomes] == [False, *[True] * len(words)], outcomes
+    failing = [*overrides[0], "lr=1e30", "trainer.max_steps=12"]
+    outcomes = train_all([configure(*SHORT, *each) for each in [failing, *overrides]])
+    assert [isinstance(outcome, float) for outcome in outcomes] == [False, *[True] * len(overrides)], outcomes
     assert [count() for count in loaded] == [0] * len(loaded)  # nor anything once it is over
 
 
 def test_nor_does_an_estimate(configure, loaded):
     loader = Loader()
-    for words in (["method=adapter"], ["prompt=vanilla"], ["backbone=nano_bert", "method=lora"]):
-        measure(configure(*SHORT, *words), 1, loader)
+    for overrides in (["method=adapter"], ["prompt=vanilla"], ["backbone=nano_bert", "method=lora"]):
+        measure(configure(*SHORT, *overrides), 1, loader)
     assert len(loaded) == 3

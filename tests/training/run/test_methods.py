@@ -43,7 +43,9 @@ def test_a_method_trains_its_own_weights_and_nothing_else(configure, tmp_path, b
     assert run.kept_parameters == run.trained_parameters == sum(p.numel() for p in run.parameters.values())
     fitted(model, run)
     after = model.model.state_dict()
-    tied = {name for name in after for own in model.trained if after[name].data_ptr() == model.trained[own].data_ptr()}
+    tied = {
+        name for name in after for each in model.trained if after[name].data_ptr() == model.trained[each].data_ptr()
+    }
     assert {name for name in after if not torch.equal(after[name], before[name])} <= tied
     moved = {name for name, weight in model.trained.items() if not torch.equal(weight, before[name])}
     still = set(model.trained) - moved
@@ -67,8 +69,8 @@ def test_a_probe_trains_the_head_alone(configure, tmp_path):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_task_is_trained_and_scored(configure, tmp_path, backbone, task):
-    words = [f"backbone={backbone}", f"task={task}", "method=lora", "data.shots=1", "trainer.max_steps=1"]
-    config = configure(*words)
+    overrides = [f"backbone={backbone}", f"task={task}", "method=lora", "data.shots=1", "trainer.max_steps=1"]
+    config = configure(*overrides)
     model = installed(config)
     run = prepared(config, model, tmp_path, evaluated=8)
     (run,) = fitted(model, run)
@@ -100,31 +102,33 @@ def test_an_adapter_changes_nothing_before_training(configure, tmp_path, nano_be
 
 @pytest.mark.parametrize("method", ["finetune", "lora"])
 def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(configure, tmp_path, monkeypatch, method):
-    words = ["backbone=nano_bert", "task=cb", f"method={method}", "data.shots=8", "trainer.epochs=2", "lr=0.003"]
-    words += ["trainer.checkpoint_every=1", "trainer.eval_batch_size=256"]
-    config = configure(*words)
+    overrides = ["backbone=nano_bert", "task=cb", f"method={method}", "data.shots=8", "trainer.epochs=2", "lr=0.003"]
+    overrides += ["trainer.checkpoint_every=1", "trainer.eval_batch_size=256"]
+    config = configure(*overrides)
     config.results = str(tmp_path / "unbroken")
     score = train(config)
     with crash_at(monkeypatch, 4):
-        train(configure(*words))
-    assert train(configure(*words)) == score
+        train(configure(*overrides))
+    assert train(configure(*overrides)) == score
     unbroken, broken = (next((tmp_path / name).rglob("result.json")).parent for name in ("unbroken", "results"))
     assert (unbroken / "metrics.jsonl").read_text() == (broken / "metrics.jsonl").read_text()
     assert (unbroken / "weights.safetensors").read_bytes() == (broken / "weights.safetensors").read_bytes()
 
-    result, kept = json.loads((broken / "result.json").read_text()), load_file(broken / "weights.safetensors")
-    assert result["prompt"] == method and sum(value.numel() for value in kept.values()) == result["parameters"]["kept"]
+    result, stored = json.loads((broken / "result.json").read_text()), load_file(broken / "weights.safetensors")
+    assert (
+        result["prompt"] == method and sum(value.numel() for value in stored.values()) == result["parameters"]["kept"]
+    )
     model = installed(config)
-    head = {name.removeprefix("head."): value for name, value in kept.items() if name.startswith("head.")}
+    head = {name.removeprefix("head."): value for name, value in stored.items() if name.startswith("head.")}
     with torch.no_grad():
         for name, weight in model.trained.items():
-            weight.copy_(kept[f"backbone.{name}"])
+            weight.copy_(stored[f"backbone.{name}"])
     run = prepared(config, model, tmp_path / "again")
     assert evaluate(model, None, head, run.report, config).scores == result["scores"]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (
             ["method=finetune", "method.weights=pooler"],
@@ -146,9 +150,9 @@ def test_the_record_holds_what_gave_its_scores_and_a_crash_changes_nothing(confi
         (["method=adapter", "method.adapter=0"], r"method\.adapter=0 must be 1 or more"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(configure, words, message):
+def test_what_cannot_be_trained_is_refused(configure, overrides, message):
     with pytest.raises(UsageError, match=message):
-        train(configure("task=cb", *words))
+        train(configure("task=cb", *overrides))
 
 
 def test_a_prompt_beside_another_method_is_refused(command, miniature):
@@ -160,8 +164,8 @@ def test_dropout_of_a_method_acts_where_the_backbone_drops_out(configure, tmp_pa
     """With the same seed it changes gradients, but it has no effect in evaluation."""
     gradients = []
     for dropout in (0.0, 0.9, 0.9):
-        words = ["task=cb", "method=lora", f"+method.peft.lora_dropout={dropout}", "trainer.dropout=true"]
-        config = configure(*words, "data.shots=4", "trainer.max_steps=1")
+        overrides = ["task=cb", "method=lora", f"+method.peft.lora_dropout={dropout}", "trainer.dropout=true"]
+        config = configure(*overrides, "data.shots=4", "trainer.max_steps=1")
         model = load_backbone(config.backbone, config.trainer.dropout)
         make_trainable(model, config.method, config.seed)
         run = prepared(config, model, tmp_path, evaluated=4)

@@ -41,8 +41,8 @@ def outcome(folder):
 
 @pytest.fixture
 def unbroken(configure, tmp_path):
-    def run(*words):
-        config = configure(*words)
+    def run(*overrides):
+        config = configure(*overrides)
         config.results = str(tmp_path / "unbroken")
         train(config)
         return outcome(tmp_path / "unbroken")
@@ -54,10 +54,10 @@ def unbroken(configure, tmp_path):
 def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
     """Also with dropout in LSTM or backbone, and with the published AdamW, whose eps depends on the step."""
     evaluate_few(24)
-    words = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
-    expected = unbroken(*words)
+    overrides = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
+    expected = unbroken(*overrides)
     for at in steps:
-        config, folder = configure(*words), tmp_path / str(at)
+        config, folder = configure(*overrides), tmp_path / str(at)
         config.results = str(folder)
 
         with crash_at(monkeypatch, at):
@@ -71,11 +71,11 @@ def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monk
 @pytest.mark.slow
 def test_real_kills(miniature, tiny, unbroken, tmp_path):
     """Of one run, one after the other: at once, and as a scheduler asks for it."""
-    words = [*WORDS, tiny, "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
-    expected = unbroken(*words)
-    words = list({word.partition("=")[0]: word for word in [*miniature, *words]}.values())  # no key twice
+    overrides = [*WORDS, tiny, "trainer.epochs=12", "trainer.eval_every=6", "backbone.max_tokens=48"]
+    expected = unbroken(*overrides)
+    overrides = list({word.partition("=")[0]: word for word in [*miniature, *overrides]}.values())  # no key twice
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
-        process = processes.start("rpt.train", words, tmp_path)
+        process = processes.start("rpt.train", overrides, tmp_path)
         seen = {path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.safetensors")}
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:  # until this process has written a checkpoint of its own
@@ -87,7 +87,7 @@ def test_real_kills(miniature, tiny, unbroken, tmp_path):
         ended = process.wait(60)
         assert ended.returncode == code, (number, ended)
         assert not list((tmp_path / "results").rglob("result.json"))
-    done = processes.start("rpt.train", words, tmp_path).wait(240)
+    done = processes.start("rpt.train", overrides, tmp_path).wait(240)
     assert done.returncode == 0 and "goes on from step" in done.stdout, done
     assert outcome(tmp_path / "results") == expected
 
@@ -108,17 +108,17 @@ def test_the_same_command_twice_trains_once(configure, tmp_path, monkeypatch):
     assert outcome(tmp_path / "results") == before
 
 
-def crashed(configure, monkeypatch, words):
+def crashed(configure, monkeypatch, overrides):
     monkeypatch.setattr(pack_module.Pack, "evaluate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        train(configure(*words))
+        train(configure(*overrides))
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
 def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monkeypatch, damage):
-    words = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
-    crashed(configure, monkeypatch, words)
+    overrides = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
+    crashed(configure, monkeypatch, overrides)
     (path,) = tmp_path.rglob("checkpoint.safetensors")
     content = path.read_bytes()
     if damage == "cut":
@@ -128,20 +128,20 @@ def test_a_damaged_checkpoint_is_named_and_not_loaded(configure, tmp_path, monke
     else:
         save_file({"x": load_file(path)["parameter.reparameterization.table"]}, path)
     with pytest.raises(UsageError, match=r"checkpoint\.safetensors is (damaged|from another).*resume=never"):
-        train(configure(*words))
-    assert train(configure(*words, "resume=never")) > 0
+        train(configure(*overrides))
+    assert train(configure(*overrides, "resume=never")) > 0
 
 
 def test_a_checkpoint_of_another_version_is_not_called_damaged(configure, tmp_path, monkeypatch):
-    words = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
-    crashed(configure, monkeypatch, words)
+    overrides = [*ONE_EPOCH, "trainer.checkpoint_every=1"]
+    crashed(configure, monkeypatch, overrides)
     (path,) = tmp_path.rglob("checkpoint.safetensors")
     with safe_open(path, "pt") as file:
         header = file.metadata()
     progress = json.dumps(json.loads(header["progress"]) | {"later": 1})
     save_file(load_file(path), path, metadata=header | {"progress": progress})
     with pytest.raises(UsageError, match="from another version of rpt: it has later; .* resume=never"):
-        train(configure(*words))
+        train(configure(*overrides))
 
 
 def test_a_damaged_record_is_named_and_not_trusted(configure, tmp_path):

@@ -83,26 +83,32 @@ def test_what_wandb_cannot_do_is_said_and_the_run_goes_on(
 
 
 def test_a_run_is_found_by_its_group_tags_and_id_and_has_its_floor(configure, tiny, tmp_path, monkeypatch):
-    given, run = [], SimpleNamespace(summary={}, log=lambda *_, **__: None, finish=lambda exit_code: None)
+    passed, run = [], SimpleNamespace(summary={}, log=lambda *_, **__: None, finish=lambda exit_code: None)
     monkeypatch.setattr(wandb, "login", lambda **_: False)
-    monkeypatch.setattr(wandb, "init", lambda **words: given.append(words) or run)
+    monkeypatch.setattr(wandb, "init", lambda **options: passed.append(options) or run)
     train(configure(*WORDS, tiny, "lr=0.1", f"tracking.dir={tmp_path}"))
-    (words,), (path,) = given, tmp_path.rglob("result.json")
+    (options,), (path,) = passed, tmp_path.rglob("result.json")
     result = json.loads(path.read_text())
-    assert words["group"] == "cb nano residual" and words["tags"] == ["cb", "nano", "residual", "paper", "miniature"]
-    assert words["config"]["run_id"] == path.parent.name == result["id"] and words["config"]["lr"] == 0.1
+    assert options["group"] == "cb nano residual" and options["tags"] == [
+        "cb",
+        "nano",
+        "residual",
+        "paper",
+        "miniature",
+    ]
+    assert options["config"]["run_id"] == path.parent.name == result["id"] and options["config"]["lr"] == 0.1
     assert run.summary == result["scores"] | {"majority": result["majority"]["score"]}
 
 
-@pytest.mark.parametrize("words", [["tracking.project=a/b"], ['tracking.project="?"']])
-def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_path, words):
+@pytest.mark.parametrize("overrides", [["tracking.project=a/b"], ['tracking.project="?"']])
+def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_path, overrides):
     with pytest.raises(UsageError, match=r"tracking.project=\S+, .*W&B says Invalid project name .*; give others, or"):
-        train(configure(*WORDS, f"tracking.dir={tmp_path}", *words))
+        train(configure(*WORDS, f"tracking.dir={tmp_path}", *overrides))
     assert not list(tmp_path.rglob("result.json"))
 
 
 @pytest.mark.parametrize(
-    ("variables", "words", "expected"),
+    ("variables", "overrides", "expected"),
     [
         ({"WANDB_MODE": "disabled"}, [], None),
         ({"file": "disabled"}, [], None),
@@ -114,7 +120,7 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
         ({"WANDB_MODE": "", "WANDB_PROJECT": "", "WANDB_NAME": ""}, [], ("online", "rpt", "cb-nano")),
     ],
 )
-def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, words, expected):
+def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, overrides, expected):
     begun, asked = [], []
     always = {"WANDB_DIR": str(tmp_path), "WANDB_RUN_GROUP": "all of mine", "WANDB_TAGS": "one of mine"}
 
@@ -132,7 +138,7 @@ def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog,
     for name, value in (variables | always).items():
         monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO):
-        tracking.Tracker(configure("tracking=wandb", *words), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", *overrides), "cb-nano", None, "id")
     assert begun == ([] if expected is None else [expected])
     assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
 
@@ -142,14 +148,14 @@ def test_a_mode_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_p
     with pytest.raises(
         UsageError, match="W&B refuses its variables .*mode.* 'online', 'offline'.*; mend them, or"
     ) as no:
-        tracking.Tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
     assert "\n" not in str(no.value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
 def test_every_job_is_an_offline_run_of_its_own(configure, tiny, tmp_path, together):
-    words = [*WORDS, tiny, f"tracking.dir={tmp_path}"]
-    outcomes = train_all([configure(*words, f"seed={seed}") for seed in (0, 1, 2)], together)
+    overrides = [*WORDS, tiny, f"tracking.dir={tmp_path}"]
+    outcomes = train_all([configure(*overrides, f"seed={seed}") for seed in (0, 1, 2)], together)
     assert all(isinstance(outcome, float) for outcome in outcomes)
     assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 3

@@ -48,20 +48,20 @@ def test_a_sweep_of_jobs_has_what_a_plain_sweep_has(tmp_path, miniature, tiny, e
     monkeypatch.setenv("RAY_DEDUP_LOGS", "0")  # each line is counted
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "300000")
     (tmp_path / "dying.py").write_text(DYING)
-    words = [*(word for word in miniature if not word.startswith("results=")), tiny, *QUICK[:1], *AXES, *QUICK[3:]]
-    plain = processes.start("rpt.train", ["-m", *words, "results=plain"], tmp_path).wait(240)
+    overrides = [*(word for word in miniature if not word.startswith("results=")), tiny, *QUICK[:1], *AXES, *QUICK[3:]]
+    plain = processes.start("rpt.train", ["-m", *overrides, "results=plain"], tmp_path).wait(240)
     packed = ["hydra/launcher=packed", *ENGINES[engine], "plugins=[dying]", "results=jobs"]
-    sweep = processes.start("rpt.train", ["-m", *words, *packed], tmp_path).wait(500)
+    sweep = processes.start("rpt.train", ["-m", *overrides, *packed], tmp_path).wait(500)
     assert (plain.returncode, sweep.returncode) == (0, 0), sweep
     assert (tmp_path / "died").exists() and "its runs are handed in again" in sweep.stdout
     assert "sweep of 2 runs: 2 trained" in sweep.stdout
     logs = [path.read_text() for path in tmp_path.glob("outputs/**/*.out")]
     assert "".join([sweep.stdout, sweep.stderr, *logs]).count("goes on from step 3") == 2
-    expected, found = outcomes(tmp_path / "plain"), outcomes(tmp_path / "jobs")
-    assert len(expected) == 2 and found.keys() == expected.keys()
+    expected, actual = outcomes(tmp_path / "plain"), outcomes(tmp_path / "jobs")
+    assert len(expected) == 2 and actual.keys() == expected.keys()
     for run, (told, _, prompt) in expected.items():
-        assert (found[run][0]["scores"], found[run][0]["trained_rows"]) == (told["scores"], told["trained_rows"])
-        assert np.allclose(found[run][2], prompt, atol=1e-3)
+        assert (actual[run][0]["scores"], actual[run][0]["trained_rows"]) == (told["scores"], told["trained_rows"])
+        assert np.allclose(actual[run][2], prompt, atol=1e-3)
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
 
 

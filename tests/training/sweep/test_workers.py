@@ -21,14 +21,14 @@ from rpt.training.sweep.workers import _receive, environment_of, make_sendable, 
 def gpus(monkeypatch):
     """gpus(2, "5,7"): torch finds so many, and this is what CUDA_VISIBLE_DEVICES says of them."""
 
-    def found(count, visible=None):
+    def listed(count, visible=None):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    return found
+    return listed
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_gpu_or_a_core_each_as_far_as_runs_and_memory_go(monkeypatch, gpus, as
 def test_processes_are_dealt_out_to_the_gpus(monkeypatch, gpus, count, visible, processes, seen, sharers):
     """Each sees one, from before it imports torch, and knows how many others are there."""
     gpus(count, visible)
-    given, before = [], dict(os.environ)
+    passed, before = [], dict(os.environ)
 
     class Process:
         exitcode, pid = 0, None
@@ -76,7 +76,7 @@ def test_processes_are_dealt_out_to_the_gpus(monkeypatch, gpus, count, visible, 
             self.sender, self.configs, _, self.sharers, *_ = args
 
         def start(self):  # what a spawned process has for its environment is what this one has now
-            given.append((os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["TQDM_POSITION"], self.sharers))
+            passed.append((os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["TQDM_POSITION"], self.sharers))
             self.sender.put([float(config.seed) for config in self.configs])
 
     def pipe(duplex):
@@ -89,7 +89,7 @@ def test_processes_are_dealt_out_to_the_gpus(monkeypatch, gpus, count, visible, 
     for config in configs:
         config.backbone.name = config.task.name = "any"
     assert train_in_processes(configs, 4, processes, print) == list(range(7))
-    assert given == [(gpu, str(n), shared) for n, (gpu, shared) in enumerate(zip(seen, sharers, strict=True))]
+    assert passed == [(gpu, str(n), shared) for n, (gpu, shared) in enumerate(zip(seen, sharers, strict=True))]
     assert dict(os.environ) == before
 
 
