@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from rpt.errors import RecordError
-from rpt.records.schema import Failure, ResultFile, RunRecord, Settings, strict
+from rpt.records.schema import RunRecord, Settings, strict
 from rpt.tasks import TASKS, get_task
 
 REMEDY = "delete its folder and run its command again, or restore it"
@@ -51,7 +51,7 @@ def _describe(error: ValidationError) -> str:
     return " ".join(f"{f'field {field} ' if field else ''}{problem}".split())
 
 
-def digest_of(fields: dict[str, Any]) -> str:
+def digest_of(fields: Mapping[str, Any]) -> str:
     """SHA-256 of the JSON of all fields but `digest`, with sorted keys."""
     others = {key: value for key, value in fields.items() if key != "digest"}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
@@ -67,17 +67,7 @@ def check_digest(name: Path | str, digest: str | None, expected: str | None, rem
         raise RecordError(f"{name} is not as its run left it (its digest differs); {remedy}.")
 
 
-def check_result(result: Any) -> None:
-    """Refuse a result.json with a field that is missing or wrong.
-
-    Raises:
-        ValidationError: naming the field.
-    """
-    failed = isinstance(result, dict) and result.get("status") == "failed"
-    _adapter(Failure if failed else ResultFile).validate_python(result)
-
-
-def check_config(config: Any, path: Path) -> None:
+def check_config(config: object, path: Path) -> None:
     """Refuse a configuration that lacks a key or has a value of the wrong type. A key may be missing if it is newer
     than the record.
 
@@ -85,7 +75,7 @@ def check_config(config: Any, path: Path) -> None:
         RecordError: naming the key.
     """
     with one_line_refusal(path):
-        _adapter(Settings).validate_python(config)
+        adapter(Settings).validate_python(config)
 
 
 def check_record(record: RunRecord) -> None:
@@ -95,7 +85,7 @@ def check_record(record: RunRecord) -> None:
         ValidationError, Misfit: naming the field.
         KeyError, TypeError: its settings make no identity.
     """
-    _record_adapter().validate_python(vars(record))
+    adapter(_fields_of_a_record()).validate_python(vars(record))
     result, count = record.result, record.result["data"]["report"]
     family = record.config["backbone"].get("family", "t5")
     for metric in _required_metrics(result["task"], family, result["protocol"]):
@@ -122,11 +112,12 @@ def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of a type; making one takes a while."""
     return TypeAdapter(kind)
 
 
 @cache
-def _record_adapter() -> TypeAdapter[Any]:
-    """Of the fields of a RunRecord, which stay dicts as they were read."""
-    return TypeAdapter(strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True))))  # type: ignore
+def _fields_of_a_record() -> type:
+    """A RunRecord's fields as a TypedDict: what it holds stays as it was read, and is not copied."""
+    return strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True)))  # type: ignore[operator]

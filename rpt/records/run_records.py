@@ -56,12 +56,10 @@ class RunRecords:
         if self._by_identity:
             return self
         failed = sum("failed run" in problem for problem in self.problems)
-        under_way = len(list(self._below.rglob("checkpoint.safetensors")))
         counts = {
-            "failed": failed,
-            "left out": len(self.problems) - failed,
-            "not finished (the same command goes on)": under_way,
-        }
+            "failed": failed, "left out": len(self.problems) - failed,
+            "not finished (the same command goes on)": len(list(self._below.rglob("checkpoint.safetensors"))),
+        }  # fmt: skip
         listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         listed = listed or "no run at all; give the folder that results= was in training"
         reason = f" The first one {self.problems[0]}" if self.problems else ""
@@ -77,14 +75,12 @@ class RunRecords:
         copies: list[RunRecord] = []
         for record in records:
             other = chosen.setdefault(record.place, record)
-            if record is other:
-                continue
-            if record.contents == other.contents:
+            if record is not other and record.contents == other.contents:
                 copies.append(record)
-                continue
-            older, latest = sorted((record, other), key=lambda each: each.result["created"])
-            chosen[record.place] = latest
-            self._leave_out(f"{older.folder} is another record of the run {latest.folder}; the latest counts")
+            elif record is not other:
+                older, latest = sorted((record, other), key=lambda each: each.result["created"])
+                chosen[record.place] = latest
+                self._leave_out(f"{older.folder} is another record of the run {latest.folder}; the latest counts")
         if copies:
             self._leave_out(f"{len(copies)} copies of runs that are there already, as {copies[0].folder}")
         return list(chosen.values())
