@@ -23,6 +23,7 @@ from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
 from rpt.records.run_folder import RunFolder
+from rpt.records.schema import Evaluation
 from rpt.training.sweep.outcomes import SKIPPED
 from rpt.training.sweep.sweep import train_all
 
@@ -53,7 +54,7 @@ class Run:
         return self.saved.result["majority"]
 
     @cached_property
-    def curve(self) -> list[dict[str, Any]]:
+    def curve(self) -> list[Evaluation]:
         """One entry for each evaluation: step, epoch, mean training loss since the one before, score."""
         return RunFolder(self.folder).read().history
 

@@ -97,7 +97,8 @@ def _parse_line(path: Path, number: int, line: bytes) -> RunRecord:
 def _to_line(record: RunRecord) -> str:
     config = copy.deepcopy(record.config)
     for place in PLACES:
-        *group, key = place.split(".")
-        (config.get(*group, {}) if group else config).pop(key, None)
+        *groups, key = place.split(".")
+        inner = config.get(groups[0], {}) if groups else config
+        inner.pop(key, None)
     fields = {"config": config, **record.contents}
     return json.dumps({**fields, "digest": digest_of(fields)}, separators=(",", ":")) + "\n"

@@ -41,7 +41,7 @@ Answer = Annotated[int | str | None, _expect("a label's index, a text or null")]
 Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
 
 
-def _as_typed_dict(cls: type) -> Any:
+def _as_typed_dict(cls: Any) -> Any:
     """The type of a mapping with the fields of a configuration's class; one with a default may be missing."""
     types, fields = get_type_hints(cls), {}
     for field in dataclasses.fields(cls):

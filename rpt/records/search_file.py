@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -26,8 +26,8 @@ class Trial(TypedDict):
     values: Values
 
 
-def write_search(results: Path, name: str, trials: Sequence[Trial]) -> None:
-    """All trials of a search so far, below the folder of the records."""
+def write_search(results: Path, name: str, trials: Sequence[Mapping[str, object]]) -> None:
+    """All trials of a search so far, each a Trial, below the folder of the records."""
     path = results / "searches" / f"{name}.jsonl"
     write_atomically(path, "".join(json.dumps(trial) + "\n" for trial in trials).encode())
 

@@ -18,6 +18,7 @@ from rpt.backbones import FAMILIES, Backbone
 from rpt.backbones.device import forget_peak_memory, name_device, precision_of, read_peak_memory
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.data.splits import TaskData
+from rpt.records.schema import Result
 from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.loader import Loader
@@ -53,9 +54,7 @@ class Estimator:
         gpu_processes: processes that would compute on one GPU.
     """
 
-    def __init__(
-        self, records: Iterable[tuple[dict[str, Any], dict[str, Any]]], together: int | None, gpu_processes: int = 1
-    ):
+    def __init__(self, records: Iterable[tuple[dict[str, Any], Result]], together: int | None, gpu_processes: int = 1):
         self._together, self._gpu_processes = together, gpu_processes
         self._results = defaultdict(list)
         for config, result in records:
@@ -105,10 +104,10 @@ def _kind(config: Config) -> str:
     return kind(as_dict(config), precision_of(config))
 
 
-def rates_of(results: list[dict[str, Any]]) -> Rates:
+def rates_of(results: list[Result]) -> Rates:
     """Rates from what the result.json of runs of one kind hold."""
 
-    def start(result: dict[str, Any]) -> float:
+    def start(result: Result) -> float:
         rates = result["rows_per_second"]
         evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
         return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)

@@ -7,7 +7,7 @@ import logging
 import math
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -190,7 +190,7 @@ def report_error(error: Exception, name: str) -> Exception:
     return error
 
 
-def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Score:
+def report_score(prepared: PreparedRun, result: Mapping[str, Any], how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
