@@ -31,24 +31,24 @@ def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
         yield
     except RecordError:
         raise
-    except (ValidationError, Misfit) as error:
-        wrong = str(error) if isinstance(error, Misfit) else _describe(error)
-        raise RecordError(f"Record {name}: {wrong}; {remedy}.") from error
     except DAMAGE as error:
-        said = " ".join(str(error).split())
-        raise RecordError(f"Record {name} cannot be read ({type(error).__name__}: {said}); {remedy}.") from error
+        raise RecordError(f"Record {name}{_describe(error)}; {remedy}.") from error
 
 
-def _describe(error: ValidationError) -> str:
-    """The first error, in one line."""
+def _describe(error: Exception) -> str:
+    """What is wrong, in one line; of several wrong fields the first."""
+    if isinstance(error, Misfit):
+        return f": {error}"
+    if not isinstance(error, ValidationError):
+        return f" cannot be read ({type(error).__name__}: {' '.join(str(error).split())})"
     first = error.errors(include_url=False)[0]
     place, file = list(first["loc"]), ""
     if place[:1] == ["history"] and len(place) > 2:
         place, file = place[2:], f"metrics.jsonl line {int(place[1]) + 1}, "
     field = file + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
     problem = f"{first['msg'].removeprefix('Input ')}, is {first['input']!r:.80}"
-    problem = "is missing" if first["type"] == "missing" else problem
-    return " ".join(f"{f'field {field} ' if field else ''}{problem}".split())
+    problem = "is missing" if first["type"] == "missing" else " ".join(problem.split())
+    return f": field {field} {problem}" if field else f": {problem}"
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:

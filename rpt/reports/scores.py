@@ -54,11 +54,11 @@ def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> 
     Args:
         kind: "scores", or "majority": the scores of always giving the most frequent answer on the same rows.
     """
-    parts = []
+    scores = pd.Series(np.nan, index=results.runs.index)
     for task, runs in results.runs.groupby(level="task"):
         columns = [f"{kind}.{metric}" for metric in metrics.get(task, ("score",))]
-        parts.append(runs.reindex(columns=columns).mean(axis=1, skipna=False))
-    return pd.concat(parts)
+        scores[runs.index] = runs.reindex(columns=columns).mean(axis=1, skipna=False)
+    return scores
 
 
 def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
     most frequent: with two labels the better constant answer counts; with more the records do not have it (NaN).
     """
     runs = results.runs.reindex(columns=["created", "task", "backbone.family", "data.shots"])
-    recorded = run_scores(results, metrics, "majority").loc[runs.index]
+    recorded = run_scores(results, metrics, "majority")
     few = runs["data.shots"].notna()
     kinds = zip(runs["task"], runs["backbone.family"], strict=True)
     two = [_has_two_answers(task, metrics, family) for task, family in kinds]

@@ -63,7 +63,7 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
     The permutation test flips the signs of the examples' differences; the bootstrap resamples the examples of each
     task. Both work on the positive difference, so that swapping the two changes only the sign.
     """
-    firsts, seconds = ([float(credits.mean()) for credits in side] for side in zip(*pairs, strict=True))
+    means = [np.mean([credits.mean() for credits in side]) for side in zip(*pairs, strict=True)]
     by_task = [first.mean(axis=0) - second.mean(axis=0) for first, second in pairs]
     difference = round(sum(gaps.mean() for gaps in by_task) / len(pairs), 12) + 0.0  # no minus before zero
     sign = -1.0 if difference < 0 else 1.0
@@ -76,16 +76,8 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
         )
         drawn = stats.bootstrap([sign * gaps for gaps in by_task], _mean_of_means, method="percentile", **draws)
         p, (low, high) = flipped.pvalue, sorted(sign * limit for limit in drawn.confidence_interval)
-    return Comparison(
-        first=100 * sum(firsts) / len(pairs),
-        second=100 * sum(seconds) / len(pairs),
-        difference=100 * float(difference),
-        low=100 * float(low),
-        high=100 * float(high),
-        p=float(p),
-        examples=shares.size,
-        seeds=min(len(first) for first, _ in pairs),
-    )
+    points = [100 * float(value) for value in (*means, difference, low, high)]
+    return Comparison(*points, p=float(p), examples=shares.size, seeds=min(len(first) for first, _ in pairs))
 
 
 def _size_of_sum(sample: np.ndarray, axis: int) -> np.ndarray:
