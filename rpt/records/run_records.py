@@ -14,8 +14,8 @@ from rpt.records.schema import RunRecord, identity_of
 
 
 class RunRecords:
-    """All finished runs below a folder. A run counts once: its folder before its published record, of copies in several
-    places any, and of records that differ the latest.
+    """All finished runs below a folder. Each run counts once: its folder rather than its published record, and of
+    several records that differ the latest.
 
     problems: one line for each record that is left out, and why; copies share a line.
     """
@@ -48,7 +48,7 @@ class RunRecords:
         return max(records, key=lambda record: record.result["created"], default=None)
 
     def require(self) -> RunRecords:
-        """Itself, where there is a finished run.
+        """These records, if there is a finished run.
 
         Raises:
             UsageError: there is none; the message says what lies there instead.

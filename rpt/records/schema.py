@@ -66,7 +66,7 @@ class Data(TypedDict):
     select: Count
     report: Count
     cut: NotRequired[int]  # training texts that were cut to leave room for the prompt
-    form: NotRequired[str | None]  # how training and validation rows oddly differ in form, if they do
+    form: NotRequired[str | None]  # how the form of training and validation rows differs, if it does
 
 
 class Parameters(TypedDict):
@@ -101,7 +101,7 @@ class Result(TypedDict):
     protocol: str
     data: Data
     scores: dict[str, PerCent]  # by metric; "score" is the protocol's headline
-    majority: dict[str, PerCent]  # the same of always giving the training rows' most frequent answer
+    majority: dict[str, PerCent]  # the same if every answer is the training rows' most frequent one
     best: dict[str, float]  # step, epoch and score of the evaluation whose prompt is kept
     last: NotRequired[Evaluation]  # the last line of metrics.jsonl
     no_label: NotRequired[int]  # answers that are no label of the task

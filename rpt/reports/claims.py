@@ -1,4 +1,5 @@
-"""The paper's claims (claims.yaml): judged by the records of each scale; templates/claims.md.j2 writes the table."""
+"""The paper's claims. They stand in claims.yaml and are judged here by the records of each scale;
+templates/claims.md.j2 writes the table."""
 
 from __future__ import annotations
 

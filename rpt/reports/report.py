@@ -18,7 +18,7 @@ from rpt.reports.figures import all_figures
 from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
-from rpt.reports.layouts import FILES, file_name, title_of
+from rpt.reports.layouts import NAMES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
 from rpt.reports.render import environment, escape_markdown, page, paragraphs
@@ -80,7 +80,7 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
     for path, content in zip(written, files.values(), strict=True):
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
-    gone = {file_name(name, scale) for name in FILES for scale in SCALES} - {path.stem for path in written}
+    gone = {file_name(name, scale) for name in NAMES for scale in SCALES} - {path.stem for path in written}
     present = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
     stale = [path for path in present if path.stem in gone]
     for path in stale:

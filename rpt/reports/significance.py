@@ -46,17 +46,6 @@ def credits_of(first: pd.DataFrame, second: pd.DataFrame) -> Pair | None:
     return np.array(list(first["credits"])), np.array(list(second["credits"]))
 
 
-def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
-    """Compare runs by seed; None if `credits_of` gives none."""
-    pair = credits_of(first, second)
-    return None if pair is None else compare(*pair, seed=seed)
-
-
-def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:
-    """Compare the mean credit on one task. Arguments as in Pair."""
-    return compare_tasks([(first, second)], seed)
-
-
 def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
     """Compare the mean credit, tasks weighted equally.
 

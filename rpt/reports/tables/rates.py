@@ -6,7 +6,7 @@ import pandas as pd
 
 from rpt.reports.grid_results import At, GridResults
 from rpt.reports.labels import label, rate
-from rpt.reports.layouts import rates_name, title_of
+from rpt.reports.layouts import title_of
 from rpt.reports.table import Table, make_table
 
 
@@ -26,7 +26,7 @@ def rates_table(results: GridResults, rates: pd.DataFrame) -> Table:
         ]
     columns = [label("task", task) for task in results.tasks]
     facts = {"experiment": title_of(name).lower(), "tried": _tried(rates), "heads": _heads(results)}
-    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, facts, in_report=False)
+    return make_table(f"{name}-rates", "rates", results, axes, columns, [lines], records, facts, in_report=False)
 
 
 def limits(results: GridResults) -> dict[str, object]:
