@@ -36,7 +36,7 @@ def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
 
 
 def _describe(error: Exception) -> str:
-    """What is wrong, in one line; of several wrong fields the first."""
+    """Say what is wrong in one line; of several wrong fields name the first."""
     if isinstance(error, Misfit):
         return f": {error}"
     if not isinstance(error, ValidationError):
@@ -102,7 +102,7 @@ def check_record(record: RunRecord) -> None:
 
 @cache
 def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
-    """The metrics that a run's scores must have: all of its task's but those of the other protocol's headline alone."""
+    """List the metrics that a run must have: all of its task's except those of the other protocol's headline alone."""
     if name not in TASKS:
         return ("score",)
     task = get_task(name, family)
@@ -113,7 +113,7 @@ def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
 
 @cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
-    """What checks values of a type; making one takes a while."""
+    """Make what checks values of a type, once: it takes a while."""
     return TypeAdapter(kind)
 
 

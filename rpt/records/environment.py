@@ -8,10 +8,12 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from rpt.config.schema import Values
+
 PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "datasets", "hydra-core", "numpy")
 
 
-def environment() -> dict[str, object]:
+def environment() -> Values:
     """The versions of python and the libraries, and the code's commit."""
     versions = {"python": platform.python_version()} | {package: _version(package) for package in PACKAGES}
     return {"versions": versions, "commit": _commit()}

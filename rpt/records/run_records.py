@@ -66,11 +66,11 @@ class RunRecords:
         raise UsageError(f"There is no finished run below {self._below}: {listed}.{reason}")
 
     def _find(self, name: str, level: int) -> list[Path]:
-        """The files so many levels below a folder `runs`."""
+        """Find the files that lie so many levels below a folder `runs`."""
         return [path for path in sorted(self._below.rglob(name)) if path.absolute().parents[level].name == "runs"]
 
     def _choose(self, records: list[RunRecord]) -> list[RunRecord]:
-        """One record of each run."""
+        """Choose one record for each run."""
         chosen: dict[tuple[str, ...], RunRecord] = {}
         copies: list[RunRecord] = []
         for record in records:
@@ -86,5 +86,5 @@ class RunRecords:
         return list(chosen.values())
 
     def _leave_out(self, reason: str) -> None:
-        """In one line, the same wherever the folder lies."""
+        """Note why a record does not count, in one line that is the same wherever the folder lies."""
         self.problems.append("left out: " + " ".join(reason.replace(f"{self._below}/", "").split()))

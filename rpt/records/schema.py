@@ -42,7 +42,7 @@ Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
 
 
 def _as_typed_dict(cls: Any) -> Any:
-    """The type of a mapping with the fields of a configuration's class; one with a default may be missing."""
+    """Make a TypedDict with the fields of a configuration's class; a field with a default may be missing."""
     types, fields = get_type_hints(cls), {}
     for field in dataclasses.fields(cls):
         kind, needed = types[field.name], field.default == MISSING
@@ -190,7 +190,7 @@ def _identity(settings: Values, miniature: bool) -> str:
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> Values:
-    """The same with dotted keys. An empty dict, and one whose keys contain dots, stay values."""
+    """Flatten nested dictionaries to dotted keys. An empty one, and one whose keys contain dots, stay values."""
     flat: Values = {}
     for key, value in nested.items():
         deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)

@@ -80,7 +80,7 @@ class Line:
 
 
 def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Paper) -> list[Line]:
-    """Every claim against the records.
+    """Judge every claim by the records.
 
     Args:
         grids: of all scales; a claim whose grid is missing at a scale is not recorded there.
@@ -104,7 +104,7 @@ def check_claims(grids: list[GridResults], papers: list[GridResults], paper: Pap
 
 
 def _judge_backbones(claim: Claim, results: GridResults) -> list[Judgement]:
-    """A judgement for each backbone with runs. If tasks are missing, the complete ones decide."""
+    """Judge a claim for each backbone with runs. If tasks are missing, the complete ones decide."""
     judgements, seeds = [], len(results.experiment.axes["seed"])
     for backbone in results.backbones:
         judged, without = judge(claim, results, backbone), tuple[str, ...]()
@@ -129,7 +129,7 @@ def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
 
 
 def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
-    """The claim's two quantities by seed, the larger first."""
+    """Compute the claim's two quantities by seed, the larger first."""
     if claim.measure == "speed":
         return speeds(results, at)
     quantities = []
@@ -165,8 +165,8 @@ def speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
 
 
 def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
-    """By the mean difference over examples, tasks weighted equally: the claim shows if the 95 % interval lies above
-    zero."""
+    """Judge by the mean difference over examples, tasks weighted equally: the claim shows if the 95 % interval lies
+    above zero."""
     pairs = []
     for task in results.tasks:
         runs = (results.at(at | {"task": task} | place) for place in (claim.larger, claim.smaller))
@@ -178,7 +178,7 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
 
 
 def _judge_width(results: GridResults, at: At) -> Judgement:
-    """Whether the average varies less with the bottleneck's width than with the seed."""
+    """Judge whether the average varies less with the bottleneck's width than with the seed."""
     axis = "prompt.bottleneck"
     scores = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
     seeds = min(map(len, scores))
@@ -192,7 +192,7 @@ def _judge_width(results: GridResults, at: At) -> Judgement:
 
 
 def verdict(larger: Cell, smaller: Cell) -> str:
-    """Whether the difference is more than the larger of the two standard deviations."""
+    """Say whether the difference is more than the larger of the two standard deviations."""
     if larger.mean is None or smaller.mean is None:
         return NONE
     if larger.sd is None or smaller.sd is None:

@@ -122,7 +122,7 @@ class GridResults:
         )
 
     def mixtures(self) -> Iterator[str]:
-        """A line for each task and backbone whose records differ in rows, weights or precision."""
+        """Name each task and backbone whose records differ in rows, weights or precision, in a line."""
         # Encoders read other rows of WSC, and few-shot runs have other rows on purpose.
         kinds = {
             "data.fingerprint": ("rows", ["task", "backbone.family", "data.shots"]),

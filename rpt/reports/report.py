@@ -30,7 +30,7 @@ Part = dict[str, Any]  # what the template of the page reads
 
 
 def build(folder: Path, html: bool = False) -> tuple[Files, list[str]]:
-    """All files made from the records below `folder`, by their paths below it, and one line per problem.
+    """Make all files from the records below `folder`: files by their paths below it, and one line per problem.
 
     There are no files if there is no finished record.
 
@@ -89,7 +89,7 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
 
 
 def _worth_showing(grids: list[GridResults]) -> list[GridResults]:
-    """Grids that are complete, or have a run that no grid before them has."""
+    """Choose grids that are complete, or have a run that no grid before them has."""
     known, shown = set[str](), []
     for grid in grids:
         folders = {*grid.runs.get("folder", ())}
@@ -100,8 +100,7 @@ def _worth_showing(grids: list[GridResults]) -> list[GridResults]:
 
 
 def _part(grid: GridResults, chosen: GridResults, paper: Paper, files: Files, html: bool) -> Part:
-    """An experiment's tables and figures, at the chosen rates, which are added to the files; training: how its runs
-    train."""
+    """Make an experiment's tables and figures at the chosen rates, and add them to the files."""
     tables, plots = all_tables(chosen, paper), all_figures(chosen, paper, html)
     for table in tables:
         texts = {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}
@@ -116,14 +115,14 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, files: Files, ht
 
 
 def _section(scale: str, grids: list[GridResults], parts: list[Part]) -> Part:
-    """The parts of one scale. selection: on which rows best epochs were chosen. training: what most parts share."""
+    """Join the parts of a scale. selection: the rows that choose the best epochs. training: what most parts share."""
     usual = statistics.mode(tuple(part["training"]) for part in parts)
     shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
     return {"scale": scale, "parts": parts} | shared
 
 
 def _head(runs: pd.DataFrame) -> Part:
-    """Facts about all runs."""
+    """Collect facts about all runs."""
     commits = runs.reindex(columns=["commit"])["commit"].fillna("unknown")
     return {
         "runs": len(runs),

@@ -71,7 +71,7 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
 
 
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
-    """The score of always giving the training rows' most frequent answer: backbones by tasks and their average.
+    """Scores of always giving the training rows' most frequent answer: backbones by tasks and their average.
 
     From the latest run of each; NaN if there is none. Few-shot rows have each class equally often, so no answer is the
     most frequent: with two labels the better constant answer counts; with more the records do not have it (NaN).

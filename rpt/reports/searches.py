@@ -12,7 +12,7 @@ from rpt.reports.table import Table, Text, pad, to_markdown
 
 
 def write_searches(folder: Path) -> str | None:
-    """The tables, also written to searches.md below the folder; None where there was no search.
+    """Write the tables to searches.md below the folder and return them; None if there was no search.
 
     Raises:
         RecordError: a file of a search cannot be read.
@@ -28,7 +28,7 @@ def write_searches(folder: Path) -> str | None:
 
 
 def _by_score(trial: Trial) -> tuple[bool, float]:
-    """The best first, and those that were not finished last."""
+    """Sort the best first, and trials that did not finish last."""
     return trial["state"] != "finished", -(trial["held_out"] or 0)
 
 

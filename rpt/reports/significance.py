@@ -65,8 +65,9 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
         )
         drawn = stats.bootstrap([sign * gaps for gaps in by_task], _mean_of_means, method="percentile", **draws)
         p, (low, high) = flipped.pvalue, sorted(sign * limit for limit in drawn.confidence_interval)
-    points = [100 * float(value) for value in (*means, difference, low, high)]
-    return Comparison(*points, p=float(p), examples=shares.size, seeds=min(len(first) for first, _ in pairs))
+    first, second, difference, low, high = (100 * float(value) for value in (*means, difference, low, high))
+    seeds = min(len(credits) for credits, _ in pairs)
+    return Comparison(first, second, difference, low, high, float(p), shares.size, seeds)
 
 
 def _size_of_sum(sample: np.ndarray, axis: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class Summary:
 
 
 def summarise(folder: Path) -> Summary:
-    """Every finished run below a folder.
+    """Summarise every finished run below a folder.
 
     Raises:
         UsageError: there is none.
@@ -79,7 +79,7 @@ def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[object], float
 
 
 def name_of(column: str) -> str:
-    """A setting as it is typed."""
+    """The key of a setting as one types it."""
     return SHORT.get(column, column)
 
 
@@ -91,7 +91,7 @@ def show(value: object) -> str:
 
 
 def _find_axes(settings: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Settings that differ, and those of them that others imply."""
+    """Find the settings that differ, and those of them that others imply."""
     differing = [column for column in settings if settings[column].nunique(dropna=False) > 1]
     axes, implied = [column for column in FIRST if column in differing], list[str]()
     for column in differing:
@@ -101,7 +101,7 @@ def _find_axes(settings: pd.DataFrame) -> tuple[list[str], list[str]]:
     groups = {axis.partition(".")[0] for axis in axes}
 
     def is_news(column: str) -> bool:
-        """Not a part of the definition of a task, backbone or prompt."""
+        """Whether a column is no part of the definition of a task, backbone or prompt."""
         group = column.partition(".")[0]
         return group not in groups or (group == "prompt" and settings[column].notna().all())
 
@@ -113,7 +113,7 @@ def _is_number(value: object) -> bool:
 
 
 def _sortable(column: pd.Series) -> pd.Series:
-    """Numbers by size, then texts, then what is missing."""
+    """Order numbers by size, then texts."""
     order = sorted(set(column), key=lambda value: (0, value, "") if _is_number(value) else (1, 0, str(value)))
     places = {show(value): place for place, value in enumerate(order)}
     return column.map(lambda value: places[show(value)])

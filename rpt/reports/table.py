@@ -60,7 +60,7 @@ class Notes:
         self.texts: list[str] = []
 
     def number(self, texts: list[str]) -> tuple[int, ...]:
-        """The numbers of these texts; new ones are added."""
+        """Number these texts; new ones are added."""
         self.texts += [text for text in texts if text not in self.texts]
         return tuple(sorted(self.texts.index(text) + 1 for text in texts))
 
@@ -76,7 +76,7 @@ def make_table(
     facts: Mapping[str, object] | None = None,
     **more: Any,
 ) -> Table:
-    """A table whose caption and remarks a template of templates/text writes from facts.
+    """Make a table; a template of templates/text writes its caption and remarks from facts.
 
     Args:
         name: without the scale. axes: those that name a row. columns: the titles of the others. more: of Table.
@@ -109,7 +109,7 @@ def backbone_notes(results: GridResults) -> list[str]:
 
 
 def pad(rows: list[list[str]]) -> list[list[str]]:
-    """The same with columns of equal width, to be read on a terminal."""
+    """Pad each column to one width, so that the table reads well on a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
 

@@ -41,7 +41,7 @@ class Plot:
 
 
 def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[Plot]:
-    """The figures of an experiment with at least one record."""
+    """Draw the figures of an experiment; none if it has no record."""
     if results.runs.empty or results.experiment.name not in FIGURES:
         return []
     name, draw = FIGURES[results.experiment.name]

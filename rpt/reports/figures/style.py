@@ -50,7 +50,7 @@ def style_of(method: str, methods: Sequence[str]) -> LineStyle:
 
 
 def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> None:
-    """Mean as a line, mean ± standard deviation as a band, each seed as a dot; points without runs are left out.
+    """Draw the mean as a line, its standard deviation as a band, each seed as a dot; leave out points without runs.
 
     Args:
         scores: a row for each value of the x axis, a column for each seed.
@@ -65,14 +65,14 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> N
 
 
 def draw_mean(ax: Axes, scores: pd.DataFrame, color: str, **line: Any) -> None:
-    """Mean as a line, mean ± standard deviation as a band."""
+    """Draw the mean as a line and its standard deviation as a band."""
     mean, spread = scores.mean(axis=1), scores.std(axis=1).fillna(0.0)
     ax.plot(mean.index, mean, color=color, zorder=3, **line)
     ax.fill_between(mean.index, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
 
 
 def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: Sequence[str]) -> None:
-    """Groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
+    """Draw groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
 
     Args:
         scores: a row for each method and seed, a column for each group of bars.
@@ -103,8 +103,8 @@ def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: Sequ
 
 
 def draw_history(ax: Axes, runs: pd.DataFrame, what: str, style: LineStyle, name: str) -> bool:
-    """A field of the runs' evaluations by epoch; whether one has it. Each seed is a thin line; mean and spread end when
-    the first seed stops, for later means would jump. A few markers tell the lines apart in grey.
+    """Draw a field of the runs' evaluations by epoch; returns whether one has it. Each seed is a thin line; mean and
+    spread end when the first seed stops, for later means would jump. A few markers tell the lines apart in grey.
 
     Args:
         runs: with "history", indexed by seed.
@@ -125,7 +125,7 @@ def draw_history(ax: Axes, runs: pd.DataFrame, what: str, style: LineStyle, name
 
 
 def draw_paper(ax: Axes, xs: list[float], ys: list[float], look: LineStyle, joined: bool = True) -> bool:
-    """The paper's curve in grey; whether there is one."""
+    """Draw the paper's curve in grey; returns whether there is one."""
     ax.plot(
         xs, ys, linestyle=(0, (2, 2)) if joined else "none", linewidth=1.0, color="#808080", marker=look[1],
         markersize=4, markerfacecolor="white", zorder=1, label="paper (approx.)" if xs else None,
@@ -150,7 +150,7 @@ def score_label(task: str, metrics: Metrics, family: str) -> str:
 
 
 def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> None:
-    """One legend above all panels, with each name once; the title names the setting."""
+    """Draw one legend above all panels, with each name once; the title names the setting."""
     drawn = [item for ax in axes for item in zip(*ax.get_legend_handles_labels(), strict=True)]
     by_label = {name: handle for handle, name in reversed(drawn)}  # of equal names the first
     names = [*dict.fromkeys(name for _, name in drawn)]

@@ -13,7 +13,7 @@ from rpt.reports.tables.significance import significance_table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:
-    """The tables of an experiment with at least one record."""
+    """Make the tables of an experiment; none if it has no record."""
     if results.runs.empty:
         return []
     name = results.experiment.name

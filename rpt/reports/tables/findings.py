@@ -14,7 +14,7 @@ Shares = list[tuple[str, int, int]]  # by column, how many of how many
 
 
 def find_all(table: ScoreRows, paper: Paper) -> Facts:
-    """All facts for the template."""
+    """Collect all facts for the template."""
     layout, results = table.layout, table.results
     families = sorted({config.backbone.family for config in results.configs})
     return {
@@ -31,7 +31,7 @@ def find_all(table: ScoreRows, paper: Paper) -> Facts:
 
 
 def contrasts(table: ScoreRows, paper: Paper) -> list[Facts]:
-    """The differences that the table is about, by column, here and in the paper."""
+    """Compute the differences that the table is about, by column, here and in the paper."""
     layout, compared = table.layout, []
     axis, high, low = layout.contrast
     lower = {tuple(row.at.items()): row for row in table.rows if row.at[axis] == low}
@@ -53,7 +53,7 @@ def contrasts(table: ScoreRows, paper: Paper) -> list[Facts]:
 
 
 def at_best_rates(table: ScoreRows) -> list[Facts]:
-    """For a table with learning rates across: each row at its best rate, and the difference that remains then."""
+    """Compare rows at their best rates, in a table with learning rates across; the difference that remains."""
     axis, high, low = table.layout.contrast
     keys, places = [key for key in table.layout.groups if key in table.axes], list[Facts]()
     for group in table.groups if table.layout.columns == "lr" else ():
@@ -67,7 +67,7 @@ def at_best_rates(table: ScoreRows) -> list[Facts]:
 
 
 def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
-    """Rows that did not learn a task: their scores are below the majority class or within their spread of it."""
+    """Find rows that did not learn a task: they score below the majority class or within their spread of it."""
     places = []
     for row in table.rows:
         floors = {task: table.floors.at[row.at["backbone"], task] for task in table.floors if task != "average"}
@@ -78,8 +78,8 @@ def not_ahead(table: ScoreRows) -> list[tuple[At, list[str]]]:
 
 
 def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> list[tuple[At, Shares]]:
-    """Runs that might have improved with more epochs, for these ended before the patience did: by row and column, how
-    many of how many. If both ended with the same evaluation, more epochs would have changed nothing.
+    """Count the runs that more epochs might have improved, because their epochs ended before their patience: by row and
+    column, how many of how many. If both ended with the same evaluation, more epochs would have changed nothing.
 
     Args:
         axes: those that name a row. columns: the one across.
@@ -99,7 +99,7 @@ def out_of_budget(results: GridResults, axes: tuple[str, ...], columns: str) -> 
 
 
 def unrecorded(table: ScoreRows) -> list[At]:
-    """Rows without a run; for a backbone without any, the backbone alone."""
+    """Find rows without a run; name a backbone alone if none of its rows has one."""
     empty = [row.at for row in table.rows if row.is_empty]
     missing = [at if at["backbone"] in table.results.backbones else {"backbone": at["backbone"]} for at in empty]
     return [at for place, at in enumerate(missing) if at not in missing[:place]]

@@ -30,7 +30,7 @@ def rates_table(results: GridResults, rates: pd.DataFrame) -> Table:
 
 
 def limits(results: GridResults) -> dict[str, object]:
-    """Limits of the choice: rates at the edge, rates not recorded, unequal numbers of rates."""
+    """Find what limits the choice: rates at the edge, rates not recorded, unequal numbers of rates."""
     if results.rates is None:
         return {"chosen": 0, "edge": 0, "few": [], "apart": [], "uneven": False}
     row = [key for key in results.experiment.axes if key != "seed"]
@@ -48,7 +48,7 @@ def limits(results: GridResults) -> dict[str, object]:
 
 
 def _tried(rates: pd.DataFrame) -> dict[str, list[str]]:
-    """The methods that try each list of rates, with the backbone if it decides."""
+    """Find the methods that try each list of rates; they are named with the backbone if it decides."""
     by_row = rates.groupby(["backbone", "prompt", "task"], sort=False)["lr"]
     listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(rates, key=float)))).rename("rates").reset_index()
     methods: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ def _tried(rates: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _heads(results: GridResults) -> dict[str, dict[str, list[str]]]:
-    """The tasks on which an encoder's head has another rate than its row, by method ("" for a prompt) and rate."""
+    """Find tasks on which an encoder's head has its own rate: by method ("" for a prompt) and rate."""
     heads: dict[str, dict[str, list[str]]] = {}
     for config in results.configs:
         if config.backbone.family == "bert" and config.head_has_own_lr:

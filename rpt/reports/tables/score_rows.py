@@ -53,7 +53,7 @@ class ScoreRows:
 
 
 def fill(layout: Layout, results: GridResults, paper: Paper) -> ScoreRows:
-    """The rows of the grid, with the paper's numbers beside them at its scale."""
+    """Fill the rows of the grid; at the paper's scale its numbers stand beside ours."""
     axes, columns = results.row_axes(layout.rows, layout.columns), [*results.experiment.axes[layout.columns]]
     scores, lowest = task_scores(results, layout.metrics), pd.DataFrame()
     if layout.columns == "task":

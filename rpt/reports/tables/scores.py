@@ -16,7 +16,7 @@ from rpt.reports.tables.score_rows import Row, ScoreRows, fill, majority_rows, r
 
 
 def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
-    """One layout filled from runs."""
+    """Fill a layout from runs."""
     numbers, notes, beside = fill(layout, results, paper), Notes(), results.scale == "paper"
     alone = rows_of_the_paper(numbers, paper) if beside else []
     by_backbone = [[*rows] for _, rows in itertools.groupby(alone, key=lambda row: row.at["backbone"])]
