@@ -18,11 +18,11 @@ from torch import Tensor
 from rpt.backbones import Answer
 from rpt.config import compose, to_config, validate
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import Values
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
 from rpt.records.run_folder import RunFolder
+from rpt.records.schema import Evaluation
 from rpt.tasks.fields import RawRow
 from rpt.training.sweep.outcomes import SKIPPED
 from rpt.training.sweep.sweep import train_all
@@ -54,7 +54,7 @@ class Run:
         return self.saved.result["majority"]
 
     @cached_property
-    def curve(self) -> list[Values]:
+    def curve(self) -> list[Evaluation]:
         """One entry for each evaluation: step, epoch, mean training loss since the one before, score."""
         return RunFolder(self.folder).read().history
 

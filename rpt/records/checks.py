@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from rpt.errors import RecordError
-from rpt.records.schema import Failure, ResultFile, RunRecord, Settings, strict
+from rpt.records.schema import RunRecord, Settings, strict
 from rpt.tasks import TASKS, get_task
 
 REMEDY = "delete its folder and run its command again, or restore it"
@@ -31,27 +31,27 @@ def one_line_refusal(name: Path | str, remedy: str = REMEDY) -> Iterator[None]:
         yield
     except RecordError:
         raise
-    except (ValidationError, Misfit) as error:
-        wrong = str(error) if isinstance(error, Misfit) else _describe(error)
-        raise RecordError(f"Record {name}: {wrong}; {remedy}.") from error
     except DAMAGE as error:
-        said = " ".join(str(error).split())
-        raise RecordError(f"Record {name} cannot be read ({type(error).__name__}: {said}); {remedy}.") from error
+        raise RecordError(f"Record {name}{_describe(error)}; {remedy}.") from error
 
 
-def _describe(error: ValidationError) -> str:
-    """The first error, in one line."""
+def _describe(error: Exception) -> str:
+    """Say what is wrong in one line; of several wrong fields name the first."""
+    if isinstance(error, Misfit):
+        return f": {error}"
+    if not isinstance(error, ValidationError):
+        return f" cannot be read ({type(error).__name__}: {' '.join(str(error).split())})"
     first = error.errors(include_url=False)[0]
     place, file = list(first["loc"]), ""
     if place[:1] == ["history"] and len(place) > 2:
         place, file = place[2:], f"metrics.jsonl line {int(place[1]) + 1}, "
     field = file + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
     problem = f"{first['msg'].removeprefix('Input ')}, is {first['input']!r:.80}"
-    problem = "is missing" if first["type"] == "missing" else problem
-    return " ".join(f"{f'field {field} ' if field else ''}{problem}".split())
+    problem = "is missing" if first["type"] == "missing" else " ".join(problem.split())
+    return f": field {field} {problem}" if field else f": {problem}"
 
 
-def digest_of(fields: dict[str, Any]) -> str:
+def digest_of(fields: Mapping[str, Any]) -> str:
     """SHA-256 of the JSON of all fields but `digest`, with sorted keys."""
     others = {key: value for key, value in fields.items() if key != "digest"}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
@@ -67,17 +67,7 @@ def check_digest(name: Path | str, digest: str | None, expected: str | None, rem
         raise RecordError(f"{name} is not as its run left it (its digest differs); {remedy}.")
 
 
-def check_result(result: Any) -> None:
-    """Refuse a result.json with a field that is missing or wrong.
-
-    Raises:
-        ValidationError: naming the field.
-    """
-    failed = isinstance(result, dict) and result.get("status") == "failed"
-    _adapter(Failure if failed else ResultFile).validate_python(result)
-
-
-def check_config(config: Any, path: Path) -> None:
+def check_config(config: object, path: Path) -> None:
     """Refuse a configuration that lacks a key or has a value of the wrong type. A key may be missing if it is newer
     than the record.
 
@@ -85,7 +75,7 @@ def check_config(config: Any, path: Path) -> None:
         RecordError: naming the key.
     """
     with one_line_refusal(path):
-        _adapter(Settings).validate_python(config)
+        adapter(Settings).validate_python(config)
 
 
 def check_record(record: RunRecord) -> None:
@@ -95,7 +85,7 @@ def check_record(record: RunRecord) -> None:
         ValidationError, Misfit: naming the field.
         KeyError, TypeError: its settings make no identity.
     """
-    _record_adapter().validate_python(vars(record))
+    adapter(_fields_of_a_record()).validate_python(vars(record))
     result, count = record.result, record.result["data"]["report"]
     family = record.config["backbone"].get("family", "t5")
     for metric in _required_metrics(result["task"], family, result["protocol"]):
@@ -112,7 +102,7 @@ def check_record(record: RunRecord) -> None:
 
 @cache
 def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
-    """The metrics that a run's scores must have: all of its task's but those of the other protocol's headline alone."""
+    """List the metrics that a run must have: all of its task's except those of the other protocol's headline alone."""
     if name not in TASKS:
         return ("score",)
     task = get_task(name, family)
@@ -122,11 +112,12 @@ def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Make what checks values of a type, once: it takes a while."""
     return TypeAdapter(kind)
 
 
 @cache
-def _record_adapter() -> TypeAdapter[Any]:
-    """Of the fields of a RunRecord, which stay dicts as they were read."""
-    return TypeAdapter(strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True))))  # type: ignore
+def _fields_of_a_record() -> type:
+    """A RunRecord's fields as a TypedDict: what it holds stays as it was read, and is not copied."""
+    return strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True)))  # type: ignore[operator]

@@ -7,20 +7,23 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from rpt.config.schema import Values
 
 PACKAGES = ("rpt", "torch", "transformers", "tokenizers", "datasets", "hydra-core", "numpy")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Values:
     """The versions of python and the libraries, and the code's commit."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
+    versions = {"python": platform.python_version()} | {package: _version(package) for package in PACKAGES}
     return {"versions": versions, "commit": _commit()}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _commit() -> str | None:

@@ -1,18 +1,18 @@
 """The published store. The records that a repository shares, one line of plain JSON a run.
 
 `<results>/runs/<task>/<backbone>.jsonl` holds the runs whose folders would lie in `<results>/runs/<task>/<backbone>/`,
-sorted by prompt and id. A line has the fields of rpt.records.schema.Record and their digest. Nothing is rounded.
+sorted by prompt and id. A line has the fields of rpt.records.schema.RunRecord and their digest. Nothing is rounded.
 Left out are the trained tensors, the digests of a folder's files, and the folders of the machine that trained (PLACES).
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rpt.errors import RecordError
 from rpt.files import write_atomically
@@ -29,39 +29,36 @@ def find_published(folder: Path) -> RunRecord | None:
     Raises:
         RecordError: its line is damaged.
     """
-    return next((record for _, record in _find_lines(folder)), None)
-
-
-def name_published_line(folder: Path) -> str | None:
-    """Where the published record of that run is: "results/runs/cb/nano.jsonl, line 3"; None if it is not published.
-
-    Raises:
-        RecordError: its line is damaged.
-    """
-    path = folder.parents[1].with_name(f"{folder.parents[1].name}.jsonl")
-    return next((f"{path}, line {number}" for number, _ in _find_lines(folder)), None)
-
-
-def _find_lines(folder: Path) -> Iterator[tuple[int, RunRecord]]:
     backbone = folder.absolute().parents[1]
     path = backbone.with_name(f"{backbone.name}.jsonl")
-    for number, line in _read_lines(path) if os.path.isfile(path) else ():
-        if json.dumps(folder.name).encode() in line:  # parsing every line would take a hundred times as long
-            record = _parse_line(path, number, line)
-            if record.folder.parts[-2:] == folder.parts[-2:]:
-                yield number, record
+    for record in read_published(path, json.dumps(folder.name)) if os.path.isfile(path) else ():
+        if isinstance(record, RecordError):
+            raise record
+        if record.folder.parts[-2:] == folder.parts[-2:]:
+            return record
+    return None
 
 
-def read_published(path: Path) -> Iterator[RunRecord | RecordError]:
-    """Every record of a file of the store, and for a damaged one the error that names it."""
+def read_published(path: Path, holding: str = "") -> Iterator[RunRecord | RecordError]:
+    """Every record of a file of the store, and for a damaged line the error that names it.
+
+    Args:
+        holding: reads only lines with this text, for parsing every line takes a hundred times as long.
+    """
     try:
-        for number, line in _read_lines(path):
-            try:
-                yield _parse_line(path, number, line)
-            except RecordError as error:
-                yield error
+        with one_line_refusal(path, REMEDY):
+            lines = path.read_bytes().splitlines()
+        if lines and lines[0].startswith(b'{"format"'):
+            raise RecordError(f"{path} is packed as older versions did; delete it and publish its runs again.")
     except RecordError as error:
         yield error
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            if holding.encode() in line:
+                yield _parse_line(path, number, line)
+        except RecordError as error:
+            yield error
 
 
 def publish(records: list[RunRecord], results: Path) -> list[Path]:
@@ -86,34 +83,22 @@ def publish(records: list[RunRecord], results: Path) -> list[Path]:
     return list(contents)
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and text of every line. Each is decoded alone, so that a damaged one can be named."""
-    with one_line_refusal(path, REMEDY), path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.startswith(b'{"format"'):
-                raise RecordError(f"{path} is packed as older versions did; delete it and publish its runs again.")
-            yield number, line
-
-
 def _parse_line(path: Path, number: int, line: bytes) -> RunRecord:
     name = f"{path}, line {number}"
     with one_line_refusal(name, REMEDY):
         fields = json.loads(line.decode())
         check_digest(name, fields.pop("digest", None), digest_of(fields), REMEDY)
         place = (fields["result"][key] for key in ("task", "backbone", "prompt", "id"))
-        record = RunRecord(path.parents[1].joinpath(*place), **fields)
+        record = RunRecord(path.parents[1].joinpath(*place), **fields, line=name)
         check_record(record)
         return record
 
 
 def _to_line(record: RunRecord) -> str:
-    fields = {"config": _without_places(record.config), **record.contents}
+    config = copy.deepcopy(record.config)
+    for place in PLACES:
+        *groups, key = place.split(".")
+        inner = config.get(groups[0], {}) if groups else config
+        inner.pop(key, None)
+    fields = {"config": config, **record.contents}
     return json.dumps({**fields, "digest": digest_of(fields)}, separators=(",", ":")) + "\n"
-
-
-def _without_places(config: dict[str, Any], group: str = "") -> dict[str, Any]:
-    return {
-        key: _without_places(value, f"{key}.") if isinstance(value, dict) else value
-        for key, value in config.items()
-        if group + key not in PLACES
-    }

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
+from rpt.config.schema import Values
 from rpt.config.yaml_files import load_yaml
 from rpt.errors import RecordError
 from rpt.files import TEMPORARY, write_atomically
-from rpt.records.checks import check_digest, check_record, check_result, digest_of, one_line_refusal
-from rpt.records.published import find_published, name_published_line
-from rpt.records.schema import SCHEMA, RunRecord
+from rpt.records.checks import adapter, check_digest, check_record, digest_of, one_line_refusal
+from rpt.records.published import find_published
+from rpt.records.schema import SCHEMA, Failure, Result, ResultFile, RunRecord
 
 
 class FailedRun(RecordError):
@@ -46,8 +48,9 @@ class RunFolder:
         self.predictions_path = self.folder / "predictions.json"
         self.result_path = self.folder / "result.json"
         self.checkpoint_path = self.folder / "checkpoint.safetensors"  # only while the run is not finished
-        inputs = self.config_path, self.metrics_path, self.predictions_path
-        self._digested = (*inputs, self.prompt_path, self.weights_path)
+        self._digested = (
+            self.config_path, self.metrics_path, self.predictions_path, self.prompt_path, self.weights_path
+        )  # fmt: skip
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -64,15 +67,12 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         with suppress(Timeout):
             self._lock.acquire()
-            self._tidy()
+            for path in self.folder.glob(TEMPORARY):
+                path.unlink()
+            with suppress(RecordError, FileNotFoundError):  # whoever needs the result reports it
+                if read_result(self.result_path)["status"] == "finished":
+                    self.checkpoint_path.unlink()
         return self._lock.is_locked
-
-    def _tidy(self) -> None:
-        for path in self.folder.glob(TEMPORARY):
-            path.unlink()
-        with suppress(RecordError):  # whoever needs the result reports it
-            if self.result_path.exists() and read_result(self.result_path)["status"] == "finished":
-                self.checkpoint_path.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Unlock it, and remove the folder if it is empty."""
@@ -82,7 +82,7 @@ class RunFolder:
         with suppress(OSError):
             self.folder.rmdir()
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> Result | None:
         """The result of the run if it is finished, here or in the published store, else None.
 
         Raises:
@@ -98,9 +98,10 @@ class RunFolder:
     @property
     def place(self) -> str:
         """Where the finished record is: this folder, or its line in the published store."""
-        return str(self.folder) if self.result_path.exists() else name_published_line(self.folder) or str(self.folder)
+        published = None if self.result_path.exists() else find_published(self.folder)
+        return published.line if published else str(self.folder)
 
-    def config(self) -> dict[str, Any] | None:
+    def config(self) -> Values | None:
         """The run's configuration, from config.yaml or from the published store; None if neither has it.
 
         Raises:
@@ -127,33 +128,36 @@ class RunFolder:
             history = [json.loads(line) for line in self.metrics_path.read_text("utf-8").splitlines()]
             answers = json.loads(self.predictions_path.read_text("utf-8")) if self.predictions_path.exists() else {}
             predictions, credits = answers.get("predictions"), answers.get("credits")
-            record = RunRecord(self.folder, self.config(), result, history, predictions, credits)
+            config = cast(Values, self.config())  # None, where there is no file, is refused like any other damage
+            record = RunRecord(self.folder, config, result, history, predictions, credits)
             check_record(record)
         return record
 
-    def check_files(self, result: dict[str, Any], *paths: Path) -> None:
+    def check_files(self, result: Result, *paths: Path) -> None:
         """Refuse files that were changed after the run. A published result has no digests to compare with.
 
         Raises:
             RecordError: naming the file.
         """
-        for path in paths if "digests" in result else ():
+        digests = cast(ResultFile, result).get("digests")
+        for path in paths if digests is not None else ():
             with one_line_refusal(path):
-                check_digest(path, _digest(path) if path.exists() else None, result["digests"].get(path.name))
+                check_digest(path, _digest(path) if path.exists() else None, digests.get(path.name))
 
     def write_config(self, yaml: str) -> None:
         write_atomically(self.config_path, yaml.encode())
 
-    def write_metrics(self, history: list[dict[str, Any]]) -> None:
+    def write_metrics(self, history: Sequence[Mapping[str, Any]]) -> None:
         """All evaluations so far, one JSON line each. Writing the whole file, a resumed run never doubles a line."""
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history).encode())
 
-    def write_predictions(self, predictions: list[int | str | None], credits: list[float]) -> None:
+    def write_predictions(self, predictions: Sequence[int | str | None], credits: Sequence[float]) -> None:
         """For each reported example the predicted label's index, or text, and its credit, 0 to 1."""
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
         write_atomically(self.predictions_path, json.dumps(columns, separators=(",", ":")).encode())
 
-    def write_result(self, result: dict[str, Any]) -> None:
+    def write_result(self, result: Values) -> None:
+        """Write result.json with the date and the digests, and so finish the record."""
         result = {"schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), **result}
         if result["status"] == "finished":
             result["digests"] = {path.name: _digest(path) for path in self._digested if path.exists()}
@@ -166,7 +170,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> ResultFile | Failure:
     """A result.json, checked.
 
     Raises:
@@ -174,7 +178,8 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     with one_line_refusal(path):
         result = json.loads(Path(path).read_text("utf-8"))
-        check_result(result)
+        failed = isinstance(result, dict) and result.get("status") == "failed"
+        adapter(Failure if failed else ResultFile).validate_python(result)
         check_digest(path, result.get("digest"), digest_of(result))
     return result
 
@@ -186,8 +191,9 @@ def check_beside(path: Path) -> None:
         RecordError: naming it.
     """
     record = RunFolder(path.parent)
-    if record.result_path.exists():
-        record.check_files(read_result(record.result_path), path)
+    result = read_result(record.result_path) if record.result_path.exists() else None
+    if result is not None and result["status"] == "finished":
+        record.check_files(result, path)
 
 
 def _digest(path: Path) -> str:

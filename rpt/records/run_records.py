@@ -14,8 +14,8 @@ from rpt.records.schema import RunRecord, identity_of
 
 
 class RunRecords:
-    """All finished runs below a folder. A run counts once: its folder before its published record, of copies in several
-    places any, and of records that differ the latest.
+    """All finished runs below a folder. Each run counts once: its folder rather than its published record, and of
+    several records that differ the latest.
 
     problems: one line for each record that is left out, and why; copies share a line.
     """
@@ -48,7 +48,7 @@ class RunRecords:
         return max(records, key=lambda record: record.result["created"], default=None)
 
     def require(self) -> RunRecords:
-        """Itself, where there is a finished run.
+        """These records, if there is a finished run.
 
         Raises:
             UsageError: there is none; the message says what lies there instead.
@@ -56,39 +56,35 @@ class RunRecords:
         if self._by_identity:
             return self
         failed = sum("failed run" in problem for problem in self.problems)
-        under_way = len(list(self._below.rglob("checkpoint.safetensors")))
         counts = {
-            "failed": failed,
-            "left out": len(self.problems) - failed,
-            "not finished (the same command goes on)": under_way,
-        }
+            "failed": failed, "left out": len(self.problems) - failed,
+            "not finished (the same command goes on)": len(list(self._below.rglob("checkpoint.safetensors"))),
+        }  # fmt: skip
         listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         listed = listed or "no run at all; give the folder that results= was in training"
         reason = f" The first one {self.problems[0]}" if self.problems else ""
         raise UsageError(f"There is no finished run below {self._below}: {listed}.{reason}")
 
     def _find(self, name: str, level: int) -> list[Path]:
-        """The files so many levels below a folder `runs`."""
+        """Find the files that lie so many levels below a folder `runs`."""
         return [path for path in sorted(self._below.rglob(name)) if path.absolute().parents[level].name == "runs"]
 
     def _choose(self, records: list[RunRecord]) -> list[RunRecord]:
-        """One record of each run."""
+        """Choose one record for each run."""
         chosen: dict[tuple[str, ...], RunRecord] = {}
         copies: list[RunRecord] = []
         for record in records:
             other = chosen.setdefault(record.place, record)
-            if record is other:
-                continue
-            if record.contents == other.contents:
+            if record is not other and record.contents == other.contents:
                 copies.append(record)
-                continue
-            older, latest = sorted((record, other), key=lambda each: each.result["created"])
-            chosen[record.place] = latest
-            self._leave_out(f"{older.folder} is another record of the run {latest.folder}; the latest counts")
+            elif record is not other:
+                older, latest = sorted((record, other), key=lambda each: each.result["created"])
+                chosen[record.place] = latest
+                self._leave_out(f"{older.folder} is another record of the run {latest.folder}; the latest counts")
         if copies:
             self._leave_out(f"{len(copies)} copies of runs that are there already, as {copies[0].folder}")
         return list(chosen.values())
 
     def _leave_out(self, reason: str) -> None:
-        """In one line, the same wherever the folder lies."""
+        """Note why a record does not count, in one line that is the same wherever the folder lies."""
         self.problems.append("left out: " + " ".join(reason.replace(f"{self._below}/", "").split()))

@@ -6,17 +6,20 @@ runs only. Fields that are not named here stay in a record and are not checked.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, get_type_hints
 
+from annotated_types import Predicate
 from omegaconf import MISSING
-from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
+from pydantic import ConfigDict, Field, GetPydanticSchema, with_config
 from pydantic_core.core_schema import custom_error_schema
 from typing_extensions import TypedDict  # pydantic cannot read typing's before python 3.12
 
 from rpt.config import Config, as_dict, is_name, settings
+from rpt.config.schema import Values
 
 SCHEMA: Literal[1] = 1  # of result.json; raise it when a field changes its meaning
 ALL_STEPS = "all steps done"  # `stopped` of a run that came to the end of its budget
@@ -30,13 +33,7 @@ def _expect(what: str) -> GetPydanticSchema:
     return GetPydanticSchema(lambda kind, make: custom_error_schema(make(kind), "kind", custom_error_message=message))
 
 
-def _check_name(text: str) -> str:
-    if not is_name(text.replace("+", "")):  # an id has one in lr1e+06
-        raise ValueError(text)
-    return text
-
-
-Name = Annotated[str, AfterValidator(_check_name), _expect("a part of a path")]
+Name = Annotated[str, Predicate(lambda text: is_name(text.replace("+", ""))), _expect("a part of a path")]  # lr1e+06
 Count = Annotated[int, Field(ge=0), _expect("0 or more")]
 Amount = Annotated[float, Field(ge=0), _expect("0 or more")]
 PerCent = Annotated[float, Field(ge=0, le=100), _expect("from 0 to 100")]
@@ -45,7 +42,7 @@ Credit = Annotated[float, Field(ge=0, le=1), _expect("from 0 to 1")]
 
 
 def _as_typed_dict(cls: Any) -> Any:
-    """The type of a mapping with the fields of a configuration's class; one with a default may be missing."""
+    """Make a TypedDict with the fields of a configuration's class; a field with a default may be missing."""
     types, fields = get_type_hints(cls), {}
     for field in dataclasses.fields(cls):
         kind, needed = types[field.name], field.default == MISSING
@@ -56,11 +53,7 @@ def _as_typed_dict(cls: Any) -> Any:
     return strict(TypedDict(cls.__name__, fields))  # type: ignore[operator]
 
 
-def _checked_as(kind: Any) -> GetPydanticSchema:
-    return GetPydanticSchema(lambda _, make: make(kind))
-
-
-Settings = Annotated[dict[str, Any], _checked_as(_as_typed_dict(Config))]  # as config.yaml holds them
+Settings = Annotated[Values, GetPydanticSchema(lambda _, make: make(_as_typed_dict(Config)))]  # as in config.yaml
 
 
 class Data(TypedDict):
@@ -73,7 +66,7 @@ class Data(TypedDict):
     select: Count
     report: Count
     cut: NotRequired[int]  # training texts that were cut to leave room for the prompt
-    form: NotRequired[str | None]  # how training and validation rows oddly differ in form, if they do
+    form: NotRequired[str | None]  # how the form of training and validation rows differs, if it does
 
 
 class Parameters(TypedDict):
@@ -108,7 +101,7 @@ class Result(TypedDict):
     protocol: str
     data: Data
     scores: dict[str, PerCent]  # by metric; "score" is the protocol's headline
-    majority: dict[str, PerCent]  # the same of always giving the training rows' most frequent answer
+    majority: dict[str, PerCent]  # the same if every answer is the training rows' most frequent one
     best: dict[str, float]  # step, epoch and score of the evaluation whose prompt is kept
     last: NotRequired[Evaluation]  # the last line of metrics.jsonl
     no_label: NotRequired[int]  # answers that are no label of the task
@@ -154,15 +147,16 @@ class RunRecord:
     """One finished run: what the files of its folder hold, or its line of the published store.
 
     folder: where it lies, or lay before it was published. history: metrics.jsonl. predictions: by reported row the
-    label's index or the text. credits: what each of them earned.
+    label's index or the text. credits: what each of them earned. line: of the store, e.g. "runs/cb/nano.jsonl, line 3".
     """
 
     folder: Path
     config: Settings
-    result: Annotated[dict[str, Any], _checked_as(Result)]
-    history: Annotated[list[dict[str, Any]], _checked_as(list[Evaluation])]
+    result: Result
+    history: list[Evaluation]
     predictions: list[Answer] | None = None
     credits: list[Credit] | None = None
+    line: str = ""
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -170,14 +164,13 @@ class RunRecord:
         return self.folder.parts[-4:]
 
     @property
-    def contents(self) -> dict[str, Any]:
+    def contents(self) -> Values:
         """What all copies of a run have in common, in folders and in the published store."""
         result = {key: value for key, value in self.result.items() if key not in ("digests", "digest")}
-        fields = ("history", "predictions", "credits")
-        return {"result": result} | {name: getattr(self, name) for name in fields}
+        return {"result": result} | {name: getattr(self, name) for name in ("history", "predictions", "credits")}
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Values:
         """The part of the configuration that decides the numbers (`rpt.config.settings`)."""
         return settings(self.config)
 
@@ -192,13 +185,13 @@ def identity_of(config: Config) -> str:
     return _identity(settings(as_dict(config)), config.data.name == "mini")
 
 
-def _identity(settings: dict[str, Any], miniature: bool) -> str:
+def _identity(settings: Values, miniature: bool) -> str:
     return json.dumps([settings, miniature], sort_keys=True)
 
 
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The same with dotted keys. An empty dict, and one whose keys contain dots, stay values."""
-    flat: dict[str, Any] = {}
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> Values:
+    """Flatten nested dictionaries to dotted keys. An empty one, and one whose keys contain dots, stay values."""
+    flat: Values = {}
     for key, value in nested.items():
         deeper = isinstance(value, dict) and value and not any("." in inner for inner in value)
         flat |= flatten(value, f"{prefix}{key}.") if deeper else {prefix + key: value}

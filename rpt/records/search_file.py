@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
+from rpt.config.schema import Values
 from rpt.files import write_atomically
 from rpt.records.checks import one_line_refusal
 
-FOLDER = "searches"
+
+class Trial(TypedDict):
+    """What became of one trial. held_out: its best score on the rows that choose; score: on the reported rows."""
+
+    task: str
+    backbone: str
+    prompt: str
+    trial: int
+    state: Literal["finished", "pruned", "failed"]
+    held_out: float | None
+    score: float | None
+    run: str | None
+    values: Values
 
 
-def write_search(results: Path, name: str, trials: list[dict[str, Any]]) -> None:
-    """All trials so far.
-
-    Args:
-        results: folder of the records.
-        name: of the search.
-        trials: each with its number ("trial"), "state" (finished, pruned or failed), best score on "held_out" rows,
-            "score" on the others, "run" and "values", and with "task", "backbone" and "prompt" of the search.
-    """
-    path = results / FOLDER / f"{name}.jsonl"
+def write_search(results: Path, name: str, trials: Sequence[Mapping[str, object]]) -> None:
+    """All trials of a search so far, each a Trial, below the folder of the records."""
+    path = results / "searches" / f"{name}.jsonl"
     write_atomically(path, "".join(json.dumps(trial) + "\n" for trial in trials).encode())
 
 
-def read_searches(results: Path) -> list[list[dict[str, Any]]]:
+def read_searches(results: Path) -> list[list[Trial]]:
     """The trials of every search.
 
     Raises:
         RecordError: a file cannot be read.
     """
     searches = []
-    for path in sorted(results.glob(f"{FOLDER}/*.jsonl")):
+    for path in sorted(results.glob("searches/*.jsonl")):
         with one_line_refusal(path):
             searches.append([json.loads(line) for line in path.read_text("utf-8").splitlines()])
     return searches

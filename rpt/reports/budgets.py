@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -28,29 +27,24 @@ def _budget(config: Config) -> Budget:
     return Budget(trainer.epochs, trainer.max_steps, trainer.patience, trainer.eval_every, held_out)
 
 
-def training(results: GridResults) -> dict[str, Any]:
+def training(results: GridResults) -> dict[str, object]:
     """The facts that templates/text/training.j2 writes; shares: pairs of names and their budget."""
-    jobs = results.experiment.jobs.values()
-    cosine = dict.fromkeys(label("task", job.task.name) for job in jobs if job.backbone.pooling == "cosine")
-    row, counts = [key for key in results.experiment.axes if key != "seed"], list[int]()
+    cosine = dict.fromkeys(label("task", job.task.name) for job in results.configs if job.backbone.pooling == "cosine")
+    counts = set[int]()
     if results.rates is not None:
-        counts = sorted(set(results.rates.groupby(row)["lr"].count()))
-    return {"shares": _shares(results), "cosine": [*cosine], "rates": [str(number) for number in counts]}
+        counts = set(results.rates.groupby([key for key in results.experiment.axes if key != "seed"])["lr"].count())
+    return {"shares": _shares(results), "cosine": [*cosine], "rates": [*map(str, sorted(counts))]}
 
 
 def _shares(results: GridResults) -> list[tuple[list[str], Budget]]:
     """Each budget with the names of its runs: tasks if they alone decide the budget, else backbones, methods or both,
     each with its tasks if it has several budgets."""
-    jobs = pd.DataFrame(
-        [
-            {
-                "task": label("task", job.task.name), "backbone": label("backbone", job.backbone.name),
-                "method": label("prompt", job.variant), "budget": _budget(job),
-            }
-            for job in results.experiment.jobs.values()
-        ]
-    )  # fmt: skip
-    for keys in ([], ["backbone"], ["method"], ["backbone", "method"]):
+    rows = [
+        (label("task", job.task.name), label("backbone", job.backbone.name), label("prompt", job.variant), _budget(job))
+        for job in results.configs
+    ]
+    jobs = pd.DataFrame(rows, columns=["task", "backbone", "prompt", "budget"])
+    for keys in ([], ["backbone"], ["prompt"], ["backbone", "prompt"]):
         if jobs.groupby([*keys, "task"])["budget"].nunique().max() == 1:
             break
     names: dict[Budget, dict[str, None]] = {}
@@ -66,10 +60,10 @@ def _shares(results: GridResults) -> list[tuple[list[str], Budget]]:
 def selection(grids: list[GridResults]) -> list[tuple[list[str], float | None]]:
     """The rows that choose the best epoch, most frequent first: names of experiments, and the share of the training
     rows that is held out, or None for the reported rows."""
-    kinds: dict[float | None, Counter[str]] = {}
+    kinds: dict[float | None, list[str]] = {}
     for results in grids:
-        for config in results.experiment.jobs.values():
+        for config in results.configs:
             share = config.protocol.held_out if config.protocol.selection == "held_out" else None
-            kinds.setdefault(share, Counter())[results.experiment.name] += 1
+            kinds.setdefault(share, []).append(results.experiment.name)
     ordered = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    return [([*names], share) for share, names in ordered]
+    return [([*dict.fromkeys(names)], share) for share, names in ordered]

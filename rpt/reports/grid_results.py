@@ -8,9 +8,12 @@ from functools import cached_property
 
 import pandas as pd
 
+from rpt.config import Config
 from rpt.config.grids import Experiment
 from rpt.records.schema import identity_of
 from rpt.reports.labels import in_words, label
+
+At = dict[str, str]  # values of axes
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,54 @@ class GridResults:
         families = {config.backbone.name: config.backbone.family for config in experiment.jobs.values()}
         backbones = sorted(experiment.axes["backbone"], key=lambda name: families.get(name) == "bert")
         experiment = replace(experiment, axes=experiment.axes | {"backbone": tuple(backbones)})
-        if runs.empty:
-            return cls(experiment, runs)
+        runs = pd.DataFrame(columns=["created", "identity"]) if runs.empty else runs
         latest = runs.sort_values("created", kind="stable").drop_duplicates("identity", keep="last")
         latest = latest.set_index("identity")
         identities = {point: identity_of(config) for point, config in experiment.jobs.items()}
-        recorded = [point for point, identity in identities.items() if identity in latest.index]
-        joined = latest.loc[[identities[point] for point in recorded]]
-        if recorded:
-            joined.index = pd.MultiIndex.from_tuples(recorded, names=list(experiment.axes))
-        return cls(experiment, joined)
+        recorded = {point: identity for point, identity in identities.items() if identity in latest.index}
+        index = pd.MultiIndex.from_tuples(list(recorded), names=list(experiment.axes))
+        return cls(experiment, latest.loc[[*recorded.values()]].set_axis(index))
+
+    @property
+    def scale(self) -> str:
+        return self.experiment.scale
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return self.experiment.axes["task"]
+
+    @property
+    def configs(self) -> list[Config]:
+        """Of every run, recorded or not."""
+        return [*self.experiment.jobs.values()]
 
     @property
     def backbones(self) -> list[str]:
         """Backbones with a run, in the order of the axis."""
-        recorded = set() if self.runs.empty else set(self.runs["backbone"])
+        recorded = self.runs.index.unique("backbone")
         return [name for name in self.experiment.axes["backbone"] if name in recorded]
 
     def family_of(self, backbone: str) -> str:
-        return next(job.backbone.family for job in self.experiment.jobs.values() if job.backbone.name == backbone)
+        return next(config.backbone.family for config in self.configs if config.backbone.name == backbone)
 
     def name_of(self, key: str, value: str) -> str:
         """A value of an axis as a table shows it; of a backbone with its pooling on tasks that have another."""
-        tasks: dict[str, dict[str, None]] = {}  # by pooling
-        for config in self.experiment.jobs.values():
-            if key == "backbone" and config.backbone.name == value:
-                tasks.setdefault(config.backbone.pooling, {})[label("task", config.task.name)] = None
-        named = [f"{in_words([*names])}: {pooling}" for pooling, names in tasks.items() if pooling != "cls"]
-        return label(key, value) + (f" ({'; '.join(named)})" if named and len(tasks) > 1 else "")
+        configs = [config for config in self.configs if key == "backbone" and config.backbone.name == value]
+        tasks = {label("task", config.task.name): config.backbone.pooling for config in configs}
+        poolings = dict.fromkeys(tasks.values())
+        named = [f"{in_words([name for name in tasks if tasks[name] == each])}: {each}" for each in poolings]
+        others = [text for text, pooling in zip(named, poolings, strict=True) if pooling != "cls"]
+        return label(key, value) + (f" ({'; '.join(others)})" if others and len(poolings) > 1 else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
         """The part of the grid and its runs with these tasks."""
         axes = self.experiment.axes
         place = list(axes).index("task")
         jobs = {point: config for point, config in self.experiment.jobs.items() if point[place] in tasks}
-        runs = self.runs if self.runs.empty else self.runs[self.runs.index.get_level_values("task").isin(tasks)]
-        return replace(self, experiment=replace(self.experiment, axes=axes | {"task": tasks}, jobs=jobs), runs=runs)
+        experiment = replace(self.experiment, axes=axes | {"task": tasks}, jobs=jobs)
+        return replace(self, experiment=experiment, runs=self.runs[self.runs.index.isin(tasks, level="task")])
 
-    def at(self, values: dict[str, str]) -> pd.DataFrame:
+    def at(self, values: At) -> pd.DataFrame:
         """The recorded runs of one cell, indexed by seed: at({"task": "cb", "prompt": "residual", ...}).
 
         Raises:
@@ -87,14 +100,13 @@ class GridResults:
     @cached_property
     def grid(self) -> pd.DataFrame:
         """Every point, recorded or not: a column for each axis."""
-        points = pd.MultiIndex.from_tuples(self.experiment.jobs, names=list(self.experiment.axes))
-        return points.to_frame(index=False)
+        return pd.DataFrame(list(self.experiment.jobs), columns=list(self.experiment.axes))
 
-    def count_asked(self, values: dict[str, str]) -> int:
+    def count_asked(self, values: At) -> int:
         """How many runs the grid has at these values of its axes, recorded or not."""
         return int((self.grid[list(values)] == pd.Series(values, dtype=object)).all(axis=1).sum())
 
-    def points(self, axes: tuple[str, ...]) -> list[dict[str, str]]:
+    def points(self, axes: tuple[str, ...]) -> list[At]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
         points = self.grid[list(axes)].drop_duplicates()
         places = {key: values.index for key, values in self.experiment.axes.items()}
@@ -103,15 +115,14 @@ class GridResults:
     def row_axes(self, wanted: tuple[str, ...], columns: str = "task") -> tuple[str, ...]:
         """The axes that name a row: those wanted that this grid has, and all others with several values."""
         axes = self.experiment.axes
-        further = [
-            key for key, every in axes.items() if len(every) > 1 and key not in (*wanted, columns, "task", "seed")
-        ]
-        return (*(key for key in wanted if key in axes), *further)
+        named = {*wanted, columns, "task", "seed"}
+        return (
+            *(key for key in wanted if key in axes),
+            *(key for key, every in axes.items() if len(every) > 1 and key not in named),
+        )
 
     def mixtures(self) -> Iterator[str]:
-        """A line for each task and backbone whose records differ in rows, weights or precision."""
-        if self.runs.empty:
-            return
+        """Name each task and backbone whose records differ in rows, weights or precision, in a line."""
         # Encoders read other rows of WSC, and few-shot runs have other rows on purpose.
         kinds = {
             "data.fingerprint": ("rows", ["task", "backbone.family", "data.shots"]),
@@ -128,15 +139,13 @@ class GridResults:
                     yield f"{self.experiment.name}: records differ in the {what} of {name} ({listed}); repeat the older"
 
 
-def pick_cell(frame: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
-    """The lines at these values of the axes, indexed by seed; none if nothing is recorded.
+def pick_cell(frame: pd.DataFrame, values: At) -> pd.DataFrame:
+    """The lines at these values of the axes, indexed by seed.
 
     Args:
         frame: the index has a level for each axis, "seed" among them.
     """
-    if frame.empty:
-        return frame
     matches = pd.Series(True, index=frame.index)
     for key, value in values.items():
         matches &= frame.index.get_level_values(key) == value
-    return frame[matches].set_axis(frame[matches].index.get_level_values("seed"), axis=0)
+    return frame[matches].droplevel([name for name in frame.index.names if name != "seed"])

@@ -11,17 +11,17 @@ LABELS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("lab
 
 
 def label(kind: str, name: str) -> str:
-    """The name as a reader knows it; a name without a label is written as it is."""
+    """Write a name as a reader knows it; a name without a label stays as it is."""
     return LABELS.get(kind, {}).get(name, name)
 
 
 def said_of(kind: str, name: str) -> str:
-    """A sentence on it; nothing where there is none to say."""
+    """What labels.yaml says about a name; empty if nothing."""
     return LABELS[kind].get(name, "")
 
 
 def label_with_unit(axis: str, value: str) -> str:
-    """A value of an axis that stands by itself: 10 tokens, embeddings × 0.5, a rate of 3."""
+    """Write a value of an axis so that it can stand alone: 10 tokens, embeddings × 0.5, a rate of 3."""
     if axis == "lr":
         return rate(value)
     if axis == "backbone.stream_scale":
@@ -30,23 +30,23 @@ def label_with_unit(axis: str, value: str) -> str:
 
 
 def rate(value: str) -> str:
-    """A learning rate: 0.01, 3e-4."""
+    """Write a learning rate: 0.01, 3e-4."""
     number = float(value)
     return f"{number:g}" if number >= 0.001 else np.format_float_scientific(number, trim="-", exp_digits=1)
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """With its sign, a true minus, and no minus before zero."""
+    """Write a number with its sign: a true minus, and no minus before zero."""
     return f"{round(value, digits) + 0.0:+,.{digits}f}".replace("-", "−")
 
 
 def in_words(names: list[str]) -> str:
-    """Several names in a sentence: CB, COPA and RTE."""
+    """List names in a sentence: CB, COPA and RTE."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def row_in_words(at: dict[str, str], several: bool = True) -> str:
-    """A row by the values of its axes: nano PT, 10 tokens; without the backbone where there are not several."""
+    """Name a row by the values of its axes: nano PT, 10 tokens; without the backbone unless there are several."""
     named = ("backbone", "prompt") if several or len(at) == 1 else ("prompt",)
     name = " ".join(label(key, at[key]) for key in named if key in at)
     others = [label_with_unit(key, value) for key, value in at.items() if key not in ("backbone", "prompt")]

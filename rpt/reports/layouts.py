@@ -57,21 +57,14 @@ BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
 METRICS: dict[str, Metrics] = {table.experiment: table.metrics for table in LAYOUTS}
 METRICS |= {figure.name: figure.metrics for figure in CURVES}
-
-
-def rates_name(experiment: str) -> str:
-    """The name of an experiment's table of learning rates."""
-    return f"{experiment}-rates"
-
-
-FILES = (
-    *(table.name for table in LAYOUTS), PARAMETERS, SIGNIFICANCE, COSTS, *(figure.name for figure in CURVES), BARS,
-    BY_EPOCH, *(rates_name(name) for name in (*METRICS, BY_EPOCH)),
-)  # fmt: skip
+NAMES = {  # of all files
+    *(table.name for table in LAYOUTS), *(figure.name for figure in CURVES), PARAMETERS, SIGNIFICANCE, COSTS,
+    BARS, BY_EPOCH, *(f"{name}-rates" for name in (*METRICS, BY_EPOCH)),
+}  # fmt: skip
 
 
 def title_of(experiment: str) -> str:
-    """As a heading has it: Table 1."""
+    """The heading of an experiment: Table 1."""
     word = experiment.rstrip("0123456789")
     return f"{word.capitalize()} {experiment[len(word) :]}".rstrip()
 

@@ -17,7 +17,7 @@ from rpt.reports.layouts import is_about
 
 
 def choose_rates(results: GridResults) -> GridResults:
-    """The same grid with one rate for each row and task and no axis of rates; runs at other rates are left out.
+    """Keep one rate for each row and task of a grid, and drop its axis of rates and the runs at other rates.
 
     A grid stays as it is if it has one rate, is about rates (figure 4) or holds no rows out; then its tables have a
     row for each rate.
@@ -39,7 +39,7 @@ def choose_rates(results: GridResults) -> GridResults:
 
 
 def judge_rates(results: GridResults) -> pd.DataFrame:
-    """A line for each rate of each row and task, in the order of the grid.
+    """Judge each rate of each row and task; returns a line for each, in the order of the grid.
 
     Columns: the axes but the seed; recorded: whether it has a run; held_out: the mean held-out score over `seeds`
     seeds; chosen: whether it is the best of its row, the lowest of equals; edge: whether it is the lowest or highest

@@ -41,19 +41,10 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#?\w+;)", "&amp;", text))
 
 
-def write_text(template: str, **facts: Any) -> str:
-    """The text that a template of templates/text makes of these facts."""
-    return environment(str).get_template(f"text/{template}.j2").render(**facts)
-
-
-def paragraphs(template: str, **facts: Any) -> list[str]:
-    """The same, split into paragraphs at blank lines."""
-    text = write_text(template, **facts)
+def paragraphs(template: str, **facts: object) -> list[str]:
+    """The text that a template of templates/text makes of these facts, split into paragraphs at blank lines."""
+    text = environment(str).get_template(f"text/{template}.j2").render(**facts)
     return [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
-
-
-def report_markdown(**content: Any) -> str:
-    return environment(escape_markdown).get_template("report.md.j2").render(**content)
 
 
 def page(text: str, images: dict[str, bytes]) -> str:
@@ -69,12 +60,9 @@ def page(text: str, images: dict[str, bytes]) -> str:
 def environment(escape: Callable[[str], str]) -> Environment:
     """The templates; `escape` makes plain text safe."""
 
-    def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) else escape(str(value))
-
     made = Environment(
         loader=PackageLoader("rpt.reports"),
-        finalize=finalize,
+        finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

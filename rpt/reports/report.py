@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import statistics
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,27 @@ from rpt.reports.figures import all_figures
 from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
-from rpt.reports.layouts import FILES, file_name, title_of
+from rpt.reports.layouts import NAMES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
-from rpt.reports.render import page, paragraphs, report_markdown
+from rpt.reports.render import environment, escape_markdown, page, paragraphs
 from rpt.reports.table import backbone_notes, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 
+Files = dict[str, bytes]  # by their paths below the folder of results
+Part = dict[str, Any]  # what the template of the page reads
 
-def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]]:
-    """All files made from the records below `folder`, by their paths below it, and one line per problem.
+
+def build(folder: Path, html: bool = False) -> tuple[Files, list[str]]:
+    """Make all files from the records below `folder`: files by their paths below it, and one line per problem.
 
     There are no files if there is no finished record.
 
     Args:
         html: with REPORT.html and the figures as SVG.
     """
-    runs, paper = to_frame(RunRecords(folder)), Paper()
+    runs, paper, files = to_frame(RunRecords(folder)), Paper(), Files()
     problems, sections = list(runs.attrs["problems"]), []
-    files: dict[str, bytes] = {}
     papers: list[GridResults] = []  # the grids at the paper's scale, recorded or not
     shown: list[GridResults] = []
     for scale in SCALES if len(runs) else ():  # laying out the grids takes a while
@@ -48,11 +49,10 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         problems += [line for grid in grids for line in grid.mixtures()]
         chosen = [choose_rates(grid) for grid in grids]
         shown += chosen
-        parts = [_part(*both, paper, html) for both in zip(grids, chosen, strict=True)]
-        files |= {name: content for part in parts for name, content in _files(part).items()}
+        parts = [_part(*both, paper, files, html) for both in zip(grids, chosen, strict=True)]
         sections += [_section(scale, grids, parts)] if parts else []
     if not sections:
-        return {}, problems
+        return files, problems
     lines = claims.check_claims(shown, papers, paper)
     content = {
         "head": _head(runs),
@@ -62,9 +62,10 @@ def build(folder: Path, html: bool = False) -> tuple[dict[str, bytes], list[str]
         "sections": sections,
         "problems": problems,
     }
-    files["REPORT.md"] = report_markdown(**content, full=False).encode()
+    template = environment(escape_markdown).get_template("report.md.j2")
+    files["REPORT.md"] = template.render(content, full=False).encode()
     if html:
-        files["REPORT.html"] = page(report_markdown(**content, full=True), files).encode()
+        files["REPORT.html"] = page(template.render(content, full=True), files).encode()
     return files, problems
 
 
@@ -79,60 +80,49 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
     for path, content in zip(written, files.values(), strict=True):
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
-    ours, shown = {file_name(name, scale) for name in FILES for scale in SCALES}, {path.stem for path in written}
+    gone = {file_name(name, scale) for name in NAMES for scale in SCALES} - {path.stem for path in written}
     present = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
-    stale = [path for path in present if path.stem in ours - shown]
+    stale = [path for path in present if path.stem in gone]
     for path in stale:
         path.unlink()
     return written, stale, problems
 
 
-def _worth_showing(grids: Iterable[GridResults]) -> list[GridResults]:
-    """Grids that are complete, or have a run that no grid before them has."""
-    known: set[str] = set()
-    shown = []
+def _worth_showing(grids: list[GridResults]) -> list[GridResults]:
+    """Choose grids that are complete, or have a run that no grid before them has."""
+    known, shown = set[str](), []
     for grid in grids:
-        folders = set() if grid.runs.empty else set(grid.runs["folder"])
-        if folders - known or (folders and len(grid.runs) == len(grid.experiment.jobs)):
+        folders = {*grid.runs.get("folder", ())}
+        if folders - known or (folders and len(grid.runs) == len(grid.configs)):
             shown.append(grid)
         known |= folders
     return shown
 
 
-def _part(grid: GridResults, chosen: GridResults, paper: Paper, svg: bool) -> dict[str, Any]:
-    """An experiment's tables and figures, at the chosen rates; training: how its runs train."""
+def _part(grid: GridResults, chosen: GridResults, paper: Paper, files: Files, html: bool) -> Part:
+    """Make an experiment's tables and figures at the chosen rates, and add them to the files."""
+    tables, plots = all_tables(chosen, paper), all_figures(chosen, paper, html)
+    for table in tables:
+        texts = {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}
+        files |= {f"tables/{table.name}.{ending}": text.encode() for ending, text in texts.items()}
+    for plot in plots:
+        files |= {f"figures/{plot.name}.{ending}": image for ending, image in plot.images.items()}
     return {
-        "title": title_of(grid.experiment.name),
-        "command": grid.experiment.commands[0],
-        "others": [re.search(r"experiment=(\w+)", command)[1] for command in grid.experiment.commands[1:]],
-        "recorded": len(grid.runs),
-        "asked": len(grid.experiment.jobs),
-        "training": paragraphs("training", training=training(chosen)),
-        "tables": all_tables(chosen, paper),
-        "plots": all_figures(chosen, paper, svg),
-    }
+        "title": title_of(grid.experiment.name), "commands": grid.experiment.commands,
+        "recorded": len(grid.runs), "asked": len(grid.configs),
+        "training": paragraphs("training", training=training(chosen)), "tables": tables, "plots": plots,
+    }  # fmt: skip
 
 
-def _section(scale: str, grids: list[GridResults], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The parts of one scale. selection: on which rows best epochs were chosen. training: what most parts share."""
-    (usual, _), *_ = Counter(tuple(part["training"]) for part in parts).most_common(1)
+def _section(scale: str, grids: list[GridResults], parts: list[Part]) -> Part:
+    """Join the parts of a scale. selection: the rows that choose the best epochs. training: what most parts share."""
+    usual = statistics.mode(tuple(part["training"]) for part in parts)
     shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
     return {"scale": scale, "parts": parts} | shared
 
 
-def _files(part: dict[str, Any]) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    for table in part["tables"]:
-        for ending, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
-            files[f"tables/{table.name}.{ending}"] = text.encode()
-    for plot in part["plots"]:
-        images = {f"figures/{plot.name}.png": plot.png, f"figures/{plot.name}.svg": plot.svg}
-        files |= {name: image for name, image in images.items() if image is not None}
-    return files
-
-
-def _head(runs: pd.DataFrame) -> dict[str, Any]:
-    """Facts about all runs."""
+def _head(runs: pd.DataFrame) -> Part:
+    """Collect facts about all runs."""
     commits = runs.reindex(columns=["commit"])["commit"].fillna("unknown")
     return {
         "runs": len(runs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from rpt.reports.grid_results import GridResults
@@ -53,14 +54,11 @@ def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> 
     Args:
         kind: "scores", or "majority": the scores of always giving the most frequent answer on the same rows.
     """
-    runs = results.runs
-    if runs.empty:
-        return pd.Series(dtype=float)
-    parts = []
-    for task, of_task in runs.groupby(level="task"):
+    scores = pd.Series(np.nan, index=results.runs.index)
+    for task, runs in results.runs.groupby(level="task"):
         columns = [f"{kind}.{metric}" for metric in metrics.get(task, ("score",))]
-        parts.append(of_task.reindex(columns=columns).mean(axis=1, skipna=False))
-    return pd.concat(parts)
+        scores[runs.index] = runs.reindex(columns=columns).mean(axis=1, skipna=False)
+    return scores
 
 
 def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
@@ -68,33 +66,25 @@ def task_scores(results: GridResults, metrics: Metrics) -> pd.DataFrame:
 
     The index has a level for each axis but the task, seed included.
     """
-    tasks = list(results.experiment.axes["task"])
-    if results.runs.empty:
-        return pd.DataFrame(columns=[*tasks, "average"], dtype=float)
-    wide = run_scores(results, metrics).unstack("task").reindex(columns=tasks)
-    wide["average"] = wide.mean(axis=1, skipna=False)
-    return wide
+    wide = run_scores(results, metrics).unstack("task").reindex(columns=list(results.tasks))
+    return wide.assign(average=wide.mean(axis=1, skipna=False))
 
 
 def floors(results: GridResults, metrics: Metrics) -> pd.DataFrame:
-    """The score of always giving the training rows' most frequent answer: backbones by tasks and their average.
+    """Scores of always giving the training rows' most frequent answer: backbones by tasks and their average.
 
     From the latest run of each; NaN if there is none. Few-shot rows have each class equally often, so no answer is the
     most frequent: with two labels the better constant answer counts; with more the records do not have it (NaN).
     """
+    runs = results.runs.reindex(columns=["created", "task", "backbone.family", "data.shots"])
+    recorded = run_scores(results, metrics, "majority")
+    few = runs["data.shots"].notna()
+    kinds = zip(runs["task"], runs["backbone.family"], strict=True)
+    two = [_has_two_answers(task, metrics, family) for task, family in kinds]
+    recorded[few] = np.where(two, np.maximum(recorded, 100 - recorded), np.nan)[few]
+    latest = recorded.loc[runs.sort_values("created", kind="stable").index].groupby(level=["backbone", "task"]).last()
     axes = results.experiment.axes
-    if results.runs.empty:
-        return pd.DataFrame(index=axes["backbone"], columns=[*axes["task"], "average"], dtype=float)
-    recorded = run_scores(results, metrics, "majority").loc[results.runs.index]
-    balanced = results.runs.reindex(columns=["data.shots"])["data.shots"].notna()
-    recorded[balanced] = [
-        max(score, 100 - score) if _has_two_answers(task, metrics, family) else float("nan")
-        for score, task, family in zip(
-            recorded[balanced], results.runs["task"][balanced], results.runs["backbone.family"][balanced], strict=True
-        )
-    ]
-    latest = recorded.loc[results.runs.sort_values("created", kind="stable").index].groupby(level=["backbone", "task"])
-    lowest = latest.last().unstack("task").reindex(index=list(axes["backbone"]), columns=list(axes["task"]))
+    lowest = latest.unstack("task").reindex(index=list(axes["backbone"]), columns=list(axes["task"]))
     return lowest.assign(average=lowest.mean(axis=1, skipna=False))
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from rpt.files import write_atomically
-from rpt.records.search_file import read_searches
-from rpt.reports.render import write_text
-
-ABOUT = ("task", "backbone", "prompt")
+from rpt.records.search_file import Trial, read_searches
+from rpt.reports.render import paragraphs
+from rpt.reports.table import Table, Text, pad, to_markdown
 
 
 def write_searches(folder: Path) -> str | None:
-    """The tables, also written to searches.md below the folder; None where there was no search.
+    """Write the tables to searches.md below the folder and return them; None if there was no search.
 
     Raises:
         RecordError: a file of a search cannot be read.
@@ -21,43 +20,37 @@ def write_searches(folder: Path) -> str | None:
     searches = [sorted(trials, key=_by_score) for trials in read_searches(folder)]
     if not searches:
         return None
-    text = write_text("searches", found=_lay_out([*map(_sum_up, searches)]), trials=[*map(_list_trials, searches)])
+    names = [f"{best['task']} {best['backbone']} {best['prompt']}" for best, *_ in searches]
+    rows = [[*map(_sum_up, searches)], *([*map(_describe, trials)] for trials in searches)]
+    text = "\n".join(map(_lay_out, paragraphs("searches", names=names), rows))
     write_atomically(folder / "searches.md", text.encode())
     return text
 
 
-def _by_score(trial: dict[str, Any]) -> tuple[bool, float]:
-    """The best first, and those that were not finished last."""
+def _by_score(trial: Trial) -> tuple[bool, float]:
+    """Sort the best first, and trials that did not finish last."""
     return trial["state"] != "finished", -(trial["held_out"] or 0)
 
 
-def _sum_up(trials: list[dict[str, Any]]) -> dict[str, str]:
-    best = trials[0]
-    counts = {state: sum(trial["state"] == state for trial in trials) for state in ("finished", "pruned", "failed")}
+def _sum_up(trials: list[Trial]) -> dict[str, str]:
+    best, states = trials[0], Counter(trial["state"] for trial in trials)
     return {
-        **{key: best[key] for key in ABOUT},
-        "trials": str(len(trials)),
-        **{state: str(count) for state, count in counts.items()},
-        "best held-out": _show(best["held_out"]),
-        "its score": _show(best["score"]),
+        "task": best["task"], "backbone": best["backbone"], "prompt": best["prompt"], "trials": str(len(trials)),
+        **{state: str(states[state]) for state in ("finished", "pruned", "failed")},
+        "best held-out": _show(best["held_out"]), "its score": _show(best["score"]),
         "with": " ".join(f"{key}={value}" for key, value in best["values"].items()),
-    }
+    }  # fmt: skip
 
 
-def _list_trials(trials: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = [
-        {"trial": str(trial["trial"]), **trial["values"], "held-out": _show(trial["held_out"])}
-        | {"score": _show(trial["score"]), "state": trial["state"]}
-        for trial in trials
-    ]
-    return {"name": " ".join(trials[0][key] for key in ABOUT), **_lay_out(rows)}
+def _describe(trial: Trial) -> dict[str, str]:
+    values = {key: str(value) for key, value in trial["values"].items()}
+    scores = {"held-out": _show(trial["held_out"]), "score": _show(trial["score"])}
+    return {"trial": str(trial["trial"]), **values, **scores, "state": trial["state"]}
 
 
-def _lay_out(rows: list[dict[str, str]]) -> dict[str, Any]:
-    header = list(rows[0])
-    lines = [[row[key] for key in header] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    return {"header": header, "rows": lines, "widths": widths}
+def _lay_out(caption: str, rows: list[dict[str, str]]) -> str:
+    header, *lines = pad([[*rows[0]], *([*row.values()] for row in rows)])
+    return to_markdown(Table("searches", caption, header, len(header), [[[*map(Text, line)] for line in lines]], []))
 
 
 def _show(score: float | None) -> str:

@@ -46,24 +46,13 @@ def credits_of(first: pd.DataFrame, second: pd.DataFrame) -> Pair | None:
     return np.array(list(first["credits"])), np.array(list(second["credits"]))
 
 
-def compare_runs(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison | None:
-    """Compare runs by seed; None if `credits_of` gives none."""
-    pair = credits_of(first, second)
-    return None if pair is None else compare(*pair, seed=seed)
-
-
-def compare(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Comparison:
-    """Compare the mean credit on one task. Arguments as in Pair."""
-    return compare_tasks([(first, second)], seed)
-
-
 def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
     """Compare the mean credit, tasks weighted equally.
 
     The permutation test flips the signs of the examples' differences; the bootstrap resamples the examples of each
     task. Both work on the positive difference, so that swapping the two changes only the sign.
     """
-    firsts, seconds = ([float(credits.mean()) for credits in side] for side in zip(*pairs, strict=True))
+    means = [np.mean([credits.mean() for credits in side]) for side in zip(*pairs, strict=True)]
     by_task = [first.mean(axis=0) - second.mean(axis=0) for first, second in pairs]
     difference = round(sum(gaps.mean() for gaps in by_task) / len(pairs), 12) + 0.0  # no minus before zero
     sign = -1.0 if difference < 0 else 1.0
@@ -76,16 +65,9 @@ def compare_tasks(pairs: Sequence[Pair], seed: int = 0) -> Comparison:
         )
         drawn = stats.bootstrap([sign * gaps for gaps in by_task], _mean_of_means, method="percentile", **draws)
         p, (low, high) = flipped.pvalue, sorted(sign * limit for limit in drawn.confidence_interval)
-    return Comparison(
-        first=100 * sum(firsts) / len(pairs),
-        second=100 * sum(seconds) / len(pairs),
-        difference=100 * float(difference),
-        low=100 * float(low),
-        high=100 * float(high),
-        p=float(p),
-        examples=shares.size,
-        seeds=min(len(first) for first, _ in pairs),
-    )
+    first, second, difference, low, high = (100 * float(value) for value in (*means, difference, low, high))
+    seeds = min(len(credits) for credits, _ in pairs)
+    return Comparison(first, second, difference, low, high, float(p), shares.size, seeds)
 
 
 def _size_of_sum(sample: np.ndarray, axis: int) -> np.ndarray:

@@ -6,25 +6,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from rpt.config.schema import Values
 from rpt.records.run_records import RunRecords
-from rpt.records.schema import RunRecord, flatten
+from rpt.records.schema import flatten
 
 FIRST = ("task.name", "backbone.name", "prompt")  # always shown; "prompt" is the method that replaces it
 SHORT = {"task.name": "task", "backbone.name": "backbone"}
 FAMILIAR = ("backbone.family", "method.", "prompt.name", "prompt.reparameterization")  # implied by those
-RESULTS = {
-    "score",
-    "majority",
-    "trained",
-    "seconds",
-    "history",
-    "folder",
-    "seed",
-}  # columns that are no setting to compare runs by
 SHOWN = 12  # lines of a figure, and best values that are named
 
 
@@ -38,7 +29,7 @@ class Summary:
     axes: list[str]
     implied: list[str]
     groups: pd.DataFrame
-    settings: list[dict[str, Any]]
+    settings: list[Values]
     problems: list[str]
 
     @property
@@ -48,35 +39,39 @@ class Summary:
 
 
 def summarise(folder: Path) -> Summary:
-    """Every finished run below a folder.
+    """Summarise every finished run below a folder.
 
     Raises:
         UsageError: there is none.
     """
     records = RunRecords(folder).require()
-    runs = pd.DataFrame([_flat(record) for record in records])
-    axes, implied = _find_axes(runs)
-    runs = runs.sort_values(axes, key=_sortable, kind="stable", ignore_index=True)
-    by_axes = runs.groupby(axes, dropna=False, sort=False)
+    settings = pd.DataFrame([flatten(record.settings) | {"prompt": record.result["prompt"]} for record in records])
+    settings = settings.map(lambda value: json.dumps(value) if isinstance(value, list | dict) else value)
+    axes, implied = _find_axes(settings.drop(columns="seed"))
+    results = [
+        {"score": result["scores"]["score"], "majority": result["majority"].get("score"), "history": record.history}
+        | {"trained": result["parameters"]["trained"], "seconds": result["seconds"]}
+        for record, result in ((record, record.result) for record in records)
+    ]
+    runs = settings.join(pd.DataFrame(results)).sort_values(axes, key=_sortable, kind="stable", ignore_index=True)
     constant = {column: (column, "first") for column in FIRST if column not in axes}
-    groups = by_axes.agg(
+    groups = runs.groupby(axes, dropna=False, sort=False).agg(
         **constant, mean=("score", "mean"), sd=("score", "std"), n=("score", "count"), majority=("majority", "mean"),
         trained=("trained", "first"), seconds=("seconds", "mean"),
     ).reset_index()  # fmt: skip
     return Summary(runs, axes, implied, groups, [record.settings for record in records], records.problems)
 
 
-def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[Any], pd.DataFrame]]:
+def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[object], pd.DataFrame]]:
     """The values and runs of each combination of the other axes that has several numbers along this one."""
     others = [other for other in summary.axes if other != axis]
-    numbered = summary.runs[summary.runs[axis].map(_is_number)]
-    numbered = numbered.astype({axis: float})
+    numbered = summary.runs[summary.runs[axis].map(_is_number)].astype({axis: float})
     for values, runs in numbered.groupby(others, dropna=False, sort=False) if others else [((), numbered)]:
         if runs[axis].nunique() > 1:
             yield [*values], runs
 
 
-def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[Any], float, float]]:
+def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[object], float, float]]:
     """For each of these lines: the other axes' values, the number with the highest mean score, and that score."""
     for values, runs in find_lines(summary, axis):
         means = runs.groupby(axis)["score"].mean()
@@ -84,54 +79,41 @@ def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[Any], float, f
 
 
 def name_of(column: str) -> str:
-    """A setting as it is typed."""
+    """The key of a setting as one types it."""
     return SHORT.get(column, column)
 
 
-def show(value: Any) -> str:
+def show(value: object) -> str:
     """A value as it is typed; a dash for a setting that the run does not have."""
-    if value is None or (isinstance(value, float) and pd.isna(value)):
+    if pd.isna(value):
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _flat(record: RunRecord) -> dict[str, Any]:
-    settings, result = flatten(record.settings), record.result
-    hashable = {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in settings.items()}
-    return hashable | {
-        "prompt": result["prompt"], "score": result["scores"]["score"], "majority": result["majority"].get("score"),
-        "trained": result["parameters"]["trained"], "seconds": result["seconds"], "history": record.history,
-        "folder": str(record.folder),
-    }  # fmt: skip
-
-
-def _find_axes(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Settings that differ, without the seed; and those of them that others imply."""
-    differing = [column for column in runs if column not in RESULTS and runs[column].nunique(dropna=False) > 1]
-    axes = [column for column in FIRST if column in differing]
-    implied: list[str] = []
+def _find_axes(settings: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Find the settings that differ, and those of them that others imply."""
+    differing = [column for column in settings if settings[column].nunique(dropna=False) > 1]
+    axes, implied = [column for column in FIRST if column in differing], list[str]()
     for column in differing:
         if column not in axes and not column.startswith(FAMILIAR):
-            counts = runs.groupby(axes, dropna=False)[column].nunique(dropna=False) if axes else pd.Series([2])
-            (axes if counts.max() > 1 else implied).append(column)
+            by_axes = settings.groupby(axes, dropna=False) if axes else settings.groupby(lambda _: True)
+            (axes if by_axes[column].nunique(dropna=False).max() > 1 else implied).append(column)
     groups = {axis.partition(".")[0] for axis in axes}
 
     def is_news(column: str) -> bool:
-        """Not a part of the definition of a task, backbone or prompt."""
+        """Whether a column is no part of the definition of a task, backbone or prompt."""
         group = column.partition(".")[0]
-        return group not in groups or (group == "prompt" and runs[column].notna().all())
+        return group not in groups or (group == "prompt" and settings[column].notna().all())
 
     return axes or ["prompt"], [column for column in implied if is_news(column)]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and not pd.isna(value)
 
 
 def _sortable(column: pd.Series) -> pd.Series:
-    """Numbers by size, then texts, then what is missing."""
-    order = sorted(
-        set(column), key=lambda value: (not _is_number(value), value if _is_number(value) else 0, str(value))
-    )
+    """Order numbers by size, then texts."""
+    order = sorted(set(column), key=lambda value: (0, value, "") if _is_number(value) else (1, 0, str(value)))
     places = {show(value): place for place, value in enumerate(order)}
     return column.map(lambda value: places[show(value)])

@@ -8,7 +8,7 @@ from rpt.files import write_atomically
 from rpt.reports.render import page, paragraphs
 from rpt.reports.scores import Cell
 from rpt.reports.summary import FIRST, SHOWN, Summary, find_best, name_of, show
-from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
+from rpt.reports.table import Table, Text, pad, to_csv, to_latex, to_markdown
 
 STATISTICS = ["mean", "sd", "n", "majority", "trained", "seconds"]
 
@@ -32,13 +32,9 @@ def summary_table(summary: Summary) -> Table:
     seeds, implied = sorted(set(summary.runs["seed"])), [*map(name_of, summary.implied)]
     facts = {"runs": len(summary.runs), "seeds": seeds, "implied": implied, "best": best, "shown": SHOWN}
     caption, *remarks = paragraphs("summary", **facts)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]  # to be read on a terminal
-
-    def padded(row: list[str]) -> list[str]:
-        return [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-
-    lines = [[*map(Text, padded(row))] for row in rows]
-    return Table("summary", caption, padded(header), len(columns), [lines], records, remarks=remarks)
+    header, *rows = pad([header, *rows])
+    lines = [[*map(Text, row)] for row in rows]
+    return Table("summary", caption, header, len(columns), [lines], records, remarks=remarks)
 
 
 def write_summary(summary: Summary, folder: Path, csv: Path | None = None, html: bool = False) -> list[Path]:
@@ -47,21 +43,18 @@ def write_summary(summary: Summary, folder: Path, csv: Path | None = None, html:
     Args:
         html: with summary.html, which needs no other file, and the figures as SVG.
     """
-    from rpt.reports import figures  # slow to import
+    from rpt.reports.figures import image_of  # slow to import
     from rpt.reports.figures.folder import draw_folder
 
-    table = summary_table(summary)
-    text = to_markdown(table)
+    table, kinds = summary_table(summary), ("png", "svg") if html else ("png",)
+    text, figures = to_markdown(table), draw_folder(summary)
     files = {folder / "summary.md": text.encode(), folder / "summary.tex": to_latex(table).encode()}
     if csv is not None:
         files[csv] = to_csv(table).encode()
-    images = {}
-    for name, figure in draw_folder(summary).items():
-        for kind in ("png", "svg") if html else ("png",):
-            images[f"figures/{name}.{kind}"] = figures.image_of(figure, kind)
+    images = {f"figures/{name}.{kind}": image_of(figures[name], kind) for name in figures for kind in kinds}
     files |= {folder / name: image for name, image in images.items()}
     if html:
-        shown = "".join(f"\n![{Path(name).stem}]({name})\n" for name in images if name.endswith(".png"))
+        shown = "".join(f"\n![{name}](figures/{name}.png)\n" for name in figures)
         files[folder / "summary.html"] = page(text + shown, images).encode()
     for path, content in files.items():
         write_atomically(path, content)

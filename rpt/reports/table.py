@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from rpt.reports.budgets import training
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import At, GridResults
 from rpt.reports.labels import label, said_of
 from rpt.reports.layouts import file_name
 from rpt.reports.render import environment, escape_latex, escape_markdown, paragraphs
+
+Line = tuple[At, Sequence["Text | str"]]  # the values of the axes that name a row, and its cells
+Record = Mapping[str, object]  # a line of a CSV file
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Table:
     header: list[str]
     labels: int
     blocks: list[list[list[Text]]]
-    records: list[dict[str, object]]
+    records: Sequence[Record]
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     seeds: int = 0
@@ -58,12 +60,9 @@ class Notes:
         self.texts: list[str] = []
 
     def number(self, texts: list[str]) -> tuple[int, ...]:
-        """The numbers of these texts; new ones are added."""
+        """Number these texts; new ones are added."""
         self.texts += [text for text in texts if text not in self.texts]
         return tuple(sorted(self.texts.index(text) + 1 for text in texts))
-
-
-Line = tuple[dict[str, str], Sequence[Text | str]]  # the values of the axes that name a row, and its cells
 
 
 def make_table(
@@ -73,21 +72,21 @@ def make_table(
     axes: tuple[str, ...],
     columns: Sequence[str],
     groups: Iterable[Iterable[Line]],
-    records: Sequence[dict[str, object]],
-    facts: dict[str, Any] | None = None,
+    records: Sequence[Record],
+    facts: Mapping[str, object] | None = None,
     **more: Any,
 ) -> Table:
-    """A table whose caption and remarks a template of templates/text writes from facts.
+    """Make a table; a template of templates/text writes its caption and remarks from facts.
 
     Args:
         name: without the scale. axes: those that name a row. columns: the titles of the others. more: of Table.
     """
-    scale, several = results.experiment.scale, len(results.backbones) > 1
+    scale, several = results.scale, len(results.backbones) > 1
     caption, *remarks = paragraphs(template, training=training(results), several=several, **(facts or {}))
 
-    def written(at: dict[str, str], texts: Sequence[Text | str]) -> list[Text]:
-        names = [results.name_of(key, value) for key, value in at.items()]
-        return [text if isinstance(text, Text) else Text(text) for text in (*names, *texts)]
+    def written(at: At, texts: Sequence[Text | str]) -> list[Text]:
+        cells = (*(results.name_of(key, value) for key, value in at.items()), *texts)
+        return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
 
     return Table(
         name=file_name(name, scale),
@@ -95,7 +94,7 @@ def make_table(
         header=[*(label("axis", key) for key in axes), *columns],
         labels=len(axes),
         blocks=[[written(*line) for line in group] for group in groups],
-        records=[{"table": name, "scale": scale} | record for record in records],
+        records=[{"table": name, "scale": scale, **record} for record in records],
         remarks=[*remarks, *backbone_notes(results)],
         warning=said_of("warning", scale),
         backbone="" if several or scale == "paper" else results.name_of("backbone", results.backbones[0]),
@@ -109,6 +108,12 @@ def backbone_notes(results: GridResults) -> list[str]:
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
 
+def pad(rows: list[list[str]]) -> list[list[str]]:
+    """Pad each column to one width, so that the table reads well on a terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+
+
 def to_markdown(table: Table) -> str:
     return environment(escape_markdown).get_template("table.md.j2").render(table=table, warning=table.warning)
 
@@ -119,13 +124,8 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(table.records[0]), lineterminator="\n")
-    writer.writeheader()
-    for record in table.records:
-        writer.writerow({key: _number(value) if isinstance(value, float) else value for key, value in record.items()})
-    return buffer.getvalue()
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
+    rows = [
+        [f"{value:.4f}" if isinstance(value, float) and pd.notna(value) else value for value in record.values()]
+        for record in table.records
+    ]
+    return pd.DataFrame(rows, columns=list(table.records[0]), dtype=object).to_csv(index=False)

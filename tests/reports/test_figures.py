@@ -23,8 +23,8 @@ def test_labelled_legible_and_the_same_bytes_each_time(study, name, drawn):
     (plot,), (again,) = (all_figures(few, Paper(), svg=True) for _ in range(2))
     assert plot == again
     assert plot.name == ("table1-bars-mini" if name == "table1" else f"{name}-mini")
-    assert plot.caption.startswith("MINIATURE") and b"<dc:date>" not in plot.svg
-    image = Image.open(io.BytesIO(plot.png))
+    assert plot.caption.startswith("MINIATURE") and b"<dc:date>" not in plot.images["svg"]
+    image = Image.open(io.BytesIO(plot.images["png"]))
     assert image.width >= 1000 and image.height >= 500 and "Software" not in image.info
     for ax in drawn[0].axes:
         assert ax.get_ylabel().endswith(("(%)", "token)"))
@@ -48,7 +48,7 @@ def test_no_figure_without_a_record(study):
 
 def test_a_figure_with_holes_is_drawn(study):
     (plot,) = all_figures(study("table1", keep=lambda c: c.task.name == "cb" and c.prompt.name == "mlp"), Paper())
-    assert plot.png and plot.svg is None  # which is made on demand
+    assert plot.images["png"] and "svg" not in plot.images  # which is made on demand
 
 
 def test_a_figure_of_rates_has_the_majority_class_and_a_legend_outside(study, drawn):

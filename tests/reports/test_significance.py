@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from rpt.reports.significance import compare, compare_runs, compare_tasks, holm
+from rpt.reports.significance import compare_tasks, credits_of, holm
 
 CREDITS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 40))
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(*[arrays(float, shape, elements=CREDITS)] * 2))
+
+
+def compare(first, second, seed=0):
+    return compare_tasks([(first, second)], seed)
+
+
+def compare_runs(first, second):
+    pair = credits_of(first, second)
+    return None if pair is None else compare(*pair)
 
 
 @settings(max_examples=30, deadline=None)

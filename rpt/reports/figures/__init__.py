@@ -6,13 +6,12 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from rpt.reports.figures.grids import draw_along_axis, draw_bars, draw_by_epoch
+from rpt.reports.figures.grids import Drawn, draw_along_axis, draw_bars, draw_by_epoch
 from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import said_of
@@ -22,8 +21,9 @@ from rpt.reports.render import paragraphs
 
 matplotlib.use("Agg")  # not what a notebook or the user's settings name
 
-Draw = Callable[[GridResults, Paper], tuple[Figure, dict[str, Any]]]  # the figure and what its caption says
-FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
+FIGURES: dict[
+    str, tuple[str, Callable[[GridResults, Paper], Drawn]]
+] = {  # by experiment: the name, and what gives the figure and what its caption says
     "table1": (BARS, draw_bars),
     "figure3": (BY_EPOCH, draw_by_epoch),
     **{curves.name: (curves.name, partial(draw_along_axis, curves)) for curves in CURVES},
@@ -32,28 +32,27 @@ FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as files. name: of the files, without ending. svg: None unless wanted."""
+    """A figure as files. name: of the files, without ending. images: by ending, "png" and, on demand, "svg"."""
 
     name: str
     title: str
     caption: str
-    png: bytes
-    svg: bytes | None = None
+    images: dict[str, bytes]
 
 
 def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[Plot]:
-    """The figures of an experiment with at least one record."""
+    """Draw the figures of an experiment; none if it has no record."""
     if results.runs.empty or results.experiment.name not in FIGURES:
         return []
     name, draw = FIGURES[results.experiment.name]
-    scale, notes = results.experiment.scale, {name: said_of("backbone note", name) for name in results.backbones}
     with context(STYLE):
         figure, facts = draw(results, paper)
-        if note := said_of("figure note", scale):
+        if note := said_of("figure note", results.scale):
             figure.supxlabel(note, fontsize=8, color="#555555")
-        images = [image_of(figure, "png"), image_of(figure, "svg") if svg else None]
-    (caption,) = paragraphs("figure", scale=scale, notes=notes, **facts)
-    return [Plot(file_name(name, scale), facts["title"], caption, *images)]
+        images = {kind: image_of(figure, kind) for kind in ("png", *["svg"] * svg)}
+    notes = {backbone: said_of("backbone note", backbone) for backbone in results.backbones}
+    (caption,) = paragraphs("figure", scale=results.scale, notes=notes, **facts)
+    return [Plot(file_name(name, results.scale), str(facts["title"]), caption, images)]
 
 
 def image_of(figure: Figure, kind: str) -> bytes:

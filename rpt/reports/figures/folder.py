@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
@@ -31,8 +31,8 @@ def _draw_along(summary: Summary, axis: str) -> Figure | None:
     if not lines:
         return None
     others = [name for name in summary.axes if name != axis]
-    figure, ax = style.subplots()
-    for (at, runs), look in zip(lines, _styles([runs["prompt"].iloc[0] for _, runs in lines]), strict=True):
+    figure, ((ax,),) = style.subplots(1, 1, (5.6, 3.9))
+    for (at, runs), look in zip(lines, _styles(lines), strict=True):
         scores = runs.pivot_table(index=axis, columns="seed", values="score")
         style.draw_curve(ax, scores, look, _name(at))
         means = scores.mean(axis=1)
@@ -58,8 +58,7 @@ def _draw_bars(summary: Summary) -> Figure:
     runs = summary.runs[names.isin(names.unique()[:SHOWN])].assign(group=names)
     scores = runs.pivot_table(index=["prompt", "seed"], columns="group", values="score", sort=False)
     methods = tuple(sorted(scores.index.unique("prompt"), key=lambda name: [*style.STYLES, name].index(name)))
-    size = (max(3.6, min(12.0, 1.2 + 0.45 * len(methods) * len(scores.columns))), 3.6)
-    figure, ax = style.subplots(size=size)
+    figure, ((ax,),) = style.subplots(1, 1, (max(3.6, min(12.0, 1.2 + 0.45 * len(methods) * len(scores.columns))), 3.6))
     style.draw_bars(ax, scores, runs.groupby("group")["majority"].mean()[scores.columns], methods)
     ax.set(xlabel=", ".join(map(name_of, others)), ylabel="score (%)")
     style.draw_legend(figure, [ax])
@@ -69,10 +68,10 @@ def _draw_bars(summary: Summary) -> Figure:
 def _draw_by_epoch(summary: Summary) -> Figure:
     """Score and training loss by epoch, a line for each group."""
     groups = list(itertools.islice(summary.runs.groupby(summary.axes, dropna=False, sort=False), SHOWN))
-    figure, panels = style.subplots(1, 2, (8.4, 3.6))
-    for (at, runs), look in zip(groups, _styles([runs["prompt"].iloc[0] for _, runs in groups]), strict=True):
+    figure, (panels,) = style.subplots(1, 2, (8.4, 3.6))
+    for (at, runs), look in zip(groups, _styles(groups), strict=True):
         for ax, field in zip(panels, ("score", "loss"), strict=True):
-            style.draw_history(ax, style.history_of(runs.set_index("seed"), field), look, _name(at))
+            style.draw_history(ax, runs.set_index("seed"), field, look, _name(at))
     panels[0].set(title="evaluation", xlabel="epoch", ylabel="score (%)")
     panels[1].set(title="training", xlabel="epoch", ylabel="loss", ylim=(0, None))
     style.draw_legend(figure, panels, title=", ".join(map(name_of, summary.axes)))
@@ -83,14 +82,14 @@ def _name(values: Sequence[object]) -> str:
     return ", ".join(map(show, values)) or "score"
 
 
-def _styles(methods: Sequence[str]) -> list[style.LineStyle]:
+def _styles(lines: Sequence[tuple[Sequence[object], pd.DataFrame]]) -> list[style.LineStyle]:
     """A style for each line. Lines of a method share its colour and differ in their dashes; lines of one and the same
     method have colours that no method has."""
-    styles, drawn = [], Counter[str]()
-    for method in methods:
+    styles, methods = [], [runs["prompt"].iloc[0] for _, runs in lines]
+    for place, method in enumerate(methods):
+        before = methods[:place].count(method)
         color, marker, _ = style.style_of(method, sorted(set(methods)))
         if len(set(methods)) == 1 < len(methods):
-            color, marker, _ = style.FURTHER_STYLES[drawn[method] % len(style.FURTHER_STYLES)]
-        styles.append((color, marker, DASHES[drawn[method] % len(DASHES)]))
-        drawn[method] += 1
+            color, marker, _ = style.FURTHER_STYLES[before % len(style.FURTHER_STYLES)]
+        styles.append((color, marker, DASHES[before % len(DASHES)]))
     return styles

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rpt.reports.labels import label
 from rpt.reports.layouts import Metrics
-from rpt.reports.scores import Cell, metrics_of
+from rpt.reports.scores import metrics_of
 
 # Colour, marker and line of each method, the same in every figure. The first seven are Okabe and Ito's colours, which
 # the colour-blind tell apart; markers and lines differ as well, for print in grey.
@@ -23,7 +23,6 @@ STYLES = {
     "decomposed": ("#B03A5B", "d", "--"), "superposition": ("#4D4D4D", "H", "-."), "lowrank": ("#2E4057", "8", ":"),
 }  # fmt: skip
 FURTHER_STYLES = (("#666666", "v", "--"), ("#B8860B", "P", "-."), ("#556B2F", "X", ":"))  # of user-defined methods
-PAPER_GREY = "#808080"
 SETTINGS = {
     "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.labelsize": 9,
@@ -31,19 +30,17 @@ SETTINGS = {
     "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 9, "legend.title_fontsize": 9,
     "legend.frameon": False, "lines.linewidth": 1.6, "lines.markersize": 5, "figure.dpi": 100, "savefig.dpi": 200,
 }  # fmt: skip
-STYLE: Any = ["default", SETTINGS]  # on top of matplotlib's defaults, not of the user's matplotlibrc
-MAJORITY: Any = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
+STYLE: list[Any] = ["default", SETTINGS]  # on top of matplotlib's defaults, not of the user's matplotlibrc
+MAJORITY: dict[str, Any] = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
 HATCHES = {"mlp": "///", "lstm": "...", "probe": "///"}  # of bars, for print in grey
 LineStyle = tuple[str, str, str]  # colour, marker, dashes
 HIGHEST = 101.9  # upper end of an axis of scores, unless a spread needs more
 
 
-def subplots(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.6, 3.9), **grid: Any
-) -> tuple[Figure, Any]:
-    """A figure with its panels. It is not pyplot's, which keeps every figure until it is closed."""
+def subplots(rows: int, columns: int, size: tuple[float, float], **grid: Any) -> tuple[Figure, Any]:
+    """A figure with rows of panels. It is not pyplot's, which keeps every figure until it is closed."""
     figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, **grid)
+    return figure, figure.subplots(rows, columns, squeeze=False, **grid)
 
 
 def style_of(method: str, methods: Sequence[str]) -> LineStyle:
@@ -53,7 +50,7 @@ def style_of(method: str, methods: Sequence[str]) -> LineStyle:
 
 
 def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> None:
-    """Mean as a line, mean ± standard deviation as a band, each seed as a dot; points without runs are left out.
+    """Draw the mean as a line, its standard deviation as a band, each seed as a dot; leave out points without runs.
 
     Args:
         scores: a row for each value of the x axis, a column for each seed.
@@ -63,24 +60,19 @@ def draw_curve(ax: Axes, scores: pd.DataFrame, style: LineStyle, name: str) -> N
         return
     color, marker, dashes = style
     draw_mean(ax, scores, color, marker=marker, linestyle=dashes, label=name)
-    for x, by_seed in scores.iterrows():
-        draw_dots(ax, x, by_seed.dropna(), s=7, color=color, alpha=0.4, zorder=2)
+    for _, by_x in scores.items():
+        ax.scatter(by_x.index, by_x, s=7, color=color, alpha=0.4, linewidths=0, zorder=2)
 
 
 def draw_mean(ax: Axes, scores: pd.DataFrame, color: str, **line: Any) -> None:
-    """Mean as a line, mean ± standard deviation as a band."""
-    cells = [Cell.over(by_seed) for _, by_seed in scores.iterrows()]
-    ax.plot(scores.index, [cell.mean for cell in cells], color=color, zorder=3, **line)
-    low, high = ([cell.mean + way * (cell.sd or 0.0) for cell in cells] for way in (-1, 1))
-    ax.fill_between(scores.index, low, high, color=color, alpha=0.15, linewidth=0)
+    """Draw the mean as a line and its standard deviation as a band."""
+    mean, spread = scores.mean(axis=1), scores.std(axis=1).fillna(0.0)
+    ax.plot(mean.index, mean, color=color, zorder=3, **line)
+    ax.fill_between(mean.index, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
 
 
-def draw_dots(ax: Axes, x: float, scores: pd.Series, **style: Any) -> None:
-    ax.scatter([x] * len(scores), list(scores), linewidths=0, **style)
-
-
-def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tuple[str, ...]) -> None:
-    """Groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
+def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: Sequence[str]) -> None:
+    """Draw groups of bars with their spreads, each seed as a dot, and the majority class as a line across.
 
     Args:
         scores: a row for each method and seed, a column for each group of bars.
@@ -89,16 +81,15 @@ def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tupl
     drawn = [method for method in methods if method in by_method.groups]
     width, top, groups = 0.8 / len(drawn), HIGHEST, range(len(scores.columns))
     for k, method in enumerate(drawn):
-        shift = (k - (len(drawn) - 1) / 2) * width
-        color = style_of(method, methods)[0]
-        look: dict[str, Any] = {"color": color, "hatch": HATCHES.get(method, ""), "alpha": 0.75}
-        xs, means, sds = [place + shift for place in groups], by_method.mean().loc[method], by_method.std().loc[method]
+        look: dict[str, Any] = {"color": style_of(method, methods)[0], "hatch": HATCHES.get(method, ""), "alpha": 0.75}
+        xs = [place + (k - (len(drawn) - 1) / 2) * width for place in groups]
+        means, sds = by_method.mean().loc[method], by_method.std().loc[method]
         ax.bar(xs, means, width * 0.92, label=label("prompt", method), edgecolor="white", linewidth=0, zorder=2, **look)
         ax.errorbar(xs, means, sds, fmt="none", ecolor="#222222", elinewidth=1.0, capsize=2, zorder=4)
         top = max(top, (means + sds).max() + 1)
         for x, group in zip(xs, scores, strict=True):
             by_seed = by_method.get_group(method)[group].dropna()
-            draw_dots(ax, x, by_seed, s=8, color="#222222", alpha=0.35, zorder=3)
+            ax.scatter([x] * len(by_seed), by_seed, s=8, color="#222222", alpha=0.35, linewidths=0, zorder=3)
             if len(by_seed) == 1:
                 ax.text(x, by_seed.iloc[0] + 1, "1 seed", rotation=90, ha="center", va="bottom", fontsize=7)
     for place, score in zip(groups, majority, strict=True):
@@ -111,34 +102,34 @@ def draw_bars(ax: Axes, scores: pd.DataFrame, majority: pd.Series, methods: tupl
     ax.set(xlim=(-0.55, len(groups) - 0.45), ylim=(0, top))
 
 
-def draw_history(ax: Axes, history: pd.DataFrame, style: LineStyle, name: str) -> None:
-    """Each seed as a thin line, mean and spread until the first seed stops, for later means would jump. A few markers
-    tell the lines apart in grey."""
-    if history.empty:
-        return
+def draw_history(ax: Axes, runs: pd.DataFrame, what: str, style: LineStyle, name: str) -> bool:
+    """Draw a field of the runs' evaluations by epoch; returns whether one has it. Each seed is a thin line; mean and
+    spread end when the first seed stops, for later means would jump. A few markers tell the lines apart in grey.
+
+    Args:
+        runs: with "history", indexed by seed.
+    """
+    lines = [
+        (round(line["epoch"], 3), seed, line.get(what)) for seed, lines in runs["history"].items() for line in lines
+    ]
+    measured = pd.DataFrame(lines, columns=["epoch", "seed", what]).dropna().astype({what: float})
+    if measured.empty:
+        return False
+    history = measured.pivot_table(index="epoch", columns="seed", values=what, aggfunc="last")
     color, marker, dashes = style
     ax.plot(history.index, history, color=color, linewidth=0.7, alpha=0.4, zorder=2)
     whole = history.dropna()
     every = max(1, len(whole) // 6)
     draw_mean(ax, whole, color, marker=marker, linestyle=dashes, markevery=every, label=name)
-
-
-def history_of(runs: pd.DataFrame, what: str) -> pd.DataFrame:
-    """A field of the runs' evaluations: a row for each epoch, a column for each seed."""
-    by_seed = {
-        seed: pd.Series(
-            {round(line["epoch"], 3): line[what] for line in history if line.get(what) is not None}, dtype=float
-        )
-        for seed, history in (runs["history"].items() if len(runs) else ())
-    }
-    return pd.DataFrame(by_seed).sort_index()
+    return True
 
 
 def draw_paper(ax: Axes, xs: list[float], ys: list[float], look: LineStyle, joined: bool = True) -> bool:
-    """The paper's curve in grey; whether there is one."""
-    line: dict[str, Any] = {"linestyle": (0, (2, 2)) if joined else "none", "linewidth": 1.0, "color": PAPER_GREY}
-    line |= {"marker": look[1], "markersize": 4, "markerfacecolor": "white", "zorder": 1}
-    ax.plot(xs, ys, label="paper (approx.)" if xs else None, **line)
+    """Draw the paper's curve in grey; returns whether there is one."""
+    ax.plot(
+        xs, ys, linestyle=(0, (2, 2)) if joined else "none", linewidth=1.0, color="#808080", marker=look[1],
+        markersize=4, markerfacecolor="white", zorder=1, label="paper (approx.)" if xs else None,
+    )  # fmt: skip
     return bool(xs)
 
 
@@ -159,13 +150,12 @@ def score_label(task: str, metrics: Metrics, family: str) -> str:
 
 
 def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> None:
-    """One legend above all panels, with each name once; the title names the setting."""
-    by_label: dict[str, Any] = {}
-    for ax in axes:
-        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
-            by_label.setdefault(name, handle)
-    if by_label:
-        widths = [0.5 + 0.065 * len(name) for name in by_label]  # about, in inches
-        room = figure.get_figwidth()
-        columns = min(len(by_label), 7 if sum(widths) <= room else max(1, int(room / max(widths))))
-        figure.legend(by_label.values(), by_label.keys(), loc="outside upper center", ncols=columns, title=title)
+    """Draw one legend above all panels, with each name once; the title names the setting."""
+    drawn = [item for ax in axes for item in zip(*ax.get_legend_handles_labels(), strict=True)]
+    by_label = {name: handle for handle, name in reversed(drawn)}  # of equal names the first
+    names = [*dict.fromkeys(name for _, name in drawn)]
+    if names:
+        widths, room = [0.5 + 0.065 * len(name) for name in names], figure.get_figwidth()  # about, in inches
+        columns = min(len(names), 7 if sum(widths) <= room else max(1, int(room / max(widths))))
+        handles = [by_label[name] for name in names]
+        figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title)

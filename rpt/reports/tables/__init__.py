@@ -13,12 +13,12 @@ from rpt.reports.tables.significance import significance_table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:
-    """The tables of an experiment with at least one record."""
+    """Make the tables of an experiment; none if it has no record."""
     if results.runs.empty:
         return []
     name = results.experiment.name
     tables = [score_table(layout, results, paper) for layout in LAYOUTS if layout.experiment == name]
-    tables += [rates_table(results)] if results.rates is not None else []
+    tables += [rates_table(results, results.rates)] if results.rates is not None else []
     tables += [parameters_table(results, paper)] if name == "table3" else []
     tables += [costs_table(results)] if name == COSTS else []
     compared = significance_table(results) if name == "table1" else None

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from rpt.reports.grid_results import GridResults
+from rpt.reports.grid_results import At, GridResults
 from rpt.reports.labels import label, rate
-from rpt.reports.layouts import rates_name, title_of
-from rpt.reports.table import Line, Table, make_table
-
-Places = list[tuple[dict[str, str], list[str]]]  # rows, each with its tasks
+from rpt.reports.layouts import title_of
+from rpt.reports.table import Table, make_table
 
 
-def rates_table(results: GridResults) -> Table:
+def rates_table(results: GridResults, rates: pd.DataFrame) -> Table:
     """The chosen rate of each row and task; the CSV has the held-out score of each rate."""
-    name, tasks, axes = (
-        results.experiment.name,
-        results.experiment.axes["task"],
-        results.row_axes(("backbone", "prompt")),
-    )
-    by_row = dict(list(results.rates.groupby(list(axes))))
-    lines: list[Line] = []
-    records = []
+    name, axes, lines, records = results.experiment.name, results.row_axes(("backbone", "prompt")), [], []
+    by_row = dict(list(rates.groupby(list(axes))))
     for at in results.points(axes):
-        rates = by_row[tuple(at.values())]
-        if rates["recorded"].any():
-            lines.append((at, [_shown(rates[rates["task"] == task]) for task in tasks]))
-        for task, tried in rates.groupby("task", sort=False):
-            for line in tried.to_dict("records"):
-                records.append(
-                    {**at, "column": task, "rate": rate(line["lr"]), "held_out": line["held_out"]}
-                    | {"seeds": line["seeds"], "chosen": "yes" * line["chosen"]}
-                    | {"edge": "yes" * (line["chosen"] and line["edge"])}
-                )
-    columns = [label("task", task) for task in tasks]
-    facts = {"experiment": title_of(name).lower(), "tried": _tried(results.rates), "heads": _heads(results)}
-    return make_table(rates_name(name), "rates", results, axes, columns, [lines], records, facts, in_report=False)
+        tried = by_row[tuple(at.values())]
+        if tried["recorded"].any():
+            lines.append((at, [_shown(tried[tried["task"] == task]) for task in results.tasks]))
+        records += [
+            {**at, "column": line["task"], "rate": rate(line["lr"]), "held_out": line["held_out"]}
+            | {"seeds": line["seeds"], "chosen": "yes" * line["chosen"], "edge": "yes" * line["edge"] * line["chosen"]}
+            for _, of_task in tried.groupby("task", sort=False)
+            for line in of_task.to_dict("records")
+        ]
+    columns = [label("task", task) for task in results.tasks]
+    facts = {"experiment": title_of(name).lower(), "tried": _tried(rates), "heads": _heads(results)}
+    return make_table(f"{name}-rates", "rates", results, axes, columns, [lines], records, facts, in_report=False)
 
 
-def limits(results: GridResults) -> dict[str, Any]:
-    """Limits of the choice: rates at the edge, rates not recorded, unequal numbers of rates."""
+def limits(results: GridResults) -> dict[str, object]:
+    """Find what limits the choice: rates at the edge, rates not recorded, unequal numbers of rates."""
     if results.rates is None:
         return {"chosen": 0, "edge": 0, "few": [], "apart": [], "uneven": False}
-    rates = results.rates.assign(at_edge=results.rates["chosen"] & results.rates["edge"])
     row = [key for key in results.experiment.axes if key != "seed"]
-    of_row = rates.groupby(row, sort=False)
+    of_row = results.rates.groupby(row, sort=False)
     counts = of_row.agg(asked=("lr", "count"), recorded=("recorded", "sum"), chosen=("chosen", "any")).reset_index()
     tried = counts[counts["recorded"] > 0]
     few = tried[tried["recorded"] < tried["asked"]].groupby(["recorded", "asked"], sort=False)
     return {
-        "chosen": int(rates["chosen"].sum()),
-        "edge": int(rates["at_edge"].sum()),
+        "chosen": int(results.rates["chosen"].sum()),
+        "edge": int((results.rates["chosen"] & results.rates["edge"]).sum()),
         "few": [(*numbers, _places(results, lines)) for numbers, lines in few],
         "apart": _places(results, tried[~tried["chosen"]]),
         "uneven": counts["asked"].nunique() > 1,
@@ -60,38 +48,39 @@ def limits(results: GridResults) -> dict[str, Any]:
 
 
 def _tried(rates: pd.DataFrame) -> dict[str, list[str]]:
-    """The methods that try each list of rates, with the backbone if it decides."""
+    """Find the methods that try each list of rates; they are named with the backbone if it decides."""
     by_row = rates.groupby(["backbone", "prompt", "task"], sort=False)["lr"]
     listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(rates, key=float)))).rename("rates").reset_index()
     methods: dict[str, list[str]] = {}
     for prompt, of_prompt in listed.groupby("prompt", sort=False):
-        by_rates = of_prompt.groupby("rates", sort=False)["backbone"]
-        for text, backbones in by_rates:
-            names = sorted({label("backbone", backbone) for backbone in backbones})
-            name = [*[" and ".join(names)] * (len(by_rates) > 1), label("prompt", prompt)]
+        for text, backbones in of_prompt.groupby("rates", sort=False)["backbone"]:
+            names = " and ".join(sorted({label("backbone", backbone) for backbone in backbones}))
+            name = [names] * (of_prompt["rates"].nunique() > 1) + [label("prompt", prompt)]
             methods.setdefault(text, []).append(" ".join(name))
     return methods
 
 
 def _heads(results: GridResults) -> dict[str, dict[str, list[str]]]:
-    """The tasks on which an encoder's head has another rate than its row, by method ("" for a prompt) and rate."""
-    heads: dict[str, dict[str, dict[str, None]]] = {}
-    for config in results.experiment.jobs.values():
+    """Find tasks on which an encoder's head has its own rate: by method ("" for a prompt) and rate."""
+    heads: dict[str, dict[str, list[str]]] = {}
+    for config in results.configs:
         if config.backbone.family == "bert" and config.head_has_own_lr:
             by_rate = heads.setdefault("" if config.tunes_prompt else label("prompt", config.variant), {})
-            by_rate.setdefault(rate(str(config.trainer.head_lr)), {})[label("task", config.task.name)] = None
-    return {method: {lr: [*tasks] for lr, tasks in by_rate.items()} for method, by_rate in heads.items()}
+            tasks, task = by_rate.setdefault(rate(str(config.trainer.head_lr)), []), label("task", config.task.name)
+            tasks += [task] if task not in tasks else []
+    return heads
 
 
 def _shown(rates: pd.DataFrame) -> str:
     """The chosen rate, and how many were tried if the grid has more; empty if none is chosen."""
-    if not rates["chosen"].any():
+    chosen, recorded = rates[rates["chosen"]].to_dict("records"), int(rates["recorded"].sum())  # one at most
+    if not chosen:
         return ""
-    (chosen,), recorded = rates[rates["chosen"]].to_dict("records"), int(rates["recorded"].sum())
-    notes = [*["edge"] * chosen["edge"], *[f"{recorded} of {len(rates)}"] * (recorded < len(rates))]
-    return rate(chosen["lr"]) + (f" ({', '.join(notes)})" if notes else "")
+    notes = ["edge"] * chosen[0]["edge"] + [f"{recorded} of {len(rates)}"] * (recorded < len(rates))
+    return rate(chosen[0]["lr"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
-def _places(results: GridResults, lines: pd.DataFrame) -> Places:
+def _places(results: GridResults, lines: pd.DataFrame) -> list[tuple[At, list[str]]]:
+    """The rows of these lines, each with its tasks."""
     axes = list(results.row_axes(("backbone", "prompt")))
     return [(dict(zip(axes, row, strict=True)), [*tasks]) for row, tasks in lines.groupby(axes, sort=False)["task"]]

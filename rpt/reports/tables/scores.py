@@ -10,18 +10,17 @@ from rpt.reports.labels import label_with_unit, signed
 from rpt.reports.layouts import Layout
 from rpt.reports.paper import Paper
 from rpt.reports.scores import Cell
-from rpt.reports.table import Line, Notes, Table, Text, make_table
+from rpt.reports.table import Line, Notes, Record, Table, Text, make_table
 from rpt.reports.tables.findings import find_all
 from rpt.reports.tables.score_rows import Row, ScoreRows, fill, majority_rows, rows_of_the_paper
 
 
 def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
-    """One layout filled from runs."""
-    numbers, notes = fill(layout, results, paper), Notes()
-    beside, majority = results.experiment.scale == "paper", majority_rows(numbers)
+    """Fill a layout from runs."""
+    numbers, notes, beside = fill(layout, results, paper), Notes(), results.scale == "paper"
     alone = rows_of_the_paper(numbers, paper) if beside else []
     by_backbone = [[*rows] for _, rows in itertools.groupby(alone, key=lambda row: row.at["backbone"])]
-    groups = [group for group in (majority, *numbers.groups, *by_backbone) if group]
+    groups = [group for group in (majority_rows(numbers), *numbers.groups, *by_backbone) if group]
     columns = [*[""] * beside, *(label_with_unit(layout.columns, column) for column in numbers.columns)]
     lines = [[line for row in group for line in _lines(row, numbers, paper, notes)] for group in groups]
     records = [record for group in groups for row in group for record in _records(row)]
@@ -31,25 +30,23 @@ def score_table(layout: Layout, results: GridResults, paper: Paper) -> Table:
 
 def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: Notes) -> Iterator[Line]:
     """Ours alone; at the paper's scale ours, the paper's where it has any, and the difference."""
-    results, table = numbers.results, numbers.layout.name
-    beside, seeds = results.experiment.scale == "paper", len(results.experiment.axes["seed"])
-    blank = dict.fromkeys(row.at, "")
+    beside, seeds = numbers.results.scale == "paper", len(numbers.results.experiment.axes["seed"])
     if row.place is None:
         yield row.at, [*[""] * beside, *map(str, row.cells.values())]
         return
     ours = [Text(mean_and_spread(cell, seeds), bold=column in row.bold) for column, cell in row.cells.items()]
-    is_theirs = not any(row.asked.values())
+    is_theirs, blank = not any(row.asked.values()), dict.fromkeys(row.at, "")
     if not is_theirs and (beside or not row.is_empty):
         yield row.at, [*["ours"] * beside, *ours]
     if any(value is not None for value in row.printed.values()):
-        noted = {c: notes.number(paper.notes(table, *row.place, c)) for c in (*row.printed, None)}
+        noted = {c: notes.number(paper.notes(numbers.layout.name, *row.place, c)) for c in (*row.printed, None)}
         values = [Text("" if v is None else f"{v:.1f}", notes=noted[c]) for c, v in row.printed.items()]
         yield row.at if is_theirs else blank, [Text("paper", notes=noted[None]), *values]
         if not is_theirs:
             yield blank, ["difference", *("" if gap is None else signed(gap) for gap in row.gaps.values())]
 
 
-def _records(row: Row) -> Iterator[dict[str, object]]:
+def _records(row: Row) -> Iterator[Record]:
     """The row's lines of the CSV."""
     for column, cell in row.cells.items():
         asked = row.asked.get(column)

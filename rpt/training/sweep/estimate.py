@@ -18,6 +18,7 @@ from rpt.backbones.device import forget_peak_memory, name_device, precision_of, 
 from rpt.config import PROMPT_TUNING, Config, TrackingConfig, as_dict
 from rpt.config.schema import Values
 from rpt.data.splits import TaskData
+from rpt.records.schema import Result
 from rpt.training.engine.pack import Pack
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.loader import Loader
@@ -53,7 +54,7 @@ class Estimator:
         gpu_processes: processes that would compute on one GPU.
     """
 
-    def __init__(self, records: Iterable[tuple[Values, Values]], together: int | None, gpu_processes: int = 1):
+    def __init__(self, records: Iterable[tuple[Values, Result]], together: int | None, gpu_processes: int = 1):
         self._together, self._gpu_processes = together, gpu_processes
         self._results = defaultdict(list)
         for config, result in records:
@@ -103,18 +104,19 @@ def _kind(config: Config) -> str:
     return kind(as_dict(config), precision_of(config))
 
 
-def rates_of(results: list[Values]) -> Rates:
+def rates_of(results: list[Result]) -> Rates:
     """Rates from what the result.json of runs of one kind hold."""
 
-    def start(result: Values) -> float:
-        rates = result["rows_per_second"]
-        evaluating = result["evaluations"] * result["data"]["select"] / rates["evaluate"]
-        return max(0.0, result["seconds"] - result["trained_rows"] / rates["train"] - evaluating)
-
+    train, evaluate = (
+        np.array([result["rows_per_second"][part] for result in results], float) for part in ("train", "evaluate")
+    )
+    trained, evaluated = (np.array([result[part] for result in results]) for part in ("trained_rows", "evaluations"))
+    evaluated = evaluated * [result["data"]["select"] for result in results]
+    start = np.array([result["seconds"] for result in results]) - trained / train - evaluated / evaluate
     return Rates(
-        float(np.mean([result["rows_per_second"]["train"] for result in results])),
-        float(np.mean([result["rows_per_second"]["evaluate"] for result in results])),
-        float(np.mean([start(result) for result in results])),
+        float(train.mean()),
+        float(evaluate.mean()),
+        float(np.maximum(start, 0.0).mean()),
         max(result["peak_memory_bytes"] for result in results),
     )
 

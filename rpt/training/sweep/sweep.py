@@ -16,6 +16,7 @@ from rpt.config import Config, as_dict, drop_keys, hub_repos
 from rpt.config.schema import Values
 from rpt.errors import ONE_LINE, UsageError, list_causes
 from rpt.hub import offline_unless_reachable
+from rpt.records.schema import Result
 from rpt.training.engine.pack import Pack
 from rpt.training.run.loader import Loader
 from rpt.training.run.prepare import PreparedRun, prepare_run
@@ -188,7 +189,7 @@ def report_error(error: Exception, name: str) -> Exception:
     return error
 
 
-def report_score(prepared: PreparedRun, result: Values, how: str) -> Score:
+def report_score(prepared: PreparedRun, result: Result | Values, how: str) -> Score:
     """The run's score, once it is in the log."""
     log.info(
         "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
