@@ -155,11 +155,10 @@ class Sweep:
         """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
         if run.is_pruned:  # its checkpoint stays, for one who trains it after all
+            best = f"best score {run.progress.best_score:.2f}"
+            run.say(f"{run.name}: given up after {run.progress.step} steps, {best}")
             run.tracker.finish()
             prepared.record.release()
-            log.info(
-                "%s: given up after %d steps, best score %.2f", run.name, run.progress.step, run.progress.best_score
-            )
             self.outcomes[number] = Score(run.progress.best_score, PRUNED, prepared.record.folder)
             return
         try:
@@ -192,14 +191,5 @@ def report_error(error: Exception, name: str) -> Exception:
 
 def report_score(prepared: PreparedRun, result: dict[str, Any], how: str) -> Score:
     """The run's score, once it is in the log."""
-    log.info(
-        "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        prepared.name,
-        result["scores"]["score"],
-        result["majority"]["score"],
-        result["data"]["report"],
-        result["protocol"],
-        ", miniature" if result["data"]["miniature"] else "",
-        prepared.record.place,
-    )
+    log.info(prepared.describe(result))
     return Score(result["scores"]["score"], how, prepared.record.folder)
