@@ -54,7 +54,7 @@ def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) ->
     datasets.utils.logging.disable_progress_bar()
     try:
         on_hub = split if split == "train" else custom.hub_split if custom else "validation"
-        table = _load_split(data.repo, task.hub_config, on_hub)
+        table = _load_split(data.repo, task.hub_config, on_hub, as_text=isinstance(task, CustomTask))
     except Exception as error:  # the hub's clients raise many kinds of errors; each means that there are no rows
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # its own text says nothing
@@ -67,9 +67,13 @@ def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) ->
     return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
 
 
-def _load_split(repo: str, name: str | None, split: str) -> Dataset:
+def _load_split(repo: str, name: str | None, split: str, as_text: bool) -> Dataset:
     """Load a split from the hub or from a folder: a folder of files, or one that save_to_disk wrote, which may have a
     folder for each name.
+
+    Args:
+        as_text: whether the columns of CSV files are read as they are written: by itself the library makes 7 of 007 and
+            nothing of NA.
 
     Raises:
         ValueError, and whatever the library raises: there is no such split.
@@ -84,7 +88,11 @@ def _load_split(repo: str, name: str | None, split: str) -> Dataset:
             return splits[split]
         if (place / "state.json").is_file():
             raise ValueError("it is one split as save_to_disk writes it; save a DatasetDict with all of them instead")
-    return datasets.load_dataset(repo, name, split=split)
+    table = datasets.load_dataset(repo, name, split=split)
+    if not as_text or table.info.builder_name != "csv":
+        return table
+    columns = datasets.Features({column: datasets.Value("string") for column in table.features})
+    return datasets.load_dataset(repo, name, split=split, features=columns, keep_default_na=False)
 
 
 def _name_labels(rows: list[dict[str, Any]], task: Task, features: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import zlib
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from rpt.tasks.examples import Decision, Example, Prediction, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
 from rpt.tasks.metrics import accuracy, exact_match, macro_f1, mean, token_f1
 
+NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # 007 is none: it may be a name
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
 
 
@@ -38,14 +40,17 @@ class CustomTask(Task):
         if not self.labels and value is not None:
             several = value if isinstance(value, list) else [value]
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
-        return Example(fields, label, answers, read_index(row, "idx"))
+        idx = row.get("idx")
+        numbered = isinstance(idx, str) and NUMBER.fullmatch(idx)  # in a CSV file
+        return Example(fields, label, answers, read_index({"idx": int(idx)} if numbered else row, "idx"))
 
     def _as_index(self, label: object) -> object:
-        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name."""
-        if not isinstance(label, str):
+        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name. A number
+        that is a label's name is that label."""
+        if isinstance(label, bool) or not isinstance(label, int | str):
             return label
-        is_index = label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
-        return int(label) if is_index else label.strip()
+        name = str(label).strip()
+        return int(name) if NUMBER.fullmatch(name) and name not in self.labels else name
 
     def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
