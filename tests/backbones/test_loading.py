@@ -175,8 +175,9 @@ def test_an_encoder_as_wide_and_deep_as_minilm_is_not_minilm(tmp_path, monkeypat
     """Its vocabulary differs, or its weights do: here those of one layer stand for the whole."""
     if vocabulary == 30522:
         monkeypatch.setitem(SHAPES, "minilm", (1, 384, 64, vocabulary))
-    layers, inner = SHAPES["minilm"][0], SHAPES["minilm"][2]
-    config = BertConfig(vocabulary, 384, layers, num_attention_heads=12, intermediate_size=inner)
+    layers, width, inner, _ = SHAPES["minilm"]
+    shape = {"vocab_size": vocabulary, "hidden_size": width, "num_attention_heads": 12}
+    config = BertConfig(**shape, num_hidden_layers=layers, intermediate_size=inner)
     config.save_pretrained(tmp_path)
     if vocabulary == 30522:
         BertModel(config).save_pretrained(tmp_path)
