@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, config_folder, hub_repos, to_config, use_config_folder, validate
 from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job, without_dashes
-from rpt.config.mistakes import explained_mistakes, refuse_repeated
+from rpt.config.mistakes import explained_mistakes, refuse_misread
 from rpt.errors import UsageError
 from rpt.hub import require_repos
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
@@ -74,7 +74,7 @@ def main() -> None:
         stand_alone()
         set_up()
         arguments, folder = split_config_dir(without_dashes(sys.argv[1:]))
-        refuse_repeated(arguments)
+        refuse_misread(arguments)
         if folder is not None:
             use_config_folder(folder)
         in_order = sorted(arguments, key=lambda each: each not in MULTIRUN)  # Hydra wants its flags first or last

@@ -20,7 +20,7 @@ from rpt.config.schema import (
     TrackingConfig,
     TrainerConfig,
 )
-from rpt.config.validate import backbone_source, hub_repos, is_name, needs_hub, validate, validate_settings
+from rpt.config.validate import backbone_source, find_idle, hub_repos, is_name, needs_hub, validate, validate_settings
 
 __all__ = [
     "GROUPS",
@@ -40,6 +40,7 @@ __all__ = [
     "compose",
     "config_folder",
     "drop_keys",
+    "find_idle",
     "hub_repos",
     "is_name",
     "needs_hub",

@@ -12,7 +12,7 @@ from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import parse_rows
+from rpt.data.rows import parse_rows, warn_once
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # slow to import
     from datasets import Dataset
 
 Rows = Iterable[tuple[str, dict[str, Any]]]  # each with its place: "line 3", "row 3"
+MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # open answers are taken for labels that are so few, and each so frequent
 CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
@@ -45,7 +46,19 @@ def read_examples(data: DataConfig, task: Task, custom: TaskConfig | None = None
         if isinstance(task, CustomTask):
             rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
         examples[split] = parse_rows(task, source, rows, labelled=split == "val")
+    if isinstance(task, CustomTask) and not task.labels:
+        _suggest_labels(task, examples["train"])
     return examples
+
+
+def _suggest_labels(task: CustomTask, examples: list[Example]) -> None:
+    """Say that open answers look like labels, where they are few."""
+    answers = sorted({answer for example in examples for answer in example.answers})
+    if 1 < len(answers) <= MOST_LABELS and ROWS_OF_A_LABEL * len(answers) <= len(examples):
+        warn_once(
+            f"{task.name} has open answers, written word by word, and {len(examples)} training rows share "
+            f"{len(answers)} of them: task.labels=[{','.join(answers)}] makes these the labels."
+        )
 
 
 def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:

@@ -35,7 +35,7 @@ class CustomTask(Task):
         texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
         value = row.get(self.answer)
-        label = read_label({"label": self._as_index(value)}, self.labels)
+        label = read_label({self.answer: self._as_index(value)}, self.labels, self.answer)
         answers: tuple[str, ...] = ()
         if not self.labels and value is not None:
             several = value if isinstance(value, list) else [value]
@@ -119,6 +119,10 @@ def make_task(
         what = "labels" if labels else "open answers"
         raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
     used = _find_placeholders(template or "")
+    if len(set(fields)) != len(fields):
+        raise ValueError(f"task.fields={list(fields)} must be columns, each once")
+    if template and not used:
+        raise ValueError(f"task.template={template} reads no field; put them in braces: {{{fields[0]}}}")
     if unknown := [field for field in used if field not in fields]:
         raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
     if shared_text is not None and shared_text not in fields:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
-from rpt.config import Config, as_dict, run_id
+from rpt.config import Config, as_dict, find_idle, run_id
 from rpt.config.yaml_files import dump_yaml
 from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
@@ -184,14 +184,16 @@ def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     _say_once("\n".join(lines))
     if data.form:
         run.say(data.form, logging.WARNING)
+    odd = find_idle(run.config)
     trainer = run.config.trainer
     if trainer.max_steps is not None and 0 < run.total_steps < trainer.max_steps:
-        early = (
+        odd.append(
             f"trainer.max_steps={trainer.max_steps} is not reached: {len(run.rows)} training rows and "
             f"trainer.epochs={trainer.epochs} make {run.total_steps} steps; give more epochs to train longer."
         )
-        run.write(early)
-        warn_once(early)
+    for warning in odd:
+        run.write(warning)
+        warn_once(warning)
 
 
 @functools.cache
