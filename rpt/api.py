@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rpt.backbones import Answer
 from rpt.config import compose, to_config, validate
-from rpt.config.mistakes import explained_mistakes
+from rpt.config.mistakes import explained_mistakes, refuse_misread
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.inference.server import PromptServer, open_server
@@ -92,6 +92,7 @@ def train(*overrides: str, **choices: str) -> Run:
     """
     requested = [f"{key}={value}" for key, value in ({"tracking": "none"} | choices).items()]
     requested += overrides
+    refuse_misread(requested)
     with explained_mistakes():
         config = to_config(compose("train", requested), requested)
     validate(config)

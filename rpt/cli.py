@@ -80,10 +80,14 @@ def read_arguments(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
             refused by the class, or one is missing.
     """
     keys, values = keys_of(cls), OmegaConf.structured(cls)
+    keys_seen: set[str] = set()
     for each in arguments:
         key, equals, value = each.partition("=")
         if not equals:
             raise UsageError(f"{each} is not of the form key=value; --help shows the keys.")
+        if key in keys_seen:
+            raise UsageError(f"{key} is given twice; keep one.")
+        keys_seen.add(key)
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}."
@@ -115,8 +119,8 @@ def split_config_dir(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     for i, each in enumerate(arguments):
         flag, equals, value = each.partition("=")
         if flag in ("--config-dir", "-cd"):
-            if not equals and i + 1 == len(arguments):
+            folder = value if equals else "".join(arguments[i + 1 : i + 2])
+            if not folder:
                 raise UsageError(f"{flag} needs a folder: --config-dir mine")
-            folder = value if equals else arguments[i + 1]
             rest = [*arguments[:i], *arguments[i + (1 if equals else 2) :]]
     return rest, folder

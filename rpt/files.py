@@ -35,7 +35,21 @@ def write_atomically(path: Path, content: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be written ({reason_of(error)}); make room there or name another.") from error
+        raise _failure(path, error) from error
+
+
+def add_lines(path: Path, text: str) -> None:
+    """Add lines to the end of a file that people watch.
+
+    Raises:
+        UsageError: the disk is full, or permission is missing.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise _failure(path, error) from error
 
 
 def check_writable(path: Path, key: str) -> None:
@@ -79,6 +93,10 @@ def _check_place_of_file(path: Path) -> None:
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(0, "it is a folder or a device")
+
+
+def _failure(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be written ({reason_of(error)}); make room there or name another.")
 
 
 def _refusal(path: Path, key: str, error: Exception) -> UsageError:

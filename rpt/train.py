@@ -8,10 +8,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
-from collections.abc import Sequence
 from contextlib import nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,15 +17,16 @@ from typing import TYPE_CHECKING
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rpt.cli import one_line_errors, split_config_dir
-from rpt.config import Config, compose, config_folder, hub_repos, to_config, use_config_folder, validate
+from rpt.config import Config, config_folder, hub_repos, to_config, use_config_folder, validate
 from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job, without_dashes
-from rpt.config.mistakes import explained_mistakes, parse_overrides, refuse_repeated
+from rpt.config.mistakes import explained_mistakes, refuse_misread
 from rpt.errors import UsageError
 from rpt.hub import require_repos
 from rpt.training.sweep.launched import ending_with_command, ending_with_workers
+from rpt.training.sweep.needs import check_sweep
 
 if TYPE_CHECKING:
     from rpt.api import Run
@@ -78,7 +77,7 @@ def main() -> None:
         stand_alone()
         set_up()
         arguments, folder = split_config_dir(without_dashes(sys.argv[1:]))
-        refuse_repeated(arguments)
+        refuse_misread(arguments)
         if folder is not None:
             use_config_folder(folder)
         in_order = sorted(arguments, key=lambda each: each not in MULTIRUN)  # Hydra wants its flags first or last
@@ -91,8 +90,7 @@ def main() -> None:
         else:
             is_sweep = bool(flags & set(MULTIRUN))
             if is_sweep:
-                _check_shared(overrides)
-                check_launcher(overrides)
+                check_sweep(overrides)
             with ending_with_workers() if is_sweep else nullcontext():
                 _job()
             if SWEPT:
@@ -119,38 +117,6 @@ def _end_sweep() -> None:
 
     if status := end_sweep([job._return_value for job in SWEPT.values()]):
         sys.exit(status)
-
-
-def check_launcher(overrides: Sequence[str]) -> None:
-    """Refuse Slurm's launcher where there is no Slurm: submitit says so in a traceback.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for asked in ("hydra/launcher=submitit_slurm", "pack.on=slurm"):
-        if asked in overrides and shutil.which("srun") is None:
-            raise UsageError(
-                f"{asked} hands the runs to Slurm, and this machine has no srun; start it where Slurm is, or take "
-                "hydra/launcher=packed with pack.on=here."
-            )
-
-
-def _check_shared(overrides: list[str]) -> None:
-    """Refuse a sweep of which no run will find rows or backbone, before all its runs are composed: by the overrides
-    that they share."""
-    parsed = parse_overrides([each for each in overrides if "=" in each])
-    fixed = (each.input_line for each in parsed if not (each.is_sweep_override() or each.is_hydra_override()))
-    shared = [line for line in fixed if line is not None]
-    cfg = compose("train", shared, with_hydra=True)
-    swept = {each.key_or_group for each in parsed if each.is_sweep_override()}
-    swept |= set(OmegaConf.select(cfg, "hydra.sweeper.params") or ())
-    config = to_config(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
-    if config.data.name == "folder" and config.data.dir is None:
-        raise UsageError(
-            "No run has rows (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
-        )
-    places = {"dataset": {"data", "data.name", "data.dir", "data.repo"}, "model": {"backbone", "backbone.path"}}
-    require_repos((kind, repo) for kind, repo in hub_repos(config).items() if not places[kind] & swept)
 
 
 class _CallableModule(ModuleType):

@@ -81,6 +81,46 @@ def test_what_an_absent_hub_has_left_in_its_caches_is_not_refused(monkeypatch, t
         require_repos([("model", "google-t5/t5-large")])
 
 
+@pytest.fixture
+def proxy(monkeypatch):
+    """Sets a proxy that answers any request with a status, and returns what it was asked for."""
+    servers = []
+
+    def answering(status):
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                asked.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+
+        asked, server = [], HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": f"http://127.0.0.1:{server.server_port}"})
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+        return asked
+
+    yield answering
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "away"), [(200, False), (503, True), (407, True)])
+def test_behind_a_proxy_the_hub_is_asked_through_it(monkeypatch, tmp_path, proxy, status, away):
+    asked = proxy(status)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    if away:
+        with pytest.raises(
+            UsageError, match=r"cannot be reached through the proxy .* \(data.dir=FOLDER .*HF_HUB_OFFLINE"
+        ):
+            require_repos([("model", "google-t5/t5-base")])
+    else:
+        require_repos([("model", "google-t5/t5-base")])
+    assert away == constants.HF_HUB_OFFLINE and asked == ["http://hub.invalid/"]
+
+
 @pytest.mark.slow
 def test_a_command_names_the_ways_on(command, silent):
     overrides = ["task=boolq", "prompt=residual"]

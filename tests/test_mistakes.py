@@ -9,7 +9,7 @@ from rpt.data.sources import read_examples
 from rpt.errors import UsageError
 from rpt.inference.server import open_server
 from rpt.tasks.custom import make_task
-from rpt.train import check_launcher
+from rpt.training.sweep.needs import check_sweep
 
 PRODUCT = """\
 import torch
@@ -35,6 +35,8 @@ def mine(tmp_path):
     (tmp_path / "mine/prompt").mkdir(parents=True)
     (tmp_path / "mine/product.py").write_text(PRODUCT)
     (tmp_path / "mine/broken.py").write_text("import nothing_like_it\n")
+    (tmp_path / "mine/hydra/launcher").mkdir(parents=True)
+    (tmp_path / "mine/hydra/launcher/cluster.yaml").write_text("defaults: [submitit_slurm]\ntimeout_min: 5\n")
     for name, text in {
         "product": "name: product\nreparameterization: product\nrank: 4\n",
         "nameless": "reparameterization: product\n",
@@ -59,6 +61,10 @@ def mine(tmp_path):
         ([*OWN, "prompt=nameless"], "The YAML file of the chosen prompt lacks the line `name: ...`; add it."),
         ([*OWN, "prompt=classless"], "lacks the line `reparameterization: ...`"),
         ([*OWN, "prompt=product", "prompt.rank=wide"], "prompt.rank=wide must be of type int"),
+        (
+            ["-m", *OWN, "hydra/launcher=cluster", "lr=0.1,0.3"],
+            "hydra/launcher=cluster hands the runs to Slurm, ",
+        ),
         (["plugins=[mine.product2]"], "there is no module mine.product2 below"),
         (["plugins=[mine.broken]"], "cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it' ("),
     ],
@@ -94,7 +100,7 @@ def read_own(name, content):
         (read_own("a.jsonl", '{"text": "Warm.", "lab'), "Unterminated string starting at; download the file again."),
         (read_own("a.csv", "text,mood\nWarm.,good\n"), "found none; if that is mood, give task.answer=mood."),
         (read_own("a.csv", "text,label\nWarm.,\n"), "meals: field 'label'"),
-        (lambda _: check_launcher(["-m", "hydra/launcher=submitit_slurm"]), "and this machine has no srun; start it "),
+        (lambda _: check_sweep(["hydra/launcher=submitit_slurm"]), "and this machine has no srun; start it "),
     ],
 )  # fmt: skip
 def test_it_is_said_in_one_line(tmp_path, monkeypatch, mistake, message):

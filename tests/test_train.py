@@ -34,6 +34,7 @@ def test_a_record_holds_what_its_numbers_rest_on(command, miniature, tmp_path):
     assert folder.relative_to(tmp_path / "results").parts[:4] == ("runs", "boolq", "nano", "residual")
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml",
+        "console.log",
         "metrics.jsonl",
         "predictions.json",
         "prompt.safetensors",

@@ -26,17 +26,20 @@ from rpt.config.validate import QUANTIZED
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 
-SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers
-    "t5_small": (6, 512, 2048), "t5_base": (12, 768, 3072), "t5_large": (24, 1024, 4096),
-    "bert_base": (12, 768, 3072), "bert_large": (24, 1024, 4096), "roberta_base": (12, 768, 3072),
-    "minilm": (6, 384, 1536), "flan_small": (8, 512, 1024),
-    "gpt2": (12, 768, 3072), "qwen": (28, 1024, 3072), "llama": (16, 2048, 8192), "smollm2": (30, 576, 1536),
+SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers, size of the vocabulary
+    "t5_small": (6, 512, 2048, 32128), "t5_base": (12, 768, 3072, 32128), "t5_large": (24, 1024, 4096, 32128),
+    "bert_base": (12, 768, 3072, 30522), "bert_large": (24, 1024, 4096, 30522),
+    "roberta_base": (12, 768, 3072, 50265), "minilm": (6, 384, 1536, 30522), "flan_small": (8, 512, 1024, 32128),
+    "gpt2": (12, 768, 3072, 50257), "qwen": (28, 1024, 3072, 151936), "llama": (16, 2048, 8192, 128256),
+    "smollm2": (30, 576, 1536, 49152),
 }  # fmt: skip
 FINGERPRINTS = {  # of weights that are the same on every machine
     "flan_small": "fa3a3c8dd62789a7",
+    "minilm": "3b3a8f878227e554",
     "smollm2": "0f2fa37c383f8024",
 }
 T5_DEVIATION = 10.0  # about the standard deviation of the embeddings that learning rates of 0.3 are for
+SAVED = "a folder as save_pretrained writes it: config.json, model.safetensors, tokenizer.json"
 INNER = ("d_ff", "intermediate_size", "ffn_dim", "n_inner")  # what configurations call the feed-forward layers' width
 INSTALLED_AS = {
     FLAN_PACKAGE: f"{FLAN_PACKAGE} onnx",
@@ -76,8 +79,9 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     except UsageError:
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}\n{WAYS_ON}") from error
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        ways = WAYS_ON if backbone_source(config) == "hub" else f"Give {SAVED}."
+        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}. {ways}") from error
     _check_fingerprint(config, place, model)
     stream_scale = _choose_stream_scale(config, model)
     if stream_scale != 1:
@@ -159,7 +163,7 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
     """Records go by the backbone's name, which therefore has to be another one for another model."""
     width = found_config.hidden_size
     inner = next(filter(None, (getattr(found_config, key, None) for key in INNER)), 4 * width)  # 4: GPT-2's own
-    shape = (found_config.num_hidden_layers, width, inner)
+    shape = (found_config.num_hidden_layers, width, inner, found_config.vocab_size)
     if (named := SHAPES.get(config.name, shape)) != shape:
         raise UsageError(
             f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
@@ -207,7 +211,7 @@ def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedMode
 
 
 def _describe(shape: tuple[int, ...]) -> str:
-    return "{} layers of width {} (feed-forward {})".format(*shape)
+    return "{} layers of width {} (feed-forward {}) and {} pieces".format(*shape)
 
 
 def _check_tokenizer(config: BackboneConfig, place: str) -> None:

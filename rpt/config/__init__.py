@@ -22,6 +22,7 @@ from rpt.config.schema import (
 )
 from rpt.config.validate import (
     backbone_source,
+    find_idle,
     hub_model,
     hub_repos,
     is_name,

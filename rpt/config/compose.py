@@ -19,6 +19,7 @@ from rpt.config.choices import (
     default_options,
     unknown_key,
     user_folders,
+    wrong_type,
 )
 from rpt.config.schema import GROUPS, Config, PromptConfig, Values
 from rpt.errors import UsageError
@@ -197,6 +198,6 @@ def _typed(cls: type[Kind], values: Values, group: str = "") -> Kind:
             key = ".".join(filter(None, (group, error.full_key)))
             if isinstance(error, ConfigKeyError | ConfigAttributeError):
                 raise unknown_key(key) from error
-            value = f"={values[error.full_key]}" if error.full_key in values else ""
-            raise UsageError(f"{key}{value}: {str(error).splitlines()[0]}.") from error
+            said, value = str(error).splitlines()[0], values.get(error.full_key or "", "")
+            raise wrong_type(key, value, said) or UsageError(f"{key}={value}: {said}.") from error
     return dataclasses.replace(_typed_before[known])

@@ -102,7 +102,7 @@ class Grids:
     def _grid(self, name: str) -> Experiment:
         """The grid of one file."""
         layers = read_layers(name, self.scale)
-        axes = _axes_of((*(f"{key}={value}" for key, value in layers.sweep.items()), *self.overrides))
+        axes = axes_of((*(f"{key}={value}" for key, value in layers.sweep.items()), *self.overrides))
         jobs = {}
         for point in itertools.product(*axes.values()):
             values = {key: _value(key, text) for key, text in zip(axes, point, strict=True)}
@@ -124,7 +124,7 @@ def is_in_a_grid(run: Values) -> bool:
     for scale, name in itertools.product(SCALES, _files()):
         layers = read_layers(name, scale)
         point = {}
-        for key, texts in _axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
+        for key, texts in axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
             value = at[key] if key in at else look_up(run, key)
             if value not in [_value(key, text) for text in texts]:
                 break
@@ -136,7 +136,7 @@ def is_in_a_grid(run: Values) -> bool:
 
 
 @cached
-def _axes_of(overrides: tuple[str, ...]) -> Axes:
+def axes_of(overrides: tuple[str, ...]) -> Axes:
     """The keys and their values, as Hydra's sweeper splits `a=1,2 b=3,4`."""
     axes = {}
     for override in OverridesParser.create(_Options()).parse_overrides(list(overrides)):  # type: ignore[arg-type]

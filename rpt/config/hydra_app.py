@@ -97,7 +97,7 @@ def check_flags() -> None:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}; --help shows what there is.")
+        raise UsageError(f"{message}; --help shows what there is. Keys are written key=value: lr=0.1")
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse calls it instead of exiting
     if parser.parse_args().experimental_rerun is not None:

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from rpt.config.choices import known_keys, unknown_key, user_folders
+from rpt.config.choices import known_keys, unknown_key, user_folders, wrong_type
 from rpt.config.compose import quote
+from rpt.config.schema import GROUPS
 from rpt.config.yaml_files import read_yaml
 from rpt.errors import ONE_LINE, UsageError, list_causes
 
@@ -65,13 +66,24 @@ def explain(error: Exception) -> str:
         choices = [option for option in error.options if option != "schema"]
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"There is no {group}={choice}; choose one of: {', '.join(choices)}."
+    if isinstance(error, OverrideParseException) and "" in str(error.override).partition("=")[2].split(","):
+        return f"{error.override} has nothing beside a comma or behind its =; leave the comma out, or give a value."
     if isinstance(error, OverrideParseException) and (remedy := _quoted(error.override)):
         return remedy
-    text = ": ".join(dict.fromkeys(map(_first_line, list_causes(error))))
+    first, *causes = dict.fromkeys(map(_first_line, list_causes(error)))
+    text = ": ".join((first, *causes))
+    key, equals, value = first.removeprefix("Error merging override ").partition("=")
+    if equals and (wrong := wrong_type(key.lstrip("+"), value, text)):
+        return str(wrong)
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"
     if "override 'experiment'" in text:
         return "An experiment is added to the configuration: +experiment=NAME, with -m."
+    return _explain_key(text)
+
+
+def _explain_key(text: str) -> str:
+    """One line for a key that Hydra could not set."""
     wrong = re.search(r"(?:Could not override|Key) '([\w.]+)'", text)
     if wrong and wrong[1].startswith("method.peft"):
         key = wrong[1] if "." in wrong[1].removeprefix("method.") else "method.peft.KEY"
@@ -100,11 +112,23 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(overrides)
 
 
-def refuse_repeated(arguments: list[str]) -> None:
-    """Raise UsageError if a key is given twice: Hydra would only use the last."""
+def refuse_misread(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would misread without a word: of a key that is given twice it would use the last, and the last
+    choice of a list too.
+
+    Raises:
+        UsageError: naming the argument.
+    """
     seen: dict[str, str] = {}
-    for each in (each for each in arguments if "=" in each and not each.startswith("-")):
-        key = each.partition("=")[0].lstrip("+~")
+    for each in (each for each in arguments if not each.startswith("-")):
+        written, equals, value = each.partition("=")
+        key = written.lstrip("+~")
+        if not equals and not each.startswith("~"):
+            raise UsageError(f"{each} is not of the form key=value; a list has commas and no spaces: lr=0.1,0.3")
+        if key == "experiment" and re.search(r"[\[,]", value):
+            raise UsageError(f"{each} has several; give one at a time: +experiment=NAME.")
+        if key in GROUPS and value.startswith("["):
+            raise UsageError(f"{each} is no choice; several are a sweep: -m {key}={value.strip('[]')}")
         if key in seen:
             raise UsageError(f"{key} is given twice, {seen[key]} and {each}; keep one, or give a list with -m.")
         seen[key] = each

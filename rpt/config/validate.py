@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 
-from rpt.config.schema import GROUPS, PROMPT_TUNING, BackboneConfig, Config
+from rpt.config.schema import GROUPS, PROMPT_TUNING, BackboneConfig, Config, DataConfig, TaskConfig
 from rpt.errors import UsageError
 from rpt.files import check_folder
 
@@ -64,9 +64,25 @@ def validate_settings(config: Config) -> None:
     _check_names(config)
     _check_choices(config)
     _check_numbers(config)
+    _check_task(config)
     _check_method(config)
     _check_prompt(config)
     _check_backbone(config)
+
+
+def find_idle(config: Config) -> list[str]:
+    """What is set and changes nothing in this run, in a line each with what would make use of it."""
+    default = Config()
+    uses = {
+        "prompt.init_text": config.prompt.init == "text" or "prompt.init=text",
+        "prompt.init_path": config.prompt.init == "saved" or "prompt.init=saved",
+        "data.shots_seed": config.data.shots is not None or "data.shots=N",
+        "data.mini_seed": config.data.name == "mini" or "data=mini",
+        "backbone.revision": backbone_source(config.backbone) == "hub" or "backbone.hub=ID",
+    }
+    unused = {key: attrgetter(key) for key, use in uses.items() if use is not True}
+    idle = {key: value(config) for key, value in unused.items() if value(config) != value(default)}
+    return [f"{key}={value} changes nothing without {uses[key]}." for key, value in idle.items()]
 
 
 def is_name(text: str) -> bool:
@@ -110,7 +126,8 @@ def hub_model(backbone: BackboneConfig) -> dict[str, str]:
 
 
 def _check_texts(config: Config) -> None:
-    """Refuse texts that UTF-8 cannot encode: Python turns invalid bytes of an argument into lone surrogates."""
+    """Refuse empty texts, and those that UTF-8 cannot encode: Python turns invalid bytes of an argument into lone
+    surrogates."""
 
     def texts_in(value: object, key: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
@@ -120,6 +137,8 @@ def _check_texts(config: Config) -> None:
             yield key.removeprefix("."), value
 
     for key, text in texts_in(dataclasses.asdict(config), ""):
+        if not text and not key.startswith(("method.peft.", "prompt.options.")):
+            raise UsageError(f"{key}= is empty; give a value, or leave it out.")
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -154,6 +173,25 @@ def _check_numbers(config: Config) -> None:
         raise UsageError(f"trainer.weight_decay={number} must not be negative, and {LARGEST:g} at most.")
     if not 0 < config.protocol.held_out < 1:
         raise UsageError(f"protocol.held_out={config.protocol.held_out} must lie between 0 and 1.")
+
+
+def _check_task(config: Config) -> None:
+    """Refuse a task of the user's own without fields or rows, and what a built-in task has of itself."""
+    task = config.task
+    if task.name == "custom" and not task.fields:
+        raise UsageError(
+            "task=custom needs the columns to read, in order: task.fields=[text], and task.labels=[bad,good]."
+        )
+    of_superglue = config.data.name == "hub" and config.data.repo == DataConfig().repo and task.hub_config is None
+    if task.fields and of_superglue:
+        raise UsageError(
+            f"task={task.name} has no rows; give task.train=FILE task.validation=FILE, or data.repo=ID of the hub."
+        )
+    set_keys = [key for key, value in dataclasses.asdict(task).items() if value != getattr(TaskConfig(), key)]
+    if not task.fields and (further := [key for key in set_keys if key != "name"]):
+        raise UsageError(
+            f"task.{further[0]} is for a task that task.fields=[…] declares, and {task.name} is none; leave it out."
+        )
 
 
 def _check_method(config: Config) -> None:
@@ -198,7 +236,10 @@ def _check_places(config: Config) -> None:
     if config.prompt.init == "saved":
         _check_path(config.prompt.init_path, "prompt.init_path", "the prompt.safetensors of a finished run")
     if data.name == "folder":
-        _check_path(data.dir, "data.dir", "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on")
+        layout = "a folder in the official SuperGLUE layout, with BoolQ/train.jsonl and so on"
+        _check_path(data.dir, "data.dir", layout)
+        if not os.path.isdir(os.path.expanduser(data.dir or ".")):
+            raise UsageError(f"data.dir={data.dir} is no folder; give {layout}, or the one that has task.train's file.")
     if data.name == "mini" and data.dir is not None:
         raise UsageError("data=mini makes its own rows; leave out either data=mini or data.dir.")
     if not os.path.isdir(config.results):  # an existing one may hold the finished run even if it cannot be written

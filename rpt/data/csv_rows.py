@@ -27,7 +27,7 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
         ) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        _check_separator(rows.fieldnames or (), name)
+        _check_columns(rows.fieldnames or (), name)
         for row in rows:
             if None in row or None in row.values():
                 raise UsageError(
@@ -41,8 +41,11 @@ def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, An
         ) from error
 
 
-def _check_separator(columns: Sequence[str], name: str) -> None:
-    """Refuse a first line whose columns are separated by semicolons or tabs: it would be read as one column."""
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    """Refuse a first line that names a column twice, or separates them by semicolons or tabs: it would be read as one
+    column."""
+    if twice := [column for column in columns if list(columns).count(column) > 1]:
+        raise UsageError(f"{name}, line 1 has the column {twice[0]!r} twice; rename one.")
     for separator, what in ((";", "semicolons"), ("\t", "tabs")):
         if len(columns) == 1 and separator in columns[0]:
             raise UsageError(f"{name}, line 1 has {what} between its columns; save the file with commas, or as .jsonl.")

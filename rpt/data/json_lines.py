@@ -51,7 +51,8 @@ def _parsed(text: str, place: str) -> dict[str, Any]:
     except RecursionError as error:
         raise UsageError(f"{place} should be one JSON object; it is nested too deeply.") from error
     if not isinstance(row, dict):
-        raise UsageError(f"{place} should be one JSON object with the fields of a row, found {text.strip():.80}")
+        table = "; write the objects of this list one a line" if isinstance(row, list) else ""
+        raise UsageError(f"{place} should be one JSON object with the fields of a row, found {text.strip():.80}{table}")
     return row
 
 

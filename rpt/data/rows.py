@@ -31,7 +31,7 @@ def parse_rows(task: Task, source: str, rows: Iterable[LocatedRow], labelled: bo
     """
     located = list(_parsed(task, source, rows, labelled))
     if not located:
-        raise UsageError(f"{source} has no rows of {task.name}.")
+        raise UsageError(f"{source} has no rows of {task.name}; give another file, or data set.")
     _check_indices(task, source, located)
     if warnings := "; ".join(_count_warnings(task, located)):
         warn_once(f"{source}, of {len(located)} examples: {warnings}")
@@ -43,11 +43,20 @@ def _parsed(task: Task, source: str, rows: Iterable[LocatedRow], labelled: bool)
         try:
             examples = task.parse(row)
         except (ValueError, RecursionError) as error:  # the second for a wrong value that is too deeply nested to print
-            raise UsageError(f"{source}, {place}: {error}") from error
+            raise UsageError(f"{source}, {place}: {error}{_name_keys(task, row)}") from error
         for example in examples:
             if labelled and not _has_gold(example):
                 raise UsageError(f"{source}, {place}: {task.name}: {_explain_missing_label(task, row)}")
             yield place, example
+
+
+def _name_keys(task: Task, row: RawRow) -> str:
+    """The key that declares what an impossible row of a custom task may lack."""
+    if not isinstance(task, CustomTask) or not isinstance(row, Mapping):
+        return ""
+    if any(column not in row for column in task.columns):
+        return "; give the columns to read as task.fields"
+    return "; give every label as task.labels, and their column as task.answer" if task.answer in row else ""
 
 
 def _explain_missing_label(task: Task, row: RawRow) -> str:

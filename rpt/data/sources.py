@@ -12,7 +12,7 @@ from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
-from rpt.data.rows import LocatedRow, parse_rows
+from rpt.data.rows import LocatedRow, parse_rows, warn_once
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # slow to import
     from datasets import Dataset
 
 Rows = Iterable[LocatedRow]
+MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # open answers are taken for labels that are so few, and each so frequent
 CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
@@ -46,7 +47,19 @@ def read_examples(data: DataConfig, task: Task, custom: TaskConfig | None = None
         if isinstance(task, CustomTask):
             rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
         examples[split] = parse_rows(task, source, rows, labelled=split == "val")
+    if isinstance(task, CustomTask) and not task.labels:
+        _suggest_labels(task, examples["train"])
     return examples
+
+
+def _suggest_labels(task: CustomTask, examples: list[Example]) -> None:
+    """Say that open answers look like labels, where they are few."""
+    answers = sorted({answer for example in examples for answer in example.answers})
+    if 1 < len(answers) <= MOST_LABELS and ROWS_OF_A_LABEL * len(answers) <= len(examples):
+        warn_once(
+            f"{task.name} has open answers, written word by word, and {len(examples)} training rows share "
+            f"{len(answers)} of them: task.labels=[{','.join(answers)}] makes these the labels."
+        )
 
 
 def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
@@ -55,7 +68,7 @@ def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) ->
     datasets.utils.logging.disable_progress_bar()
     try:
         on_hub = split if split == "train" else custom.hub_split if custom else "validation"
-        table = _load_split(data.repo, task.hub_config, on_hub)
+        table = _load_split(data.repo, task.hub_config, on_hub, as_text=isinstance(task, CustomTask))
     except Exception as error:  # the hub's clients raise many kinds of errors; each means that there are no rows
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # its own text says nothing
@@ -68,9 +81,13 @@ def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) ->
     return f"hub {data.repo} {task.hub_config or ''} {on_hub}".replace("  ", " "), _numbered(rows)
 
 
-def _load_split(repo: str, name: str | None, split: str) -> Dataset:
+def _load_split(repo: str, name: str | None, split: str, as_text: bool) -> Dataset:
     """Load a split from the hub or from a folder: a folder of files, or one that save_to_disk wrote, which may have a
     folder for each name.
+
+    Args:
+        as_text: whether the columns of CSV files are read as they are written: by itself the library makes 7 of 007 and
+            nothing of NA.
 
     Raises:
         ValueError, and whatever the library raises: there is no such split.
@@ -85,7 +102,11 @@ def _load_split(repo: str, name: str | None, split: str) -> Dataset:
             return splits[split]
         if (place / "state.json").is_file():
             raise ValueError("it is one split as save_to_disk writes it; save a DatasetDict with all of them instead")
-    return datasets.load_dataset(repo, name, split=split)
+    table = datasets.load_dataset(repo, name, split=split)
+    if not as_text or table.info.builder_name != "csv":
+        return table
+    columns = datasets.Features({column: datasets.Value("string") for column in table.features})
+    return datasets.load_dataset(repo, name, split=split, features=columns, keep_default_na=False)
 
 
 def _name_labels(rows: Sequence[RawRow], task: Task, features: Mapping[str, object]) -> Sequence[RawRow]:

@@ -3,6 +3,7 @@
 `<results>/runs/<task>/<backbone>/<prompt>/<id>/` holds
     config.yaml         the whole configuration
     metrics.jsonl       one line per evaluation
+    console.log         what was said of the run, by the time: `tail -f` it; not part of the record
     prompt.safetensors  the folded prompt of the best evaluation, with the head that an encoder needs
     weights.safetensors instead, for another method than prompt tuning: what it trained
     predictions.json    that prompt's answer to each reported row, and what it earned
@@ -26,7 +27,7 @@ from filelock import FileLock, Timeout
 from rpt.config.schema import Values
 from rpt.config.yaml_files import load_yaml
 from rpt.errors import RecordError
-from rpt.files import TEMPORARY, write_atomically
+from rpt.files import TEMPORARY, add_lines, write_atomically
 from rpt.records.checks import adapter, check_digest, check_record, digest_of, one_line_refusal
 from rpt.records.published import find_published
 from rpt.records.schema import SCHEMA, Failure, Result, ResultFile, RunRecord
@@ -43,6 +44,7 @@ class RunFolder:
         self.folder = Path(folder)
         self.config_path = self.folder / "config.yaml"
         self.metrics_path = self.folder / "metrics.jsonl"
+        self.console_path = self.folder / "console.log"
         self.prompt_path = self.folder / "prompt.safetensors"
         self.weights_path = self.folder / "weights.safetensors"
         self.predictions_path = self.folder / "predictions.json"
@@ -151,6 +153,10 @@ class RunFolder:
         """All evaluations so far, one JSON line each. Writing the whole file, a resumed run never doubles a line."""
         write_atomically(self.metrics_path, "".join(json.dumps(line) + "\n" for line in history).encode())
 
+    def write_console(self, text: str) -> None:
+        """Add to what was said of the run, also where a resumed run goes on."""
+        add_lines(self.console_path, f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}")
+
     def write_predictions(self, predictions: Sequence[int | str | None], credits: Sequence[float]) -> None:
         """For each reported example the predicted label's index, or text, and its credit, 0 to 1."""
         columns = {"predictions": predictions, "credits": [round(credit, 4) for credit in credits]}
@@ -166,7 +172,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete the files of an earlier run (force=true, resume=never)."""
-        for path in (self.result_path, self.checkpoint_path, *self._digested):
+        for path in (self.result_path, self.checkpoint_path, self.console_path, *self._digested):
             path.unlink(missing_ok=True)
 
 

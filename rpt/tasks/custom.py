@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import zlib
 from functools import cache
@@ -11,6 +12,7 @@ from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
 
+NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # 007 is none: it may be a name
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
 
 
@@ -31,19 +33,23 @@ class CustomTask(Task):
         texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
         value = row.get(self.answer)
-        label = read_label({"label": self._as_index(value)}, self.labels)
+        label = read_label({self.answer: self._as_index(value)}, self.labels, self.answer)
         answers: tuple[str, ...] = ()
         if not self.labels and value is not None:
             several = value if isinstance(value, list) else [value]
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
+        idx = row.get("idx")
+        if isinstance(idx, str) and NUMBER.fullmatch(idx):  # in a CSV file
+            row = {"idx": int(idx)}
         return Example(fields, label, answers, read_index(row, "idx"))
 
     def _as_index(self, label: object) -> object:
-        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name."""
-        if not isinstance(label, str):
+        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name. A number
+        that is a label's name is that label."""
+        if isinstance(label, bool) or not isinstance(label, int | str):
             return label
-        is_index = label.strip().lstrip("-").isdecimal() and label.strip() not in self.labels
-        return int(label) if is_index else label.strip()
+        name = str(label).strip()
+        return int(name) if NUMBER.fullmatch(name) and name not in self.labels else name
 
     def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
@@ -90,6 +96,10 @@ def make_task(
         what = "labels" if labels else "open answers"
         raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
     used = _find_placeholders(template or "")
+    if len(set(fields)) != len(fields):
+        raise ValueError(f"task.fields={list(fields)} must be columns, each once")
+    if template and not used:
+        raise ValueError(f"task.template={template} reads no field; put them in braces: {{{fields[0]}}}")
     if unknown := [field for field in used if field not in fields]:
         raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
     if shared_text is not None and shared_text not in fields:

@@ -57,14 +57,14 @@ def read_index(row: RawRow, field: str) -> int:
     return index
 
 
-def read_label(row: RawRow, labels: Sequence[str]) -> int | None:
+def read_label(row: RawRow, labels: Sequence[str], field: str = "label") -> int | None:
     """The label's index, given as a name, a bool or an index; None when it is -1, None or missing, or the task has no
     labels.
 
     Raises:
         ValueError: naming the field, what it should be and what was found.
     """
-    value = row.get("label")
+    value = row.get(field)
     if not labels or value is None:
         return None
     names = [label.lower() for label in labels]
@@ -74,5 +74,5 @@ def read_label(row: RawRow, labels: Sequence[str]) -> int | None:
     elif isinstance(value, int) and -1 <= value < len(names):
         return None if value == -1 else value
     raise ValueError(
-        f"field 'label' should be one of {', '.join(labels)}, or -1, found {type(value).__name__} {value!r:.80}"
+        f"field {field!r} should be one of {', '.join(labels)}, or -1, found {type(value).__name__} {value!r:.80}"
     )

@@ -12,11 +12,11 @@ from unittest import mock
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer, MT5Config, T5Config
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertModel, ByT5Tokenizer, MT5Config, T5Config
 
 from rpt.backbones import BertBackbone, T5Backbone, load_backbone
 from rpt.backbones.flan_small import read_weights
-from rpt.backbones.loading import FINGERPRINTS
+from rpt.backbones.loading import FINGERPRINTS, SHAPES
 from rpt.config import BackboneConfig
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
@@ -168,6 +168,22 @@ def test_a_model_of_another_shape_needs_a_name_of_its_own(tmp_path):
     config = save_t5(tmp_path / "model")
     with pytest.raises(UsageError, match=r"t5_base has 12 layers .*has 2 layers of width 32|12 layers.*2 layers.*NAME"):
         load_backbone(dataclasses.replace(config, name="t5_base"))
+
+
+@pytest.mark.parametrize("vocabulary", [1600, 30522])
+def test_an_encoder_as_wide_and_deep_as_minilm_is_not_minilm(tmp_path, monkeypatch, vocabulary):
+    """Its vocabulary differs, or its weights do: here those of one layer stand for the whole."""
+    if vocabulary == 30522:
+        monkeypatch.setitem(SHAPES, "minilm", (1, 384, 64, vocabulary))
+    layers, width, inner, _ = SHAPES["minilm"]
+    shape = {"vocab_size": vocabulary, "hidden_size": width, "num_attention_heads": 12}
+    config = BertConfig(**shape, num_hidden_layers=layers, intermediate_size=inner)
+    config.save_pretrained(tmp_path)
+    if vocabulary == 30522:
+        BertModel(config).save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(NANO_BERT).save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"minilm .*(1600 pieces|other weights than it should).* backbone\.name=NAME"):
+        load_backbone(BackboneConfig("minilm", "bert", path=str(tmp_path)))
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):

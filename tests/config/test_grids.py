@@ -256,6 +256,9 @@ def test_a_packed_sweep_in_two_processes(start, tmp_path):
             time.sleep(0.01)
         assert sweep.process.is_alive(), sweep.wait(1)
         children = psutil.Process(sweep.process.pid).children(recursive=True)
+        if ending == signal.SIGTERM:  # as a scheduler does, which sends it to every process
+            for child in children:
+                child.send_signal(ending)
         sweep.send_signal(ending)
         ended = sweep.wait(60)
         _, left = psutil.wait_procs(children, timeout=30)

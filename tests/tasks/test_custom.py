@@ -1,5 +1,7 @@
 """A task that a configuration declares: rows in, text out, predictions scored."""
 
+import dataclasses
+
 import datasets
 import pytest
 
@@ -28,6 +30,25 @@ def example(task, **row):
 @pytest.mark.parametrize("label", ["good", "GOOD ", 1, "1"])
 def test_a_label_may_be_its_name_or_its_number(label):
     assert example(labelled(), text="A cake.", label=label).label == 1
+
+
+def test_a_number_among_the_labels_is_that_label_and_007_is_a_text(tmp_path, monkeypatch):
+    task = make_task("stars", ("text",), ("2", "1"))
+    assert [example(task, text="A", label=label).label for label in (2, "2", 1, "1", 0)] == [0, 0, 1, 1, 0]
+    with pytest.raises(ValueError, match="should be one of bad, good, or -1, found str '01'"):
+        example(labelled(), text="A", label="01")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    agents, own = make_task("agents", ("text",), ("7", "007")), TaskConfig(name="agents", fields=["text"])
+    (tmp_path / "rows").mkdir()
+    for name in ("train", "validation"):
+        (tmp_path / f"rows/{name}.csv").write_text("idx,text,label\n4,NA,007\n5,1.50,7\n")
+    files = dataclasses.replace(own, train="train.csv", validation="validation.csv")
+    for data, of in (
+        (DataConfig("hub", repo=str(tmp_path / "rows")), own),
+        (DataConfig("folder", dir=str(tmp_path / "rows")), files),
+    ):
+        found = [(one.fields["text"], one.label, one.idx) for one in read_examples(data, agents, of)["train"]]
+        assert found == [("NA", 1, 4), ("1.50", 0, 5)]
 
 
 @pytest.mark.parametrize("label", [None, -1, "-1"])

@@ -61,7 +61,7 @@ class Pack:
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
         """
-        with catch_signals(_exit_if_asked_twice) as caught, open_progress_bar() as bar:
+        with catch_signals(_exit_if_asked_again) as caught, open_progress_bar() as bar:
             while True:
                 yield from self.admit(waiting, caught, bar)
                 if caught:
@@ -175,12 +175,16 @@ class Pack:
         save_checkpoint(run)
 
     def interrupt(self, signal_number: int) -> NoReturn:
+        said = f"Stopped by signal {signal_number}; every run is saved. The same command goes on from here."
         for run in self.active:
             self.save(run)
-        log.warning("Stopped by signal %d; every run is saved. The same command goes on from here.", signal_number)
+            run.write(said)
+        log.warning(said)
         raise Interrupted(128 + signal_number)
 
 
-def _exit_if_asked_twice(caught: list[int]) -> None:
-    if len(caught) > 1:
-        os._exit(128 + caught[-1])  # without another checkpoint: the last one stays
+def _exit_if_asked_again(caught: list[int]) -> None:
+    """The second signal may be the first once more: a scheduler sends it to every process, the command to its children.
+    The third ends at once, without another checkpoint: the last one stays."""
+    if len(caught) > 2:
+        os._exit(128 + caught[-1])

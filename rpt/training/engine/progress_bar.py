@@ -30,11 +30,7 @@ class ProgressBar:
 
     def show_evaluation(self, run: TrainingRun) -> None:
         """Write a line above the bar."""
-        progress, last = run.progress, run.progress.history[-1]
-        self._bar.write(
-            f"{run.name}: step {progress.step}, loss {last['loss']:.3f}, "
-            f"score {last['score']:.2f}, best {progress.best_score:.2f}"
-        )
+        self._bar.write(run.latest)
 
 
 @contextmanager

@@ -6,22 +6,24 @@ import functools
 import logging
 import os
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rpt.backbones import Backbone, Encoded
 from rpt.backbones.device import find_device, name_device
-from rpt.config import Config, as_dict, run_id
+from rpt.config import Config, as_dict, find_idle, run_id
 from rpt.config.schema import Values
 from rpt.config.yaml_files import dump_yaml
 from rpt.data.rows import warn_once
 from rpt.data.splits import TaskData
-from rpt.errors import RecordError, UsageError
+from rpt.errors import ONE_LINE, RecordError, UsageError
 from rpt.files import reason_of
 from rpt.prompts.prompt_file import save_prompt
 from rpt.records.environment import environment
 from rpt.records.run_folder import RunFolder
+from rpt.records.schema import Result
 from rpt.tasks import Example
 from rpt.training.run.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from rpt.training.run.evaluate import evaluate
@@ -93,12 +95,13 @@ class PreparedRun:
             make_trainable(self.backbone, self.config.method, self.config.seed)
             self.backbone.place(find_device(), self.backbone.precision)
         run = make_training_run(self.config, self.data, self.backbone, self.record)
-        if run.parameters and load_checkpoint(run):
-            log.info("%s goes on from step %d of %d", run.name, run.progress.step, run.total_steps)
+        goes_on = run.parameters and load_checkpoint(run)
         self.record.write_config(dump_yaml(as_dict(self.config)))
-        _announce(run, self.backbone, self.data)
         run.tracker = start_tracker(self.config, run.name, run.progress.wandb_id, self.record.folder.name)
         run.progress.wandb_id = run.tracker.wandb_id
+        if goes_on:
+            run.say(f"{run.name} goes on from step {run.progress.step} of {run.total_steps}")
+        _announce(run, self.backbone, self.data)
         run.progress.seconds += time.perf_counter() - began
         return run
 
@@ -127,13 +130,23 @@ class PreparedRun:
         self.record.write_predictions(reported.predictions, reported.credits)
         self.record.write_result(result)
         self.record.checkpoint_path.unlink(missing_ok=True)
+        run.write(self.describe(result))
         run.tracker.finish(result["scores"] | {"majority": result["majority"]["score"]})
         return result
+
+    def describe(self, result: Result | Values) -> str:
+        """What a run ends with: its scores, and where its record is."""
+        data = result["data"]
+        kind = f"{data['report']} rows, {result['protocol']} protocol{', miniature' if data['miniature'] else ''}"
+        scores = f"score {result['scores']['score']:.2f}, majority class {result['majority']['score']:.2f}"
+        return f"{self.name}: {scores} ({kind})\nrecord: {self.record.place}"
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
         """Record an error of training, if the disk has room. Files and settings that cannot be used are not recorded:
         they end a run before training."""
         if run is not None:
+            with suppress(UsageError):
+                run.write(str(error) if isinstance(error, ONE_LINE) else "".join(traceback.format_exception(error)))
             run.tracker.finish(failed=True)
         if not isinstance(error, UsageError | RecordError):
             failure = {"status": "failed", "id": self.record.folder.name, "error": f"{type(error).__name__}: {error}"}
@@ -158,28 +171,28 @@ def make_training_run(config: Config, data: TaskData, backbone: Backbone, record
 
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
-    log.info(
-        "%s: %d training rows, %d steps; trained in all %s",
-        run.name,
-        len(run.rows),
-        run.total_steps,
-        f"{run.trained_parameters:,}",
-    )
+    trained = f"trained in all {run.trained_parameters:,}"
+    run.say(f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps; {trained}")
     shown = list(run.parameters.items())
     lines = [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
     lines += [f"  … and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []
     lines.append(f"  frozen backbone {backbone.frozen_parameters:,}; {name_device()}; {backbone.precision}")
     if (cuts := run.count_cuts()).cut:
         lines.append(f"  {cuts}")
+    run.write("\n".join(lines))
     _say_once("\n".join(lines))
     if data.form:
-        log.warning(data.form)
+        run.say(data.form, logging.WARNING)
+    odd = find_idle(run.config)
     trainer = run.config.trainer
     if trainer.max_steps is not None and 0 < run.total_steps < trainer.max_steps:
-        warn_once(
+        odd.append(
             f"trainer.max_steps={trainer.max_steps} is not reached: {len(run.rows)} training rows and "
             f"trainer.epochs={trainer.epochs} make {run.total_steps} steps; give more epochs to train longer."
         )
+    for warning in odd:
+        run.write(warning)
+        warn_once(warning)
 
 
 @functools.cache

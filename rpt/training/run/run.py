@@ -169,12 +169,14 @@ class TrainingRun:
         """Add an evaluation to the history, and keep prompt and head if they are the best so far."""
         if evaluation.constant:
             predictions = evaluation.predictions
-            log.warning("%s: all %d answers are the same: %r", self.name, len(predictions), predictions[0])
+            said = f"{self.name}: all {len(predictions)} answers are the same: {predictions[0]!r}"
+            self.say(said, logging.WARNING)
         if self.progress.add_evaluation(evaluation, self.steps_per_epoch):
             self.keep_best(prompt, head, evaluation)
         line = self.progress.history[-1]
         self.track({f"eval/{name}": value for name, value in line.items() if value is not None})
         self.record.write_metrics(self.progress.history)
+        self.write(self.latest)
 
     def keep_best(self, prompt: Tensor | None, head: Heads, evaluation: Evaluation) -> None:
         """Keep the present prompt, head and weights, and their evaluation."""
@@ -196,6 +198,24 @@ class TrainingRun:
     def fold_prompt(self) -> Tensor | None:
         """The present prompt, folded, [N, d]; None if none is trained."""
         return self.soft_prompt.fold() if self.soft_prompt else None
+
+    @property
+    def latest(self) -> str:
+        """The latest evaluation in one line."""
+        progress, last = self.progress, self.progress.history[-1]
+        loss = "" if last["loss"] is None else f"loss {last['loss']:.3f}, "
+        score = f"score {last['score']:.2f}, best {progress.best_score:.2f}"
+        return f"{self.name}: step {progress.step}, {loss}{score}"
+
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Log what concerns this run, and write it to the run's own console."""
+        log.log(level, text)
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Add to the run's own console: a file in its folder, and W&B's."""
+        self.record.write_console(text)
+        self.tracker.write(text)
 
     def track(self, line: dict[str, float]) -> None:
         self.tracker.log(line, self.progress.step)

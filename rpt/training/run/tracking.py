@@ -38,6 +38,10 @@ class Tracker:
     def log(self, values: dict[str, float], step: int) -> None:
         self._try(lambda wandb: wandb.log(values, step=step))
 
+    def write(self, text: str) -> None:
+        """Add to the run's console. W&B would take that of the process, whose lines are of all its runs."""
+        self._try(lambda wandb: wandb.write_logs(text))
+
     def finish(self, summary: dict[str, float] | None = None, failed: bool = False) -> None:
         """Close the W&B run, so that the next run of a sweep does not write into it."""
 
@@ -169,7 +173,7 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
         reinit="create_new",
         mode="online" if online else "offline",
         config=as_dict(config) | {"run_id": run_id},
-        settings=wandb.Settings(silent=True),
+        settings=wandb.Settings(silent=True, console="off"),
     )
 
 

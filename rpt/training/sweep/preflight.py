@@ -41,10 +41,6 @@ def check(config: Config) -> None:
 def _check_task_name(config: Config) -> None:
     if config.task.fields:
         return  # declared by the configuration
-    if config.task.name == "custom":
-        raise UsageError(
-            "task=custom needs the columns to read, in order: task.fields=[text], and task.labels=[bad,good]."
-        )
     check_choice(config, "task.name", tuple(TASKS))
 
 

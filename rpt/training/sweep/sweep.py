@@ -156,9 +156,9 @@ class Sweep:
         """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
         if (best := run.pruned_score) is not None:  # its checkpoint stays, for one who trains it after all
+            run.say(f"{run.name}: given up after {run.progress.step} steps, best score {best:.2f}")
             run.tracker.finish()
             prepared.record.release()
-            log.info("%s: given up after %d steps, best score %.2f", run.name, run.progress.step, best)
             self.outcomes[number] = Score(best, PRUNED, prepared.record.folder)
             return
         try:
@@ -191,14 +191,5 @@ def report_error(error: Exception, name: str) -> Exception:
 
 def report_score(prepared: PreparedRun, result: Result | Values, how: str) -> Score:
     """The run's score, once it is in the log."""
-    log.info(
-        "%s: score %.2f, majority class %.2f (%s rows, %s protocol%s)\nrecord: %s",
-        prepared.name,
-        result["scores"]["score"],
-        result["majority"]["score"],
-        result["data"]["report"],
-        result["protocol"],
-        ", miniature" if result["data"]["miniature"] else "",
-        prepared.record.place,
-    )
+    log.info(prepared.describe(result))
     return Score(result["scores"]["score"], how, prepared.record.folder)

@@ -1,6 +1,8 @@
 """Training: which parameters change, accumulation, failures."""
 
 import json
+import os
+import signal
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch
 from rpt.errors import NonFiniteLoss
 from rpt.train import train
 from rpt.training.engine.pack import Pack
+from rpt.training.engine.signals import Interrupted
 from rpt.training.run.evaluate import evaluate
 from tests.conftest import tiny_t5
 from tests.training.runs import SHORT, assert_gradients_close, first_gradients, fitted, prepared
@@ -139,3 +142,23 @@ def test_fp16_leaves_out_a_step_whose_gradients_overflow(configure, tmp_path, sc
     assert run.progress.step == 1 and run.progress.updates == updates
     assert torch.equal(run.soft_prompt.fold(), before) == (updates == 0)
     assert (pack.scaler.get_scale() < scale) == (updates == 0)
+
+
+@pytest.mark.parametrize("signals", [1, 2, 3])
+def test_a_signal_sent_by_two_still_saves_and_a_third_ends_at_once(
+    configure, tiny_backbone, tmp_path, monkeypatch, signals
+):
+    ended, take = [], Pack.step
+
+    def step(pack):
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(pack)
+
+    monkeypatch.setattr(Pack, "step", step)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    run = prepared(configure("task=cb", "backbone.max_tokens=48", *SHORT), tiny_backbone, tmp_path, evaluated=4)
+    with pytest.raises(Interrupted):
+        fitted(tiny_backbone, run)
+    assert run.record.checkpoint_path.exists() and ended == [128 + signal.SIGTERM] * (signals == 3)
+    assert "every run is saved" in run.record.console_path.read_text()

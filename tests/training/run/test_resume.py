@@ -65,6 +65,10 @@ def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monk
         assert not list(folder.rglob("result.json"))
         train(config)
         assert outcome(folder) == expected, at
+        (console,) = folder.rglob("console.log")  # goes on too
+        said = console.read_text()
+        assert said.count("trained in all") == 2 and said.count("majority") == 1
+        assert ("goes on from step" in said) == (at > 2)
         assert not list(folder.rglob("checkpoint*"))
 
 

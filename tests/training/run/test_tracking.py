@@ -33,8 +33,10 @@ class Run:
 
     summary: dict = {}
 
-    def log(self, *_, **__):
+    def write_logs(self, _):
         raise ConnectionResetError("its process\nis gone")
+
+    log = write_logs
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,8 @@ def test_what_wandb_cannot_do_is_said_and_the_run_goes_on(
 
 
 def test_a_run_is_found_by_its_group_tags_and_id_and_has_its_floor(configure, tiny, tmp_path, monkeypatch):
-    passed, run = [], SimpleNamespace(summary={}, log=lambda *_, **__: None, finish=lambda exit_code: None)
+    passed, written, nothing = [], [], lambda *_, **__: None
+    run = SimpleNamespace(summary={}, log=nothing, write_logs=written.append, finish=nothing)
     monkeypatch.setattr(wandb, "login", lambda **_: False)
     monkeypatch.setattr(wandb, "init", lambda **options: passed.append(options) or run)
     train(configure(*WORDS, tiny, "lr=0.1", f"tracking.dir={tmp_path}"))
@@ -98,6 +101,9 @@ def test_a_run_is_found_by_its_group_tags_and_id_and_has_its_floor(configure, ti
     ]
     assert options["config"]["run_id"] == path.parent.name == result["id"] and options["config"]["lr"] == 0.1
     assert run.summary == result["scores"] | {"majority": result["majority"]["score"]}
+    assert options["settings"].console == "off"  # of the process, whose lines are those of all its runs
+    lines = (path.parent / "console.log").read_text()
+    assert all(text in lines for text in written) and written[0].startswith("cb nano residual n10 lr0.1 seed0: ")
 
 
 @pytest.mark.parametrize("overrides", [["tracking.project=a/b"], ['tracking.project="?"']])
@@ -158,4 +164,9 @@ def test_every_job_is_an_offline_run_of_its_own(configure, tiny, tmp_path, toget
     overrides = [*WORDS, tiny, f"tracking.dir={tmp_path}"]
     outcomes = train_all([configure(*overrides, f"seed={seed}") for seed in (0, 1, 2)], together)
     assert all(isinstance(outcome, float) for outcome in outcomes)
-    assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 3
+    tracked = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    consoles = [*tracked, *tmp_path.rglob("console.log")]
+    ended = [f"cb nano residual n10 lr0.3 seed{seed}: score".encode() for seed in (0, 1, 2)]
+    assert len(tracked) == 3 and len(consoles) == 6
+    for console in consoles:  # has the lines of its run alone
+        assert sum(line in console.read_bytes() for line in ended) == 1

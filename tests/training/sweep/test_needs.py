@@ -1,0 +1,40 @@
+"""What a sweep lacks is told before its runs are composed."""
+
+import pytest
+from huggingface_hub import constants
+
+from rpt.errors import UsageError
+from rpt.training.sweep import needs
+
+
+@pytest.fixture
+def composed(monkeypatch, tmp_path):
+    """The hub is away; what is composed."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    seen, compose = [], needs.compose
+    monkeypatch.setattr(needs, "compose", lambda *words, **more: seen.append(words) or compose(*words, **more))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "compositions"),
+    [
+        (["backbone=nano,t5_base", "data=mini", "seed=range(100)"], "no model google-t5/t5-base", 3),
+        (["backbone=nano", "data=hub,mini", "lr=0.1,0.3"], "no dataset aps/super_glue", 3),
+        (["backbone=nano,nano_bert", "data=mini", "task=cb,rte,wic", "seed=0,1"], None, 3),
+        (["+experiment=table1", "data.dir=rows"], "no model google-t5/t5-base", 3),
+        (["+experiment=table1", "data.dir=rows", "backbone=nano"], None, 2),
+        (["backbone.path=one,two", "data=mini", "backbone.stream_scale=1,0.5"], None, 3),
+        (["backbone=nano", "data=mini,folder"], "give data.dir=FOLDER", 3),
+    ],
+)
+def test_once_for_each_place_of_backbone_and_rows(composed, words, message, compositions):
+    if message is None:
+        needs.check_sweep(words)
+    else:
+        with pytest.raises(UsageError, match=message) as caught:
+            needs.check_sweep(words)
+        assert "\n" not in str(caught.value)
+    assert len(composed) == compositions
