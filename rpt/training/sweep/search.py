@@ -1,7 +1,8 @@
 """A search with Optuna: which values of the searched keys score best on held-out rows.
 
-A trial is a run. Trials that cannot get better than the others' median are given up early. The sampler asks the same
-trials whenever it is told the same scores, so a search that was stopped goes on by their records.
+A trial is a run. The first trials are spread over the whole space, and TPE chooses the others by their scores. Trials
+that cannot get better than the others' median are given up early. The samplers ask the same trials whenever they are
+told the same scores, so a search that was stopped goes on by their records.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial, TrialState
+from optuna.samplers import QMCSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
@@ -33,6 +36,7 @@ from rpt.records.search_file import write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
 log = logging.getLogger("rpt")
+SPREAD = 4  # trials must have a score before others are chosen by it; a power of two spreads Sobol's points best
 MIN_CURVES = 4  # of finished trials, before one is given up beside them
 WARM_UP = 4  # the first of so many parts of a curve tells too little to give up by
 STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -89,6 +93,20 @@ def _applies(key: str, fixed: Sequence[str]) -> bool:
     return group != "prompt" or not prompts or option in {*PROMPT_KEYS, *read_choice("prompt", prompts[0])}
 
 
+class SpreadSampler(QMCSampler):
+    """Points of Sobol's sequence, spread evenly over the whole space from the first trial on.
+
+    Optuna's sampler draws its first trial at random, and only then knows the space.
+    """
+
+    def __init__(self, space: dict[str, BaseDistribution], seed: int):
+        super().__init__(scramble=True, seed=seed)
+        self.space = space
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.space
+
+
 @dataclass
 class Asked:
     """A trial, its values as one types them, and its overrides."""
@@ -104,7 +122,7 @@ class Search:
     Args:
         fixed: the overrides of all its trials.
         space: what is searched; options that its prompt does not have are left out.
-        seed: of the sampler.
+        seed: of the samplers.
         prune: whether trials are given up early.
     """
 
@@ -113,8 +131,9 @@ class Search:
         self.space = {key: each for key, each in space.items() if _applies(key, fixed)}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        self.study = optuna.create_study(direction="maximize", sampler=sampler)
+            self.spread = SpreadSampler(self.space, seed)
+            self.tpe = TPESampler(n_startup_trials=SPREAD, seed=seed, multivariate=True, constant_liar=True)
+        self.study = optuna.create_study(direction="maximize", sampler=self.spread)
         self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
         self.lines: list[dict[str, Any]] = []  # of the file
 
@@ -122,6 +141,8 @@ class Search:
         """So many trials to be trained next."""
         bar = self.find_bar()
         overrides = [*self.fixed, *([f"pack.prune={json.dumps(bar)}"] if bar else [])]
+        scored = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self.study.sampler = self.spread if len(scored) < SPREAD else self.tpe
         asked = []
         for _ in range(number):
             trial = self.study.ask(self.space)
