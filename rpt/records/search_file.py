@@ -19,7 +19,7 @@ def write_search(results: Path, name: str, trials: list[dict[str, Any]]) -> None
         results: folder of the records.
         name: of the search.
         trials: each with its number ("trial"), "state" (finished, pruned or failed), best score on "held_out" rows,
-            "score" on the others, "run" and "values", and with "task", "backbone" and "prompt" of the search.
+            "score" on the others, "run" and "values", and with "task", "backbone", "prompt" and "seed" of the search.
     """
     path = results / FOLDER / f"{name}.jsonl"
     write_atomically(path, "".join(json.dumps(trial) + "\n" for trial in trials).encode())

@@ -36,6 +36,7 @@ def _sum_up(trials: list[dict[str, Any]]) -> dict[str, str]:
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("finished", "pruned", "failed")}
     return {
         **{key: best[key] for key in ABOUT},
+        "seed": _seed_of(trials),
         "trials": str(len(trials)),
         **{state: str(count) for state, count in counts.items()},
         "best held-out": _show(best["held_out"]),
@@ -50,7 +51,12 @@ def _list_trials(trials: list[dict[str, Any]]) -> dict[str, Any]:
         | {"score": _show(trial["score"]), "state": trial["state"]}
         for trial in trials
     ]
-    return {"name": " ".join(trials[0][key] for key in ABOUT), **_lay_out(rows)}
+    return {"name": " ".join(trials[0][key] for key in ABOUT), "seed": _seed_of(trials), **_lay_out(rows)}
+
+
+def _seed_of(trials: list[dict[str, Any]]) -> str:
+    """The seed of the search; files of older versions do not say it."""
+    return str(trials[0].get("seed", "–"))
 
 
 def _lay_out(rows: list[dict[str, str]]) -> dict[str, Any]:

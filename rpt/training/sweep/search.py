@@ -127,7 +127,7 @@ class Search:
     """
 
     def __init__(self, fixed: list[str], space: dict[str, BaseDistribution], seed: int, prune: bool):
-        self.fixed, self.prune = fixed, prune
+        self.fixed, self.seed, self.prune = fixed, seed, prune
         self.space = {key: each for key, each in space.items() if _applies(key, fixed)}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
@@ -196,14 +196,15 @@ class Search:
             log.info("  best on held-out rows: %.2f (score %.2f) with %s", best["held_out"], best["score"], values)
 
     def write(self, job: JobReturn) -> None:
-        """All trials so far, named by task, backbone, variant and a digest of what is fixed and what is searched."""
+        """All trials so far, named by task, backbone, variant, a digest of what is fixed and searched, and the seed."""
         config = to_config(job.cfg)
         name = [config.task.name, config.backbone.name, config.variant]
         outside = ("results=", "data.cache=", "tracking", "force=", "resume=", "pack.")
         fixed = sorted(each for each in self.fixed if not each.startswith(outside))
         digest = hashlib.sha256(json.dumps([fixed, sorted(map(str, self.space.items()))]).encode()).hexdigest()
         about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
-        write_search(Path(config.results), "-".join([*name, digest[:8]]), [about | line for line in self.lines])
+        file = "-".join([*name, digest[:8], f"seed{self.seed}"])
+        write_search(Path(config.results), file, [about | {"seed": self.seed} | line for line in self.lines])
 
 
 def _best_so_far(record: RunFolder) -> list[float]:

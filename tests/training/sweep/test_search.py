@@ -110,5 +110,5 @@ def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_pa
     assert again.returncode == 0 and ": 0 trained" in again.stdout, again
     assert [file.read_text() for file in files] == before
     shown = processes.start("rpt.results", ["out"], tmp_path).wait(240)
-    assert shown.returncode == 0 and "Trials of cb nano residual, the best first:" in shown.stdout, shown
+    assert shown.returncode == 0 and "Seed 0. Trials of cb nano residual, the best first:" in shown.stdout, shown
     assert (tmp_path / "out" / "searches.md").exists()
