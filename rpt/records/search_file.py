@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from rpt.config.schema import Values
 from rpt.files import write_atomically
@@ -18,6 +18,7 @@ class Trial(TypedDict):
     task: str
     backbone: str
     prompt: str
+    seed: NotRequired[int]  # of the search; files of older versions lack it
     trial: int
     state: Literal["finished", "pruned", "failed"]
     held_out: float | None

@@ -20,7 +20,9 @@ def write_searches(folder: Path) -> str | None:
     searches = [sorted(trials, key=_by_score) for trials in read_searches(folder)]
     if not searches:
         return None
-    names = [f"{best['task']} {best['backbone']} {best['prompt']}" for best, *_ in searches]
+    names = [
+        f"{best['task']} {best['backbone']} {best['prompt']}, seed {best.get('seed', '–')}" for best, *_ in searches
+    ]
     rows = [[*map(_sum_up, searches)], *([*map(_describe, trials)] for trials in searches)]
     text = "\n".join(map(_lay_out, paragraphs("searches", names=names), rows))
     write_atomically(folder / "searches.md", text.encode())
@@ -35,8 +37,8 @@ def _by_score(trial: Trial) -> tuple[bool, float]:
 def _sum_up(trials: list[Trial]) -> dict[str, str]:
     best, states = trials[0], Counter(trial["state"] for trial in trials)
     return {
-        "task": best["task"], "backbone": best["backbone"], "prompt": best["prompt"], "trials": str(len(trials)),
-        **{state: str(states[state]) for state in ("finished", "pruned", "failed")},
+        "task": best["task"], "backbone": best["backbone"], "prompt": best["prompt"], "seed": str(best.get("seed", "–")),
+        "trials": str(len(trials)), **{state: str(states[state]) for state in ("finished", "pruned", "failed")},
         "best held-out": _show(best["held_out"]), "its score": _show(best["score"]),
         "with": " ".join(f"{key}={value}" for key, value in best["values"].items()),
     }  # fmt: skip

@@ -1,7 +1,8 @@
 """A search with Optuna: which values of the searched keys score best on held-out rows.
 
-A trial is a run. Trials that cannot get better than the others' median are given up early. The sampler asks the same
-trials whenever it is told the same scores, so a search that was stopped goes on by their records.
+A trial is a run. The first trials are spread over the whole space, and TPE chooses the others by their scores. Trials
+that cannot get better than the others' median are given up early. The samplers ask the same trials whenever they are
+told the same scores, so a search that was stopped goes on by their records.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial, TrialState
+from optuna.samplers import QMCSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
@@ -34,6 +37,7 @@ from rpt.records.search_file import write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
 log = logging.getLogger("rpt")
+SPREAD = 4  # trials must have a score before others are chosen by it; a power of two spreads Sobol's points best
 MIN_CURVES = 4  # of finished trials, before one is given up beside them
 WARM_UP = 4  # the first of so many parts of a curve tells too little to give up by
 STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -91,6 +95,20 @@ def _applies(key: str, fixed: Sequence[str]) -> bool:
     return group != "prompt" or not prompts or option in {*PROMPT_KEYS, *read_choice("prompt", prompts[0])}
 
 
+class SpreadSampler(QMCSampler):
+    """Points of Sobol's sequence, spread evenly over the whole space from the first trial on.
+
+    Optuna's sampler draws its first trial at random, and only then knows the space.
+    """
+
+    def __init__(self, space: dict[str, BaseDistribution], seed: int):
+        super().__init__(scramble=True, seed=seed)
+        self.space = space
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.space
+
+
 @dataclass
 class Asked:
     """A trial, its values as one types them, and its overrides."""
@@ -106,17 +124,18 @@ class Search:
     Args:
         fixed: the overrides of all its trials.
         space: what is searched; options that its prompt does not have are left out.
-        seed: of the sampler.
+        seed: of the samplers.
         prune: whether trials are given up early.
     """
 
     def __init__(self, fixed: list[str], space: dict[str, BaseDistribution], seed: int, prune: bool):
-        self.fixed, self.prune = fixed, prune
+        self.fixed, self.seed, self.prune = fixed, seed, prune
         self.space = {key: each for key, each in space.items() if _applies(key, fixed)}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        self.study = optuna.create_study(direction="maximize", sampler=sampler)
+            self.spread = SpreadSampler(self.space, seed)
+            self.tpe = TPESampler(n_startup_trials=SPREAD, seed=seed, multivariate=True, constant_liar=True)
+        self.study = optuna.create_study(direction="maximize", sampler=self.spread)
         self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
         self.lines: list[Values] = []  # of the file
 
@@ -124,6 +143,8 @@ class Search:
         """So many trials to be trained next."""
         bar = self.find_bar()
         overrides = [*self.fixed, *([f"pack.prune={json.dumps(bar)}"] if bar else [])]
+        scored = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self.study.sampler = self.spread if len(scored) < SPREAD else self.tpe
         asked = []
         for _ in range(number):
             trial = self.study.ask(self.space)
@@ -177,7 +198,7 @@ class Search:
             log.info("  best on held-out rows: %.2f (score %.2f) with %s", best["held_out"], best["score"], values)
 
     def write(self, job: JobReturn) -> None:
-        """All trials so far, named by task, backbone, variant and a digest of what is fixed and what is searched."""
+        """All trials so far, named by task, backbone, variant, a digest of what is fixed and searched, and the seed."""
         assert job.cfg is not None  # every launcher gives it
         config = to_config(job.cfg)
         name = [config.task.name, config.backbone.name, config.variant]
@@ -185,7 +206,8 @@ class Search:
         fixed = sorted(each for each in self.fixed if not each.startswith(outside))
         digest = hashlib.sha256(json.dumps([fixed, sorted(map(str, self.space.items()))]).encode()).hexdigest()
         about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
-        write_search(Path(config.results), "-".join([*name, digest[:8]]), [about | line for line in self.lines])
+        file = "-".join([*name, digest[:8], f"seed{self.seed}"])
+        write_search(Path(config.results), file, [about | {"seed": self.seed} | line for line in self.lines])
 
 
 def _read_record(folder: Path) -> RunRecord:

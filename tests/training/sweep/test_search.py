@@ -1,6 +1,8 @@
 """Searches with Optuna: what is searched and what is a grid, trials that are given up, and what a search leaves."""
 
+import itertools
 import json
+import math
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,6 +30,39 @@ def test_lists_are_grids_and_ranges_are_searched():
     assert all(0.01 <= float(each.values["lr"]) <= 1 and each.values["seed"] in "123456789" for each in first)
     with pytest.raises(UsageError, match="has nothing to search"):
         split_overrides(overrides[:1])
+
+
+def test_first_trials_are_spread_over_the_space():
+    from rpt.training.sweep.search import Search, split_overrides
+
+    ranges = ["lr=tag(log,interval(0.001,10))", "prompt.init=choice(vocabulary,uniform)", "seed=choice(1,2,3,4)"]
+    _, space = split_overrides(OverridesParser.create().parse_overrides(ranges))
+    asked = []
+    for seed in range(4):
+        at_once, by_twos = (Search([], space, seed, True) for _ in range(2))
+        values = [each.values for each in at_once.ask(4)]
+        assert values == [each.values for _ in range(2) for each in by_twos.ask(2)]
+        assert {math.floor(math.log10(float(each["lr"]))) for each in values} == {-3, -2, -1, 0}  # one in each decade
+        assert sorted(each["prompt.init"] for each in values) == ["uniform", "uniform", "vocabulary", "vocabulary"]
+        assert {each["seed"] for each in values} == {"1", "2", "3", "4"}
+        asked.append(values)
+    assert all(one != other for one, other in itertools.combinations(asked, 2))
+
+
+def test_later_trials_seek_where_scores_were_best():
+    from rpt.training.sweep.search import Search, split_overrides
+
+    _, space = split_overrides(OverridesParser.create().parse_overrides(["lr=tag(log,interval(0.001,10))"]))
+    near = []
+    for seed in range(4):
+        search = Search([], space, seed, True)
+        for _ in range(4):
+            asked = search.ask(4)
+            distances = [abs(math.log10(float(each.values["lr"]) / 0.3)) for each in asked]
+            for each, distance in zip(asked, distances, strict=True):
+                search.study.tell(each.trial, -distance)
+        near += [distance < 1 for distance in distances]
+    assert sum(near) > 10  # of 16; half of the space is as near
 
 
 def test_a_trial_is_given_up_below_the_median_of_the_others():
@@ -85,5 +120,5 @@ def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_pa
     assert again.returncode == 0 and ": 0 trained" in again.stdout, again
     assert [file.read_text() for file in files] == before
     shown = processes.start("rpt.results", ["out"], tmp_path).wait(240)
-    assert shown.returncode == 0 and "Trials of cb nano residual, the best first:" in shown.stdout, shown
+    assert shown.returncode == 0 and "Seed 0. Trials of cb nano residual, the best first:" in shown.stdout, shown
     assert (tmp_path / "out" / "searches.md").exists()
