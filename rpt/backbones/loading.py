@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from transformers.utils import find_adapter_config_file
 
 from rpt.backbones.base import FAMILIES, Backbone, fingerprint
+from rpt.backbones.converted import convert_gguf
 from rpt.backbones.device import DTYPES, find_device
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
@@ -240,8 +241,8 @@ def _find_surplus(backbone: Backbone) -> str | None:
 
 
 def _find_package_folder(config: BackboneConfig) -> Path:
-    """The folder of an installed package that holds the model, its .gguf file, or what is made of it; the package is
-    not imported."""
+    """The folder of an installed package that holds the model, or the one that is made of it; the package is not
+    imported."""
     converted = config.package == FLAN_PACKAGE
     try:
         files = metadata.files(config.package) or []
@@ -256,5 +257,5 @@ def _find_package_folder(config: BackboneConfig) -> Path:
         if file.name == "model.safetensors":
             return Path(file.locate()).parent
         if file.name.endswith(".gguf"):
-            return Path(file.locate())
+            return convert_gguf(config.package, *split_gguf(str(file.locate())), find_family(config).load_model)
     raise UsageError(f"The Python package {config.package} carries no model.safetensors and no .gguf file.")
