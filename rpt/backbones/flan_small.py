@@ -10,9 +10,6 @@ the weights are taken, and transformers computes with them.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,9 @@ import numpy as np
 from safetensors.numpy import save
 from transformers import T5Config
 
+from rpt.backbones.converted import convert_once
 from rpt.errors import UsageError
-from rpt.files import reason_of, write_atomically
+from rpt.files import write_atomically
 
 PACKAGE = "traceforge-title-model"
 CONFIG: dict[str, Any] = {  # Flan-T5-Small's
@@ -37,7 +35,7 @@ TOKENIZER_CONFIG = {
 
 
 def convert_package(folder: Path) -> Path:
-    """The folder with the converted model, made on first use: `<cache>/rpt/backbones/<package and version>`.
+    """The folder with the converted model, made on first use (`convert_once`).
 
     Args:
         folder: the installed package's, with encoder.onnx, decoder.onnx and tokenizer.json.
@@ -45,29 +43,13 @@ def convert_package(folder: Path) -> Path:
     Raises:
         UsageError: the package `onnx` is missing, the files are not what they should be, or nothing can be written.
     """
-    target = _cache_folder() / f"{PACKAGE}-{_version()}"
-    if target.is_dir():
-        return target
-    weights = read_weights(folder)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    except OSError as error:
-        raise UsageError(
-            f"{target.parent} cannot be written ({reason_of(error)}); point XDG_CACHE_HOME to a folder that can."
-        ) from error
-    try:
-        write_atomically(unfinished / "model.safetensors", save(weights, {"format": "pt"}))
+
+    def write(target: Path) -> None:
+        write_atomically(target / "model.safetensors", save(read_weights(folder), {"format": "pt"}))
         for name, content in _describe_model(folder).items():
-            write_atomically(unfinished / name, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
-        try:
-            os.rename(unfinished, target)
-        except OSError:  # another process was faster
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+            write_atomically(target / name, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+
+    return convert_once(PACKAGE, write)
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
@@ -127,18 +109,5 @@ def _describe_model(folder: Path) -> dict[str, dict[str, object]]:
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     # The package cuts its texts to 48 tokens and pads them; whoever reads this folder decides that.
     tokenizer |= {"truncation": None, "padding": None}
-    return {
-        "config.json": T5Config(**CONFIG).to_dict(),
-        "tokenizer.json": tokenizer,
-        "tokenizer_config.json": TOKENIZER_CONFIG,
-    }
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rpt" / "backbones"
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version(PACKAGE)
+    config = T5Config(**CONFIG).to_dict()
+    return {"config.json": config, "tokenizer.json": tokenizer, "tokenizer_config.json": TOKENIZER_CONFIG}

