@@ -37,8 +37,9 @@ def _by_score(trial: Trial) -> tuple[bool, float]:
 def _sum_up(trials: list[Trial]) -> dict[str, str]:
     best, states = trials[0], Counter(trial["state"] for trial in trials)
     return {
-        "task": best["task"], "backbone": best["backbone"], "prompt": best["prompt"], "seed": str(best.get("seed", "–")),
-        "trials": str(len(trials)), **{state: str(states[state]) for state in ("finished", "pruned", "failed")},
+        "task": best["task"], "backbone": best["backbone"], "prompt": best["prompt"],
+        "seed": str(best.get("seed", "–")), "trials": str(len(trials)),
+        **{state: str(states[state]) for state in ("finished", "pruned", "failed")},
         "best held-out": _show(best["held_out"]), "its score": _show(best["score"]),
         "with": " ".join(f"{key}={value}" for key, value in best["values"].items()),
     }  # fmt: skip

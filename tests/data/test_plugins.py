@@ -37,10 +37,16 @@ def pairs(tmp_path, monkeypatch):
 
 
 def test_a_task_class_of_one_s_own_is_trained(pairs, tiny):
-    words = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", "trainer.max_steps=1"]
-    words += ["backbone=nano", tiny, "tracking=none", f"results={pairs / 'results'}", f"data.cache={pairs / 'cache'}"]
+    overrides = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", "trainer.max_steps=1"]
+    overrides += [
+        "backbone=nano",
+        tiny,
+        "tracking=none",
+        f"results={pairs / 'results'}",
+        f"data.cache={pairs / 'cache'}",
+    ]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        train(to_config(compose("train", words)))
+        train(to_config(compose("train", overrides)))
     (path,) = pairs.rglob("result.json")
     result = json.loads(path.read_text())
     assert (result["task"], result["data"]["train"], result["data"]["report"]) == ("pairs", 8, 8)

@@ -38,17 +38,17 @@ def test_a_number_among_the_labels_is_that_label_and_007_is_a_text(tmp_path, mon
     with pytest.raises(ValueError, match="should be one of bad, good, or -1, found str '01'"):
         example(labelled(), text="A", label="01")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    agents, own = make_task("agents", ("text",), ("7", "007")), TaskConfig(name="agents", fields=["text"])
+    agents, config = make_task("agents", ("text",), ("7", "007")), TaskConfig(name="agents", fields=["text"])
     (tmp_path / "rows").mkdir()
     for name in ("train", "validation"):
         (tmp_path / f"rows/{name}.csv").write_text("idx,text,label\n4,NA,007\n5,1.50,7\n")
-    files = dataclasses.replace(own, train="train.csv", validation="validation.csv")
-    for data, of in (
-        (DataConfig("hub", repo=str(tmp_path / "rows")), own),
+    files = dataclasses.replace(config, train="train.csv", validation="validation.csv")
+    for data, task in (
+        (DataConfig("hub", repo=str(tmp_path / "rows")), config),
         (DataConfig("folder", dir=str(tmp_path / "rows")), files),
     ):
-        found = [(one.fields["text"], one.label, one.idx) for one in read_examples(data, agents, of)["train"]]
-        assert found == [("NA", 1, 4), ("1.50", 0, 5)]
+        rows = [(one.fields["text"], one.label, one.idx) for one in read_examples(data, agents, task)["train"]]
+        assert rows == [("NA", 1, 4), ("1.50", 0, 5)]
 
 
 @pytest.mark.parametrize("label", [None, -1, "-1"])

@@ -43,7 +43,7 @@ def check_sweep(overrides: Sequence[str]) -> None:
     configs = list(_places(fixed, [line for key, line in swept.items() if key in PLACES]))
     if any(config.data.name == "folder" and config.data.dir is None for config in configs):
         raise UsageError(
-            "Rows are missing (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl and so on."
+            "Rows are missing (data=folder, as in scale=laptop); give data.dir=FOLDER, with BoolQ/train.jsonl etc."
         )
     require_repos(sorted({repo for config in configs for repo in hub_repos(config).items()}))
 

@@ -14,12 +14,14 @@ def composed(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     seen, compose = [], needs.compose
-    monkeypatch.setattr(needs, "compose", lambda *words, **more: seen.append(words) or compose(*words, **more))
+    monkeypatch.setattr(
+        needs, "compose", lambda *arguments, **more: seen.append(arguments) or compose(*arguments, **more)
+    )
     return seen
 
 
 @pytest.mark.parametrize(
-    ("words", "message", "compositions"),
+    ("overrides", "message", "compositions"),
     [
         (["backbone=nano,t5_base", "data=mini", "seed=range(100)"], "no model google-t5/t5-base", 3),
         (["backbone=nano", "data=hub,mini", "lr=0.1,0.3"], "no dataset aps/super_glue", 3),
@@ -30,11 +32,11 @@ def composed(monkeypatch, tmp_path):
         (["backbone=nano", "data=mini,folder"], "give data.dir=FOLDER", 3),
     ],
 )
-def test_once_for_each_place_of_backbone_and_rows(composed, words, message, compositions):
+def test_once_for_each_place_of_backbone_and_rows(composed, overrides, message, compositions):
     if message is None:
-        needs.check_sweep(words)
+        needs.check_sweep(overrides)
     else:
         with pytest.raises(UsageError, match=message) as caught:
-            needs.check_sweep(words)
+            needs.check_sweep(overrides)
         assert "\n" not in str(caught.value)
     assert len(composed) == compositions
