@@ -36,15 +36,9 @@ def pairs(tmp_path, monkeypatch):
     TASKS.pop("pairs", None)
 
 
-def test_a_task_class_of_one_s_own_is_trained(pairs, tiny):
-    overrides = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", "trainer.max_steps=1"]
-    overrides += [
-        "backbone=nano",
-        tiny,
-        "tracking=none",
-        f"results={pairs / 'results'}",
-        f"data.cache={pairs / 'cache'}",
-    ]
+def test_a_task_class_of_one_s_own_is_trained(pairs, tiny, cache):
+    overrides = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", f"data.cache={cache}"]
+    overrides += ["backbone=nano", tiny, "tracking=none", "trainer.max_steps=1", f"results={pairs / 'results'}"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         train(to_config(compose("train", overrides)))
     (path,) = pairs.rglob("result.json")

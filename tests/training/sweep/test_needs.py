@@ -14,9 +14,7 @@ def composed(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     seen, compose = [], needs.compose
-    monkeypatch.setattr(
-        needs, "compose", lambda *arguments, **more: seen.append(arguments) or compose(*arguments, **more)
-    )
+    monkeypatch.setattr(needs, "compose", lambda *parts, **more: seen.append(parts) or compose(*parts, **more))
     return seen
 
 
