@@ -13,7 +13,7 @@ from rpt.reports.labels import label_with_unit, signed
 from rpt.reports.layouts import METHODS, Layout
 from rpt.reports.paper import Paper, Place
 from rpt.reports.scores import Cell, floors, task_scores
-from rpt.reports.table import Line, Notes, Record, Table, Text, make_table
+from rpt.reports.table import Line, Record, Table, Text, make_table, number
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def rows_of_the_paper(table: ScoreRows, paper: Paper) -> list[Row]:
 def best(cells: list[Cell]) -> Cell | None:
     """The cell that is ahead of the next by more than either's standard deviation; None where that cannot be said."""
     ranked = sorted((cell for cell in cells if cell.mean is not None), key=lambda cell: -(cell.mean or 0.0))
-    if len(ranked) < 2 or ranked[0].sd is None or ranked[1].sd is None:
+    if len(ranked) < 2:
         return None
     first, second = ranked[:2]
-    return first if (gap := first.minus(second.mean)) and gap > max(ranked[0].sd, ranked[1].sd) else None
+    gap, spreads = first.minus(second.mean), [cell.sd for cell in (first, second) if cell.sd is not None]
+    return first if gap is not None and len(spreads) == 2 and gap > max(spreads) else None
 
 
 def score_table(numbers: ScoreRows, paper: Paper, facts: Mapping[str, object]) -> Table:
@@ -121,18 +122,19 @@ def score_table(numbers: ScoreRows, paper: Paper, facts: Mapping[str, object]) -
     Args:
         facts: what rpt.reports.tables.findings finds in them.
     """
-    layout, results, notes, beside = numbers.layout, numbers.results, Notes(), numbers.results.scale == "paper"
+    layout, results, notes = numbers.layout, numbers.results, dict[str, int]()
+    beside = results.scale == "paper"
     alone = rows_of_the_paper(numbers, paper) if beside else []
     by_backbone = [[*rows] for _, rows in itertools.groupby(alone, key=lambda row: row.at["backbone"])]
     groups = [group for group in (majority_rows(numbers), *numbers.groups, *by_backbone) if group]
     columns = [*[""] * beside, *(label_with_unit(layout.columns, column) for column in numbers.columns)]
     lines = [[line for row in group for line in _lines(row, numbers, paper, notes)] for group in groups]
     records = [record for group in groups for row in group for record in _records(row)]
-    more = {"notes": notes.texts, "seeds": len(results.experiment.axes["seed"])}
+    more = {"notes": [*notes], "seeds": len(results.experiment.axes["seed"])}
     return make_table(layout.name, "scores", results, numbers.axes, columns, lines, records, facts, **more)
 
 
-def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: Notes) -> Iterator[Line]:
+def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: dict[str, int]) -> Iterator[Line]:
     """Ours alone; at the paper's scale ours, the paper's where it has any, and the difference."""
     beside, seeds = numbers.results.scale == "paper", len(numbers.results.experiment.axes["seed"])
     if row.place is None:
@@ -143,7 +145,7 @@ def _lines(row: Row, numbers: ScoreRows, paper: Paper, notes: Notes) -> Iterator
     if not is_theirs and (beside or not row.is_empty):
         yield row.at, [*["ours"] * beside, *ours]
     if any(value is not None for value in row.printed.values()):
-        noted = {c: notes.number(paper.notes(numbers.layout.name, *row.place, c)) for c in (*row.printed, None)}
+        noted = {c: number(paper.notes(numbers.layout.name, *row.place, c), notes) for c in (*row.printed, None)}
         values = [Text("" if v is None else f"{v:.1f}", notes=noted[c]) for c, v in row.printed.items()]
         yield row.at if is_theirs else blank, [Text("paper", notes=noted[None]), *values]
         if not is_theirs:
