@@ -29,7 +29,7 @@ def find_published(folder: Path) -> RunRecord | None:
     Raises:
         RecordError: its line is damaged.
     """
-    backbone = folder.absolute().parents[1]
+    backbone = (folder if len(folder.parts) > 2 else folder.absolute()).parents[1]
     path = backbone.with_name(f"{backbone.name}.jsonl")
     for record in read_published(path, json.dumps(folder.name)) if os.path.isfile(path) else ():
         if isinstance(record, RecordError):

@@ -4,7 +4,6 @@ templates/claims.md.j2 writes the table."""
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -203,19 +202,16 @@ def verdict(larger: Cell, smaller: Cell) -> str:
 
 def _printed_gap(claim: Claim, paper: Paper, results: GridResults, backbone: str) -> float | None:
     """The paper's difference for this backbone or the most similar one; None if the paper does not give it."""
-    quantities = []
-    for at in (claim.larger, claim.smaller):
-        line = _printed_line(claim, paper, results, backbone, at)
-        numbers = [value for value in line if value is not None]
-        if not numbers or len(numbers) < len(line):
-            return None
-        quantities.append(max(numbers) - min(numbers) if claim.along else numbers[0])
-    return quantities[0] - quantities[1]
+    lines = [_printed_line(claim, paper, results, backbone, at) for at in (claim.larger, claim.smaller)]
+    if not all(lines):
+        return None
+    larger, smaller = (max(line) - min(line) if claim.along else line[0] for line in lines)
+    return larger - smaller
 
 
-def _printed_line(claim: Claim, paper: Paper, results: GridResults, backbone: str, at: At) -> Sequence[float | None]:
-    """The paper's averages at a place, along the claim's axis. For a figure: the mean of its curves for the grid's
-    tasks, because its own panel of averages does not name its tasks."""
+def _printed_line(claim: Claim, paper: Paper, results: GridResults, backbone: str, at: At) -> list[float]:
+    """The paper's averages at a place, along the claim's axis; empty if one is missing. For a figure: the mean of its
+    curves for the grid's tasks, because its own panel of averages does not name its tasks."""
     name = claim.experiment
     if name.startswith("figure"):
         curves = [paper.curve(name, task, at["prompt"])[1] for task in results.tasks]
@@ -223,4 +219,5 @@ def _printed_line(claim: Claim, paper: Paper, results: GridResults, backbone: st
     if not paper.covered_by(results.tasks, name):
         return []
     beside = paper.backbone_beside(name, backbone)
-    return [paper.number(name, beside, row_name(place), "average") for place in claim.places(results, at)]
+    numbers = [paper.number(name, beside, row_name(place), "average") for place in claim.places(results, at)]
+    return [] if None in numbers else [each for each in numbers if each is not None]

@@ -53,16 +53,9 @@ class Table:
     in_report: bool = True
 
 
-class Notes:
-    """Footnotes in the order of their first use."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def number(self, texts: list[str]) -> tuple[int, ...]:
-        """Number these texts; new ones are added."""
-        self.texts += [text for text in texts if text not in self.texts]
-        return tuple(sorted(self.texts.index(text) + 1 for text in texts))
+def number(texts: list[str], notes: dict[str, int]) -> tuple[int, ...]:
+    """Number footnotes in the order of their first use, which `notes` remembers."""
+    return tuple(sorted(notes.setdefault(text, len(notes) + 1) for text in texts))
 
 
 def make_table(

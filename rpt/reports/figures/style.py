@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,14 +25,7 @@ STYLES = {
     "decomposed": ("#B03A5B", "d", "--"), "superposition": ("#4D4D4D", "H", "-."), "lowrank": ("#2E4057", "8", ":"),
 }  # fmt: skip
 FURTHER_STYLES = (("#666666", "v", "--"), ("#B8860B", "P", "-."), ("#556B2F", "X", ":"))  # of user-defined methods
-SETTINGS = {
-    "svg.hashsalt": "rpt", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.labelsize": 9,
-    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E5E5E5", "grid.linewidth": 0.7,
-    "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 9, "legend.title_fontsize": 9,
-    "legend.frameon": False, "lines.linewidth": 1.6, "lines.markersize": 5, "figure.dpi": 100, "savefig.dpi": 200,
-}  # fmt: skip
-STYLE: list[Any] = ["default", SETTINGS]  # on top of matplotlib's defaults, not of the user's matplotlibrc
+STYLE = ["default", str(Path(__file__).with_name("figures.mplstyle"))]  # not on top of the user's matplotlibrc
 MAJORITY: dict[str, Any] = {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (3, 1.5)), "label": "majority class"}
 HATCHES = {"mlp": "///", "lstm": "...", "probe": "///"}  # of bars, for print in grey
 LineStyle = tuple[str, str, str]  # colour, marker, dashes
@@ -151,11 +146,12 @@ def score_label(task: str, metrics: Metrics, family: str) -> str:
 
 def draw_legend(figure: Figure, axes: Iterable[Axes], title: str = "prompt") -> None:
     """Draw one legend above all panels, with each name once; the title names the setting."""
-    drawn = [item for ax in axes for item in zip(*ax.get_legend_handles_labels(), strict=True)]
-    by_label = {name: handle for handle, name in reversed(drawn)}  # of equal names the first
-    names = [*dict.fromkeys(name for _, name in drawn)]
-    if names:
-        widths, room = [0.5 + 0.065 * len(name) for name in names], figure.get_figwidth()  # about, in inches
-        columns = min(len(names), 7 if sum(widths) <= room else max(1, int(room / max(widths))))
-        handles = [by_label[name] for name in names]
+    by_label: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            by_label.setdefault(name, handle)
+    if by_label:
+        widths, room = [0.5 + 0.065 * len(name) for name in by_label], figure.get_figwidth()  # about, in inches
+        columns = min(len(by_label), 7 if sum(widths) <= room else max(1, int(room / max(widths))))
+        handles, names = list(by_label.values()), list(by_label)
         figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title)

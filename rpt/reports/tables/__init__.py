@@ -7,8 +7,9 @@ from rpt.reports.layouts import COSTS, LAYOUTS
 from rpt.reports.paper import Paper
 from rpt.reports.table import Table
 from rpt.reports.tables.counts import costs_table, parameters_table
+from rpt.reports.tables.findings import find_all
 from rpt.reports.tables.rates import rates_table
-from rpt.reports.tables.scores import score_table
+from rpt.reports.tables.scores import fill, score_table
 from rpt.reports.tables.significance import significance_table
 
 
@@ -17,7 +18,8 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
     if results.runs.empty:
         return []
     name = results.experiment.name
-    tables = [score_table(layout, results, paper) for layout in LAYOUTS if layout.experiment == name]
+    filled = [fill(layout, results, paper) for layout in LAYOUTS if layout.experiment == name]
+    tables = [score_table(numbers, paper, find_all(numbers, paper)) for numbers in filled]
     tables += [rates_table(results, results.rates)] if results.rates is not None else []
     tables += [parameters_table(results, paper)] if name == "table3" else []
     tables += [costs_table(results)] if name == COSTS else []

@@ -11,7 +11,7 @@ from rpt.reports.labels import label
 from rpt.reports.layouts import COSTS, PARAMETERS
 from rpt.reports.paper import Paper, Place
 from rpt.reports.scores import Cell, task_scores
-from rpt.reports.table import Line, Notes, Record, Table, Text, make_table
+from rpt.reports.table import Line, Record, Table, Text, make_table, number
 
 KINDS = ("kept", "trained")
 
@@ -35,14 +35,14 @@ def costs_table(results: GridResults) -> Table:
 
 def parameters_table(results: GridResults, paper: Paper) -> Table:
     """Parameters kept and trained in every row of table 3; at the paper's scale the paper's stand beside them."""
-    axes, notes, beside = results.row_axes(("backbone", "prompt")), Notes(), results.scale == "paper"
+    axes, notes, beside = results.row_axes(("backbone", "prompt")), dict[str, int](), results.scale == "paper"
 
     def cells(at: At, place: Place) -> Iterator[Text | str]:
         for kind in KINDS:
             yield _listed(pick_cell(results.runs, at), kind)
             if beside:
                 text = str(paper.value(PARAMETERS, *place, kind) or "")
-                yield Text(text, notes=notes.number(paper.notes(PARAMETERS, *place, kind)))
+                yield Text(text, notes=number(paper.notes(PARAMETERS, *place, kind), notes))
 
     rows, records = [(at, paper.place(PARAMETERS, at)) for at in results.points(axes)], list[Record]()
     for at, place in rows:
@@ -63,7 +63,7 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
     columns = [text for title in titles for text in (title, *[f"{title}, paper"] * beside)]
     every = paper.rows_without(PARAMETERS, []) if beside else []
     sourced = [label("prompt", row) for backbone, row in every if paper.value(PARAMETERS, backbone, row, "source")]
-    more = {"notes": notes.texts, "in_report": beside}
+    more = {"notes": [*notes], "in_report": beside}
     return make_table(PARAMETERS, "parameters", results, axes, columns, groups, records, {"sourced": sourced}, **more)
 
 
