@@ -127,11 +127,8 @@ def _describe_model(folder: Path) -> dict[str, dict[str, object]]:
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     # The package cuts its texts to 48 tokens and pads them; whoever reads this folder decides that.
     tokenizer |= {"truncation": None, "padding": None}
-    return {
-        "config.json": T5Config(**CONFIG).to_dict(),
-        "tokenizer.json": tokenizer,
-        "tokenizer_config.json": TOKENIZER_CONFIG,
-    }
+    config = T5Config(**CONFIG).to_dict()
+    return {"config.json": config, "tokenizer.json": tokenizer, "tokenizer_config.json": TOKENIZER_CONFIG}
 
 
 def _cache_folder() -> Path:
