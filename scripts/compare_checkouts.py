@@ -3,8 +3,9 @@
     git worktree add ../before COMMIT
     python scripts/compare_checkouts.py ../before task=cb prompt=residual backbone=nano data=mini trainer.max_steps=100
 
-By turns, and each first as often, so that a slower machine slows both. A ratio above 1 says that this checkout is
-faster. Starting and evaluating do not count.
+By turns, and each first as often, so that a slower machine slows both. Rows per second are those of training steps
+alone, processor seconds those of the whole command, which other processes disturb less. A ratio above 1 says that this
+checkout is faster.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,8 +22,8 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 
 
-def measure(checkout: Path, overrides: list[str]) -> float:
-    """Rows per second of the run's training steps, as its record has them.
+def measure(checkout: Path, overrides: list[str]) -> tuple[float, float]:
+    """Rows per second of the run's training steps, as its record has them, and the command's processor seconds.
 
     Raises:
         CalledProcessError: the run failed; its message is on stderr.
@@ -29,24 +31,29 @@ def measure(checkout: Path, overrides: list[str]) -> float:
     with tempfile.TemporaryDirectory() as results:
         command = [sys.executable, "-m", "rpt.train", *overrides, "tracking=none", f"results={results}"]
         environment = os.environ | {"PYTHONPATH": str(checkout)}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
         (result,) = Path(results).rglob("result.json")
-        return float(json.loads(result.read_text())["rows_per_second"]["train"])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return float(json.loads(result.read_text())["rows_per_second"]["train"]), seconds
 
 
 def compare(other: Path, overrides: list[str], rounds: int) -> None:
-    """Print the rates of each round, and the ratio of the best ones, which other processes have disturbed least."""
-    rates: dict[Path, list[float]] = {HERE: [], other: []}
-    print("round  this, rows/s  other  ratio")
+    """Print the measures of each round, and the best ones, which other processes have disturbed least."""
+    measures: dict[Path, list[tuple[float, float]]] = {HERE: [], other: []}
+    print("round  this, rows/s  other  ratio  this, processor s  other  ratio")
     for number in range(rounds):
-        for checkout in sorted(rates, reverse=number % 2 == 1):
-            rates[checkout].append(measure(checkout, overrides))
-        _show(str(number + 1), *(each[-1] for each in rates.values()))
-    _show("best", *map(max, rates.values()))
+        for checkout in sorted(measures, reverse=number % 2 == 1):
+            measures[checkout].append(measure(checkout, overrides))
+        _show(str(number + 1), *(each[-1] for each in measures.values()))
+    _show("best", *((max(rates), min(seconds)) for rates, seconds in (zip(*m, strict=True) for m in measures.values())))
 
 
-def _show(row: str, ours: float, theirs: float) -> None:
-    print(f"{row:>5}{ours:>14.1f}{theirs:>7.1f}{ours / theirs:>7.3f}", flush=True)
+def _show(row: str, this: tuple[float, float], other: tuple[float, float]) -> None:
+    (rate, seconds), (other_rate, other_seconds) = this, other
+    rates = f"{rate:>14.1f}{other_rate:>7.1f}{rate / other_rate:>7.3f}"
+    print(f"{row:>5}{rates}{seconds:>19.1f}{other_seconds:>7.1f}{other_seconds / seconds:>7.3f}", flush=True)
 
 
 def main() -> None:

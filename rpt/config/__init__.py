@@ -13,7 +13,6 @@ from rpt.config.schema import (
     Config,
     DataConfig,
     MethodConfig,
-    PackConfig,
     PromptConfig,
     ProtocolConfig,
     TaskConfig,
