@@ -188,6 +188,6 @@ def _typed(cls: type, values: Values, group: str = "") -> Any:
             key = ".".join(filter(None, (group, error.full_key)))
             if isinstance(error, ConfigKeyError | ConfigAttributeError):
                 raise unknown_key(key) from error
-            said, value = str(error).splitlines()[0], values.get(error.full_key, "")
+            said, value = str(error).splitlines()[0], values.get(error.full_key or "", "")
             raise wrong_type(key, value, said) or UsageError(f"{key}={value}: {said}.") from error
     return dataclasses.replace(_typed_before[known])

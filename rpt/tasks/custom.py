@@ -41,8 +41,9 @@ class CustomTask(Task):
             several = value if isinstance(value, list) else [value]
             answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
         idx = row.get("idx")
-        numbered = isinstance(idx, str) and NUMBER.fullmatch(idx)  # in a CSV file
-        return Example(fields, label, answers, read_index({"idx": int(idx)} if numbered else row, "idx"))
+        if isinstance(idx, str) and NUMBER.fullmatch(idx):  # in a CSV file
+            row = {"idx": int(idx)}
+        return Example(fields, label, answers, read_index(row, "idx"))
 
     def _as_index(self, label: object) -> object:
         """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name. A number
