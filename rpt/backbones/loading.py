@@ -182,8 +182,8 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
     shape = (found_config.num_hidden_layers, width, inner, found_config.vocab_size)
     if (named := SHAPES.get(config.name, shape)) != shape:
         raise UsageError(
-            f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
-            "of its own: backbone.name=NAME."
+            f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; their "
+            f"vocabularies have {named[-1]} and {shape[-1]} pieces; give it a name of its own: backbone.name=NAME."
         )
 
 
@@ -227,7 +227,7 @@ def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedMode
 
 
 def _describe(shape: tuple[int, ...]) -> str:
-    return "{} layers of width {} (feed-forward {}) and {} pieces".format(*shape)
+    return "{} layers of width {} (feed-forward {})".format(*shape)
 
 
 def _check_tokenizer(config: BackboneConfig, place: str) -> None:
