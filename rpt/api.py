@@ -92,6 +92,10 @@ def train(*overrides: str, **choices: str) -> Run:
     """
     requested = [f"{key}={value}" for key, value in ({"tracking": "none"} | choices).items()]
     requested += overrides
+    if wrong := [each for each in requested if not isinstance(each, str)]:
+        raise UsageError(
+            f'rpt.train takes words and keys, not {wrong[0]!r:.80}: rpt.train("trainer.epochs=2", task="cb").'
+        )
     refuse_misread(requested)
     with explained_mistakes():
         config = to_config(compose("train", requested), requested)

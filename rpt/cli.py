@@ -54,7 +54,21 @@ def run_command(help_text: str, cls: type[Arguments], do: Callable[[Arguments], 
     """
     if not asked_for_help(help_text):
         with one_line_errors():
+            refuse_misread(sys.argv[1:])
             do(read_arguments(cls, [each if "=" in each or not first else f"{first}={each}" for each in sys.argv[1:]]))
+
+
+def refuse_misread(arguments: Sequence[str]) -> None:
+    """Refuse flags, which only rpt.train has, and empty values, which would stand for the current folder.
+
+    Raises:
+        UsageError: naming the argument.
+    """
+    for each in arguments:
+        if each.startswith("-"):
+            raise UsageError(f"There is no flag {each}; keys have no dashes, as in key=value, and --help shows them.")
+        if each.endswith("="):
+            raise UsageError(f"{each} is empty; give a value, or leave it out.")
 
 
 def argument(key: str, default: Default) -> Default:

@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, split_config_dir
+from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, refuse_misread, split_config_dir
 from rpt.config import Config, as_dict, compose, hub_repos, settings, to_config, use_config_folder, validate
 from rpt.config.grids import Experiment, Grids, names
-from rpt.config.mistakes import explained_mistakes
+from rpt.config.mistakes import LAUNCHERS, explained_mistakes
 from rpt.errors import UsageError
 from rpt.hub import require_repos
 
@@ -197,6 +198,16 @@ class PlanArguments:
     launcher: str = argument("hydra/launcher", "basic")
     cards: str = ""
 
+    def __post_init__(self) -> None:
+        known = ("basic", "packed", *LAUNCHERS)
+        if self.launcher not in known:
+            raise UsageError(
+                f"hydra/launcher={self.launcher} is not known here; choose one of: {', '.join(known)}. All but packed "
+                "train run after run."
+            )
+        if os.path.exists(self.results) and not os.path.isdir(self.results):
+            raise UsageError(f"results={self.results} is no folder; give the one that results= is in training.")
+
 
 def main() -> None:
     """The command line."""
@@ -206,8 +217,9 @@ def main() -> None:
             use_config_folder(folder)
         if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
             return
+        refuse_misread(arguments)
         logging.getLogger("rpt").setLevel(logging.WARNING)
-        chosen = [each for each in arguments if "=" not in each]
+        chosen = list(dict.fromkeys(each for each in arguments if "=" not in each))
         keys = keys_of(PlanArguments)
         ours = [each for each in arguments if each.partition("=")[0] in keys]
         overrides = [each for each in arguments if "=" in each and each not in ours]
@@ -216,6 +228,8 @@ def main() -> None:
         if not chosen and any(each.startswith("backbone") for each in overrides):
             print(plan_one(overrides, read.cards))
             return
+        if read.cards:
+            raise UsageError("cards= is for the plan of one backbone: python -m rpt.plan backbone=NAME cards=24,80")
         print(plan(chosen or names(), read.scale, overrides, Path(read.results), read.launcher == "packed", flags))
 
 

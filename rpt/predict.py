@@ -3,8 +3,8 @@
     python -m rpt.predict run=results/runs/TASK/BACKBONE/PROMPT/ID input=rows.jsonl output=answers.jsonl
 
 run            the folder of a finished run, with its prompt.safetensors
-input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub; labels
-               are not needed; left out: standard input
+input          rows of the run's task, one JSON object a line, in the schema of the official files or of the hub, or a
+               .csv file; labels are not needed; left out: standard input
 output         a file for the answers; left out: standard output
 submission     true: write what the SuperGLUE server takes instead, for the task's whole official test file given as
                input: the folder `output` gets BoolQ.jsonl (CB.jsonl, ...), checked; zip the files of all tasks and hand
@@ -46,10 +46,11 @@ from typing import TYPE_CHECKING
 from rpt.cli import argument, required, run_command
 from rpt.config import hub_model
 from rpt.data import miniature
+from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import LocatedRow, parse_rows
 from rpt.errors import UsageError
-from rpt.files import check_writable, write_atomically
+from rpt.files import check_writable, reason_of, write_atomically
 from rpt.hub import require_repos
 from rpt.streams import takes_any_letter
 from rpt.tasks import Example, Task
@@ -125,7 +126,7 @@ def predict(arguments: PredictArguments) -> None:
             path = path / file_name(run.task, (row for _, row in rows))
             check_test_rows(run.task, [row for _, row in rows], examples, path.name)
         except SubmissionError as error:
-            raise UsageError(f"input={arguments.input} is not the task's test rows, each once. {error}") from error
+            raise UsageError(f"{name_of(arguments.input)} is not the task's test rows, each once. {error}") from error
     if not arguments.prints:
         check_writable(path, "output")
     warn_of_foreign_rows(run, examples)
@@ -144,7 +145,7 @@ def predict(arguments: PredictArguments) -> None:
 
 
 def read_rows(source: str) -> list[LocatedRow]:
-    """The rows in a file of JSON lines, or in standard input for "-".
+    """The rows in a file of JSON lines or a CSV file, or in standard input for "-".
 
     Raises:
         UsageError: the file cannot be read, or a line of it is no row.
@@ -152,8 +153,11 @@ def read_rows(source: str) -> list[LocatedRow]:
     try:
         content = sys.stdin.buffer.read() if source == "-" else Path(os.path.expanduser(source)).read_bytes()
     except (OSError, ValueError) as error:
-        raise UsageError(f"input={source} cannot be read ({error}); give a file with a JSON object a line.") from error
-    return list(read_json_lines(content, name_of(source)))
+        raise UsageError(
+            f"input={source} cannot be read ({reason_of(error)}); give a file with a JSON object a line, or a .csv."
+        ) from error
+    read = read_csv_rows if source.lower().endswith(".csv") else read_json_lines
+    return list(read(content, name_of(source)))
 
 
 def name_of(source: str) -> str:

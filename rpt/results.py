@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rpt.cli import run_command
 from rpt.errors import UsageError
-from rpt.files import check_folder
+from rpt.files import check_folder, check_writable
 
 REPOSITORY = Path("results")  # the folder of this repository, from its root
 CHECKOUT = Path(__file__).parents[1] / REPOSITORY  # from anywhere
@@ -41,6 +41,8 @@ def make_tables(arguments: ResultsArguments) -> None:
     folder, csv = Path(arguments.results), arguments.csv
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
+    if csv:
+        check_writable(Path(csv), "csv")
     is_repository, fits, said = folder.resolve() in (REPOSITORY.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_repository:
         fits, said = _summarise(folder, arguments)

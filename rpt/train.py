@@ -77,14 +77,13 @@ def main() -> None:
         stand_alone()
         set_up()
         arguments, folder = split_config_dir(without_dashes(sys.argv[1:]))
-        refuse_misread(arguments)
         if folder is not None:
             use_config_folder(folder)
         in_order = sorted(arguments, key=lambda each: each not in MULTIRUN)  # Hydra wants its flags first or last
         sys.argv[1:] = [*([] if folder is None else ["--config-dir", folder]), *in_order]
-        check_flags()
+        overrides = check_flags()
+        refuse_misread(overrides)
         flags = {each for each in arguments if each.startswith("-")}
-        overrides = [each for each in arguments if each not in flags]
         if len(flags) == 1 and flags <= set(HELP):
             print(help_text(overrides))
         else:

@@ -1,9 +1,12 @@
 """Mistakes of users, each with the one line that it causes."""
 
+import importlib
 import shutil
+import sys
 
 import pytest
 
+import rpt
 from rpt.config import DataConfig, TaskConfig
 from rpt.data.sources import read_examples
 from rpt.errors import UsageError
@@ -100,6 +103,15 @@ def read_own(name, content):
         (read_own("a.jsonl", '{"text": "Warm.", "lab'), "Unterminated string starting at; download the file again."),
         (read_own("a.csv", "text,mood\nWarm.,good\n"), "found none; if that is mood, give task.answer=mood."),
         (read_own("a.csv", "text,label\nWarm.,\n"), "meals: field 'label'"),
+        (read_own("a.csv", "text,text,label\na,b,good\n"), "line 1 has the column 'text' twice; rename one."),
+        (read_own("a.csv", "text,label\n"), "a.csv has no rows of meals; give another file, or data set."),
+        (read_own("a.csv", "txt,label\na,good\n"), "found only 'idx', 'txt', 'label'; give the columns to read as"),
+        (read_own("a.csv", "text,label\na,fair\n"), "found str 'fair'; give every label as task.labels, and their co"),
+        (read_own("a.json", '[{"text": "a"}]'), "; write the objects of this list one a line"),
+        (lambda _: open_server(["a/run"]), "open_server has no runs; give their folders by name"),
+        (lambda _: open_server({"a": "a/run"}, "fp8"), "precision=fp8 is not known; choose one of: auto, fp32, bf16."),
+        (lambda _: rpt.train({"task": "cb"}), "rpt.train takes words and keys, not {'task': 'cb'}: rpt.train("),
+        (lambda _: rpt.train(task=["cb", "rte"]), "is no choice; several are a sweep: -m task=cb,rte"),
         (lambda _: check_sweep(["hydra/launcher=submitit_slurm"]), "and this machine has no srun; start it "),
     ],
 )  # fmt: skip
@@ -108,6 +120,45 @@ def test_it_is_said_in_one_line(tmp_path, monkeypatch, mistake, message):
     with pytest.raises(UsageError) as caught:
         mistake(tmp_path)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("plan -m table6", "There is no flag -m; keys have no dashes"),
+        ("plan --scale=mini table6", "There is no flag --scale=mini; keys have no dashes"),
+        ("plan +experiment=table6 scale=mini", "rpt.plan takes the name alone: rpt.plan NAME"),
+        ("plan cards=24", "cards= is for the plan of one backbone: python -m rpt.plan backbone=NAME cards=24,80"),
+        ("plan table6 hydra/launcher=slurm", "hydra/launcher=slurm is not known here; choose one of: basic, packed, "),
+        ("plan table6 results=notes.txt", "results=notes.txt is no folder; give the one that results= is in training."),
+        ("plan scale=mini scale=paper", "scale is given twice; keep one."),
+        ("predict run=", "run= is empty; give a value, or leave it out."),
+        ("predict run=a run=b", "run is given twice; keep one."),
+        (
+            "predict run=a input=.",
+            "input=. cannot be read (Is a directory); give a file with a JSON object a line, or",
+        ),
+        ("predict run=a input=rows.csv", "rows.csv, line 2 should have 2 values, one for each column"),
+        ("export run=a to=", "to= is empty; give a value, or leave it out."),
+        (
+            "export run=notes.txt to=b",
+            "run=notes.txt is no run's record: it has no config.yaml; give a folder",
+        ),
+        ("publish -m", "There is no flag -m; keys have no dashes"),
+        ("publish runs=. to=", "to= is empty; give a value, or leave it out."),
+        ("results . csv=.", "csv=. cannot be used (it is a folder or a device); give another."),
+        ("results a b", "results is given twice; keep one."),
+    ],
+)
+def test_a_command_refuses_it_in_one_line(tmp_path, monkeypatch, capsys, line, message):
+    (tmp_path / "notes.txt").write_text("a note\n")
+    (tmp_path / "rows.csv").write_text("premise,hypothesis\na\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", line.split())
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module(f"rpt.{line.split()[0]}").main()
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("rpt: ") and said.count("\n") == 1
 
 
 def test_exporting_over_another_prompt_asks_for_force(command, record, tmp_path):

@@ -23,11 +23,10 @@ from transformers import AutoConfig, PretrainedConfig
 from rpt.backbones import fast
 from rpt.backbones.base import Backbone, recompute_layers
 from rpt.backbones.device import DTYPES
-from rpt.backbones.loading import LOADERS, check_family, find_family, find_place, split_gguf
+from rpt.backbones.loading import LOADERS, check_family, find_family, find_place, split_gguf, ways_on
 from rpt.backbones.weights import find_quantizable, round_weights
 from rpt.config import BackboneConfig
 from rpt.errors import UsageError
-from rpt.hub import WAYS_ON
 
 ALLOCATOR = 1.15  # what an allocator holds beyond what is alive: glibc's, measured with T5-Small and T5-Base
 BYTES = {"8bit": (1.0, 0.002), "4bit": (0.5, 0.016)}  # of a quantized weight, and of what scales it
@@ -65,8 +64,8 @@ def read_model_config(config: BackboneConfig) -> PretrainedConfig:
     try:
         model_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be planned: {reason}\n{WAYS_ON}") from error
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"Backbone {config.name} ({place}) cannot be planned: {reason}. {ways_on(config)}") from error
     check_family(config, place, model_config.model_type)
     return model_config
 

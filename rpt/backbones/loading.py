@@ -40,7 +40,6 @@ FINGERPRINTS = {  # of weights that are the same on every machine
     "smollm2": "0f2fa37c383f8024",
 }
 T5_DEVIATION = 10.0  # about the standard deviation of the embeddings that learning rates of 0.3 are for
-SAVED = "a folder as save_pretrained writes it: config.json, model.safetensors, tokenizer.json"
 INNER = ("d_ff", "intermediate_size", "ffn_dim", "n_inner")  # what configurations call the feed-forward layers' width
 INSTALLED_AS = {
     FLAN_PACKAGE: f"{FLAN_PACKAGE} onnx",
@@ -81,8 +80,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        ways = WAYS_ON if backbone_source(config) == "hub" else f"Give {SAVED}."
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}. {ways}") from error
+        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}. {ways_on(config)}") from error
     _check_fingerprint(config, place, model)
     stream_scale = _choose_stream_scale(config, model)
     if stream_scale != 1:
@@ -97,6 +95,13 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     if config.weights in QUANTIZED:  # once the fingerprint has named the weights of the file
         quantize(model, config.weights, find_device())
     return backbone
+
+
+def ways_on(config: BackboneConfig) -> str:
+    """What helps if the backbone cannot be read."""
+    if backbone_source(config) == "hub":
+        return WAYS_ON
+    return "Give a folder as save_pretrained writes it: config.json, model.safetensors, tokenizer.json."
 
 
 def find_family(config: BackboneConfig) -> type[Backbone]:
@@ -167,8 +172,8 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
     shape = (found_config.num_hidden_layers, width, inner, found_config.vocab_size)
     if (named := SHAPES.get(config.name, shape)) != shape:
         raise UsageError(
-            f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; give it a name "
-            "of its own: backbone.name=NAME."
+            f"Backbone {config.name} has {_describe(named)}, the model in {place} {_describe(shape)}; their "
+            f"vocabularies have {named[-1]} and {shape[-1]} pieces; give it a name of its own: backbone.name=NAME."
         )
 
 
@@ -212,7 +217,7 @@ def _check_fingerprint(config: BackboneConfig, place: str, model: PreTrainedMode
 
 
 def _describe(shape: tuple[int, ...]) -> str:
-    return "{} layers of width {} (feed-forward {}) and {} pieces".format(*shape)
+    return "{} layers of width {} (feed-forward {})".format(*shape)
 
 
 def _check_tokenizer(config: BackboneConfig, place: str) -> None:

@@ -142,12 +142,14 @@ def wrong_type(key: str, value: object, said: str) -> UsageError | None:
         "not a ListConfig": f"a list: {key}=[{value}]",
     }
     kind = next((kind for part, kind in kinds.items() if part in said), None)
-    return UsageError(f"{key}={value} should be {kind}.") if kind else None
+    return UsageError(f"{key}={value}: {said.rstrip('.')}; give {kind}.") if kind else None
 
 
 def unknown_key(key: str) -> UsageError:
     """The error for an unknown key, with the most similar known key."""
     if key == "scale":
         return UsageError("scale is for experiments; add -m +experiment=NAME.")
+    if key == "experiment":
+        return UsageError("+experiment=NAME is for rpt.train -m; rpt.plan takes the name alone: rpt.plan NAME")
     near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.5)
     return UsageError(f"There is no key {key}; {f'did you mean {near[0]}?' if near else '--help lists all keys.'}")

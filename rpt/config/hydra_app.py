@@ -88,8 +88,9 @@ def without_dashes(arguments: list[str]) -> list[str]:
     return [each.removeprefix("--") if is_key(each) else each for each in arguments]
 
 
-def check_flags() -> None:
-    """Refuse arguments for which Hydra would print its whole usage, and the flag that would unpickle a file.
+def check_flags() -> list[str]:
+    """Refuse arguments for which Hydra would print its whole usage, and the flag that would unpickle a file. Returns
+    the other arguments, which are overrides.
 
     Raises:
         UsageError: naming the argument.
@@ -100,8 +101,11 @@ def check_flags() -> None:
         raise UsageError(f"{message}; --help shows what there is. Keys are written key=value: lr=0.1")
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse calls it instead of exiting
-    if parser.parse_args().experimental_rerun is not None:
+    parsed = parser.parse_args()
+    if parsed.experimental_rerun is not None:
         raise UsageError("--experimental-rerun reads a pickle, which may run any code; give its overrides instead.")
+    overrides: list[str] = parsed.overrides
+    return overrides
 
 
 def help_text(overrides: list[str]) -> str:

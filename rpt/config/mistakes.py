@@ -73,7 +73,7 @@ def explain(error: Exception) -> str:
     first, *causes = dict.fromkeys(map(_first_line, list_causes(error)))
     text = ": ".join((first, *causes))
     key, equals, value = first.removeprefix("Error merging override ").partition("=")
-    if equals and (wrong := wrong_type(key.lstrip("+"), value, text)):
+    if equals and (wrong := wrong_type(key.lstrip("+"), value, ": ".join(causes))):
         return str(wrong)
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"
@@ -112,15 +112,15 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(overrides)
 
 
-def refuse_misread(arguments: Sequence[str]) -> None:
+def refuse_misread(overrides: Sequence[str]) -> None:
     """Refuse what Hydra would misread without a word: of a key that is given twice it would use the last, and the last
     choice of a list too.
 
     Raises:
-        UsageError: naming the argument.
+        UsageError: naming the override.
     """
     seen: dict[str, str] = {}
-    for each in (each for each in arguments if not each.startswith("-")):
+    for each in overrides:
         written, equals, value = each.partition("=")
         key = written.lstrip("+~")
         if not equals and not each.startswith("~"):
@@ -128,7 +128,8 @@ def refuse_misread(arguments: Sequence[str]) -> None:
         if key == "experiment" and re.search(r"[\[,]", value):
             raise UsageError(f"{each} has several; give one at a time: +experiment=NAME.")
         if key in GROUPS and value.startswith("["):
-            raise UsageError(f"{each} is no choice; several are a sweep: -m {key}={value.strip('[]')}")
+            several = ",".join(re.findall(r"\w+", value))
+            raise UsageError(f"{each} is no choice; several are a sweep: -m {key}={several}")
         if key in seen:
             raise UsageError(f"{key} is given twice, {seen[key]} and {each}; keep one, or give a list with -m.")
         seen[key] = each

@@ -137,7 +137,7 @@ def _check_texts(config: Config) -> None:
             yield key.removeprefix("."), value
 
     for key, text in texts_in(dataclasses.asdict(config), ""):
-        if not text and not key.startswith(("method.peft.", "prompt.options.")):
+        if not text and key not in NAMES and not key.startswith(("method.peft.", "prompt.options.")):
             raise UsageError(f"{key}= is empty; give a value, or leave it out.")
         try:
             text.encode()

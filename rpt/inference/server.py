@@ -112,10 +112,12 @@ def open_server(
         UsageError: there are no runs, a record cannot be used, the runs do not share a backbone, or it cannot be
         loaded.
     """
-    if not runs:
+    if not runs or not isinstance(runs, Mapping):
         raise UsageError(
             'open_server has no runs; give their folders by name: {"questions": "results/runs/boolq/..."}.'
         )
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"precision={precision} is not known; choose one of: auto, fp32, bf16.")
     prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
     first, *others = prompts.values()
     for other in others:

@@ -39,12 +39,17 @@ def load_runs(path: Path | str, experiment: str | None = None, scale: str = "pap
     left out, and why.
 
     Raises:
-        UsageError: there is no such folder, no finished run below it, or no such experiment.
+        UsageError: there is no such folder, no finished run below it, or none of such an experiment.
     """
     if not Path(path).is_dir():
         raise UsageError(f"There is no folder {path}; give the one that results= was in training.")
     runs = to_frame(RunRecords(Path(path)).require())
-    return choose_rates(GridResults.join(Grids(scale).lay_out(experiment), runs)).runs if experiment else runs
+    if experiment is None:
+        return runs
+    chosen = choose_rates(GridResults.join(Grids(scale).lay_out(experiment), runs)).runs
+    if chosen.empty:
+        raise UsageError(f"No run below {path} belongs to {experiment} at scale={scale}; give another scale.")
+    return chosen
 
 
 def to_frame(records: RunRecords) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def _composed(overrides):
 def test_every_choice_composes_and_binds(choice, tmp_path):
     further = {
         "data=folder": f"data.dir={tmp_path}",
-        "task=custom": "task.fields=[text]",
+        "task=custom": "task.fields=[text] task.hub_config=rte",
         "method=probe": "backbone=minilm",
     }
     overrides = [choice, *further.get(choice, "").split()]
@@ -220,11 +220,30 @@ def test_what_hydra_cannot_compose_ends_in_one_message(monkeypatch, capsys, word
         ("+task.field=[text]", "There is no key task.field; did you mean task.fields?"),
         ("seed=range(2)", "seed=range(2) is a list of values: a sweep; add -m"),
         ("task=glob(c*)", "task=glob(c*) is a list of values: a sweep; add -m"),
+        ("lr=", "could not be converted to Float; give a number."),
+        ("lr=[0.1]", "could not be converted to Float; give a number."),
+        ("seed=1.5", "could not be converted to Integer; give a whole number."),
+        ("prompt.length=ten", "could not be converted to Integer; give a whole number."),
+        ("trainer.dropout=maybe", "is not a valid bool (type str); give true or false."),
+        ("plugins=mine", "give a list: plugins=[mine]."),
+        ("task.labels=good", "give a list: task.labels=[good]."),
+        ("task.labels=[a,b]", "task.labels is for a task that task.fields=[…] declares, and boolq is none; leave it"),
+        ("results=", "results= is empty; give a value, or leave it out."),
+        ("task=[cb,rte]", "task=[cb,rte] is no choice; several are a sweep: -m task=cb,rte"),
+        ("task=cb,", "task=cb, has nothing beside a comma"),
+        ("cb", "cb is not of the form key=value; a list has commas and no spaces: lr=0.1,0.3"),
+        ("scale=mini", "scale is for experiments; add -m +experiment=NAME."),
+        ("+experiment=table1,table6", "has several; give one at a time: +experiment=NAME."),
+        (
+            "data.dir=pyproject.toml",
+            "data.dir=pyproject.toml is no folder; give a folder in the official",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(monkeypatch, capsys, word, message):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     others = ["backbone=nano", "data=mini"] + ["method=lora"] * word.startswith("method")
+    others = others[:1] if word.startswith("data") else others
     monkeypatch.setattr(sys, "argv", ["train", *others, word])
     with pytest.raises(SystemExit, match="2"):
         main()
