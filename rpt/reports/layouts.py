@@ -73,7 +73,7 @@ FILES = (
 def title_of(experiment: str) -> str:
     """As a heading has it: Table 1."""
     word = experiment.rstrip("0123456789")
-    return f"{word.capitalize()} {experiment[len(word) :]}".rstrip()
+    return f"{word.capitalize()} {experiment[len(word) :]}".rstrip().replace("_", " ")
 
 
 def is_about(experiment: str, axis: str) -> bool:

@@ -24,7 +24,7 @@ def rates_table(results: GridResults) -> Table:
     by_row = dict(list(results.rates.groupby(list(axes))))
     lines: list[Line] = []
     records = []
-    for at in results.points(axes):
+    for at in [at for at in results.points(axes) if tuple(at.values()) in by_row]:
         rates = by_row[tuple(at.values())]
         if rates["recorded"].any():
             lines.append((at, [_shown(rates[rates["task"] == task]) for task in tasks]))
@@ -62,7 +62,7 @@ def limits(results: GridResults) -> dict[str, Any]:
 def _tried(rates: pd.DataFrame) -> dict[str, list[str]]:
     """The methods that try each list of rates, with the backbone if it decides."""
     by_row = rates.groupby(["backbone", "prompt", "task"], sort=False)["lr"]
-    listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(rates, key=float)))).rename("rates").reset_index()
+    listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(set(rates), key=float)))).rename("rates").reset_index()
     methods: dict[str, list[str]] = {}
     for prompt, of_prompt in listed.groupby("prompt", sort=False):
         by_rates = of_prompt.groupby("rates", sort=False)["backbone"]

@@ -1,5 +1,6 @@
 """Decoders do all that T5 does: every task, packs, methods, prediction, serving, export to peft."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -95,10 +96,24 @@ def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(conf
     assert answers[0] == answers[1] and answers[0].count(None) < 32
 
 
-def test_a_decoder_without_a_prompt_is_evaluated(configure, words, evaluate_few):
+def test_a_decoder_without_a_prompt_gives_the_likeliest_label(configure, words, tmp_path, evaluate_few):
     evaluate_few(4)
-    (outcome,) = train_all([configure(*words["gpt2"], "task=cb", "prompt=none", "prompt.length=0")])
+    short = ["task=cb", "prompt=none", "prompt.length=0", "trainer.decode=likeliest"]
+    (outcome,) = train_all([config := configure(*words["gpt2"], *short)])
     assert 0 <= outcome <= 100
+    backbone = tiny_decoder("gpt2")
+    some = prepared(config, backbone, tmp_path / "again", evaluated=6).report
+    empty = torch.empty(1, 0, backbone.d_model), torch.empty(1, 0, dtype=torch.long)
+    candidates = backbone.encode_answers(list(some.task.verbalizers))
+    losses = [
+        [
+            backbone.losses(*empty, backbone.collate([dataclasses.replace(row, target=word)], 0), {})
+            for word in candidates
+        ]
+        for (row,) in some.rows
+    ]
+    predictions = evaluate(backbone, None, {}, some, config).predictions
+    assert predictions == [of_row.index(min(of_row)) for of_row in losses] and None not in predictions
 
 
 def test_a_killed_run_goes_on(configure, words, tmp_path, monkeypatch, evaluate_few):
