@@ -12,6 +12,7 @@ import torch
 
 from rpt import export, predict
 from rpt.backbones import CausalBackbone, load_backbone
+from rpt.data.miniature import rows
 from rpt.inference.server import open_server
 from rpt.prompts.prompt_file import load_prompt
 from rpt.tasks import TASKS
@@ -163,10 +164,8 @@ def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_
     task, adapter = {"gpt2": "cb", "llama": "wsc"}[kind], tmp_path / "adapter"
     export.export(export.ExportArguments(runs[task], str(adapter)))
     assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
-    code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    texts = [example_text(server, task, row) for row in raw[task]]
-    start, end = code.index("texts = ["), code.index("\nfor text")
-    (adapter / "card.py").write_text(f"{code[:start]}texts = {texts!r}{code[end:]}")
+    texts = [example_text(server, task, *server.parse(task, row)) for row in raw[task]]
+    (adapter / "card.py").write_text(code_of_the_card(adapter, texts))
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
@@ -175,6 +174,30 @@ def test_records_are_served_together_and_exported_to_peft(configure, words, tmp_
     assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
 
 
-def example_text(server, task, row):
-    (example,) = server.parse(task, row)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_card_says_gives_the_answers_of_every_task(configure, words, tmp_path, kind, evaluate_few):
+    evaluate_few(2)
+    short = ["prompt=vanilla", "prompt.length=3", "data.shots=1", "trainer.max_steps=2", "lr=0.1"]
+    outcomes = train_all([configure(*words[kind], *short, f"task={task}") for task in TASKS])
+    runs = {task: str(outcome.folder) for task, outcome in zip(TASKS, outcomes, strict=True)}
+    server = open_server(runs, precision="fp32")
+    for task, run in runs.items():
+        examples = [server.parse(task, row)[0] for row in rows(task, "val", 0)[:3]]
+        expected = [answer.text for answer in server.answer([(task, example) for example in examples])]
+        export.export(export.ExportArguments(run, str(tmp_path / task)))
+        code = code_of_the_card(tmp_path / task, [example_text(server, task, example) for example in examples])
+        answers = []
+        exec(code.replace('"."', repr(str(tmp_path / task))), {"print": answers.append})
+        assert answers == expected, task
+
+
+def code_of_the_card(adapter, texts):
+    code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    start, end = code.index("texts = ["), code.index("\nfor text")
+    return f"{code[:start]}texts = {texts!r}{code[end:]}"
+
+
+def example_text(server, task, example):
     return server.prompts[task].task.source(example) + server.backbone.cue
