@@ -222,7 +222,7 @@ class Backbone(ABC):
 
         Args:
             prompt: folded, [N, d].
-            decode: argmax | generate: how a written answer is read where it is a label.
+            decode: trainer.decode: how a written answer is read where it is a label.
             width: sequences are padded to so many tokens; to the longest if None.
         """
 

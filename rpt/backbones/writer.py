@@ -152,13 +152,15 @@ class Writer(Backbone, Generic[Read]):
     def predict(
         self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
-        """By the argmax rule where answers are labels, and by generation where asked for or needed."""
+        """By the argmax rule where answers are labels, and otherwise where asked for or needed."""
         ids = self._pad_sources([row for (row,) in encoded.rows], len(prompt), width)
         mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
         task = encoded.task
         if decode == "argmax" and task.verbalizers:
             return self._match_labels(encoding, task.verbalizers)
+        if decode == "likeliest" and task.verbalizers:
+            return self._choose_likeliest(encoding, task.verbalizers)
         texts = self.generate(encoding, self.longest_answer(task))
         return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
 
@@ -174,6 +176,13 @@ class Writer(Backbone, Generic[Read]):
         hits = self.argmax_is(encoding, candidates)
         which = torch.where(hits.any(dim=1), hits.int().argmax(dim=1), -1)
         return lambda: [None if i == -1 else spellings[i][1] for i in which.tolist()]
+
+    def _choose_likeliest(self, encoding: Read, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
+        """The labels whose words are the most probable of the task's, whatever the greedy answers are."""
+        candidates = pad(self.encode_answers(list(verbalizers)), NO_LABEL).to(self.device)
+        n, v = len(encoding.mask), len(candidates)
+        losses = self.answer_losses(encoding.repeat(v), candidates.repeat(n, 1)).view(n, v)
+        return lambda: losses.argmin(dim=1).tolist()
 
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be

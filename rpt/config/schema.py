@@ -118,7 +118,10 @@ class TrainerConfig:
     pad_to_max: bool = False  # pad every row to backbone.max_tokens
     eval_every: int = 1  # epochs
     patience: int | None = None  # stop after this many evaluations without a better score; null: never
-    decode: str = "argmax"  # argmax | generate: how to read a written answer; no effect on encoders
+    # How to read a written answer that is a label; no effect on encoders. argmax: what greedy decoding would write |
+    # generate: the same, written out | likeliest: the label whose word is most probable, even if something else is
+    # written, as zero-shot scores are often given.
+    decode: str = "argmax"
     checkpoint_every: int = 200  # optimizer steps
 
 

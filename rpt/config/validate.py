@@ -20,7 +20,7 @@ CHOICES = {
     "trainer.precision": ("auto", "fp32", "bf16", "fp16"),
     "trainer.adamw": ("torch", "transformers"),
     "trainer.order": ("grouped", "once"),
-    "trainer.decode": ("argmax", "generate"),
+    "trainer.decode": ("argmax", "generate", "likeliest"),
     "protocol.selection": ("reported", "held_out"),
     "tracking.name": ("wandb", "none"),
     "resume": ("auto", "never"),

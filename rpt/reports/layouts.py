@@ -66,7 +66,7 @@ NAMES = {  # of all files
 def title_of(experiment: str) -> str:
     """The heading of an experiment: Table 1."""
     word = experiment.rstrip("0123456789")
-    return f"{word.capitalize()} {experiment[len(word) :]}".rstrip()
+    return f"{word.capitalize()} {experiment[len(word) :]}".rstrip().replace("_", " ")
 
 
 def is_about(experiment: str, axis: str) -> bool:

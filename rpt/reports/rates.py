@@ -3,7 +3,7 @@
 The reported score plays no part. A rate is judged by the score that chose its runs' checkpoints (`best.select_score`,
 on rows held out of the training rows), averaged over the seeds that every recorded rate of the task has in every row.
 So a method with more runs (figure 4 has all seeds at all rates) does not choose better, and one seed may try all rates
-while the others train at the chosen one alone.
+while the others train at the chosen one alone. What trains nothing has no rate, and is shown as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pandas as pd
 
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import is_about
+
+UNTRAINED = "none"  # the prompt of the frozen backbone as it is
 
 
 def choose_rates(results: GridResults) -> GridResults:
@@ -30,16 +32,17 @@ def choose_rates(results: GridResults) -> GridResults:
     shown = rates.sort_values("chosen", ascending=False, kind="stable").drop_duplicates(row)  # else a row's first rate
     grid = results.grid.merge(shown, on=[*row, "lr"], how="left", validate="many_to_one")
     without_rate = list(grid[[key for key in experiment.axes if key != "lr"]].itertuples(index=False, name=None))
-    points = zip(without_rate, experiment.jobs.values(), grid["chosen"].notna(), strict=True)
+    untrained = grid["prompt"] == UNTRAINED
+    points = zip(without_rate, experiment.jobs.values(), grid["chosen"].notna() | untrained, strict=True)
     jobs = {point: config for point, config, is_shown in points if is_shown}
-    chosen = grid["chosen"].eq(True).set_axis(pd.MultiIndex.from_tuples(experiment.jobs))
+    chosen = (grid["chosen"].eq(True) | untrained).set_axis(pd.MultiIndex.from_tuples(experiment.jobs))
     runs = runs[chosen.loc[list(runs.index)].to_numpy()].droplevel("lr")
     axes = {key: values for key, values in experiment.axes.items() if key != "lr"}
     return GridResults(dataclasses.replace(experiment, axes=axes, jobs=jobs), runs, rates)
 
 
 def judge_rates(results: GridResults) -> pd.DataFrame:
-    """Judge each rate of each row and task; returns a line for each, in the order of the grid.
+    """Judge each rate of each row and task that trains something; returns a line for each, in the order of the grid.
 
     Columns: the axes but the seed; recorded: whether it has a run; held_out: the mean held-out score over `seeds`
     seeds; chosen: whether it is the best of its row, the lowest of equals; edge: whether it is the lowest or highest
@@ -47,7 +50,8 @@ def judge_rates(results: GridResults) -> pd.DataFrame:
     """
     axes = [key for key in results.experiment.axes if key != "seed"]
     row, group = [key for key in axes if key != "lr"], [key for key in axes if key in ("task", "backbone")]
-    points = results.grid[axes].drop_duplicates(ignore_index=True)
+    trained = results.grid[results.grid["prompt"] != UNTRAINED]
+    points = trained[axes].drop_duplicates(ignore_index=True)
     index = pd.MultiIndex.from_frame(points)
     scores = results.runs.reindex(columns=["best.select_score"])["best.select_score"].astype(float)
     by_seed = scores.reindex(pd.MultiIndex.from_frame(results.grid)).unstack("seed").reindex(index)

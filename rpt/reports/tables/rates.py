@@ -14,7 +14,7 @@ def rates_table(results: GridResults, rates: pd.DataFrame) -> Table:
     """The chosen rate of each row and task; the CSV has the held-out score of each rate."""
     name, axes, lines, records = results.experiment.name, results.row_axes(("backbone", "prompt")), [], []
     by_row = dict(list(rates.groupby(list(axes))))
-    for at in results.points(axes):
+    for at in [at for at in results.points(axes) if tuple(at.values()) in by_row]:
         tried = by_row[tuple(at.values())]
         if tried["recorded"].any():
             lines.append((at, [_shown(tried[tried["task"] == task]) for task in results.tasks]))
@@ -50,7 +50,7 @@ def limits(results: GridResults) -> dict[str, object]:
 def _tried(rates: pd.DataFrame) -> dict[str, list[str]]:
     """Find the methods that try each list of rates; they are named with the backbone if it decides."""
     by_row = rates.groupby(["backbone", "prompt", "task"], sort=False)["lr"]
-    listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(rates, key=float)))).rename("rates").reset_index()
+    listed = by_row.agg(lambda rates: ", ".join(map(rate, sorted(set(rates), key=float)))).rename("rates").reset_index()
     methods: dict[str, list[str]] = {}
     for prompt, of_prompt in listed.groupby("prompt", sort=False):
         for text, backbones in of_prompt.groupby("rates", sort=False)["backbone"]:

@@ -1,5 +1,6 @@
 """Decoders do all that T5 does: every task, packs, methods, prediction, serving, export to peft."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import torch
 
 from rpt import export, predict
 from rpt.backbones import CausalBackbone, load_backbone
+from rpt.data.miniature import rows
 from rpt.inference.server import open_server
 from rpt.prompts.prompt_file import load_prompt
 from rpt.tasks import TASKS
@@ -95,10 +97,24 @@ def test_the_loss_of_a_tiny_decoder_halves_and_labels_are_what_is_generated(conf
     assert answers[0] == answers[1] and answers[0].count(None) < 32
 
 
-def test_a_decoder_without_a_prompt_is_evaluated(configure, overrides, evaluate_few):
+def test_a_decoder_without_a_prompt_gives_the_likeliest_label(configure, overrides, tmp_path, evaluate_few):
     evaluate_few(4)
-    (outcome,) = train_all([configure(*overrides["gpt2"], "task=cb", "prompt=none", "prompt.length=0")])
+    short = ["task=cb", "prompt=none", "prompt.length=0", "trainer.decode=likeliest"]
+    (outcome,) = train_all([config := configure(*overrides["gpt2"], *short)])
     assert 0 <= outcome <= 100
+    backbone = tiny_decoder("gpt2")
+    some = prepared(config, backbone, tmp_path / "again", evaluated=6).report
+    empty = torch.empty(1, 0, backbone.d_model), torch.empty(1, 0, dtype=torch.long)
+    candidates = backbone.encode_answers(list(some.task.verbalizers))
+    losses = [
+        [
+            backbone.losses(*empty, backbone.collate([dataclasses.replace(row, target=word)], 0), {})
+            for word in candidates
+        ]
+        for (row,) in some.rows
+    ]
+    predictions = evaluate(backbone, None, {}, some, config).predictions
+    assert predictions == [of_row.index(min(of_row)) for of_row in losses] and None not in predictions
 
 
 def test_a_killed_run_goes_on(configure, overrides, tmp_path, monkeypatch, evaluate_few):
@@ -148,10 +164,8 @@ def test_records_are_served_together_and_exported_to_peft(configure, overrides, 
     task, adapter = {"gpt2": "cb", "llama": "wsc"}[kind], tmp_path / "adapter"
     export.export(export.ExportArguments(runs[task], str(adapter)))
     assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
-    code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    texts = [example_text(server, task, row) for row in raw[task]]
-    start, end = code.index("texts = ["), code.index("\nfor text")
-    (adapter / "card.py").write_text(f"{code[:start]}texts = {texts!r}{code[end:]}")
+    texts = [example_text(server, task, *server.parse(task, row)) for row in raw[task]]
+    (adapter / "card.py").write_text(code_of_the_card(adapter, texts))
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
@@ -160,6 +174,30 @@ def test_records_are_served_together_and_exported_to_peft(configure, overrides, 
     assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
 
 
-def example_text(server, task, row):
-    (example,) = server.parse(task, row)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's own, on transformers 5
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_card_says_gives_the_answers_of_every_task(configure, overrides, tmp_path, kind, evaluate_few):
+    evaluate_few(2)
+    short = ["prompt=vanilla", "prompt.length=3", "data.shots=1", "trainer.max_steps=2", "lr=0.1"]
+    outcomes = train_all([configure(*overrides[kind], *short, f"task={task}") for task in TASKS])
+    runs = {task: str(outcome.folder) for task, outcome in zip(TASKS, outcomes, strict=True)}
+    server = open_server(runs, precision="fp32")
+    for task, run in runs.items():
+        examples = [server.parse(task, row)[0] for row in rows(task, "val", 0)[:3]]
+        expected = [answer.text for answer in server.answer([(task, example) for example in examples])]
+        export.export(export.ExportArguments(run, str(tmp_path / task)))
+        code = code_of_the_card(tmp_path / task, [example_text(server, task, example) for example in examples])
+        answers = []
+        exec(code.replace('"."', repr(str(tmp_path / task))), {"print": answers.append})
+        assert answers == expected, task
+
+
+def code_of_the_card(adapter, texts):
+    code = (adapter / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    start, end = code.index("texts = ["), code.index("\nfor text")
+    return f"{code[:start]}texts = {texts!r}{code[end:]}"
+
+
+def example_text(server, task, example):
     return server.prompts[task].task.source(example) + server.backbone.cue
