@@ -1,8 +1,8 @@
 """A search with Optuna: which values of the searched keys score best on held-out rows.
 
-A trial is a run. The first trials are spread over the whole space, and TPE chooses the others by their scores. Trials
-that cannot get better than the others' median are given up early. The samplers ask the same trials whenever they are
-told the same scores, so a search that was stopped goes on by their records.
+A trial is a run. The first trials are spread over the whole space; a Gaussian process of scores chooses the others.
+Trials that cannot get better than the others' median are given up early. The samplers ask the same trials whenever they
+are told the same scores, so a search that was stopped goes on by their records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import QMCSampler, TPESampler
+from optuna.samplers import GPSampler, QMCSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -40,7 +40,6 @@ log = logging.getLogger("rpt")
 SPREAD = 4  # trials must have a score before others are chosen by it; a power of two spreads Sobol's points best
 MIN_CURVES = 4  # of finished trials, before one is given up beside them
 WARM_UP = 4  # the first of so many parts of a curve tells too little to give up by
-STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 def split_overrides(overrides: Sequence[Override]) -> tuple[list[list[str]], dict[str, BaseDistribution]]:
@@ -134,7 +133,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             self.spread = SpreadSampler(self.space, seed)
-            self.tpe = TPESampler(n_startup_trials=SPREAD, seed=seed, multivariate=True, constant_liar=True)
+            self.by_scores = GPSampler(n_startup_trials=SPREAD, seed=seed)
         self.study = optuna.create_study(direction="maximize", sampler=self.spread)
         self.curves: list[list[float]] = []  # of each finished trial: the best score by each evaluation
         self.lines: list[Values] = []  # of the file
@@ -143,8 +142,8 @@ class Search:
         """So many trials to be trained next."""
         bar = self.find_bar()
         overrides = [*self.fixed, *([f"pack.prune={json.dumps(bar)}"] if bar else [])]
-        scored = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self.study.sampler = self.spread if len(scored) < SPREAD else self.tpe
+        scored = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self.study.sampler = self.spread if len(scored) < SPREAD else self.by_scores
         asked = []
         for _ in range(number):
             trial = self.study.ask(self.space)
@@ -169,21 +168,21 @@ class Search:
         """
         outcome, result = job._return_value, None
         if isinstance(outcome, Exception):
-            state, value = TrialState.FAIL, None
+            state, value = "failed", None
         elif outcome.how == SKIPPED:
             raise UsageError(f"Another process trains this search ({outcome.folder}); start it again after that.")
         elif outcome.how == PRUNED:
-            state, value = TrialState.PRUNED, float(outcome)
-            asked.trial.report(value, 1)
+            state, value = "pruned", float(outcome)
         else:
             record = _read_record(outcome.folder)
             result = record.result
-            state, value = TrialState.COMPLETE, result["best"]["select_score"]
+            state, value = "finished", result["best"]["select_score"]
             self.curves.append(list(itertools.accumulate((line["score"] for line in record.history), max)))
-        self.study.tell(asked.trial, None if state != TrialState.COMPLETE else value, state)
+        # To Optuna a trial that was given up is complete, because its Gaussian process does not use pruned ones.
+        self.study.tell(asked.trial, value, TrialState.FAIL if value is None else None)
         score = None if result is None else result["scores"]["score"]
-        run = None if state == TrialState.FAIL else outcome.folder.name
-        line = {"trial": asked.trial.number, "state": STATES[state], "held_out": value, "score": score, "run": run}
+        run = None if state == "failed" else outcome.folder.name
+        line = {"trial": asked.trial.number, "state": state, "held_out": value, "score": score, "run": run}
         self.lines.append(line | {"values": asked.values})
         self.write(job)
 
