@@ -141,7 +141,7 @@ def wrong_type(key: str, value: object, said: str) -> UsageError | None:
         "not a valid bool": "true or false",
         "not a ListConfig": f"a list: {key}=[{value}]",
     }
-    kind = next((kind for words, kind in kinds.items() if words in said), None)
+    kind = next((kind for part, kind in kinds.items() if part in said), None)
     return UsageError(f"{key}={value}: {said.rstrip('.')}; give {kind}.") if kind else None
 
 
