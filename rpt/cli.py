@@ -54,11 +54,11 @@ def run_command(help_text: str, cls: type[Arguments], do: Callable[[Arguments], 
     """
     if not asked_for_help(help_text):
         with one_line_errors():
-            refuse_misread(sys.argv[1:])
+            refuse_flags(sys.argv[1:])
             do(read_arguments(cls, [each if "=" in each or not first else f"{first}={each}" for each in sys.argv[1:]]))
 
 
-def refuse_misread(arguments: Sequence[str]) -> None:
+def refuse_flags(arguments: Sequence[str]) -> None:
     """Refuse flags, which only rpt.train has, and empty values, which would stand for the current folder.
 
     Raises:

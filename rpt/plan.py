@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, refuse_misread, split_config_dir
+from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, refuse_flags, split_config_dir
 from rpt.config import Config, as_dict, compose, hub_repos, settings, to_config, use_config_folder, validate
 from rpt.config.grids import Experiment, Grids, names
 from rpt.config.mistakes import LAUNCHERS, explained_mistakes
@@ -217,7 +217,7 @@ def main() -> None:
             use_config_folder(folder)
         if asked_for_help(f"{__doc__.strip()}\n\nExperiments: {', '.join(names())}"):
             return
-        refuse_misread(arguments)
+        refuse_flags(arguments)
         logging.getLogger("rpt").setLevel(logging.WARNING)
         chosen = list(dict.fromkeys(each for each in arguments if "=" not in each))
         keys = keys_of(PlanArguments)

@@ -72,8 +72,9 @@ def explain(error: Exception) -> str:
         return remedy
     first, *causes = dict.fromkeys(map(_first_line, list_causes(error)))
     text = ": ".join((first, *causes))
-    key, equals, value = first.removeprefix("Error merging override ").partition("=")
-    if equals and (wrong := wrong_type(key.lstrip("+"), value, ": ".join(causes))):
+    _, merging, override = first.partition("Error merging override ")
+    key, _, value = override.partition("=")
+    if merging and (wrong := wrong_type(key.lstrip("+"), value, ": ".join(causes))):
         return str(wrong)
     if "Ambiguous value for argument" in text or "Sweep parameters" in text:
         return f"{_ambiguous(text)} is a list of values: a sweep; add -m: python -m rpt.train -m …"

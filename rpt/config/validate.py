@@ -182,8 +182,8 @@ def _check_task(config: Config) -> None:
         raise UsageError(
             "task=custom needs the columns to read, in order: task.fields=[text], and task.labels=[bad,good]."
         )
-    of_superglue = config.data.name == "hub" and config.data.repo == DataConfig().repo and task.hub_config is None
-    if task.fields and of_superglue:
+    names_no_rows = config.data.name == "hub" and config.data.repo == DataConfig().repo and task.hub_config is None
+    if task.fields and names_no_rows:
         raise UsageError(
             f"task={task.name} has no rows; give task.train=FILE task.validation=FILE, or data.repo=ID of the hub."
         )
