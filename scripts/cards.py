@@ -23,8 +23,8 @@ HEAD = """# Large backbones on one card
 Nothing of it was run on such a card: on a processor, a T5-Small takes what is told within 15 % (`tests/test_plan.py`).
 Memory is that of training one prompt of 10 tokens.
 
-Measured once, on a processor: loading 5.31 GiB of random bf16 weights of T5-3B's shape, in two shards, took at most 5.33
-GiB of the host as `auto`, 6.64 as `4bit` and 10.17 as `8bit`. The 5.31 of the mapped file count in all three.
+Measured once, on a processor: loading 5.31 GiB of random bf16 weights of T5-3B's shape, in two shards, took at most
+5.33 GiB of the host as `auto`, 6.64 as `4bit` and 10.17 as `8bit`. The 5.31 of the mapped file count in all three.
 """
 T5: Any = {"vocab_size": 32128, "d_model": 1024, "d_kv": 128, "num_layers": 24, "decoder_start_token_id": 0}
 MODELS: dict[str, tuple[str, PretrainedConfig]] = {  # by name: the choice whose place it takes, its config.json
