@@ -16,6 +16,7 @@ from rpt.records.run_records import RunRecords
 from rpt.train import train
 from rpt.training.run.loader import Loader
 from rpt.training.sweep import estimate, workers
+from scripts import cards
 
 WORDS = [
     "trainer.precision=fp32",
@@ -207,3 +208,10 @@ def test_planned_memory_is_what_a_t5_small_takes():
     footprint = measure_footprint(small, BackboneConfig("small", max_tokens=256), 10, "fp32", False, on_gpu=False)
     assert footprint.parameters == 60_506_624
     assert footprint.peak("auto", 4) == pytest.approx(int(done.stdout), rel=0.15)
+
+
+@pytest.mark.slow
+def test_the_page_on_cards_is_what_is_planned():
+    page = cards.PAGE.read_text("utf-8")
+    assert page.startswith(cards.HEAD) and all(f"\n{name}: " in page for name in cards.MODELS)
+    assert cards.section("t5_3b") in page
