@@ -6,7 +6,8 @@ runs  what results= was in training; `results` if it is left out
 to    the folder of results whose store takes them, at runs/TASK/BACKBONE.jsonl; what is published there stays, and a
       run that is there already is replaced
 
-Run folders stay as they are. Trained prompts and weights are never published.
+Files of searches are copied to searches/. Run folders stay as they are. Trained prompts and weights are never
+published.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rpt.errors import UsageError
 from rpt.files import check_folder
 from rpt.records.published import publish
 from rpt.records.run_folder import FailedRun, RunFolder
+from rpt.records.search_file import copy_searches
 
 
 @dataclass
@@ -47,7 +49,7 @@ def publish_folders(arguments: PublishArguments) -> None:
             f"There is no finished run below runs={source}; give the folder that results= was in training."
         )
     check_folder(target, "to")
-    files = publish(records, target)
+    files = [*publish(records, target), *copy_searches(source, target)]
     print(f"published {len(records)} runs:", *files, sep="\n")
 
 

@@ -33,6 +33,20 @@ def write_search(results: Path, name: str, trials: Sequence[Mapping[str, object]
     write_atomically(path, "".join(json.dumps(trial) + "\n" for trial in trials).encode())
 
 
+def copy_searches(source: Path, target: Path) -> list[Path]:
+    """Copy the files of searches to another folder of results; returns the copies.
+
+    Raises:
+        RecordError: a file cannot be read; nothing is copied then.
+    """
+    if source.resolve() == target.resolve() or not read_searches(source):
+        return []
+    files = {target / "searches" / path.name: path for path in sorted(source.glob("searches/*.jsonl"))}
+    for copy, path in files.items():
+        write_atomically(copy, path.read_bytes())
+    return list(files)
+
+
 def read_searches(results: Path) -> list[list[Trial]]:
     """The trials of every search.
 

@@ -1,6 +1,7 @@
 """The results in this repository: README and every table stand on the records that are committed beside them."""
 
 import re
+import shutil
 import statistics
 from functools import cache
 
@@ -16,6 +17,8 @@ from rpt.reports.grid_results import GridResults
 from rpt.reports.labels import label
 from rpt.reports.rates import choose_rates
 from rpt.reports.report import build
+from rpt.reports.searches import write_searches
+from scripts import compare_search
 from tests.conftest import NANO, ROOT
 
 PROMPTS = ("vanilla", "mlp", "lstm", "residual")
@@ -337,6 +340,13 @@ def test_what_the_page_on_why_says_of_boolq_and_copa_is_in_its_records(in_miniat
     shortest, longest = (round(end, -1) for end in ends("vanilla"))
     scores = [f"{runs['scores.score'].mean():.1f}" for runs in runs_of("vanilla")]
     assert f"Plain prompts, {shortest:.0f} to {longest:.0f} long, have {scores[0]} and {scores[1]}." in text
+
+
+@pytest.mark.slow
+def test_the_pages_on_searches_are_what_their_records_give(tmp_path):
+    shutil.copytree(ROOT / "results" / "searches", tmp_path / "searches")
+    assert write_searches(tmp_path) == (ROOT / "results" / "searches.md").read_text()
+    assert compare_search.PAGE.read_text() == compare_search.HEAD + compare_search.compare(ROOT / "results")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from rpt.errors import UsageError
+from rpt.publish import PublishArguments, publish_folders
 from rpt.training.sweep.outcomes import PRUNED, TRAINED
 from rpt.training.sweep.sweep import train_all
 from tests import processes
@@ -121,5 +122,7 @@ def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_pa
     assert again.returncode == 0 and ": 0 trained" in again.stdout, again
     assert [file.read_text() for file in files] == before
     shown = processes.start("rpt.results", ["out"], tmp_path).wait(240)
-    assert shown.returncode == 0 and "Seed 0. Trials of cb nano residual, the best first:" in shown.stdout, shown
+    assert shown.returncode == 0 and "Trials of cb nano residual, seed 0, the best first:" in shown.stdout, shown
     assert (tmp_path / "out" / "searches.md").exists()
+    publish_folders(PublishArguments(str(tmp_path / "out"), str(tmp_path / "to")))
+    assert [(tmp_path / "to" / "searches" / file.name).read_text() for file in files] == before
