@@ -41,12 +41,12 @@ with seeds 1 to 3. A score is their mean on the reported rows; a search is as go
 
 
 def compare(results: Path) -> str:
-    """The page's rows: each prompt and grid beside the searches with half as many trials."""
+    """The table's rows, each prompt and grid beside the searches with half as many trials; and their sums."""
     runs = rpt.load_runs(results)
     runs = runs[runs["task"].eq("cb") & runs["backbone"].eq("nano") & runs["data.shots"].eq(16)]
     runs = runs[runs["trainer.epochs"].eq(6) & runs["protocol.selection"].eq("held_out")]
     searches = sorted(read_searches(results), key=lambda trials: trials[0].get("seed", 0))
-    lines = []
+    lines, good = [], dict.fromkeys(map(len, GRIDS), 0)
     for prompt in ("vanilla", "residual"):
         tuned = runs[runs["prompt"] == prompt]
         of_prompt = [trials for trials in searches if trials[0]["prompt"] == prompt]
@@ -57,8 +57,12 @@ def compare(results: Path) -> str:
             goal, scores = _score(tuned, best), [_score(tuned, rate) for rate in found]
             cells = [label("prompt", prompt), f"{len(rates)} rates", f"{best:g}", f"{goal:.1f}", f"{len(rates) // 2}"]
             cells += [" ".join(f"{rate:g}" for rate in found), " ".join(f"{score:.1f}" for score in scores)]
-            lines.append([*cells, f"{sum(score >= goal for score in scores)} of {len(scores)}"])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+            as_good = sum(score >= goal for score in scores)
+            good[len(rates)] += as_good
+            lines.append([*cells, f"{as_good} of {len(scores)}"])
+    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    sums = [f"{count} of {len(searches)} with {size // 2} trials" for size, count in good.items()]
+    return f"{rows}\nSearches that are as good, of both prompts: {', '.join(sums)}.\n"
 
 
 def _choose(trials: Sequence[Trial]) -> float:
