@@ -22,7 +22,7 @@ from rpt.backbones.flan_small import PACKAGE as FLAN_PACKAGE
 from rpt.backbones.flan_small import convert_package
 from rpt.backbones.settings import use_default_dropout
 from rpt.backbones.weights import find_stored_type, quantize
-from rpt.config import BackboneConfig, backbone_source
+from rpt.config import BackboneConfig, backbone_source, hub_model
 from rpt.config.validate import QUANTIZED
 from rpt.errors import UsageError
 from rpt.hub import WAYS_ON
@@ -99,7 +99,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
 
 def ways_on(config: BackboneConfig) -> str:
     """What helps if the backbone cannot be read."""
-    if backbone_source(config) == "hub":
+    if hub_model(config):
         return WAYS_ON
     return "Give a folder as save_pretrained writes it: config.json, model.safetensors, tokenizer.json."
 

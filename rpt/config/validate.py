@@ -78,7 +78,7 @@ def find_idle(config: Config) -> list[str]:
         "prompt.init_path": config.prompt.init == "saved" or "prompt.init=saved",
         "data.shots_seed": config.data.shots is not None or "data.shots=N",
         "data.mini_seed": config.data.name == "mini" or "data=mini",
-        "backbone.revision": backbone_source(config.backbone) == "hub" or "backbone.hub=ID",
+        "backbone.revision": bool(hub_model(config.backbone)) or "backbone.hub=ID",
     }
     unused = {key: attrgetter(key) for key, use in uses.items() if use is not True}
     idle = {key: value(config) for key, value in unused.items() if value(config) != value(default)}
