@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,6 +16,7 @@ from rpt.errors import UsageError
 from rpt.hub import require_repos
 from rpt.tasks import TASKS
 
+log = logging.getLogger("rpt")
 PLACES = (  # the keys that say where backbone and rows come from
     "scale", "backbone", "backbone.path", "backbone.hub", "data", "data.name", "data.dir", "data.repo", "task",
     "task.train",
@@ -36,6 +38,7 @@ def check_sweep(overrides: Sequence[str]) -> None:
     shared = {key: line for key, line in lines.items() if key not in swept_keys}
     cfg = compose("train", list(shared.values()), with_hydra=True)
     check_launcher(cfg)
+    warn_of_idle_packs(cfg, lines)
     grid = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
     swept = {str(key): f"{key}={value}" for key, value in grid.items() if key not in shared}
     swept |= {key: lines[key] for key in swept_keys}
@@ -56,6 +59,13 @@ def _places(fixed: list[str], swept: list[str]) -> Iterator[Config]:
         axes = axes | {"task": (*builtin[:1], *(task for task in axes["task"] if task not in builtin))}
     for point in itertools.product(*axes.values()):
         yield to_config(compose("train", [*fixed, *map("=".join, zip(axes, point, strict=True))]))
+
+
+def warn_of_idle_packs(cfg: DictConfig, keys: Iterable[str]) -> None:
+    """Say that what forms packs does nothing under another launcher."""
+    if not str(OmegaConf.select(cfg, "hydra.launcher._target_")).endswith(".PackedLauncher"):
+        for key in sorted({"pack.max_runs", "pack.processes", "pack.on"} & set(keys)):
+            log.warning("%s changes nothing without hydra/launcher=packed: each run trains alone.", key)
 
 
 def check_launcher(cfg: DictConfig) -> None:

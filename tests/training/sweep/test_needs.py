@@ -2,6 +2,7 @@
 
 import pytest
 from huggingface_hub import constants
+from omegaconf import OmegaConf
 
 from rpt.errors import UsageError
 from rpt.training.sweep import needs
@@ -38,3 +39,10 @@ def test_once_for_each_place_of_backbone_and_rows(composed, overrides, message, 
             needs.check_sweep(overrides)
         assert "\n" not in str(caught.value)
     assert len(composed) == compositions
+
+
+@pytest.mark.parametrize(("launcher", "count"), [("BasicLauncher", 1), ("rpt_packed_launcher.PackedLauncher", 0)])
+def test_what_forms_packs_needs_the_packed_launcher(caplog, launcher, count):
+    cfg = OmegaConf.create({"hydra": {"launcher": {"_target_": f"hydra_plugins.{launcher}"}}})
+    needs.warn_of_idle_packs(cfg, ["lr", "pack.max_runs"])
+    assert caplog.text.count("pack.max_runs changes nothing without hydra/launcher=packed") == count
