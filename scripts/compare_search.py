@@ -53,10 +53,10 @@ def compare(results: Path) -> str:
         for rates in GRIDS:
             tried = tuned[tuned["seed"].eq(0) & tuned["lr"].isin(rates)]
             best = float(tried.loc[tried["best.select_score"].idxmax(), "lr"])
-            found = [_choose(trials[: len(rates) // 2]) for trials in of_prompt]
-            goal, scores = _score(tuned, best), [_score(tuned, rate) for rate in found]
+            chosen = [_choose(trials[: len(rates) // 2]) for trials in of_prompt]
+            goal, scores = _score(tuned, best), [_score(tuned, rate) for rate in chosen]
             cells = [label("prompt", prompt), f"{len(rates)} rates", f"{best:g}", f"{goal:.1f}", f"{len(rates) // 2}"]
-            cells += [" ".join(f"{rate:g}" for rate in found), " ".join(f"{score:.1f}" for score in scores)]
+            cells += [" ".join(f"{rate:g}" for rate in chosen), " ".join(f"{score:.1f}" for score in scores)]
             as_good = sum(score >= goal for score in scores)
             good[len(rates)] += as_good
             lines.append([*cells, f"{as_good} of {len(scores)}"])
