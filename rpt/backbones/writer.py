@@ -179,20 +179,23 @@ class Writer(Backbone, Generic[Read]):
 
     def _choose_likeliest(self, encoding: Read, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
         """The labels whose words are the most probable of the task's, whatever the greedy answers are."""
-        candidates = pad(self.encode_answers(list(verbalizers)), NO_LABEL).to(self.device)
-        n, v = len(encoding.mask), len(candidates)
-        losses = self.answer_losses(encoding.repeat(v), candidates.repeat(n, 1)).view(n, v)
+        losses = self._measure_each(encoding, verbalizers, self.answer_losses)
         return lambda: losses.argmin(dim=1).tolist()
+
+    def _measure_each(
+        self, encoding: Read, verbalizers: Sequence[str], measure: Callable[[Read, Tensor], Tensor]
+    ) -> Tensor:
+        """What `answer_losses` or `gaps_to_greedy` gives for every word behind every row: [B, V]."""
+        candidates = self.encode_answers(list(verbalizers))
+        labels = pad(candidates, NO_LABEL).to(self.device).repeat(len(encoding.mask), 1)  # row by row
+        return measure(encoding.repeat(len(candidates)), labels).view(-1, len(candidates))
 
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
         one."""
         if task.max_answer_tokens is not None:
             return task.max_answer_tokens
-        return max(map(len, self._encode_labels(task)))
-
-    def _encode_labels(self, task: Task) -> list[Tokens]:
-        return self.encode_answers(list(task.verbalizers or ()))
+        return max(map(len, self.encode_answers(list(task.verbalizers or ()))))
 
     def answer(self, questions: list[Question]) -> list[Answer]:
         """What the model writes, and how probable it is."""
@@ -208,11 +211,8 @@ class Writer(Backbone, Generic[Read]):
         return [answers[i] for i in range(len(questions))]
 
     def _read_labels(self, encoding: Read, examples: list[Example], task: Task) -> list[Answer]:
-        candidates = self._encode_labels(task)
         texts = self.generate(encoding, self.longest_answer(task))
-        n, v = len(examples), len(candidates)
-        labels = pad(candidates, NO_LABEL).to(self.device).repeat(n, 1)  # row by row
-        gaps = self.gaps_to_greedy(encoding.repeat(v), labels).view(n, v)
+        gaps = self._measure_each(encoding, task.verbalizers or (), self.gaps_to_greedy)
         answers = []
         for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):
             written = task.find_label(text, example)
