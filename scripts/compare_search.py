@@ -13,14 +13,13 @@ trainer.eval_every=3 trainer.precision=fp32 results=outputs/search prompt=vanill
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 import rpt
 from rpt.files import write_atomically
-from rpt.records.search_file import Trial, read_searches
+from rpt.records.search_file import by_score, read_searches
 from rpt.reports.labels import label
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -53,7 +52,8 @@ def compare(results: Path) -> str:
         for rates in GRIDS:
             tried = tuned[tuned["seed"].eq(0) & tuned["lr"].isin(rates)]
             best = float(tried.loc[tried["best.select_score"].idxmax(), "lr"])
-            chosen = [_choose(trials[: len(rates) // 2]) for trials in of_prompt]
+            bests = [min(trials[: len(rates) // 2], key=by_score) for trials in of_prompt]
+            chosen = [float(trial["values"]["lr"]) for trial in bests]
             goal, scores = _score(tuned, best), [_score(tuned, rate) for rate in chosen]
             cells = [label("prompt", prompt), f"{len(rates)} rates", f"{best:g}", f"{goal:.1f}", f"{len(rates) // 2}"]
             cells += [" ".join(f"{rate:g}" for rate in chosen), " ".join(f"{score:.1f}" for score in scores)]
@@ -63,11 +63,6 @@ def compare(results: Path) -> str:
     rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     sums = [f"{count} of {len(searches)} with {size // 2} trials" for size, count in good.items()]
     return f"{rows}\nSearches that are as good, of both prompts: {', '.join(sums)}.\n"
-
-
-def _choose(trials: Sequence[Trial]) -> float:
-    """The rate of the finished trial with the best held-out score."""
-    return float(max((trial["held_out"] or 0, trial["values"]["lr"]) for trial in trials if trial["score"])[1])
 
 
 def _score(runs: pd.DataFrame, rate: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from rpt.config.schema import Values
 from rpt.files import write_atomically
@@ -25,6 +25,11 @@ class Trial(TypedDict):
     score: float | None
     run: str | None
     values: Values
+
+
+def by_score(trial: Mapping[str, Any]) -> tuple[bool, float]:
+    """Sort the best first, and trials that did not finish last."""
+    return trial["state"] != "finished", -(trial["held_out"] or 0)
 
 
 def write_search(results: Path, name: str, trials: Sequence[Mapping[str, object]]) -> None:

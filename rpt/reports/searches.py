@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from rpt.files import write_atomically
-from rpt.records.search_file import Trial, read_searches
+from rpt.records.search_file import Trial, by_score, read_searches
 from rpt.reports.render import paragraphs
 from rpt.reports.table import Table, Text, pad, to_markdown
 
@@ -17,7 +17,7 @@ def write_searches(folder: Path) -> str | None:
     Raises:
         RecordError: a file of a search cannot be read.
     """
-    searches = [sorted(trials, key=_by_score) for trials in read_searches(folder)]
+    searches = [sorted(trials, key=by_score) for trials in read_searches(folder)]
     if not searches:
         return None
     names = [
@@ -27,11 +27,6 @@ def write_searches(folder: Path) -> str | None:
     text = "\n".join(map(_lay_out, paragraphs("searches", names=names), rows))
     write_atomically(folder / "searches.md", text.encode())
     return text
-
-
-def _by_score(trial: Trial) -> tuple[bool, float]:
-    """Sort the best first, and trials that did not finish last."""
-    return trial["state"] != "finished", -(trial["held_out"] or 0)
 
 
 def _sum_up(trials: list[Trial]) -> dict[str, str]:

@@ -33,7 +33,7 @@ from rpt.errors import UsageError
 from rpt.records.published import find_published
 from rpt.records.run_folder import RunFolder
 from rpt.records.schema import RunRecord
-from rpt.records.search_file import write_search
+from rpt.records.search_file import by_score, write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
 log = logging.getLogger("rpt")
@@ -192,7 +192,7 @@ class Search:
         pruned = sum(line["state"] == "pruned" for line in self.lines)
         log.info("%s: %d trials, %d finished, %d pruned", " ".join(self.fixed), len(self.lines), len(finished), pruned)
         if finished:
-            best = max(finished, key=lambda line: line["held_out"])
+            best = min(finished, key=by_score)
             values = " ".join(f"{key}={value}" for key, value in best["values"].items())
             log.info("  best on held-out rows: %.2f (score %.2f) with %s", best["held_out"], best["score"], values)
 
