@@ -21,6 +21,7 @@ from rpt.config.schema import (
 )
 from rpt.config.validate import (
     backbone_source,
+    check_precision,
     find_idle,
     hub_model,
     hub_repos,

@@ -100,6 +100,16 @@ def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
         raise UsageError(f"{key}={value} is not known; choose one of: {', '.join(allowed)}.")
 
 
+def check_precision(precision: str) -> None:
+    """Refuse a precision that trained prompts cannot be used in.
+
+    Raises:
+        UsageError: naming the choices.
+    """
+    if precision not in (known := ("auto", "fp32", "bf16")):
+        raise UsageError(f"precision={precision} is not known; choose one of: {', '.join(known)}.")
+
+
 def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
     """Where the backbone comes from: the first key that is set of "path", "embedded", "package" and "hub", and its
     value.
