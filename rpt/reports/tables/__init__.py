@@ -8,6 +8,7 @@ from rpt.reports.paper import Paper
 from rpt.reports.table import Table
 from rpt.reports.tables.counts import costs_table, parameters_table
 from rpt.reports.tables.findings import find_all
+from rpt.reports.tables.learning import learning_table
 from rpt.reports.tables.rates import rates_table
 from rpt.reports.tables.scores import fill, score_table
 from rpt.reports.tables.significance import significance_table
@@ -23,5 +24,6 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
     tables += [rates_table(results, results.rates)] if results.rates is not None else []
     tables += [parameters_table(results, paper)] if name == "table3" else []
     tables += [costs_table(results)] if name == COSTS else []
+    tables += [learning_table(results)] if name == "table1" else []
     compared = significance_table(results) if name == "table1" else None
     return tables + ([compared] if compared else [])
