@@ -76,9 +76,7 @@ class TrainingRun:
         self.best_evaluation: Evaluation | None = None  # of this process; checkpoints do not have it
         self.failure: Exception | None = None
         self.tracker = Tracker()
-        self.steps_per_epoch, self.total_steps = plan_steps(config.trainer, len(rows))
-        if not self.parameters:
-            self.total_steps = 0
+        self.steps_per_epoch, self.total_steps = plan_steps(config, len(rows))
 
     @property
     def name(self) -> str:
