@@ -16,6 +16,11 @@ class NonFiniteLoss(RuntimeError):
 ONE_LINE = (UsageError, RecordError, NonFiniteLoss)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of its message; of an error without one, the name of its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def list_causes(error: BaseException, contexts: bool = False) -> list[BaseException]:
     """The error and its causes, the outermost first. Each appears once: under a debugger or coverage, OmegaConf makes
     an error its own cause.
