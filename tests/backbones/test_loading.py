@@ -312,3 +312,11 @@ def test_files_beside_the_weights_that_are_refused(tmp_path, file, changes, mess
     changed(tmp_path / "model", file, **changes)
     with pytest.raises(UsageError, match=message):
         load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")))
+
+
+def test_an_encoder_whose_tokenizer_puts_no_marker_around_a_text_is_refused(tmp_path):
+    shutil.copytree(NANO_BERT, tmp_path / "some")
+    changed(tmp_path / "some", "tokenizer.json", post_processor=None)
+    changed(tmp_path / "some", "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    with pytest.raises(UsageError, match=r"put a text between \[CLS\] and \[SEP\]"):
+        load_backbone(bert(path=str(tmp_path / "some")))
