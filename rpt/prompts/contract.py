@@ -20,7 +20,7 @@ from rpt.prompts.soft_prompt import SoftPrompt
 
 Option: TypeAlias = int | float | bool | str
 TYPES = (int, float, bool, str)  # of options
-VOCABULARY = 32_128
+VOCABULARY = 2**20  # more than any backbone's: what it lacks is told once it is loaded
 TRIED = 10  # tokens: with more, a recurrent network takes seconds on the meta device
 
 
