@@ -10,7 +10,7 @@ class RecordError(ValueError):
 
 
 class NonFiniteLoss(RuntimeError):
-    """A run's loss is infinite or not a number; the run is recorded as failed."""
+    """A run's loss or prompt is infinite or not a number; the run is recorded as failed."""
 
 
 ONE_LINE = (UsageError, RecordError, NonFiniteLoss)

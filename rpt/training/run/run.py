@@ -154,10 +154,16 @@ class TrainingRun:
             line["rows_per_second"] = self.progress.trained_rows / self.progress.training_seconds
         self.track(line)
 
-    def give_up(self, loss: float) -> None:
-        """Fail because the loss is not finite."""
+    def is_finite(self, prompt: Tensor | None, head: Heads) -> bool:
+        """Whether all that an evaluation may keep is finite, and the lengths of the prompt's vectors, which it records:
+        the step that the latest loss led to may have been too large."""
+        lengths = [] if prompt is None else [prompt.norm(dim=1)]
+        return all(bool(part.isfinite().all()) for part in (*lengths, *head.values(), *self.weights.values()))
+
+    def give_up(self, what: str, value: float | str) -> None:
+        """Fail because the loss, or what is trained, is not finite."""
         message = (
-            f"the loss of {self.name} is {loss} by step {self.progress.step}; "
+            f"the {what} of {self.name} is {value} by step {self.progress.step}; "
             "try a smaller lr, trainer.clip=1, or trainer.precision=fp32"
         )
         self.failure, self.progress.stopped = NonFiniteLoss(message), message

@@ -60,6 +60,15 @@ def test_a_failed_run_leaves_a_record_that_says_so(configure, tmp_path):
     assert not list(tmp_path.rglob("checkpoint*"))
 
 
+@pytest.mark.parametrize("prompt", ["vanilla", "residual"])
+def test_a_last_step_that_is_too_large_fails_although_its_loss_was_finite(configure, nano, tmp_path, prompt):
+    config = configure("task=cb", f"prompt={prompt}", "lr=1e25", "data.shots=8", "trainer.max_steps=1")
+    run = prepared(config, nano, tmp_path)
+    fitted(nano, run)
+    assert isinstance(run.failure, NonFiniteLoss) and not run.progress.history
+    assert str(run.failure).startswith("the trained part of cb nano")
+
+
 def test_without_prompt_the_backbone_is_only_evaluated(configure, tmp_path):
     score = train(configure("task=cb", "prompt=none"))
     (path,) = tmp_path.rglob("result.json")
