@@ -49,14 +49,13 @@ def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
     def tokenise(text: str) -> Tokens:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def tokenise_labels() -> list[Tokens]:
-        return [tokenise(verbalizer) for verbalizer in task.verbalizers or ()]
-
     return {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
         "uniform": lambda: uniform(prompt.length, embeddings.shape[1], generator),
         "text": lambda: from_text(embeddings, tokenise(prompt.init_text or ""), prompt.length, generator),
-        "labels": lambda: from_labels(embeddings, tokenise_labels(), prompt.length, generator),
+        "labels": lambda: from_labels(
+            embeddings, [tokenise(word) for word in task.verbalizers or ()], prompt.length, generator
+        ),
         "saved": lambda: load_table(os.path.expanduser(prompt.init_path or ""), prompt.length, embeddings.shape[1]),
     }[prompt.init]()
 

@@ -79,10 +79,6 @@ class TrainingRun:
         self.steps_per_epoch, self.total_steps = plan_steps(config, len(rows))
 
     @property
-    def name(self) -> str:
-        return self.config.title
-
-    @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """All trained parameters, by name."""
         prompt = dict(self.soft_prompt.named_parameters()) if self.soft_prompt else {}
@@ -163,7 +159,7 @@ class TrainingRun:
     def give_up(self, what: str, value: float | str) -> None:
         """Fail because the loss, or what is trained, is not finite."""
         message = (
-            f"the {what} of {self.name} is {value} by step {self.progress.step}; "
+            f"the {what} of {self.config.title} is {value} by step {self.progress.step}; "
             "try a smaller lr, trainer.clip=1, or trainer.precision=fp32"
         )
         self.failure, self.progress.stopped = NonFiniteLoss(message), message
@@ -173,7 +169,7 @@ class TrainingRun:
         """Add an evaluation to the history, and keep prompt and head if they are the best so far."""
         if evaluation.constant:
             predictions = evaluation.predictions
-            said = f"{self.name}: all {len(predictions)} answers are the same: {predictions[0]!r}"
+            said = f"{self.config.title}: all {len(predictions)} answers are the same: {predictions[0]!r}"
             self.say(said, logging.WARNING)
         if self.progress.add_evaluation(evaluation, self.steps_per_epoch):
             self.keep_best(prompt, head, evaluation)
@@ -209,7 +205,7 @@ class TrainingRun:
         progress, last = self.progress, self.progress.history[-1]
         loss = "" if last["loss"] is None else f"loss {last['loss']:.3f}, "
         score = f"score {last['score']:.2f}, best {progress.best_score:.2f}"
-        return f"{self.name}: step {progress.step}, {loss}{score}"
+        return f"{self.config.title}: step {progress.step}, {loss}{score}"
 
     def say(self, text: str, level: int = logging.INFO) -> None:
         """Log what concerns this run, and write it to the run's own console."""
