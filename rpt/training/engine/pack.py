@@ -16,6 +16,7 @@ import torch
 from rpt.backbones import Backbone
 from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
+from rpt.errors import UsageError
 from rpt.records.schema import ALL_STEPS
 from rpt.training.engine.graphs import GraphedLosses
 from rpt.training.engine.progress_bar import ProgressBar, open_progress_bar
@@ -141,11 +142,12 @@ class Pack:
     def maybe_read_losses(self, runs: list[TrainingRun], bar: ProgressBar) -> None:
         due = [run for run in runs if run.progress.step % READ_EVERY == 0 or run.is_evaluation_due()]
         for run, loss in zip(due, read_losses(due), strict=True):
-            if math.isfinite(loss):
+            total = run.progress.loss_sum  # fp16 may overflow in a step and not in the next: the mean shows it
+            if math.isfinite(total):
                 run.track_loss(loss)
                 bar.show_loss(run, loss)
             else:
-                run.give_up("loss", loss)
+                run.give_up("loss", total)
 
     def maybe_evaluate(self, run: TrainingRun, bar: ProgressBar) -> None:
         if run.failure is None and run.is_evaluation_due() and self.evaluate(run):
@@ -181,8 +183,11 @@ class Pack:
     def interrupt(self, signal_number: int) -> NoReturn:
         said = f"Stopped by signal {signal_number}; every run is saved. The same command goes on from here."
         for run in self.active:
-            self.save(run)
-            run.write(said)
+            try:
+                self.save(run)
+                run.write(said)
+            except UsageError as error:  # the disk is full: the sweep ends all the same
+                said = f"Stopped by signal {signal_number}; {run.config.title} is not saved: {error}"
         log.warning(said)
         raise Interrupted(128 + signal_number)
 
