@@ -30,7 +30,7 @@ def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftProm
     try:
         table = _make_table(config, task, backbone)
     except ValueError as error:
-        raise UsageError(f"prompt.init={prompt.init}: {error}.") from error
+        raise UsageError(f"prompt.init={prompt.init}: {str(error).removesuffix('.')}.") from error
     # torch's global generator initialises the network; it is seeded with the run's seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -129,7 +129,7 @@ class Sweep:
             self.outcomes[number] = report_error(error, config.title)
             return None
         if not claimed:
-            log.info("Another process trains this run (%s is locked); skipped.", prepared.record.folder)
+            log.info("This run is being trained already (%s is locked); skipped.", prepared.record.folder)
             self.outcomes[number] = Score(math.nan, SKIPPED, prepared.record.folder)
             return None
         try:
