@@ -10,10 +10,15 @@ class RecordError(ValueError):
 
 
 class NonFiniteLoss(RuntimeError):
-    """A run's loss is infinite or not a number; the run is recorded as failed."""
+    """A run's loss or prompt is infinite or not a number; the run is recorded as failed."""
 
 
 ONE_LINE = (UsageError, RecordError, NonFiniteLoss)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of its message; of an error without one, the name of its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def list_causes(error: BaseException, contexts: bool = False) -> list[BaseException]:

@@ -12,7 +12,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "errors": (),
     "files": ("errors",),
     "prompt_options": (),
-    "prompts": ("files", "prompt_options"),
+    "prompts": ("errors", "files", "prompt_options"),
     "tasks": (),
     "metrics": ("tasks",),
     "config": ("errors", "files", "prompt_options", "tasks"),
@@ -23,7 +23,7 @@ ROOMS = {  # each with the rooms that its modules may import
     "records": ("config", "errors", "files", "tasks"),
     "backbones": ("config", "data", "errors", "files", "hub", "tasks"),
     "training.run": ("backbones", "config", "data", "errors", "files", "prompts", "records", "tasks"),
-    "training.engine": ("backbones", "data", "prompts", "records", "training.run"),
+    "training.engine": ("backbones", "data", "errors", "prompts", "records", "training.run"),
     "training.sweep": (
         "backbones", "config", "data", "errors", "files", "hub", "prompts", "records", "tasks",
         "training.engine", "training.run",

@@ -78,6 +78,20 @@ def test_rates_are_measured_without_leaving_a_record(configure, tmp_path, togeth
     assert not list(tmp_path.rglob("result.json"))
 
 
+def test_backbones_of_two_families_are_estimated_on_rows_of_their_own(configure, monkeypatch):
+    """Of WSC a T5 trains on rows with the right noun, an encoder on all."""
+    monkeypatch.setattr(estimate, "measure", lambda *_: estimate.Rates(1.0, 1.0, 0.0, 1))
+    estimator = estimate.Estimator([], together=1)
+    t5, encoder = (estimator.estimate(configure("task=wsc", f"backbone={name}"))[0] for name in ("nano", "nano_bert"))
+    assert encoder > 1.5 * t5
+
+
+def test_a_run_without_a_prompt_only_evaluates(configure):
+    config = configure("task=cb", "prompt=none", "data.shots=8", "trainer.epochs=100")
+    rates = estimate.measure(config, 2, Loader())
+    assert estimate.duration(config, rates, Loader().rows(config)) == rates.start + 112 / rates.evaluation
+
+
 @pytest.mark.parametrize(
     "gpus, processes, devices, sharers", [(1, "null", 1, 1), (2, "null", 2, 1), (2, "4", 2, 2), (1, "3", 1, 3)]
 )

@@ -61,8 +61,9 @@ class BertBackbone(Backbone):
 
     def find_fault(self, config: BackboneConfig) -> str | None:
         tokenizer, positions = self.tokenizer, self.model.config.max_position_embeddings - self._first_position
-        first, *_, last = tokenizer("a")["input_ids"]
-        if tokenizer.padding_side != "right" or (first, last) != (tokenizer.cls_token_id, tokenizer.sep_token_id):
+        ids = tokenizer("a")["input_ids"]
+        between = (ids[:1], ids[-1:]) == ([tokenizer.cls_token_id], [tokenizer.sep_token_id])
+        if tokenizer.padding_side != "right" or tokenizer.pad_token_id is None or not between:
             return "its tokenizer must pad on the right and put a text between [CLS] and [SEP], as BERT's does"
         if config.max_tokens > positions:
             return f"it has {positions} positions for prompt and text; give backbone.max_tokens={positions} or less"

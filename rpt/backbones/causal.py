@@ -17,8 +17,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from rpt.backbones.base import attention_bias, register_family
+from rpt.backbones.encoding import Encoding
+from rpt.backbones.likelihood import sum_losses
 from rpt.backbones.rows import Batch, Heads, Row
-from rpt.backbones.writer import Encoding, Writer, sum_losses
+from rpt.backbones.writer import Writer
 from rpt.config import BackboneConfig
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError

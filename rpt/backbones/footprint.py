@@ -23,10 +23,9 @@ from transformers import AutoConfig, PretrainedConfig
 from rpt.backbones import fast
 from rpt.backbones.base import Backbone, recompute_layers
 from rpt.backbones.device import DTYPES
-from rpt.backbones.loading import LOADERS, check_family, find_family, find_place, split_gguf, ways_on
+from rpt.backbones.loading import LOADERS, check_family, find_family, find_place, readable, split_gguf
 from rpt.backbones.weights import find_quantizable, round_weights
 from rpt.config import BackboneConfig
-from rpt.errors import UsageError
 
 ALLOCATOR = 1.15  # what an allocator holds beyond what is alive: glibc's, measured with T5-Small and T5-Base
 BYTES = {"8bit": (1.0, 0.002), "4bit": (0.5, 0.016)}  # of a quantized weight, and of what scales it
@@ -61,11 +60,8 @@ def read_model_config(config: BackboneConfig) -> PretrainedConfig:
         UsageError: it cannot be had, or is not of the family.
     """
     place, file = split_gguf(find_place(config))
-    try:
+    with readable(config, place, "planned"):
         model_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be planned: {reason}. {ways_on(config)}") from error
     check_family(config, place, model_config.model_type)
     return model_config
 

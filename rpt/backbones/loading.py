@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +26,7 @@ from rpt.backbones.settings import use_default_dropout
 from rpt.backbones.weights import find_stored_type, quantize
 from rpt.config import BackboneConfig, backbone_source, hub_model
 from rpt.config.validate import QUANTIZED
-from rpt.errors import UsageError
+from rpt.errors import UsageError, first_line
 from rpt.hub import WAYS_ON
 
 SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers, size of the vocabulary
@@ -63,7 +65,7 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     family = find_family(config)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # it would list the weights of heads that are left out
-    try:
+    with readable(config, place, "loaded"):
         found_config = AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False, **file)
         check_family(config, place, found_config.model_type)
         _check_shape(config, place, found_config)
@@ -76,11 +78,6 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
         tokenizer = AutoTokenizer.from_pretrained(place, **source)
         source["dtype"] = _choose_type(config, place, precision)
         model, report = family.load_model(place, **source, use_safetensors=not file, output_loading_info=True)
-    except UsageError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another shape
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UsageError(f"Backbone {config.name} ({place}) cannot be loaded: {reason}. {ways_on(config)}") from error
     _check_fingerprint(config, place, model)
     stream_scale = _choose_stream_scale(config, model)
     if stream_scale != 1:
@@ -95,6 +92,27 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
     if config.weights in QUANTIZED:  # once the fingerprint has named the weights of the file
         quantize(model, config.weights, find_device())
     return backbone
+
+
+@contextmanager
+def readable(config: BackboneConfig, place: str, what: str) -> Iterator[None]:
+    """Turn any error of reading the backbone's files into one line with what helps: of a damaged file, or one of
+    another version, the libraries raise many kinds of errors.
+
+    Args:
+        what: was to be done: loaded, planned.
+
+    Raises:
+        UsageError: there was an error.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        known = isinstance(error, OSError | ValueError | RuntimeError | SafetensorError)
+        reason = f"{'' if known else f'{type(error).__name__}: '}{first_line(error)}".rstrip(".")
+        raise UsageError(f"Backbone {config.name} ({place}) cannot be {what}: {reason}. {ways_on(config)}") from error
 
 
 def ways_on(config: BackboneConfig) -> str:

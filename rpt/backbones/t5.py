@@ -14,7 +14,8 @@ from transformers import AutoModelForSeq2SeqLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from rpt.backbones.base import attention_bias, register_family
-from rpt.backbones.writer import Encoding, Writer
+from rpt.backbones.encoding import Encoding
+from rpt.backbones.writer import Writer
 from rpt.config import BackboneConfig
 
 

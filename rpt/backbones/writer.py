@@ -7,52 +7,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rpt.backbones.answers import Answer, Question, group_alike, stack_prompts
 from rpt.backbones.base import Backbone
 from rpt.backbones.device import send
+from rpt.backbones.encoding import Encoding
+from rpt.backbones.likelihood import NO_LABEL, sum_gaps, sum_losses
 from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.data.batches import pad
 from rpt.data.tokens import Tokens, encode_answers, encode_sources
 from rpt.tasks import Example, Prediction, Task, clean
 
-NO_LABEL = -100  # fills labels to equal length and carries no loss
 ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What a backbone made of prompts and texts, and writes answers from: tensors [B, ...], or tuples of such.
-
-    mask: [B, S], 1 where something stands.
-    """
-
-    mask: Tensor
-
-    def pick(self, rows: list[int] | Tensor) -> Self:
-        """Some of the rows."""
-        return self._change(lambda part: part[rows])
-
-    def repeat(self, times: int) -> Self:
-        """Every row so many times, one after the other."""
-        return self._change(lambda part: part.repeat_interleave(times, dim=0))
-
-    def _change(self, change: Callable[[Tensor], Tensor]) -> Self:
-        parts: dict[str, Any] = {
-            name: tuple(map(change, part)) if isinstance(part, tuple) else change(part)
-            for name, part in vars(self).items()
-        }
-        return type(self)(**parts)
-
-
 Read = TypeVar("Read", bound=Encoding)
 
 
@@ -179,16 +151,16 @@ class Writer(Backbone, Generic[Read]):
 
     def _choose_likeliest(self, encoding: Read, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
         """The labels whose words are the most probable of the task's, whatever the greedy answers are."""
-        losses = self._measure_each(encoding, verbalizers, self.answer_losses)
+        losses = self._measure_each(encoding, verbalizers, sum_losses)
         return lambda: losses.argmin(dim=1).tolist()
 
     def _measure_each(
-        self, encoding: Read, verbalizers: Sequence[str], measure: Callable[[Read, Tensor], Tensor]
+        self, encoding: Read, verbalizers: Sequence[str], measure: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """What `answer_losses` or `gaps_to_greedy` gives for every word behind every row: [B, V]."""
+        """What `sum_losses` or `sum_gaps` gives for every word behind every row: [B, V]."""
         candidates = self.encode_answers(list(verbalizers))
         labels = pad(candidates, NO_LABEL).to(self.device).repeat(len(encoding.mask), 1)  # row by row
-        return measure(encoding.repeat(len(candidates)), labels).view(-1, len(candidates))
+        return measure(self.feed(encoding.repeat(len(candidates)), labels), labels).view(-1, len(candidates))
 
     def longest_answer(self, task: Task) -> int:
         """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
@@ -212,7 +184,7 @@ class Writer(Backbone, Generic[Read]):
 
     def _read_labels(self, encoding: Read, examples: list[Example], task: Task) -> list[Answer]:
         texts = self.generate(encoding, self.longest_answer(task))
-        gaps = self._measure_each(encoding, task.verbalizers or (), self.gaps_to_greedy)
+        gaps = self._measure_each(encoding, task.verbalizers or (), sum_gaps)
         answers = []
         for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):
             written = task.find_label(text, example)
@@ -249,18 +221,12 @@ class Writer(Backbone, Generic[Read]):
         Args:
             labels: [B, L] answer ids, filled up with NO_LABEL.
         """
-        return sum_losses(self._decode(encoding, self._shift_right(encoding, labels)), labels)
+        return sum_losses(self.feed(encoding, labels), labels)
 
-    def gaps_to_greedy(self, encoding: Read, labels: Tensor) -> Tensor:
-        """How much less likely each row's answer is than its likeliest tokens, each beside the likeliest one in its
-        place, in nats summed over its tokens: [B], float32. It is 0 for the greedy answer and positive for any other.
-
-        Args:
-            labels: [B, L] answer ids, filled up with NO_LABEL.
-        """
-        logits, padding = self._decode(encoding, self._shift_right(encoding, labels)).float(), labels == NO_LABEL
-        chosen = logits.gather(2, labels.masked_fill(padding, 0)[..., None])[..., 0]
-        return (logits.amax(dim=2) - chosen).masked_fill(padding, 0).sum(dim=1)
+    def feed(self, encoding: Read, labels: Tensor) -> Tensor:
+        """The logits [B, L, pieces] that the labels [B, L] are written with."""
+        fed = torch.cat([self._first_fed(encoding)[:, None], labels[:, :-1]], dim=1)
+        return self._decode(encoding, fed.masked_fill(fed == NO_LABEL, self.padding))
 
     def argmax_is(self, encoding: Read, candidates: list[list[int]]) -> Tensor:
         """Which candidate greedy decoding would answer: bool [B, V], at most one true per row.
@@ -277,7 +243,7 @@ class Writer(Backbone, Generic[Read]):
             guess = possible[rows].int().argmax(dim=1)  # of each row, one that is still possible
             fed = answers[guess]  # [R, L]
             of_rows = encoding.pick(rows)
-            argmax = self._decode(of_rows, self._shift_right(of_rows, fed)).argmax(dim=-1)
+            argmax = self.feed(of_rows, fed).argmax(dim=-1)
             agrees = (argmax[:, None] == answers) | (answers == NO_LABEL)  # [R, V, L]
             # A position says something about a candidate as long as all tokens before it are those that were fed.
             alike = (fed[:, None] == answers).int().cumprod(dim=2).bool()
@@ -286,18 +252,3 @@ class Writer(Backbone, Generic[Read]):
             hits[rows, guess] = possible[rows, guess]
             possible[rows, guess] = False
         return hits
-
-    def _shift_right(self, encoding: Read, labels: Tensor) -> Tensor:
-        """What the decoder is fed to write the labels [B, L]."""
-        shifted = torch.cat([self._first_fed(encoding)[:, None], labels[:, :-1]], dim=1)
-        return shifted.masked_fill(shifted == NO_LABEL, self.padding)
-
-
-def sum_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each row's answer, summed over its tokens: [B], float32.
-
-    Args:
-        logits: [B, L, pieces]. labels: [B, L] answer ids, filled up with NO_LABEL.
-    """
-    losses = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
-    return losses.view(labels.shape).sum(dim=1)

@@ -9,6 +9,8 @@ from typing import Any
 
 from rpt.errors import UsageError
 
+csv.field_size_limit(2**31 - 1)  # a value may be a whole book; by itself the library takes 131,072 characters
+
 
 def read_csv_rows(content: bytes, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each row: the line on which it ends ("line 3") and its values by column.

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-from rpt.errors import UsageError
+from rpt.errors import UsageError, first_line
 from rpt.tasks import add_tasks
 
 
@@ -25,14 +25,13 @@ def load_plugins(names: Iterable[str]) -> None:
         try:
             module = importlib.import_module(name)
         except Exception as error:  # a plugin may raise anything
-            if isinstance(error, ModuleNotFoundError) and name.startswith(f"{error.name}"):
+            if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
                 raise UsageError(
                     f"plugins=[{name}]: there is no module {name} below {here}; mine/prompts.py is mine.prompts."
                 ) from error
             place = traceback.extract_tb(error.__traceback__)[-1]
-            reason = (str(error).splitlines() or [""])[0]
             raise UsageError(
-                f"plugins=[{name}] cannot be imported: {type(error).__name__}: {reason} "
+                f"plugins=[{name}] cannot be imported: {type(error).__name__}: {first_line(error)} "
                 f"({place.filename}, line {place.lineno}); mend the module."
             ) from error
         try:

@@ -13,7 +13,7 @@ from rpt.data import miniature
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import LocatedRow, parse_rows, warn_once
-from rpt.errors import UsageError
+from rpt.errors import UsageError, first_line
 from rpt.hub import WAYS_ON
 from rpt.tasks import Example, Task
 from rpt.tasks.custom import CustomTask
@@ -70,9 +70,8 @@ def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) ->
         on_hub = split if split == "train" else custom.hub_split if custom else "validation"
         table = _load_split(data.repo, task.hub_config, on_hub, as_text=isinstance(task, CustomTask))
     except Exception as error:  # the hub's clients raise many kinds of errors; each means that there are no rows
-        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # its own text says nothing
-        reason = textwrap.shorten(str(error.__cause__), 200) if generated and error.__cause__ else first
+        reason = textwrap.shorten(str(error.__cause__), 200) if generated and error.__cause__ else first_line(error)
         raise UsageError(
             f"{data.repo} ({task.hub_config or task.name}) cannot be had from the hub: {reason}\n"
             f"{CUSTOM_WAYS_ON if isinstance(task, CustomTask) else WAYS_ON}"

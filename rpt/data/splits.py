@@ -49,7 +49,7 @@ def split_examples(
     if protocol.selection == "held_out":
         train, select = _hold_out(train, task, protocol.held_out)
     if data.shots is not None:
-        train = _few(train, data.shots, data.shots_seed)
+        train = _few(train, task, data.shots, data.shots_seed)
     return TaskData(task, train, select, report, fingerprint([*train, *select, *report]))
 
 
@@ -73,16 +73,15 @@ def _hold_out(train: list[Example], task: Task, share: float) -> tuple[list[Exam
     return rest, [example for subject, example in zip(about, train, strict=True) if subject in held]
 
 
-def _few(train: list[Example], shots: int, seed: int) -> list[Example]:
+def _few(train: list[Example], task: Task, shots: int, seed: int) -> list[Example]:
     """`shots` examples of each class (of all examples if answers are open), drawn by the seed (paper, figure 5)."""
     classes = sorted({example.label for example in train}, key=str)
     chosen = []
     for label in classes:
         members = [i for i, example in enumerate(train) if example.label == label]
         if len(members) < shots:
-            raise UsageError(
-                f"data.shots={shots}, but only {len(members)} training rows have label {label}; give fewer shots."
-            )
+            what = "are there" if label is None else f"have label {task.labels[label]}"
+            raise UsageError(f"data.shots={shots}, but only {len(members)} training rows {what}; give fewer shots.")
         chosen += random.Random(f"{seed} {label}").sample(members, shots)
     return [train[i] for i in sorted(chosen)]
 

@@ -13,7 +13,7 @@ from rpt.data.splits import fingerprint
 from rpt.data.text_tokenizer import TextTokenizer, text_tokenizer
 from rpt.tasks import Example, Task
 
-LAYOUT = 2  # of cached arrays; raise it when they change
+LAYOUT = 3  # of cached arrays; raise it when they change
 Tokens = list[int]
 
 
@@ -88,20 +88,24 @@ def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_bu
 
 def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> Tokens:
     """The source with as many words of its longest field as fit (binary search)."""
+
+    def source(field: str, text: str) -> str:
+        return task.source(dataclasses.replace(example, fields={**example.fields, field: text}))
+
+    whole = task.source(example)  # in which a custom task's template may leave a field out
     lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
-    longest = max(lengths, key=lengths.__getitem__)
+    longest = max((name for name in lengths if source(name, "") != whole), key=lengths.__getitem__)
     pieces = example.fields[longest].split(" ")
 
-    def source(n: int) -> Tokens:
-        fields = {**example.fields, longest: " ".join(pieces[:n])}
-        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields)) + cue])
+    def encode(n: int) -> Tokens:
+        (encoding,) = texts.encode([source(longest, " ".join(pieces[:n])) + cue])
         return encoding.ids
 
     fits, too_many = 0, len(pieces)
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
-        fits, too_many = (middle, too_many) if len(source(middle)) <= text_budget else (fits, middle)
-    ids = source(fits)
+        fits, too_many = (middle, too_many) if len(encode(middle)) <= text_budget else (fits, middle)
+    ids = encode(fits)
     return ids if len(ids) <= text_budget else [*ids[: text_budget - 1], ids[-1]]
 
 

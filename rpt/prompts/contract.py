@@ -14,12 +14,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from rpt.errors import first_line
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
 from rpt.prompts.soft_prompt import SoftPrompt
 
 Option: TypeAlias = int | float | bool | str
 TYPES = (int, float, bool, str)  # of options
-VOCABULARY = 32_128
+VOCABULARY = 2**20  # more than any backbone's: what it lacks is told once it is loaded
 TRIED = 10  # tokens: with more, a recurrent network takes seconds on the meta device
 
 
@@ -75,7 +76,8 @@ def _check_prompt(name: str, length: int, options: tuple[tuple[str, Option], ...
         with torch.device("meta"):
             computed = prompt.reparameterization()  # the meta device has no autocast
     except Exception as error:  # a plugin may raise anything
-        raise _fault(name, f"its forward, called without arguments, fails: {_in_one_line(error)}") from error
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise _fault(name, f"its forward, called without arguments, fails: {said}") from error
     width = _width(length)
     result = f"{list(computed.shape)} in {computed.dtype}" if isinstance(computed, Tensor) else type(computed).__name__
     if result != (wanted := f"{[length, width]} in torch.float32"):
@@ -102,7 +104,7 @@ def _build(name: str, length: int, options: dict[str, Option]) -> SoftPrompt:
         except ValueError:
             raise
         except Exception as error:  # a plugin may raise anything
-            raise _fault(name, f"cannot be built: {_in_one_line(error)}") from error
+            raise _fault(name, f"cannot be built: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _width(length: int) -> int:
@@ -112,7 +114,3 @@ def _width(length: int) -> int:
 
 def _fault(name: str, what: str) -> ValueError:
     return ValueError(f"class {REPARAMETERIZATIONS[name].__name__}: {what}")
-
-
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

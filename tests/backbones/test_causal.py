@@ -7,7 +7,7 @@ import torch
 
 from rpt.backbones import Row
 from rpt.backbones.causal import PRE_NORM, rescale_stream
-from rpt.backbones.writer import NO_LABEL
+from rpt.backbones.likelihood import NO_LABEL, sum_gaps
 from rpt.data.batches import pad
 from tests.decoders import KINDS, tiny_decoder
 
@@ -81,9 +81,8 @@ def test_padding_on_either_side_changes_no_number(kind):
         losses = backbone.losses(unmasked, mask, batch, {})
         losses.sum().backward()
         encoding = backbone.encode(prompts, mask, batch["ids"])
-        seen.append(
-            (losses, unmasked.grad, backbone.gaps_to_greedy(encoding, pad(candidates[:1] * len(rows), NO_LABEL)))
-        )
+        labels = pad(candidates[:1] * len(rows), NO_LABEL)
+        seen.append((losses, unmasked.grad, sum_gaps(backbone.feed(encoding, labels), labels)))
     for others in seen[1:]:
         for one, other in zip(seen[0], others, strict=True):
             assert_close(one, other)

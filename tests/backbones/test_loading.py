@@ -62,6 +62,14 @@ def test_a_file_that_lacks_weights_is_named(tmp_path):
         load_backbone(bert(path=str(tmp_path / "some")))
 
 
+@pytest.mark.parametrize("content, reason", [("[]", "TypeError"), ("{}", "KeyError")])
+def test_a_tokenizer_that_the_library_cannot_read_is_one_line(tmp_path, content, reason):
+    shutil.copytree(NANO, tmp_path / "some")
+    (tmp_path / "some" / "tokenizer.json").write_text(content)
+    with pytest.raises(UsageError, match=rf"cannot be loaded: {reason}: .*\. Give a folder as save_pretrained"):
+        load_backbone(BackboneConfig("some", "t5", path=str(tmp_path / "some")))
+
+
 def test_pickled_weights_are_not_read(tmp_path):
     shutil.copytree(NANO_BERT, tmp_path / "some")
     weights = load_file(tmp_path / "some" / "model.safetensors")
@@ -304,3 +312,11 @@ def test_files_beside_the_weights_that_are_refused(tmp_path, file, changes, mess
     changed(tmp_path / "model", file, **changes)
     with pytest.raises(UsageError, match=message):
         load_backbone(BackboneConfig("nano", "t5", path=str(tmp_path / "model")))
+
+
+def test_an_encoder_whose_tokenizer_puts_no_marker_around_a_text_is_refused(tmp_path):
+    shutil.copytree(NANO_BERT, tmp_path / "some")
+    changed(tmp_path / "some", "tokenizer.json", post_processor=None)
+    changed(tmp_path / "some", "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    with pytest.raises(UsageError, match=r"put a text between \[CLS\] and \[SEP\]"):
+        load_backbone(bert(path=str(tmp_path / "some")))

@@ -6,7 +6,7 @@ from peft import PromptTuningConfig, get_peft_model
 from transformers import T5ForConditionalGeneration
 
 from rpt.backbones import Row
-from rpt.backbones.writer import NO_LABEL
+from rpt.backbones.likelihood import NO_LABEL
 from rpt.data.batches import pad
 from rpt.data.sequences import encode_readings
 from rpt.tasks import Reading

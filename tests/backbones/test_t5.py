@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers.modeling_outputs import BaseModelOutput
 
-from rpt.backbones.writer import NO_LABEL
+from rpt.backbones.likelihood import NO_LABEL, sum_gaps
 from rpt.data.batches import pad
 
 ANYTIME = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,7 +62,8 @@ def test_no_gap_to_the_greedy_answer_but_its_own(exact_backbone, texts):
     candidates = [*pieces, *(row[1:][row[1:] != 0].tolist() for row in greedy)]
     hits = exact_backbone.argmax_is(encoding, candidates)
     for column, candidate in enumerate(candidates):
-        gaps = exact_backbone.gaps_to_greedy(encoding, torch.tensor([candidate] * len(texts)))
+        labels = torch.tensor([candidate] * len(texts))
+        gaps = sum_gaps(exact_backbone.feed(encoding, labels), labels)
         assert ((gaps < 1e-6) == hits[:, column]).all() and (gaps >= 0).all()
     assert hits.any(dim=1).all()
 

@@ -6,6 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from rpt.config import config_folder, to_config
+from rpt.data.plugins import load_plugins
+from rpt.errors import UsageError
 from rpt.tasks import TASKS
 from rpt.train import train
 
@@ -34,6 +36,17 @@ def pairs(tmp_path, monkeypatch):
         (tmp_path / "PAIRS" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     yield tmp_path
     TASKS.pop("pairs", None)
+
+
+def test_a_module_that_is_there_is_not_called_missing(tmp_path, monkeypatch):
+    """The package that it lacks has the beginning of its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "absent_prompts.py").write_text("import absent\n")
+    with pytest.raises(UsageError, match=r"cannot be imported: ModuleNotFoundError: No module named 'absent' .*line 1"):
+        load_plugins(["absent_prompts"])
+    with pytest.raises(UsageError, match="there is no module absent.prompts below"):
+        load_plugins(["absent.prompts"])
 
 
 def test_a_task_class_of_one_s_own_is_trained(pairs, tiny, cache):

@@ -79,8 +79,10 @@ def test_few_shot_rows_per_class(task, shots):
 
 
 def test_more_shots_than_rows_is_refused():
-    with pytest.raises(UsageError, match=r"data\.shots=5000.*give fewer"):
+    with pytest.raises(UsageError, match=r"data\.shots=5000.*only \d+ training rows have label entailment; give fewer"):
         data("cb", shots=5000)
+    with pytest.raises(UsageError, match=r"data\.shots=5000.*only 700 training rows are there; give fewer"):
+        data("record", shots=5000)
 
 
 @pytest.mark.parametrize("task", ["boolq", "rte", "wic"])

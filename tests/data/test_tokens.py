@@ -11,6 +11,7 @@ from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
 from rpt.data.tokens import encode_answers, encode_sources
 from rpt.tasks import TASKS, Example, get_task
+from rpt.tasks.custom import make_task
 from tests.conftest import NANO
 
 
@@ -71,3 +72,10 @@ def test_real_rows_pass_without_unknown_pieces(tokenizer, shared, tmp_path, task
     examples = parse_rows(get_task(task), str(path), read_json_lines(path.read_bytes(), str(path)))
     sources = encode_sources(examples, get_task(task), tokenizer, 502, tmp_path)
     assert all(0 < len(ids) <= 502 and tokenizer.unk_token_id not in ids for ids in sources)
+
+
+def test_the_question_stays_though_a_field_that_the_template_leaves_out_is_longer(tokenizer):
+    task = make_task("mine", ("note", "text", "question"), ("yes", "no"), template="{text} asked {question}")
+    example = Example({"note": "red " * 100, "text": "blue " * 60, "question": "is it green"}, 0, idx=0)
+    (source,) = encode_sources([example], task, tokenizer, 40)
+    assert len(source) == 40 and tokenizer.decode(source).endswith("blue asked is it green</s>")

@@ -145,6 +145,10 @@ def test_what_breaks_it_is_named_in_one_line(registered, cls, message):
     assert len(str(refused.value).splitlines()) == 1
 
 
+def test_a_vocabulary_may_be_larger_than_t5_s():
+    check_prompt("superposition", 10, {"words": 100_000})
+
+
 def test_what_a_class_says_of_its_options_is_said(registered):
     with pytest.raises(ValueError, match="rank=0 leaves nothing"):
         check_prompt(registered(Mine), 10, {"rank": 0})

@@ -193,6 +193,11 @@ def test_a_fault_in_a_csv_file_names_its_place(content, message):
         list(read_csv_rows(content, "f.csv"))
 
 
+def test_a_value_in_a_csv_file_may_be_a_whole_book():
+    ((_, row),) = read_csv_rows(b"a\n" + b"word " * 100_000 + b"\n", "f.csv")
+    assert len(row["a"]) == 500_000
+
+
 def test_what_declares_it_is_part_of_its_runs_identity_alone(configure):
     def identity(*overrides):
         return run_id(configure(*overrides), "r", "w", "fp32")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rpt.backbones import Backbone, Batch, Heads
+from rpt.errors import first_line
 
 log = logging.getLogger(__name__)
 MULTIPLE = 32  # to which widths are padded, so that there are few shapes
@@ -79,5 +80,5 @@ class GraphedLosses:
             self._full = len(self._recorded) >= MAX_GRAPHS or self._reserved > MEMORY_SHARE * total
         except Exception as error:
             self.enabled = False
-            log.warning("No CUDA graphs from here on: %s", str(error).strip().splitlines()[0])
+            log.warning("No CUDA graphs from here on: %s", first_line(error))
         return self.enabled

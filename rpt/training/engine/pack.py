@@ -16,6 +16,7 @@ import torch
 from rpt.backbones import Backbone
 from rpt.backbones.device import cap_evaluation_pass
 from rpt.backbones.pass_limit import PassLimit
+from rpt.errors import UsageError
 from rpt.records.schema import ALL_STEPS
 from rpt.training.engine.graphs import GraphedLosses
 from rpt.training.engine.progress_bar import ProgressBar, open_progress_bar
@@ -56,7 +57,7 @@ class Pack:
     def fit(self, waiting: Iterator[TrainingRun]) -> Iterator[TrainingRun]:
         """Train the runs to their ends. Yields each when it ends; a waiting run then takes its place.
 
-        A run whose loss is not finite ends with a `failure`; the others continue.
+        A run whose loss or prompt is not finite ends with a `failure`; the others continue.
 
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
@@ -141,15 +142,15 @@ class Pack:
     def maybe_read_losses(self, runs: list[TrainingRun], bar: ProgressBar) -> None:
         due = [run for run in runs if run.progress.step % READ_EVERY == 0 or run.is_evaluation_due()]
         for run, loss in zip(due, read_losses(due), strict=True):
-            if math.isfinite(loss):
+            total = run.progress.loss_sum  # fp16 may overflow in a step and not in the next: the mean shows it
+            if math.isfinite(total):
                 run.track_loss(loss)
                 bar.show_loss(run, loss)
             else:
-                run.give_up(loss)
+                run.give_up("loss", total)
 
     def maybe_evaluate(self, run: TrainingRun, bar: ProgressBar) -> None:
-        if run.failure is None and run.is_evaluation_due():
-            self.evaluate(run)
+        if run.failure is None and run.is_evaluation_due() and self.evaluate(run):
             bar.show_evaluation(run)
             progress, patience = run.progress, run.config.trainer.patience
             if progress.step == run.total_steps:
@@ -157,13 +158,18 @@ class Pack:
             elif patience is not None and progress.evaluations_since_best >= patience:
                 progress.stopped = f"no better score in {patience} evaluations"
 
-    def evaluate(self, run: TrainingRun) -> None:
-        """Score the present prompt and head on the selection rows, and keep them if they are the best so far."""
+    def evaluate(self, run: TrainingRun) -> bool:
+        """Score the present prompt and head on the selection rows, and keep them if they are the best so far; False if
+        they are not finite, and the run has failed."""
         began = time.perf_counter()
         prompt, head = run.fold_prompt(), run.copy_head()
+        if not run.is_finite(prompt, head):
+            run.give_up("trained part", "not finite")
+            return False
         evaluation = evaluate(self.backbone, prompt, head, run.select, run.config, self.evaluation_limit)
         run.note_evaluation(prompt, head, evaluation)
         run.progress.seconds += time.perf_counter() - began
+        return True
 
     def maybe_checkpoint(self, run: TrainingRun) -> None:
         due = run.progress.step % run.config.trainer.checkpoint_every == 0 or run.is_evaluation_due()
@@ -177,8 +183,11 @@ class Pack:
     def interrupt(self, signal_number: int) -> NoReturn:
         said = f"Stopped by signal {signal_number}; every run is saved. The same command goes on from here."
         for run in self.active:
-            self.save(run)
-            run.write(said)
+            try:
+                self.save(run)
+                run.write(said)
+            except UsageError as error:  # the disk is full: the sweep ends all the same
+                said = f"Stopped by signal {signal_number}; {run.config.title} is not saved: {error}"
         log.warning(said)
         raise Interrupted(128 + signal_number)
 

@@ -18,7 +18,7 @@ class ProgressBar:
         """Add joining runs; `together` runs now train together."""
         self._bar.total += sum(run.total_steps for run in runs)
         self._bar.update(sum(run.progress.step for run in runs))
-        self._bar.set_description(runs[0].name if together == 1 else f"{together} runs together")
+        self._bar.set_description(runs[0].config.title if together == 1 else f"{together} runs together")
 
     def advance(self, steps: int) -> None:
         self._bar.update(steps)

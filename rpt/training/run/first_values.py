@@ -30,7 +30,7 @@ def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftProm
     try:
         table = _make_table(config, task, backbone)
     except ValueError as error:
-        raise UsageError(f"prompt.init={prompt.init}: {error}.") from error
+        raise UsageError(f"prompt.init={prompt.init}: {str(error).removesuffix('.')}.") from error
     # torch's global generator initialises the network; it is seeded with the run's seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -49,14 +49,13 @@ def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
     def tokenise(text: str) -> Tokens:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def tokenise_labels() -> list[Tokens]:
-        return [tokenise(verbalizer) for verbalizer in task.verbalizers or ()]
-
     return {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
         "uniform": lambda: uniform(prompt.length, embeddings.shape[1], generator),
         "text": lambda: from_text(embeddings, tokenise(prompt.init_text or ""), prompt.length, generator),
-        "labels": lambda: from_labels(embeddings, tokenise_labels(), prompt.length, generator),
+        "labels": lambda: from_labels(
+            embeddings, [tokenise(word) for word in task.verbalizers or ()], prompt.length, generator
+        ),
         "saved": lambda: load_table(os.path.expanduser(prompt.init_path or ""), prompt.length, embeddings.shape[1]),
     }[prompt.init]()
 

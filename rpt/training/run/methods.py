@@ -58,10 +58,10 @@ def make_trainable(backbone: Backbone, method: MethodConfig, seed: int) -> None:
     for weight in backbone.trained.values():
         weight.data = weight.data.float()  # whatever the file has
     if not backbone.trained:
-        raise UsageError(
-            f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type}) has a name with "
-            f"{method.weights} in it; give another method.weights."
-        )
+        where = f"method={method.name}: no weight of this backbone ({backbone.model.config.model_type})"
+        if method.adapter:
+            raise UsageError(f"{where} is known to end a sublayer, behind which an adapter goes; take another method.")
+        raise UsageError(f"{where} has a name with {method.weights} in it; give another method.weights.")
 
 
 def _check_peft(method: MethodConfig, train_mode: bool) -> None:

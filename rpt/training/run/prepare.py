@@ -61,10 +61,6 @@ class PreparedRun:
     record: RunFolder
     loader: Loader
 
-    @property
-    def name(self) -> str:
-        return self.config.title
-
     def claim(self) -> bool:
         """Lock the record; False if another process holds it. A finished record needs no lock, so it may be on a disk
         that cannot be written.
@@ -97,10 +93,10 @@ class PreparedRun:
         run = make_training_run(self.config, self.data, self.backbone, self.record)
         goes_on = run.parameters and load_checkpoint(run)
         self.record.write_config(dump_yaml(as_dict(self.config)))
-        run.tracker = start_tracker(self.config, run.name, run.progress.wandb_id, self.record.folder.name)
+        run.tracker = start_tracker(self.config, run.progress.wandb_id, self.record.folder.name)
         run.progress.wandb_id = run.tracker.wandb_id
         if goes_on:
-            run.say(f"{run.name} goes on from step {run.progress.step} of {run.total_steps}")
+            run.say(f"{self.config.title} goes on from step {run.progress.step} of {run.total_steps}")
         _announce(run, self.backbone, self.data)
         run.progress.seconds += time.perf_counter() - began
         return run
@@ -139,7 +135,7 @@ class PreparedRun:
         data = result["data"]
         kind = f"{data['report']} rows, {result['protocol']} protocol{', miniature' if data['miniature'] else ''}"
         scores = f"score {result['scores']['score']:.2f}, majority class {result['majority']['score']:.2f}"
-        return f"{self.name}: {scores} ({kind})\nrecord: {self.record.place}"
+        return f"{self.config.title}: {scores} ({kind})\nrecord: {self.record.place}"
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
         """Record an error of training, if the disk has room. Files and settings that cannot be used are not recorded:
@@ -172,7 +168,7 @@ def make_training_run(config: Config, data: TaskData, backbone: Backbone, record
 def _announce(run: TrainingRun, backbone: Backbone, data: TaskData) -> None:
     """Say what is trained, what is frozen and what is odd about the rows, before anything runs."""
     trained = f"trained in all {run.trained_parameters:,}"
-    run.say(f"{run.name}: {len(run.rows)} training rows, {run.total_steps} steps; {trained}")
+    run.say(f"{run.config.title}: {len(run.rows)} training rows, {run.total_steps} steps; {trained}")
     shown = list(run.parameters.items())
     lines = [f"  trained {name} {tuple(p.shape)} = {p.numel():,}" for name, p in shown[:MAX_LISTED]]
     lines += [f"  … and {len(shown) - MAX_LISTED} more"] if len(shown) > MAX_LISTED else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rpt.config import TrainerConfig
+from rpt.config import Config
 from rpt.config.schema import Values
 from rpt.training.run.evaluate import Evaluation
 
@@ -51,8 +51,12 @@ class Progress:
         return True
 
 
-def plan_steps(trainer: TrainerConfig, n_rows: int) -> tuple[int, int]:
-    """Optimizer steps of an epoch over `n_rows` training rows, and of the whole run unless it stops early."""
+def plan_steps(config: Config, n_rows: int) -> tuple[int, int]:
+    """Optimizer steps of an epoch over `n_rows` training rows, and of the whole run unless it stops early; 0 of a run
+    that only evaluates the backbone (prompt=none)."""
+    trainer = config.trainer
     per_epoch = -(-n_rows // (trainer.batch_size * trainer.accumulation))
+    if config.tunes_prompt and config.prompt.length == 0:
+        return per_epoch, 0
     total = per_epoch * trainer.epochs
     return per_epoch, total if trainer.max_steps is None else min(total, trainer.max_steps)

@@ -76,13 +76,7 @@ class TrainingRun:
         self.best_evaluation: Evaluation | None = None  # of this process; checkpoints do not have it
         self.failure: Exception | None = None
         self.tracker = Tracker()
-        self.steps_per_epoch, self.total_steps = plan_steps(config.trainer, len(rows))
-        if not self.parameters:
-            self.total_steps = 0
-
-    @property
-    def name(self) -> str:
-        return self.config.title
+        self.steps_per_epoch, self.total_steps = plan_steps(config, len(rows))
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -156,10 +150,16 @@ class TrainingRun:
             line["rows_per_second"] = self.progress.trained_rows / self.progress.training_seconds
         self.track(line)
 
-    def give_up(self, loss: float) -> None:
-        """Fail because the loss is not finite."""
+    def is_finite(self, prompt: Tensor | None, head: Heads) -> bool:
+        """Whether all that an evaluation may keep is finite, and the lengths of the prompt's vectors, which it records:
+        the step that the latest loss led to may have been too large."""
+        lengths = [] if prompt is None else [prompt.norm(dim=1)]
+        return all(bool(part.isfinite().all()) for part in (*lengths, *head.values(), *self.weights.values()))
+
+    def give_up(self, what: str, value: float | str) -> None:
+        """Fail because the loss, or what is trained, is not finite."""
         message = (
-            f"the loss of {self.name} is {loss} by step {self.progress.step}; "
+            f"the {what} of {self.config.title} is {value} by step {self.progress.step}; "
             "try a smaller lr, trainer.clip=1, or trainer.precision=fp32"
         )
         self.failure, self.progress.stopped = NonFiniteLoss(message), message
@@ -169,7 +169,7 @@ class TrainingRun:
         """Add an evaluation to the history, and keep prompt and head if they are the best so far."""
         if evaluation.constant:
             predictions = evaluation.predictions
-            said = f"{self.name}: all {len(predictions)} answers are the same: {predictions[0]!r}"
+            said = f"{self.config.title}: all {len(predictions)} answers are the same: {predictions[0]!r}"
             self.say(said, logging.WARNING)
         if self.progress.add_evaluation(evaluation, self.steps_per_epoch):
             self.keep_best(prompt, head, evaluation)
@@ -205,7 +205,7 @@ class TrainingRun:
         progress, last = self.progress, self.progress.history[-1]
         loss = "" if last["loss"] is None else f"loss {last['loss']:.3f}, "
         score = f"score {last['score']:.2f}, best {progress.best_score:.2f}"
-        return f"{self.name}: step {progress.step}, {loss}{score}"
+        return f"{self.config.title}: step {progress.step}, {loss}{score}"
 
     def say(self, text: str, level: int = logging.INFO) -> None:
         """Log what concerns this run, and write it to the run's own console."""

@@ -61,12 +61,11 @@ class Tracker:
             self._wandb = None
 
 
-def start_tracker(config: Config, name: str, wandb_id: str | None, run_id: str) -> Tracker:
+def start_tracker(config: Config, wandb_id: str | None, run_id: str) -> Tracker:
     """The tracker that the configuration asks for.
 
     Args:
         config: of the run.
-        name: that W&B shows.
         wandb_id: the W&B run that a resumed run continues; None starts a new one.
         run_id: of the record, to find it from W&B.
 
@@ -76,10 +75,10 @@ def start_tracker(config: Config, name: str, wandb_id: str | None, run_id: str) 
     if config.tracking.name != "wandb":
         return Tracker(wandb_id=wandb_id)
     wandb_id = wandb_id or uuid.uuid4().hex[:8]
-    return Tracker(_start_wandb(config, name, wandb_id, run_id), wandb_id)
+    return Tracker(_start_wandb(config, wandb_id, run_id), wandb_id)
 
 
-def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Wandb | None:
+def _start_wandb(config: Config, wandb_id: str, run_id: str) -> Wandb | None:
     """The W&B run, offline if W&B cannot be reached; None if it cannot be started or is disabled."""
     import wandb  # slow to import, and not needed in every run
 
@@ -96,10 +95,10 @@ def _start_wandb(config: Config, name: str, wandb_id: str, run_id: str) -> Wandb
     try:
         if user.mode not in ("offline", "dryrun") and _log_in():
             try:
-                return _init(config, tracking, name, wandb_id, run_id, online=True)
+                return _init(config, tracking, wandb_id, run_id, online=True)
             except wandb.errors.CommError as error:
                 log.warning("W&B cannot be reached (%s): this run is tracked offline (later wandb sync).", _line(error))
-        return _init(config, tracking, name, wandb_id, run_id, online=False)
+        return _init(config, tracking, wandb_id, run_id, online=False)
     except wandb.errors.UsageError as error:
         raise UsageError(
             f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
@@ -155,7 +154,7 @@ def _log_in() -> bool:
     return False
 
 
-def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, run_id: str, online: bool) -> Wandb:
+def _init(config: Config, tracking: TrackingConfig, wandb_id: str, run_id: str, online: bool) -> Wandb:
     import wandb
 
     shared = [config.task.name, config.backbone.name, config.variant]  # by a table row's rates and seeds
@@ -165,7 +164,7 @@ def _init(config: Config, tracking: TrackingConfig, name: str, wandb_id: str, ru
         project=tracking.project,
         entity=tracking.entity,
         dir=tracking.dir,
-        name=user.run_name or name,
+        name=user.run_name or config.title,
         group=user.run_group or " ".join(shared),
         tags=[tag[:MAX_TAG_LENGTH] for tag in (*shared, config.protocol.name, *kind, *(user.run_tags or ()))],
         id=wandb_id,

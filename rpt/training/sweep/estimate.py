@@ -36,7 +36,8 @@ EVALUATED = 128  # rows
 class Rates:
     """What runs of one kind take on this machine.
 
-    training, evaluation: rows per second. start: seconds beside them. memory: peak bytes.
+    training, evaluation: rows per second; infinite if nothing is trained. start: seconds beside them. memory: peak
+        bytes.
     """
 
     training: float
@@ -81,7 +82,8 @@ class Estimator:
             together = self._together if config.tunes_prompt else 1
             rates = rates_of(known) if known else measure(config, together, self._loader, self._gpu_processes)
             self._rates[which] = rates
-        rows = json.dumps([dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)])
+        parts = [dataclasses.asdict(part) for part in (config.task, config.data, config.protocol)]
+        rows = json.dumps([config.backbone.family, *parts])  # an encoder's WSC is another task than a T5's
         if rows not in self._data:
             self._data[rows] = self._loader.rows(config)
         return duration(config, self._rates[which], self._data[rows]), self._rates[which].memory
@@ -139,20 +141,28 @@ def measure(config: Config, together: int | None, loader: Loader, gpu_processes:
         together = together or choose_max_runs(run, backbone, SIZES[-1], max_tokens)
         others = [_start(config, seed, loader) for seed in range(1, together)]
         start = (starting + sum(seconds for *_, seconds in others)) / together
-        pack = Pack(backbone, together, max_tokens, config.pack.graphs)
-        pack.join([run, *(other for other, *_ in others)])
-        warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
-        for _ in range(min(warm_up, run.total_steps - 1)):
-            pack.step()
-        began, before = time.perf_counter(), run.progress.trained_rows
-        for _ in range(min(measured, run.total_steps - run.progress.step)):
-            pack.step()
-        read_losses([run])  # waits for the device
-        training = together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
+        training = math.inf
+        if run.total_steps:
+            pack = Pack(backbone, together, max_tokens, config.pack.graphs)
+            training = measure_training(pack, [run, *(other for other, *_ in others)])
         # Short and long rows alike.
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))
         evaluated = evaluate(backbone, run.fold_prompt(), run.copy_head(), run.report.pick(spread.tolist()), config)
     return Rates(training, evaluated.rows_per_second, start, read_peak_memory())
+
+
+def measure_training(pack: Pack, runs: list[TrainingRun]) -> float:
+    """Rows per second of all runs, from a few steps of them together."""
+    pack.join(runs)
+    run, together = runs[0], len(runs)
+    warm_up, measured = (max(1, steps // together) for steps in (WARM_UP, MEASURED))
+    for _ in range(min(warm_up, run.total_steps - 1)):
+        pack.step()
+    began, before = time.perf_counter(), run.progress.trained_rows
+    for _ in range(min(measured, run.total_steps - run.progress.step)):
+        pack.step()
+    read_losses([run])  # waits for the device
+    return together * (run.progress.trained_rows - before) / (time.perf_counter() - began)
 
 
 def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Backbone, float]:
@@ -166,8 +176,8 @@ def _start(config: Config, seed: int, loader: Loader) -> tuple[TrainingRun, Back
 def duration(config: Config, rates: Rates, data: TaskData) -> float:
     """Seconds of a run from its start to its record, if nothing stops it early."""
     n_rows = FAMILIES[config.backbone.family].count(data.train, data.task)
-    per_epoch, steps = plan_steps(config.trainer, n_rows)
-    evaluations = math.ceil(steps / (per_epoch * config.trainer.eval_every))
+    per_epoch, steps = plan_steps(config, n_rows)
+    evaluations = max(1, math.ceil(steps / (per_epoch * config.trainer.eval_every)))
     evaluated = evaluations * len(data.select)
     evaluated += 0 if data.select is data.report else len(data.report)  # what chose the best prompt is asked no more
     return rates.start + steps / per_epoch * n_rows / rates.training + evaluated / rates.evaluation

@@ -25,7 +25,7 @@ import torch
 
 from rpt.config import Config
 from rpt.config.schema import Values
-from rpt.errors import UsageError
+from rpt.errors import UsageError, first_line
 from rpt.training.sweep.launched import ending_with_command
 from rpt.training.sweep.outcomes import Outcome, name_outcome
 from rpt.training.sweep.pack_size import SIZES
@@ -84,9 +84,8 @@ def open_engine(where: str, job: Values, ray_init: Values, folder: Path, n_packs
             return _open_ray(engine, job, ray_init)
         return _open_submitit(engine, where, job, folder, n_packs)
     except Exception as error:  # whatever an engine raises that does not know a key, or does not start
-        said = (str(error).splitlines() or [""])[0]
         asked = "hydra.launcher.job and hydra.launcher.ray" if where == "ray" else "hydra.launcher.job"
-        raise UsageError(f"pack.on={where} cannot be used ({said}); change {asked}.") from error
+        raise UsageError(f"pack.on={where} cannot be used ({first_line(error)}); change {asked}.") from error
 
 
 def _open_submitit(submitit: ModuleType, where: str, job: Values, folder: Path, n_packs: int) -> Engine:
@@ -160,8 +159,7 @@ def train_in_jobs(
 
 
 def _describe_loss(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"A job ended without results ({type(error).__name__}: {(lines or [''])[0]})"
+    return f"A job ended without results ({type(error).__name__}: {first_line(error)})"
 
 
 def _train_pack(

@@ -26,7 +26,8 @@ def check(config: Config) -> None:
     validate(config)
     load_plugins(config.plugins)
     find_family(config.backbone)
-    _check_task_name(config)
+    if not config.task.fields:  # which declare one
+        check_choice(config, "task.name", tuple(TASKS))
     check_choice(config, "protocol.name", PROTOCOLS)
     if config.prompt.reparameterization not in REPARAMETERIZATIONS:
         raise UsageError(
@@ -36,12 +37,6 @@ def check(config: Config) -> None:
     _check_prompt(config.prompt)
     _check_task(config)
     _check_device(config)
-
-
-def _check_task_name(config: Config) -> None:
-    if config.task.fields:
-        return  # declared by the configuration
-    check_choice(config, "task.name", tuple(TASKS))
 
 
 def _check_prompt(prompt: PromptConfig) -> None:

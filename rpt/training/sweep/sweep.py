@@ -9,7 +9,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
-from itertools import chain
+from itertools import chain, starmap
 
 from rpt.backbones.device import forget_peak_memory, precision_of
 from rpt.config import Config, as_dict, drop_keys, hub_repos
@@ -95,7 +95,7 @@ class Sweep:
     def train_group(self, configs: dict[int, Config]) -> None:
         """Train runs that can stand in one pack."""
         forget_peak_memory()
-        waiting = self.prepare_runs(configs)
+        waiting = filter(None, starmap(self.prepare, configs.items()))  # each is prepared when it is asked for
         try:
             while (first := next(waiting, None)) is not None:  # once, or again after what ended a whole pack
                 over = sum(number in self.outcomes for number in configs)
@@ -119,15 +119,9 @@ class Sweep:
                 self.fail(number, prepared, run, error)
             self.under_way.clear()
 
-    def prepare_runs(self, configs: dict[int, Config]) -> Iterator[TrainingRun]:
-        """The runs that are still to be trained, each claimed and prepared when it is asked for."""
-        for number, config in configs.items():
-            run = self.prepare(number, config)
-            if run is not None:
-                yield run
-
     def prepare(self, number: int, config: Config) -> TrainingRun | None:
-        """None if there is nothing to train, or it could not be prepared; why then stands in the outcomes."""
+        """The run, claimed and prepared. None if there is nothing to train, or it could not be prepared; the outcomes
+        say why."""
         try:
             prepared = prepare_run(config, self.loader)
             claimed = prepared.claim()
@@ -135,7 +129,7 @@ class Sweep:
             self.outcomes[number] = report_error(error, config.title)
             return None
         if not claimed:
-            log.info("Another process trains this run (%s is locked); skipped.", prepared.record.folder)
+            log.info("This run is being trained already (%s is locked); skipped.", prepared.record.folder)
             self.outcomes[number] = Score(math.nan, SKIPPED, prepared.record.folder)
             return None
         try:
@@ -156,7 +150,7 @@ class Sweep:
         """Write the record of a run that is over; one that is given up leaves none."""
         number, prepared = self.under_way.pop(run)
         if (best := run.pruned_score) is not None:  # its checkpoint stays, for one who trains it after all
-            run.say(f"{run.name}: given up after {run.progress.step} steps, best score {best:.2f}")
+            run.say(f"{run.config.title}: given up after {run.progress.step} steps, best score {best:.2f}")
             run.tracker.finish()
             prepared.record.release()
             self.outcomes[number] = Score(best, PRUNED, prepared.record.folder)
@@ -172,7 +166,7 @@ class Sweep:
     def fail(self, number: int, prepared: PreparedRun, run: TrainingRun | None, error: Exception) -> None:
         prepared.record_failure(run, error)
         prepared.record.release()
-        self.outcomes[number] = report_error(error, prepared.name)
+        self.outcomes[number] = report_error(error, prepared.config.title)
 
 
 def report_error(error: Exception, name: str) -> Exception:

@@ -7,8 +7,9 @@ import signal
 import pytest
 import torch
 
-from rpt.errors import NonFiniteLoss
+from rpt.errors import NonFiniteLoss, UsageError
 from rpt.train import train
+from rpt.training.engine import pack as pack_module
 from rpt.training.engine.pack import Pack
 from rpt.training.engine.signals import Interrupted
 from rpt.training.run.evaluate import evaluate
@@ -58,6 +59,15 @@ def test_a_failed_run_leaves_a_record_that_says_so(configure, tmp_path):
     result = json.loads(path.read_text())
     assert result["status"] == "failed" and "NonFiniteLoss" in result["error"]
     assert not list(tmp_path.rglob("checkpoint*"))
+
+
+@pytest.mark.parametrize("prompt", ["vanilla", "residual"])
+def test_a_last_step_that_is_too_large_fails_although_its_loss_was_finite(configure, nano, tmp_path, prompt):
+    config = configure("task=cb", f"prompt={prompt}", "lr=1e25", "data.shots=8", "trainer.max_steps=1")
+    run = prepared(config, nano, tmp_path)
+    fitted(nano, run)
+    assert isinstance(run.failure, NonFiniteLoss) and not run.progress.history
+    assert str(run.failure).startswith("the trained part of cb nano")
 
 
 def test_without_prompt_the_backbone_is_only_evaluated(configure, tmp_path):
@@ -162,3 +172,28 @@ def test_a_signal_sent_by_two_still_saves_and_a_third_ends_at_once(
         fitted(tiny_backbone, run)
     assert run.record.checkpoint_path.exists() and ended == [128 + signal.SIGTERM] * (signals == 3)
     assert "every run is saved" in run.record.console_path.read_text()
+
+
+def test_a_signal_ends_all_although_a_run_cannot_be_saved(configure, tiny_backbone, tmp_path, monkeypatch, caplog):
+    runs = [prepared(configure("task=cb", *SHORT, f"seed={i}"), tiny_backbone, tmp_path / str(i)) for i in range(2)]
+    save = pack_module.save_checkpoint
+
+    def save_second(run):
+        if run is runs[0]:
+            raise UsageError("no room")
+        save(run)
+
+    monkeypatch.setattr(pack_module, "save_checkpoint", save_second)
+    pack = Pack(tiny_backbone, 2)
+    pack.join(runs)
+    with pytest.raises(Interrupted):
+        pack.interrupt(signal.SIGTERM)
+    assert runs[1].record.checkpoint_path.exists() and "seed0 is not saved: no room" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_for_a_step_fails_the_run(configure, tiny_backbone, tmp_path):
+    """In fp16 the next may be finite; the mean of a line in metrics.jsonl would not."""
+    run = prepared(configure("task=cb", *SHORT), tiny_backbone, tmp_path, evaluated=8)
+    run.unread_losses.append(torch.tensor(float("inf")))
+    fitted(tiny_backbone, run)
+    assert isinstance(run.failure, NonFiniteLoss) and "is inf by step" in str(run.failure)

@@ -1,18 +1,22 @@
 """Fine-tuning and the methods of table 3: each trains exactly its weights, and its record has them."""
 
 import json
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from rpt.backbones import load_backbone
+from rpt.config import MethodConfig
 from rpt.data.batches import pad
 from rpt.errors import UsageError
 from rpt.tasks import TASKS
 from rpt.train import train
+from rpt.training.run import methods
 from rpt.training.run.evaluate import evaluate
 from rpt.training.run.methods import make_trainable
+from tests.conftest import tiny_t5
 from tests.training.runs import assert_gradients_close, crash_at, first_gradients, fitted, prepared
 
 METHODS = ["finetune", "bitfit", "adapter", "lora", "ia3"]
@@ -175,3 +179,9 @@ def test_dropout_of_a_method_acts_where_the_backbone_drops_out(configure, tmp_pa
     without, ones, again = gradients
     assert all(torch.equal(value, again[name]) for name, value in ones.items())
     assert not all(torch.equal(value, without[name]) for name, value in ones.items())
+
+
+def test_an_adapter_goes_behind_layers_that_are_known_alone(monkeypatch):
+    monkeypatch.setattr(methods, "SUBLAYERS", re.compile("none"))
+    with pytest.raises(UsageError, match=r"\(t5\) is known to end a sublayer, behind which an adapter goes"):
+        make_trainable(tiny_t5(1.0), MethodConfig("adapter", adapter=4), seed=0)

@@ -113,17 +113,20 @@ def test_a_project_that_wandb_does_not_take_is_refused_in_one_line(configure, tm
     assert not list(tmp_path.rglob("result.json"))
 
 
+TITLE = "boolq nano residual n10 lr0.3 seed0"
+
+
 @pytest.mark.parametrize(
     ("variables", "overrides", "expected"),
     [
         ({"WANDB_MODE": "disabled"}, [], None),
         ({"file": "disabled"}, [], None),
-        ({"file": "offline"}, [], ("offline", "rpt", "cb-nano")),
-        ({"WANDB_MODE": "offline"}, [], ("offline", "rpt", "cb-nano")),
+        ({"file": "offline"}, [], ("offline", "rpt", TITLE)),
+        ({"WANDB_MODE": "offline"}, [], ("offline", "rpt", TITLE)),
         ({"WANDB_MODE": "dryrun", "WANDB_NAME": "mine"}, [], ("offline", "rpt", "mine")),
-        ({"WANDB_PROJECT": "theirs"}, [], ("online", "theirs", "cb-nano")),
-        ({"WANDB_PROJECT": "theirs"}, ["tracking.project=ours"], ("online", "ours", "cb-nano")),
-        ({"WANDB_MODE": "", "WANDB_PROJECT": "", "WANDB_NAME": ""}, [], ("online", "rpt", "cb-nano")),
+        ({"WANDB_PROJECT": "theirs"}, [], ("online", "theirs", TITLE)),
+        ({"WANDB_PROJECT": "theirs"}, ["tracking.project=ours"], ("online", "ours", TITLE)),
+        ({"WANDB_MODE": "", "WANDB_PROJECT": "", "WANDB_NAME": ""}, [], ("online", "rpt", TITLE)),
     ],
 )
 def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog, variables, overrides, expected):
@@ -144,7 +147,7 @@ def test_variables_of_wandb_are_heeded(configure, tmp_path, monkeypatch, caplog,
     for name, value in (variables | always).items():
         monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO):
-        tracking.start_tracker(configure("tracking=wandb", *overrides), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", *overrides), None, "id")
     assert begun == ([] if expected is None else [expected])
     assert bool(asked) == (expected is not None and expected[0] == "online") and "no key" not in caplog.text
 
@@ -154,7 +157,7 @@ def test_a_mode_that_wandb_does_not_take_is_refused_in_one_line(configure, tmp_p
     with pytest.raises(
         UsageError, match="W&B refuses its variables .*mode.* 'online', 'offline'.*; mend them, or"
     ) as no:
-        tracking.start_tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), "cb-nano", None, "id")
+        tracking.start_tracker(configure("tracking=wandb", f"tracking.dir={tmp_path}"), None, "id")
     assert "\n" not in str(no.value)
 
 
