@@ -18,7 +18,7 @@ from rpt.config.choices import cached, choices, read_choice
 from rpt.config.identity import as_dict, settings
 from rpt.config.layers import look_up, read_layers
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values
+from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values, merge
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
@@ -119,13 +119,14 @@ def is_in_a_grid(run: Values) -> bool:
     Args:
         run: its settings, from `rpt.config.settings`.
     """
+    whole = merge(as_dict(Config()), run)  # settings omit newer keys at their defaults
     at = {key: run[key]["name"] for key in ("backbone", "task", "prompt")}
     at["method"] = run["method"]["name"] if "method" in run else PROMPT_TUNING
     for scale, name in itertools.product(SCALES, _files()):
         layers = read_layers(name, scale)
         point = {}
         for key, texts in axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
-            value = at[key] if key in at else look_up(run, key)
+            value = at[key] if key in at else look_up(whole, key)
             if value not in [_value(key, text) for text in texts]:
                 break
             point[key] = value

@@ -179,14 +179,14 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
 def _judge_width(results: GridResults, at: At) -> Judgement:
     """Judge whether the average varies less with the bottleneck's width than with the seed."""
     axis = "prompt.bottleneck"
-    scores = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
-    seeds = min(map(len, scores))
-    if not seeds:
+    lines = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
+    by_width = pd.DataFrame(dict(enumerate(lines))).dropna()  # the seeds that every width has
+    if not (seeds := len(by_width)):
         return Judgement()
-    over_widths = statistics.stdev(statistics.fmean(by_seed) for by_seed in scores)
+    over_widths = float(by_width.mean().std())
     if seeds == 1:
         return Judgement(TOO_FEW, Cell(over_widths), seeds=1)
-    over_seeds = statistics.fmean(statistics.stdev(by_seed) for by_seed in scores)
+    over_seeds = float(by_width.std().mean())
     return Judgement(SHOWS if over_widths <= over_seeds else AGAINST, Cell(over_widths), Cell(over_seeds), seeds)
 
 

@@ -12,7 +12,7 @@ import pytest
 from rpt import results
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.claims import CLAIMS, SCALES, check_claims, speeds, verdict
+from rpt.reports.claims import CLAIMS, SCALES, check_claims, judge, speeds, verdict
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
 from rpt.reports.render import environment, escape_markdown
@@ -183,6 +183,13 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
     assert ", without BoolQ)" in page and ", without BoolQ, COPA and WSC)" in page and ", n = " not in page
     whole = joined.of_tasks(("cb", "copa", "wsc"))
     assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(joined.runs) - 2
+
+
+def test_widths_are_compared_over_the_seeds_that_all_have(study):
+    (claim,) = (claim for claim in CLAIMS if claim.measure == "width")
+    results = study("figure6", keep=lambda c: c.seed < 2 or c.prompt.options["bottleneck"] > 5)
+    two = study("figure6", keep=lambda c: c.seed < 2)
+    assert judge(claim, results, "nano") == judge(claim, two, "nano") and judge(claim, two, "nano").seeds == 2
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):

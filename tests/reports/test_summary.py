@@ -158,6 +158,7 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
         "trainer.epochs=100", "trainer.eval_every=5", "data.shots=5", "task=cb"
     )
     assert not held(*budget, "method=lora")  # in miniature on CB alone
+    assert held("+experiment=stream_scale", "scale=mini", "task=rte", "data.shots=20", "lr=0.01")
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.REPOSITORY.name == "results"
 
