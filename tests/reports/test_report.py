@@ -187,9 +187,10 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
 
 def test_widths_are_compared_over_the_seeds_that_all_have(study):
     (claim,) = (claim for claim in CLAIMS if claim.measure == "width")
-    results = study("figure6", keep=lambda c: c.seed < 2 or c.prompt.options["bottleneck"] > 5)
-    two = study("figure6", keep=lambda c: c.seed < 2)
-    assert judge(claim, results, "nano") == judge(claim, two, "nano") and judge(claim, two, "nano").seeds == 2
+    two = judge(claim, study("figure6", keep=lambda c: c.seed < 2), "nano")
+    uneven = study("figure6", keep=lambda c: c.seed < 2 or c.prompt.options["bottleneck"] > 5)
+    assert judge(claim, uneven, "nano") == two and two.seeds == 2
+    assert len(uneven.runs) == 11
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
