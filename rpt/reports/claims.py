@@ -55,7 +55,7 @@ CLAIMS = tuple(Claim(**fields) for fields in load_yaml(Path(__file__).with_name(
 class Judgement:
     """What our records say about a claim.
 
-    larger, smaller: the two quantities; a claim over examples has a test instead. seeds: the fewer of the two.
+    larger, smaller: the two quantities; a claim over examples has a test instead. seeds: those that both have.
     few: whether the grid has more seeds. backbone: which one's runs. without: tasks that are left out.
     """
 
@@ -123,8 +123,9 @@ def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
         return _judge_examples(claim, results, at)
     if claim.measure == "width":
         return _judge_width(results, at | claim.larger)
-    larger, smaller = map(Cell.over, measure(claim, results, at))
-    return Judgement(verdict(larger, smaller), larger, smaller, min(larger.n, smaller.n))
+    shared = pd.concat(measure(claim, results, at), axis=1, join="inner")  # the seeds that both have
+    larger, smaller = (Cell.over(quantity) for _, quantity in shared.items())
+    return Judgement(verdict(larger, smaller), larger, smaller, seeds=len(shared))
 
 
 def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:

@@ -193,6 +193,16 @@ def test_widths_are_compared_over_the_seeds_that_all_have(study):
     assert len(uneven.runs) == 11
 
 
+def test_two_prompts_are_compared_over_the_seeds_that_both_have(study):
+    counts = {"residual": 2, "vanilla": 3}
+    grid = study("table1", keep=lambda c: c.task.name == "cb" and c.seed < counts.get(c.variant, 0))
+    results = grid.of_tasks(("cb",))
+    plain = results.at({"backbone": "nano", "task": "cb", "prompt": "vanilla"})["scores.score"]
+    judged = judge(CLAIMS[0], results, "nano")
+    assert judged.seeds == judged.larger.n == judged.smaller.n == 2 < len(plain)
+    assert judged.smaller.mean == pytest.approx(plain[["0", "1"]].mean())
+
+
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):
     """One may have stopped earlier, and its mean would leave out where scores are high."""
     joined = study("figure3", keep=lambda c: c.seed == 0)
