@@ -205,6 +205,7 @@ class PlanArguments:
                 f"hydra/launcher={self.launcher} is not known here; choose one of: {', '.join(known)}. All but packed "
                 "train run after run."
             )
+        self.results = os.path.expanduser(self.results)
         if os.path.exists(self.results) and not os.path.isdir(self.results):
             raise UsageError(f"results={self.results} is no folder; give the one that results= is in training.")
 

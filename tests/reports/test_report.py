@@ -195,8 +195,8 @@ def test_widths_are_compared_over_the_seeds_that_all_have(study):
 
 def test_two_prompts_are_compared_over_the_seeds_that_both_have(study):
     counts = {"residual": 2, "vanilla": 3}
-    grid = study("table1", keep=lambda c: c.task.name == "cb" and c.seed < counts.get(c.variant, 0))
-    results = grid.of_tasks(("cb",))
+    whole = study("table1", keep=lambda c: c.task.name == "cb" and c.seed < counts.get(c.variant, 0))
+    results = whole.of_tasks(("cb",))
     plain = results.at({"backbone": "nano", "task": "cb", "prompt": "vanilla"})["scores.score"]
     judged = judge(CLAIMS[0], results, "nano")
     assert judged.seeds == judged.larger.n == judged.smaller.n == 2 < len(plain)
