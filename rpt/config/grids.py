@@ -89,6 +89,8 @@ class Grids:
         Raises:
             UsageError: there is no such experiment, or an override names an unknown key or choice.
         """
+        if wholes := [whole for whole in names() if _is_part(name, whole) and name in _files()]:
+            raise UsageError(f"{name} is a part of {wholes[0]}; give that.")
         if name not in names():
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
         asks_for_prompts = any(override.startswith("prompt") for override in self.overrides)
