@@ -133,7 +133,7 @@ def split_config_dir(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     for i, each in enumerate(arguments):
         flag, equals, value = each.partition("=")
         if flag in ("--config-dir", "-cd"):
-            folder = value if equals else "".join(arguments[i + 1 : i + 2])
+            folder = os.path.expanduser(value if equals else "".join(arguments[i + 1 : i + 2]))
             if not folder:
                 raise UsageError(f"{flag} needs a folder: --config-dir mine")
             rest = [*arguments[:i], *arguments[i + (1 if equals else 2) :]]

@@ -22,6 +22,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING
 from rpt.cli import argument, asked_for_help, keys_of, one_line_errors, read_arguments, refuse_flags, split_config_dir
 from rpt.config import Config, as_dict, compose, hub_repos, settings, to_config, use_config_folder, validate
 from rpt.config.grids import Experiment, Grids, names
-from rpt.config.mistakes import LAUNCHERS, explained_mistakes
+from rpt.config.mistakes import LAUNCHERS, explained_mistakes, parse_overrides, refuse_misread
 from rpt.errors import UsageError
 from rpt.hub import require_repos
 
@@ -58,7 +59,7 @@ def plan(
     overrides: list[str],
     results: Path,
     packed: bool = False,
-    flags: tuple[str, ...] = (),
+    flags: Sequence[str] = (),
 ) -> str:
     """The table that the command prints, and the commands that train what is missing.
 
@@ -177,9 +178,13 @@ def plan_one(overrides: list[str], cards: str) -> str:
         UsageError: an override names no key or choice, or config.json cannot be had.
     """
     sizes = [size for size in cards.split(",") if size]
-    if not all(size.isdigit() and int(size) > 1 for size in sizes):
+    if not all(size.isdecimal() and int(size) > 1 for size in sizes):
         raise UsageError(f"cards={cards} should be gigabytes of GPUs: cards=24,80")
     with explained_mistakes():
+        if lists := [each.input_line for each in parse_overrides(overrides) if each.is_sweep_override()]:
+            raise UsageError(
+                f"{lists[0]} is a list of values; give one, or name an experiment: python -m rpt.plan table1"
+            )
         config = to_config(compose("train", overrides), overrides)
     from rpt.hub import offline_unless_reachable  # slow to import
     from rpt.training.sweep.cards import plan_backbone
@@ -205,6 +210,7 @@ class PlanArguments:
                 f"hydra/launcher={self.launcher} is not known here; choose one of: {', '.join(known)}. All but packed "
                 "train run after run."
             )
+        self.results = os.path.expanduser(self.results)
         if os.path.exists(self.results) and not os.path.isdir(self.results):
             raise UsageError(f"results={self.results} is no folder; give the one that results= is in training.")
 
@@ -223,9 +229,15 @@ def main() -> None:
         keys = keys_of(PlanArguments)
         ours = [each for each in arguments if each.partition("=")[0] in keys]
         overrides = [each for each in arguments if "=" in each and each not in ours]
+        refuse_misread(overrides)
         read = read_arguments(PlanArguments, ours)
-        flags = () if folder is None else ("--config-dir", folder)
+        flags = [] if folder is None else ["--config-dir", folder]
+        flags += [f"hydra/launcher={read.launcher}"] * (read.launcher in LAUNCHERS)
         if not chosen and any(each.startswith("backbone") for each in overrides):
+            if others := [each for each in ours if not each.startswith("cards=")]:
+                raise UsageError(
+                    f"{others[0]} is for experiments; name one: python -m rpt.plan table1, or leave it out."
+                )
             print(plan_one(overrides, read.cards))
             return
         if read.cards:

@@ -38,14 +38,15 @@ def make_tables(arguments: ResultsArguments) -> None:
     Raises:
         UsageError: there is no such folder.
     """
-    folder, csv = Path(arguments.results), arguments.csv
+    folder = Path(os.path.expanduser(arguments.results))
+    csv = Path(os.path.expanduser(arguments.csv)) if arguments.csv else None
     if not os.path.isdir(folder):
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
     if csv:
-        check_writable(Path(csv), "csv")
+        check_writable(csv, "csv")
     is_repository, fits, said = folder.resolve() in (REPOSITORY.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_repository:
-        fits, said = _summarise(folder, arguments)
+        fits, said = _summarise(folder, csv, arguments.html)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
     _show_searches(folder)
@@ -71,7 +72,7 @@ def _show_searches(folder: Path) -> None:
         print(write_searches(folder) or "", flush=True)
 
 
-def _summarise(folder: Path, arguments: ResultsArguments) -> tuple[bool, list[str]]:
+def _summarise(folder: Path, csv: Path | None, html: bool) -> tuple[bool, list[str]]:
     """Print and write what the folder's runs say; whether one of them stands in a table of the paper, and problems.
 
     Raises:
@@ -86,8 +87,7 @@ def _summarise(folder: Path, arguments: ResultsArguments) -> tuple[bool, list[st
     print(to_markdown(summary_table(summary)))
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    csv = Path(arguments.csv) if arguments.csv else None
-    print("\n".join(map(str, write_summary(summary, folder, csv, arguments.html))), flush=True)
+    print("\n".join(map(str, write_summary(summary, folder, csv, html))), flush=True)
     return any(map(is_in_a_grid, summary.settings)), summary.problems
 
 

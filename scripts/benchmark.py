@@ -54,7 +54,7 @@ from tqdm import tqdm
 
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import name_device, precision_of
-from rpt.files import write_atomically
+from rpt.files import check_folder, write_atomically
 from rpt.records.environment import environment
 from rpt.training.engine import graphs
 from rpt.training.run.run import TrainingRun
@@ -171,6 +171,7 @@ def list_contestants(
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """The whole record, which is also written after each setting."""
+    check_folder(chosen.out, "--out")
     ends = time.monotonic() + 60 * chosen.minutes
     sizes = choose_sizes()
     settings = [

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from rpt.backbones.loading import find_place
 from rpt.config import compose, hub_model, to_config
+from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.files import write_atomically
 
@@ -88,7 +89,8 @@ def _forget_owner(file: tarfile.TarInfo) -> tarfile.TarInfo:
 def main(arguments: list[str]) -> None:
     verb, options = arguments[:1], dict(word.split("=", 1) for word in arguments[1:] if "=" in word)
     if verb == ["pack"] and {"backbone", "to"} <= options.keys():
-        config = to_config(compose("train", [f"backbone={options['backbone']}", "tracking=none"]))
+        with explained_mistakes():
+            config = to_config(compose("train", [f"backbone={options['backbone']}", "tracking=none"]))
         if hub_model(config.backbone):
             raise UsageError(f"Backbone {config.backbone.name} lies in the hub's cache and in no folder.")
         pieces = pack(Path(find_place(config.backbone)), Path(options["to"]))

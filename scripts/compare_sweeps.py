@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rpt.files import write_atomically
+from rpt.files import check_writable, write_atomically
 from rpt.records.environment import environment
 from rpt.records.run_records import RunRecords
 
@@ -94,12 +94,15 @@ def markdown(record: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="where to write, without the ending")
+    parser.add_argument("out", help="where to write, without the ending")
     parser.add_argument("sweep", nargs="+", help="its words, as for python -m rpt.train -m")
     chosen = parser.parse_args()
+    data, page = (Path(f"{chosen.out}.{ending}") for ending in ("json", "md"))
+    for path in (data, page):  # before hours of training
+        check_writable(path, "out")
     record = compare(chosen.sweep)
-    write_atomically(chosen.out.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
-    write_atomically(chosen.out.with_suffix(".md"), markdown(record).encode())
+    write_atomically(data, (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(page, markdown(record).encode())
     print(markdown(record))
 
 

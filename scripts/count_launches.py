@@ -28,7 +28,7 @@ from rpt.backbones.device import find_device, precision_of
 from rpt.config import Config
 from rpt.data import task_for
 from rpt.data.sequences import TokenSequence
-from rpt.files import write_atomically
+from rpt.files import check_folder, write_atomically
 from rpt.records.environment import environment
 from rpt.records.run_folder import RunFolder
 from rpt.training.engine.pack import Pack
@@ -148,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"), help="a folder")
     chosen = parser.parse_args()
+    check_folder(chosen.out, "--out")
     results = [result for name in ("t5_base", "bert_base") for result in count(name)]
     record = {"results": results, **environment()}
     write_atomically(chosen.out / "launches.json", (json.dumps(record, indent=1) + "\n").encode())

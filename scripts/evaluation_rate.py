@@ -22,7 +22,7 @@ from benchmarking.contestants import Ours
 from benchmarking.settings import Request, make_setting, prepare
 from tqdm import tqdm
 
-from rpt.files import write_atomically
+from rpt.files import check_writable, write_atomically
 from rpt.records.environment import environment
 
 BATCHES, EVALUATED = 6, 56  # of 8 rows; rows
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results/benchmark/evaluation.json"))
     options = parser.parse_args(arguments)
+    check_writable(options.out, "--out")
     torch.set_num_threads(1)
     with tqdm(total=len(options.tasks) * (options.rounds + 1) * len(PACKS), unit="turn", disable=None) as bar:
         results = [measure(task, options.rows, options.backbone, options.rounds, bar) for task in options.tasks]

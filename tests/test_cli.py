@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from rpt.cli import argument, read_arguments, required
+from rpt.cli import argument, read_arguments, required, split_config_dir
 from rpt.config.hydra_app import without_dashes
 from rpt.errors import UsageError
+from rpt.plan import PlanArguments
+from rpt.reports.frame import load_runs
+from rpt.results import ResultsArguments, make_tables
 from rpt.training.sweep.preflight import check
 from tests.conftest import ROOT
 from tests.processes import run_and_list_imports, start
+from tests.reports.conftest import write_record
 
 MANY_LINES = """
 from rpt.cli import one_line_errors
@@ -135,6 +139,18 @@ def test_a_world_of_one_process_is_no_error(configure, monkeypatch, value):
 def test_words_may_have_dashes_as_wandb_agents_write_them():
     typed = ["-m", "--lr=0.1", "--prompt.length=5", "--config-dir=mine", "task=cb", "--help"]
     assert without_dashes(typed) == ["-m", "lr=0.1", "prompt.length=5", "--config-dir=mine", "task=cb", "--help"]
+
+
+def test_a_tilde_is_the_home_even_if_the_shell_leaves_it(configure, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = configure("results='~/out'", "tracking.dir='~/wandb'")
+    assert (config.results, config.tracking.dir) == (f"{tmp_path}/out", f"{tmp_path}/wandb")
+    assert split_config_dir(["--config-dir=~/mine"]) == ([], f"{tmp_path}/mine")
+    assert PlanArguments(results="~/out").results == f"{tmp_path}/out"
+    write_record(tmp_path / "out", config)
+    assert len(load_runs("~/out")) == 1
+    make_tables(ResultsArguments("~/out", csv="~/all.csv"))
+    assert (tmp_path / "all.csv").is_file() and (tmp_path / "out/summary.md").is_file()
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])

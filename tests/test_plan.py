@@ -117,15 +117,32 @@ def test_gpus_share_the_time_and_processes_the_memory(miniature, monkeypatch, gp
         ("table9", "There is no experiment table9; choose one of: table1"),
         ("task=nope", "There is no task=nope; choose one of: boolq"),
         ("trainer.epoch=3", "did you mean trainer.epochs?"),
+        ("table1_methods", "table1_methods is a part of table1; give that."),
+        ("task=cb task=wic", "task is given twice, task=cb and task=wic"),
     ],
 )
 def test_the_command_names_what_it_does_not_know(monkeypatch, capsys, word, message):
-    overrides = [word] if "=" not in word else ["table6", "scale=mini", word]
+    overrides = [word] if "=" not in word else ["table6", "scale=mini", *word.split()]
     monkeypatch.setattr(sys, "argv", ["plan", *overrides])
     with pytest.raises(SystemExit, match="2"):
         plan.main()
     errors = capsys.readouterr().err
     assert message in errors and errors.startswith("rpt: ") and len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["backbone=nano", "scale=mini"], "scale=mini is for experiments; name one"),
+        (["backbone=nano,nano_bert"], "backbone=nano,nano_bert is a list of values; give one, or name an experiment"),
+        (["backbone=nano", "cards=²"], "cards=² should be gigabytes of GPUs: cards=24,80"),
+    ],
+)
+def test_the_plan_of_one_backbone_refuses_what_it_would_ignore(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(sys, "argv", ["plan", *words])
+    with pytest.raises(SystemExit, match="2"):
+        plan.main()
+    assert message in capsys.readouterr().err
 
 
 def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, monkeypatch, capsys):
@@ -145,12 +162,14 @@ def test_experiments_and_prompts_of_a_folder_of_one_s_own(tmp_path, miniature, m
         [word for word in miniature if word.startswith(("data.cache", "results"))],
     )
     monkeypatch.setattr(
-        sys, "argv", ["plan", "first", "scale=mini", "--config-dir", folder, "data.shots=8", *overrides]
+        sys,
+        "argv",
+        ["plan", "first", "scale=mini", "hydra/launcher=joblib", "--config-dir", folder, "data.shots=8", *overrides],
     )
     plan.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:4] == ["first", "4", "0", "4"]
-    assert f"+experiment=first scale=mini --config-dir {folder} data.shots=8" in lines[-1]
+    assert f"+experiment=first scale=mini --config-dir {folder} hydra/launcher=joblib data.shots=8" in lines[-1]
     monkeypatch.setattr(sys, "argv", ["plan", "--config-dir", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match="2"):
         plan.main()

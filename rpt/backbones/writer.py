@@ -130,19 +130,19 @@ class Writer(Backbone, Generic[Read]):
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
         task = encoded.task
         if decode == "argmax" and task.verbalizers:
-            return self._match_labels(encoding, task.verbalizers)
+            return self._match_labels(encoding, task, encoded.examples[0])
         if decode == "likeliest" and task.verbalizers:
             return self._choose_likeliest(encoding, task.verbalizers)
         texts = self.generate(encoding, self.longest_answer(task))
         return lambda: [task.interpret(text, example) for text, example in zip(texts, encoded.examples, strict=True)]
 
-    def _match_labels(self, encoding: Read, verbalizers: Sequence[str]) -> Callable[[], list[Prediction]]:
+    def _match_labels(self, encoding: Read, task: Task, example: Example) -> Callable[[], list[Prediction]]:
         """The labels whose words are the greedy answers, without generating."""
-        # Answers are compared after `clean`, so a label's other spellings count as that label: "notentailment".
-        spellings = [
+        spellings = [  # also others that the task reads as the label: "notentailment"
             (spelling, label)
-            for label, word in enumerate(verbalizers)
+            for label, word in enumerate(task.verbalizers or ())
             for spelling in dict.fromkeys([word, word.lower(), word.capitalize(), clean(word)])
+            if task.find_label(spelling, example) == label
         ]
         candidates = self.encode_answers([spelling for spelling, _ in spellings])
         hits = self.argmax_is(encoding, candidates)

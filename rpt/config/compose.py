@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -144,10 +145,9 @@ def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
     root: object = _typed(_Root, {key: value for key, value in values.items() if key not in GROUPS})
     groups = {group: _typed(cls, values.get(group, {}), group) for group, cls in GROUPS.items() if group != "prompt"}
     config = Config(**vars(root), **groups, prompt=_prompt_config(values["prompt"]))
-    if type(config.backbone.stream_scale) is int:
-        config.backbone.stream_scale = float(
-            config.backbone.stream_scale
-        )  # to the run's identity they are not the same
+    scale = config.backbone.stream_scale
+    config.backbone.stream_scale = float(scale) if type(scale) is int else scale  # 1 and 1.0 are one run
+    config.results, config.tracking.dir = map(os.path.expanduser, (config.results, config.tracking.dir))
     if config.data.name == "hub" and config.data.dir is not None:
         config.data.name = "folder"
     if config.task.train is not None and config.data.name in ("hub", "folder"):

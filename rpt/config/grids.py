@@ -18,7 +18,7 @@ from rpt.config.choices import cached, choices, read_choice
 from rpt.config.identity import as_dict, settings
 from rpt.config.layers import look_up, read_layers
 from rpt.config.mistakes import explained_mistakes
-from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values
+from rpt.config.schema import GROUPS, PROMPT_TUNING, Config, Values, merge
 from rpt.errors import UsageError
 
 SCALES = ("paper", "laptop", "mini")
@@ -89,6 +89,8 @@ class Grids:
         Raises:
             UsageError: there is no such experiment, or an override names an unknown key or choice.
         """
+        if wholes := [whole for whole in names() if _is_part(name, whole) and name in _files()]:
+            raise UsageError(f"{name} is a part of {wholes[0]}; give that.")
         if name not in names():
             raise UsageError(f"There is no experiment {name}; choose one of: {', '.join(names())}.")
         asks_for_prompts = any(override.startswith("prompt") for override in self.overrides)
@@ -119,13 +121,14 @@ def is_in_a_grid(run: Values) -> bool:
     Args:
         run: its settings, from `rpt.config.settings`.
     """
+    whole = merge(as_dict(Config()), run)  # settings omit newer keys at their defaults
     at = {key: run[key]["name"] for key in ("backbone", "task", "prompt")}
     at["method"] = run["method"]["name"] if "method" in run else PROMPT_TUNING
     for scale, name in itertools.product(SCALES, _files()):
         layers = read_layers(name, scale)
         point = {}
         for key, texts in axes_of(tuple(f"{key}={value}" for key, value in layers.sweep.items())).items():
-            value = at[key] if key in at else look_up(run, key)
+            value = at[key] if key in at else look_up(whole, key)
             if value not in [_value(key, text) for text in texts]:
                 break
             point[key] = value

@@ -78,6 +78,12 @@ def find_idle(config: Config) -> list[str]:
         "prompt.init_path": config.prompt.init == "saved" or "prompt.init=saved",
         "data.shots_seed": config.data.shots is not None or "data.shots=N",
         "data.mini_seed": config.data.name == "mini" or "data=mini",
+        "data.repo": config.data.name == "hub" or "data=hub",
+        "protocol.held_out": config.protocol.selection == "held_out" or "protocol.selection=held_out",
+        "trainer.network_lr": config.prompt.reparameterization != "identity"
+        or "a prompt with a network: residual, mlp",
+        "trainer.head_lr": (config.backbone.family == "bert" and config.head_has_own_lr)
+        or "a prompt before an encoder",
         "backbone.revision": bool(hub_model(config.backbone)) or "backbone.hub=ID",
     }
     unused = {key: attrgetter(key) for key, use in uses.items() if use is not True}

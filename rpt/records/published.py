@@ -29,8 +29,10 @@ def find_published(folder: Path) -> RunRecord | None:
     Raises:
         RecordError: its line is damaged.
     """
-    backbone = (folder if len(folder.parts) > 2 else folder.absolute()).parents[1]
-    path = backbone.with_name(f"{backbone.name}.jsonl")
+    parents = (folder if len(folder.parts) > 2 else folder.absolute()).parents
+    if len(parents) < 2:  # /tmp is no run's folder
+        return None
+    path = parents[1].with_name(f"{parents[1].name}.jsonl")
     for record in read_published(path, json.dumps(folder.name)) if os.path.isfile(path) else ():
         if isinstance(record, RecordError):
             raise record

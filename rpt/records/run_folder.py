@@ -116,12 +116,15 @@ class RunFolder:
         return published.config if published else None
 
     def read(self) -> RunRecord:
-        """The whole record of a finished run, checked, but for the tensors that it trained.
+        """The whole record of a finished run, here or in the published store, checked, but for the tensors that it
+        trained.
 
         Raises:
             FailedRun: the run failed.
             RecordError: a file of it is missing or damaged.
         """
+        if not self.result_path.exists() and (published := find_published(self.folder)):
+            return published
         result = read_result(self.result_path)
         if result["status"] == "failed":
             raise FailedRun(f"failed run {self.folder}: {result['error']}")

@@ -58,7 +58,7 @@ class RunRecords:
         failed = sum("failed run" in problem for problem in self.problems)
         counts = {
             "failed": failed, "left out": len(self.problems) - failed,
-            "not finished (the same command goes on)": len(list(self._below.rglob("checkpoint.safetensors"))),
+            "not finished (the same command goes on)": len(self._find("checkpoint.safetensors", level=4)),
         }  # fmt: skip
         listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         listed = listed or "no run at all; give the folder that results= was in training"
@@ -66,8 +66,9 @@ class RunRecords:
         raise UsageError(f"There is no finished run below {self._below}: {listed}.{reason}")
 
     def _find(self, name: str, level: int) -> list[Path]:
-        """Find the files that lie so many levels below a folder `runs`."""
-        return [path for path in sorted(self._below.rglob(name)) if path.absolute().parents[level].name == "runs"]
+        """Find the files that lie so many levels below a folder `runs`, which may be a link to one."""
+        paths = {*self._below.rglob(name), *self._below.glob(f"**/runs/{'*/' * level}{name}")}
+        return sorted(path for path in paths if path.absolute().parts[-level - 2 : -level - 1] == ("runs",))
 
     def _choose(self, records: list[RunRecord]) -> list[RunRecord]:
         """Choose one record for each run."""

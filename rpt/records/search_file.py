@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic cannot read typing's before python 3.12
 
 from rpt.config.schema import Values
 from rpt.files import write_atomically
-from rpt.records.checks import one_line_refusal
+from rpt.records.checks import adapter, one_line_refusal
+from rpt.records.schema import strict
+
+REMEDY = "restore the file, or delete it and search again"
 
 
+@strict
 class Trial(TypedDict):
     """What became of one trial. held_out: its best score on the rows that choose; score: on the reported rows."""
 
@@ -53,13 +59,20 @@ def copy_searches(source: Path, target: Path) -> list[Path]:
 
 
 def read_searches(results: Path) -> list[list[Trial]]:
-    """The trials of every search.
+    """The trials of every search; a file without any is no search.
 
     Raises:
         RecordError: a file cannot be read.
     """
     searches = []
     for path in sorted(results.glob("searches/*.jsonl")):
-        with one_line_refusal(path):
-            searches.append([json.loads(line) for line in path.read_text("utf-8").splitlines()])
-    return searches
+        with one_line_refusal(path, REMEDY):
+            lines = path.read_text("utf-8").splitlines()
+        searches.append([_read_trial(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)])
+    return [trials for trials in searches if trials]
+
+
+def _read_trial(line: str, place: str) -> Trial:
+    with one_line_refusal(place, REMEDY):
+        trial: Trial = adapter(Trial).validate_python(json.loads(line))
+        return trial

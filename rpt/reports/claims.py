@@ -55,7 +55,7 @@ CLAIMS = tuple(Claim(**fields) for fields in load_yaml(Path(__file__).with_name(
 class Judgement:
     """What our records say about a claim.
 
-    larger, smaller: the two quantities; a claim over examples has a test instead. seeds: the fewer of the two.
+    larger, smaller: the two quantities; a claim over examples has a test instead. seeds: those that both have.
     few: whether the grid has more seeds. backbone: which one's runs. without: tasks that are left out.
     """
 
@@ -123,8 +123,9 @@ def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
         return _judge_examples(claim, results, at)
     if claim.measure == "width":
         return _judge_width(results, at | claim.larger)
-    larger, smaller = map(Cell.over, measure(claim, results, at))
-    return Judgement(verdict(larger, smaller), larger, smaller, min(larger.n, smaller.n))
+    shared = pd.concat(measure(claim, results, at), axis=1, join="inner")  # the seeds that both have
+    larger, smaller = (Cell.over(quantity) for _, quantity in shared.items())
+    return Judgement(verdict(larger, smaller), larger, smaller, seeds=len(shared))
 
 
 def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
@@ -179,14 +180,14 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
 def _judge_width(results: GridResults, at: At) -> Judgement:
     """Judge whether the average varies less with the bottleneck's width than with the seed."""
     axis = "prompt.bottleneck"
-    scores = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
-    seeds = min(map(len, scores))
-    if not seeds:
+    lines = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
+    by_width = pd.DataFrame(dict(enumerate(lines))).dropna()  # the seeds that every width has
+    if not (seeds := len(by_width)):
         return Judgement()
-    over_widths = statistics.stdev(statistics.fmean(by_seed) for by_seed in scores)
+    over_widths = float(by_width.mean().std())
     if seeds == 1:
         return Judgement(TOO_FEW, Cell(over_widths), seeds=1)
-    over_seeds = statistics.fmean(statistics.stdev(by_seed) for by_seed in scores)
+    over_seeds = float(by_width.std().mean())
     return Judgement(SHOWS if over_widths <= over_seeds else AGAINST, Cell(over_widths), Cell(over_seeds), seeds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -41,9 +42,10 @@ def load_runs(path: Path | str, experiment: str | None = None, scale: str = "pap
     Raises:
         UsageError: there is no such folder, no finished run below it, or none of such an experiment.
     """
-    if not Path(path).is_dir():
+    path = Path(os.path.expanduser(path))
+    if not path.is_dir():
         raise UsageError(f"There is no folder {path}; give the one that results= was in training.")
-    runs = to_frame(RunRecords(Path(path)).require())
+    runs = to_frame(RunRecords(path).require())
     if experiment is None:
         return runs
     chosen = choose_rates(GridResults.join(Grids(scale).lay_out(experiment), runs)).runs

@@ -11,18 +11,20 @@ import pandas as pd
 
 from rpt.config.schema import Values
 from rpt.records.run_records import RunRecords
-from rpt.records.schema import flatten
+from rpt.records.schema import RunRecord, flatten
 
 FIRST = ("task.name", "backbone.name", "prompt")  # always shown; "prompt" is the method that replaces it
 SHORT = {"task.name": "task", "backbone.name": "backbone"}
 FAMILIAR = ("backbone.family", "method.", "prompt.name", "prompt.reparameterization")  # implied by those
+ORIGIN = ("rows", "weights", "precision")  # no settings, but runs that differ in them are no seeds of one another
 SHOWN = 12  # lines of a figure, and best values that are named
 
 
 @dataclass(frozen=True)
 class Summary:
-    """runs: a row for each, with its settings and results. axes: settings that differ and are not implied by others.
-    implied: settings that differ with them. groups: statistics over seeds for each combination of the axes.
+    """runs: a row for each, with its settings and results. axes: settings that differ and are not implied by others;
+    if runs of equal settings differ in what ORIGIN lists, that too. implied: settings that differ with them.
+    groups: statistics over seeds for each combination of the axes.
     settings: of each run, nested."""
 
     runs: pd.DataFrame
@@ -45,7 +47,7 @@ def summarise(folder: Path) -> Summary:
         UsageError: there is none.
     """
     records = RunRecords(folder).require()
-    settings = pd.DataFrame([flatten(record.settings) | {"prompt": record.result["prompt"]} for record in records])
+    settings = pd.DataFrame([_describe(record) for record in records])
     settings = settings.map(lambda value: json.dumps(value) if isinstance(value, list | dict) else value)
     axes, implied = _find_axes(settings.drop(columns="seed"))
     results = [
@@ -90,6 +92,14 @@ def show(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _describe(record: RunRecord) -> Values:
+    """The run's settings, and what ORIGIN lists: all that numbers depend on, and the seed."""
+    result, rows = record.result, record.result["data"]
+    named = f"{'miniature ' * rows['miniature']}{rows['fingerprint'][:8]}"
+    origin = dict(zip(ORIGIN, (named, result["backbone_fingerprint"][:8], result["precision"]), strict=True))
+    return flatten(record.settings) | {"prompt": result["prompt"]} | origin
+
+
 def _find_axes(settings: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Find the settings that differ, and those of them that others imply."""
     differing = [column for column in settings if settings[column].nunique(dropna=False) > 1]
@@ -101,9 +111,9 @@ def _find_axes(settings: pd.DataFrame) -> tuple[list[str], list[str]]:
     groups = {axis.partition(".")[0] for axis in axes}
 
     def is_news(column: str) -> bool:
-        """Whether a column is no part of the definition of a task, backbone or prompt."""
+        """Whether a column is a setting and no part of the definition of a task, backbone or prompt."""
         group = column.partition(".")[0]
-        return group not in groups or (group == "prompt" and settings[column].notna().all())
+        return group not in (*ORIGIN, *groups) or (group == "prompt" and settings[column].notna().all())
 
     return axes or ["prompt"], [column for column in implied if is_news(column)]
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
+from rpt.tasks.metrics import clean
 
 NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # 007 is none: it may be a name
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
@@ -58,6 +59,14 @@ class CustomTask(Task):
     def verbalizers(self) -> tuple[str, ...] | None:
         return self.words or None
 
+    def find_label(self, text: str, example: Example) -> int | None:
+        """As in any task; words that differ in punctuation, articles or case alone (+ and -, A and B) must match
+        exactly."""
+        words = [clean(word) for word in self.words]
+        if all(words) and len(set(words)) == len(words):
+            return super().find_label(text, example)
+        return self.words.index(text.strip()) if text.strip() in self.words else None
+
     def decisions(self, example: Example) -> list[Decision]:
         """An encoder reads the filled template; without one, two texts: the last field, and the others before it."""
         if self.template:
@@ -87,21 +96,22 @@ def make_task(
     Raises:
         ValueError: an argument does not fit the others; the message names it.
     """
-    if len(set(labels)) != len(labels) or len(labels) == 1:
-        raise ValueError(f"task.labels={list(labels)} must be two or more, each once; none where answers are open")
+    if len({label.lower() for label in labels}) != len(labels) or len(labels) == 1:
+        raise ValueError(
+            f"task.labels={list(labels)} must be two or more that differ not only in case; none where answers are open"
+        )
     if words and len(words) != len(labels):
         raise ValueError(f"task.words={list(words)} must be as many as task.labels={list(labels)}")
+    if len(set(words)) != len(words):
+        raise ValueError(f"task.words={list(words)} must be another word for each label")
     metrics = LABEL_METRICS if labels else TEXT_METRICS
     if metric is not None and metric not in metrics:
         what = "labels" if labels else "open answers"
         raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
-    used = _find_placeholders(template or "")
     if len(set(fields)) != len(fields):
         raise ValueError(f"task.fields={list(fields)} must be columns, each once")
-    if template and not used:
-        raise ValueError(f"task.template={template} reads no field; put them in braces: {{{fields[0]}}}")
-    if unknown := [field for field in used if field not in fields]:
-        raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
+    if template:
+        _check_template(template, fields)
     if shared_text is not None and shared_text not in fields:
         raise ValueError(f"task.shared_text={shared_text} is not among task.fields={list(fields)}")
     score = (metric or metrics[0],)
@@ -115,10 +125,20 @@ def make_task(
     return type("DeclaredTask", (CustomTask,), declared)(protocol)
 
 
-def _find_placeholders(template: str) -> list[str]:
+def _check_template(template: str, fields: tuple[str, ...]) -> None:
     try:
-        return [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        used = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ValueError(
             f"task.template={template!r} cannot be read ({error}); write a brace as {{{{ or }}}}"
+        ) from error
+    if not used:
+        raise ValueError(f"task.template={template} reads no field; put them in braces: {{{fields[0]}}}")
+    if unknown := [field for field in used if field not in fields]:
+        raise ValueError(f"task.template has {{{unknown[0]}}}, which is not among task.fields={list(fields)}")
+    try:
+        template.format(**dict.fromkeys(fields, "text"))
+    except (ValueError, LookupError, AttributeError) as error:  # a format for numbers, or a dot in a column's name
+        raise ValueError(
+            f"task.template={template!r} cannot be filled with texts ({error}); give plain names of columns in braces"
         ) from error

@@ -15,6 +15,11 @@ from rpt.hub import WAYS_ON
         (["data.shots_seed=3"], "data.shots=N"),
         (["data=hub", "data.mini_seed=3"], "data=mini"),
         (["backbone.revision=v2"], "backbone.hub=ID"),
+        (["data.repo=mine/rows"], "data=hub"),
+        (["protocol.held_out=0.2"], "protocol.selection=held_out"),
+        (["prompt=vanilla", "trainer.network_lr=0.1"], "a prompt with a network: residual, mlp"),
+        (["trainer.head_lr=0.1"], "a prompt before an encoder"),
+        (["backbone=nano_bert", "method=probe", "trainer.head_lr=0.1"], "a prompt before an encoder"),
     ],
 )
 def test_what_changes_nothing_is_named_with_what_would_make_use_of_it(configure, overrides, use):
@@ -31,6 +36,8 @@ def test_what_is_used_is_not_named(configure):
         "data.mini_seed=3",
     ]
     assert find_idle(configure(*used, "data.shots=4", "data.shots_seed=3")) == []
+    rates = ["trainer.head_lr=0.1", "trainer.network_lr=0.1", "protocol=superglue", "protocol.held_out=0.2"]
+    assert find_idle(configure("backbone=nano_bert", *rates)) == []
 
 
 def test_the_hub_s_ways_on_are_for_its_models_alone(configure):

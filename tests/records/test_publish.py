@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from rpt.inference.saved_run import open_saved_run
 from rpt.records.checks import digest_of
 from rpt.records.run_folder import RunFolder
 from rpt.records.run_records import RunRecords
+from rpt.records.search_file import read_searches, write_search
 from rpt.train import train
 from rpt.training.run.prepare import PreparedRun
 from tests.reports.conftest import grid, reseal, write_record
@@ -175,6 +177,29 @@ def test_a_run_of_ones_own_counts_before_the_published_one(tmp_path):
     RunFolder(folder).write_result({"status": "failed", "id": folder.name, "error": "E: no"})
     (record,) = records = RunRecords(store)
     assert record.result["seconds"] == 90.0 == RunFolder(folder).finished()["seconds"] and len(records.problems) == 1
+
+
+def test_runs_may_be_a_link_and_a_file_near_the_root_is_no_record(tmp_path, monkeypatch):
+    write_record(tmp_path / "disk", run())
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/runs").symlink_to(tmp_path / "disk/runs")
+    (record,) = RunRecords(tmp_path / "results")
+    assert record.folder.is_relative_to(tmp_path / "results/runs/cb")
+    monkeypatch.setattr(Path, "rglob", lambda *_: [Path("/result.json"), Path("/nano.jsonl")])
+    assert not [*RunRecords(tmp_path / "none")]
+
+
+def test_the_file_of_a_search_is_read_whole_or_named(tmp_path):
+    trial = {"task": "cb", "backbone": "nano", "prompt": "mlp", "trial": 0, "state": "failed", "held_out": None}
+    trial |= {"score": None, "run": None, "values": {"lr": "0.1"}}
+    write_search(tmp_path, "one", [trial, {**trial, "trial": 1, "held_out": 50}])
+    write_search(tmp_path, "none", [])
+    (trials,) = read_searches(tmp_path)
+    assert [each["held_out"] for each in trials] == [None, 50]
+    del trial["state"]
+    write_search(tmp_path, "one", [trial])
+    with pytest.raises(RecordError, match=r"one\.jsonl, line 1: field state is missing; restore the file, or"):
+        read_searches(tmp_path)
 
 
 def test_the_same_command_trains_nothing_and_a_prompt_is_made_again(configure, tmp_path, monkeypatch):

@@ -47,8 +47,9 @@ def test_a_published_run_is_finished_without_a_folder():
     record = next(iter(RunRecords(ROOT / "results")))
     folder = RunFolder(record.folder)
     assert not folder.folder.exists()
-    assert folder.finished() == record.result and folder.config() == record.config
+    assert folder.finished() == record.result and folder.config() == record.config and folder.read() == record
     path, number = folder.place.split(", line ")
     assert json.loads(Path(path).read_text().splitlines()[int(number) - 1])["result"]["id"] == record.folder.name
     assert RunFolder(record.folder.with_name("n10-lr0.3-seed0-00000000")).finished() is None
     assert RunFolder(record.folder.parents[1] / "none" / record.folder.name).finished() is None
+    assert RunFolder(Path("/nothing")).finished() is None  # too near the root to be a run's folder

@@ -12,7 +12,7 @@ import pytest
 from rpt import results
 from rpt.records.schema import SCHEMA
 from rpt.reports import report
-from rpt.reports.claims import CLAIMS, SCALES, check_claims, speeds, verdict
+from rpt.reports.claims import CLAIMS, SCALES, check_claims, judge, speeds, verdict
 from rpt.reports.grid_results import GridResults
 from rpt.reports.paper import Paper
 from rpt.reports.render import environment, escape_markdown
@@ -183,6 +183,24 @@ def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
     assert ", without BoolQ)" in page and ", without BoolQ, COPA and WSC)" in page and ", n = " not in page
     whole = joined.of_tasks(("cb", "copa", "wsc"))
     assert whole.experiment.axes["task"] == ("cb", "copa", "wsc") and len(whole.runs) == len(joined.runs) - 2
+
+
+def test_widths_are_compared_over_the_seeds_that_all_have(study):
+    (claim,) = (claim for claim in CLAIMS if claim.measure == "width")
+    two = judge(claim, study("figure6", keep=lambda c: c.seed < 2), "nano")
+    uneven = study("figure6", keep=lambda c: c.seed < 2 or c.prompt.options["bottleneck"] > 5)
+    assert judge(claim, uneven, "nano") == two and two.seeds == 2
+    assert len(uneven.runs) == 11
+
+
+def test_two_prompts_are_compared_over_the_seeds_that_both_have(study):
+    counts = {"residual": 2, "vanilla": 3}
+    whole = study("table1", keep=lambda c: c.task.name == "cb" and c.seed < counts.get(c.variant, 0))
+    results = whole.of_tasks(("cb",))
+    plain = results.at({"backbone": "nano", "task": "cb", "prompt": "vanilla"})["scores.score"]
+    judged = judge(CLAIMS[0], results, "nano")
+    assert judged.seeds == judged.larger.n == judged.smaller.n == 2 < len(plain)
+    assert judged.smaller.mean == pytest.approx(plain[["0", "1"]].mean())
 
 
 def test_speeds_are_compared_over_the_evaluations_that_both_runs_have(study):

@@ -1,6 +1,7 @@
 """Any folder of records: what differs in it, as a table and as figures."""
 
 import csv
+import shutil
 import statistics
 
 import pytest
@@ -18,7 +19,7 @@ from rpt.reports.summary_page import summary_table, write_summary
 from rpt.reports.table import to_csv, to_markdown
 from rpt.results import ResultsArguments, make_tables
 
-from .conftest import write_record
+from .conftest import reseal, write_record
 
 BASE = ["backbone=nano", "data=mini", "tracking=none", "task=cb", "trainer.max_steps=7"]
 
@@ -65,6 +66,19 @@ def test_a_setting_that_follows_from_another_is_no_axis(sweep):
     summary = summarise(folder)
     assert summary.axes == ["prompt"] and set(summary.implied) == {"prompt.length", "lr"}
     assert "What differs with these: " in to_markdown(summary_table(summary))
+
+
+def test_runs_on_other_rows_or_in_another_precision_are_no_seeds(sweep):
+    folder = sweep(rates=(0.3,), prompts=("vanilla",))
+    rows = {"miniature": False, "fingerprint": "cb-real-rows", "train": 1, "select": 120, "report": 120}
+    changes = {"data": {"name": "folder", **rows}}, {"precision": "bf16"}
+    for number, path in enumerate(sorted(folder.rglob("result.json"))):
+        again = shutil.copytree(path.parent, path.parent.with_name(f"again-{number}"))
+        reseal(again, **changes[number])
+    summary = summarise(folder)
+    assert summary.axes == ["rows", "precision"] and summary.implied == []
+    found = summary.groups[["rows", "precision", "n"]].values.tolist()
+    assert found == [["cb-real-", "fp32", 1], ["miniature cb-None-", "bf16", 1], ["miniature cb-None-", "fp32", 2]]
 
 
 def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
@@ -144,6 +158,7 @@ def test_a_run_of_the_paper_s_settings_stands_in_its_tables():
         "trainer.epochs=100", "trainer.eval_every=5", "data.shots=5", "task=cb"
     )
     assert not held(*budget, "method=lora")  # in miniature on CB alone
+    assert held("+experiment=stream_scale", "scale=mini", "task=rte", "data.shots=20", "lr=0.01")
     assert not held() and not held(*budget, "trainer.max_steps=7") and not held(*budget, "prompt=none")
     assert results.REPOSITORY.name == "results"
 

@@ -78,6 +78,14 @@ def test_words_stand_for_labels_and_the_template_for_the_row():
     assert plain.version != task.version  # tokenised rows of the one are none of the other
 
 
+@pytest.mark.parametrize("labels", [("+", "-"), ("A", "B"), ("an", "the")])
+def test_words_that_only_punctuation_or_an_article_tells_apart_are_told_apart(labels):
+    task = make_task("marks", ("text",), labels)
+    one = example(task, text="Snow.", label=labels[1])
+    assert one.label == 1 and [task.find_label(f" {label}", one) for label in labels] == [0, 1]
+    assert task.find_label("", one) is None and task.find_label("!", one) is None
+
+
 @pytest.mark.parametrize(("metric", "score"), [(None, 75.0), ("accuracy", 75.0), ("macro_f1", 73.33)])
 def test_labels_are_scored_by_the_metric_of_choice(metric, score):
     task = labelled(metric=metric)
@@ -99,6 +107,10 @@ def test_open_answers_are_scored_as_texts():
     [
         (["task=custom"], r"task=custom needs the columns to read, in order: task\.fields=\[text\]"),
         ([*REVIEWS, "task.labels=[bad]"], r"task\.labels=\['bad'\] must be two or more"),
+        ([*REVIEWS, "task.labels=[US,us]"], r"task\.labels=\['US', 'us'\] must be two or more that differ"),
+        ([*REVIEWS, "task.words=[yes,yes]"], r"task\.words=\['yes', 'yes'\] must be another word for each label"),
+        ([*REVIEWS, "task.template='{text:d}'"], r"task\.template='\{text:d\}' cannot be filled with texts"),
+        ([*REVIEWS, "task.fields=[a.b]", "task.template='{a.b}'"], r"task\.template='\{a\.b\}' cannot be filled"),
         ([*REVIEWS, "task.words=[yes]"], r"task\.words=\['yes'\] must be as many as"),
         ([*REVIEWS, "task.metric=f1"], r"task\.metric=f1 is no metric for labels; choose one of: accuracy, macro_f1"),
         ([*REVIEWS, "task.template='{title}'"], r"task\.template has \{title\}, which is not among task\.fields"),

@@ -30,9 +30,7 @@ from rpt.config import to_config
 from rpt.config.choices import PROMPT_KEYS, read_choice
 from rpt.config.schema import Values
 from rpt.errors import UsageError
-from rpt.records.published import find_published
 from rpt.records.run_folder import RunFolder
-from rpt.records.schema import RunRecord
 from rpt.records.search_file import by_score, write_search
 from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 
@@ -174,7 +172,7 @@ class Search:
         elif outcome.how == PRUNED:
             state, value = "pruned", float(outcome)
         else:
-            record = _read_record(outcome.folder)
+            record = RunFolder(outcome.folder).read()
             result = record.result
             state, value = "finished", result["best"]["select_score"]
             self.curves.append(list(itertools.accumulate((line["score"] for line in record.history), max)))
@@ -207,13 +205,6 @@ class Search:
         about = dict(zip(("task", "backbone", "prompt"), name, strict=True))
         file = "-".join([*name, digest[:8], f"seed{self.seed}"])
         write_search(Path(config.results), file, [about | {"seed": self.seed} | line for line in self.lines])
-
-
-def _read_record(folder: Path) -> RunRecord:
-    """The record of a finished run, here or in the published store."""
-    record = RunFolder(folder)
-    published = None if record.result_path.exists() else find_published(folder)
-    return published or record.read()
 
 
 def check_selection(cfg: DictConfig) -> None:
