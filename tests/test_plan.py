@@ -131,15 +131,15 @@ def test_the_command_names_what_it_does_not_know(monkeypatch, capsys, word, mess
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "arguments, message",
     [
         (["backbone=nano", "scale=mini"], "scale=mini is for experiments; name one"),
         (["backbone=nano,nano_bert"], "backbone=nano,nano_bert is a list of values; give one, or name an experiment"),
         (["backbone=nano", "cards=²"], "cards=² should be gigabytes of GPUs: cards=24,80"),
     ],
 )
-def test_the_plan_of_one_backbone_refuses_what_it_would_ignore(monkeypatch, capsys, words, message):
-    monkeypatch.setattr(sys, "argv", ["plan", *words])
+def test_the_plan_of_one_backbone_refuses_what_it_would_ignore(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["plan", *arguments])
     with pytest.raises(SystemExit, match="2"):
         plan.main()
     assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Folders in transformers' layout that are made once of what a Python package carries."""
+"""A Python package's backbone, converted once to a folder as transformers has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was made of prompts and texts, before answers are written. Shapes: B rows, S tokens of prompt and text."""
+"""Encoded prompts and texts. Shapes: B rows, S tokens of prompt and text."""
 
 from __future__ import annotations
 

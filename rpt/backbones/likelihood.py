@@ -1,4 +1,4 @@
-"""How likely answers are, from the logits that a backbone writes them with. Shapes: B rows, L answer tokens."""
+"""How likely answers are. Shapes: B rows, L answer tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows, and which share a pass. Examples are made of rows."""
+"""Rows, and the grouping of examples for evaluation. Examples are made of rows."""
 
 from __future__ import annotations
 

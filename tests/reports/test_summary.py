@@ -77,8 +77,8 @@ def test_runs_on_other_rows_or_in_another_precision_are_no_seeds(sweep):
         reseal(again, **changes[number])
     summary = summarise(folder)
     assert summary.axes == ["rows", "precision"] and summary.implied == []
-    found = summary.groups[["rows", "precision", "n"]].values.tolist()
-    assert found == [["cb-real-", "fp32", 1], ["miniature cb-None-", "bf16", 1], ["miniature cb-None-", "fp32", 2]]
+    groups = summary.groups[["rows", "precision", "n"]].values.tolist()
+    assert groups == [["cb-real-", "fp32", 1], ["miniature cb-None-", "bf16", 1], ["miniature cb-None-", "fp32", 2]]
 
 
 def test_an_option_of_one_prompt_is_an_axis_where_it_varies(sweep):
