@@ -1,4 +1,4 @@
-"""The interface. Rows, losses, predictions, answers: the rest of rpt knows nothing else of a backbone.
+"""The interface: all that the rest of rpt knows of a backbone, beside the name of its family.
 
 Shapes: B rows, N prompt tokens (of the longest prompt), V vocabulary, d model width.
 """
@@ -36,12 +36,15 @@ def register_family(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
     """Class decorator: the name under which `backbone.family` asks for the class.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or the class is another encoder (configuration and tasks know encoders by the
+            name bert).
     """
 
     def enter(cls: type[Backbone]) -> type[Backbone]:
         if name in FAMILIES:
             raise ValueError(f"there is a family {name} already; give {cls.__name__} another name")
+        if issubclass(cls, FAMILIES.get("bert", ())):
+            raise ValueError(f"{cls.__name__} is an encoder, whose only family is bert; change rpt/backbones/bert.py")
         FAMILIES[name] = cls
         return cls
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rpt.backbones import FAMILIES, load_backbone
+from rpt.backbones import FAMILIES, BertBackbone, load_backbone, register_family
 from rpt.config import BackboneConfig
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
@@ -53,6 +53,12 @@ def test_a_family_of_one_s_own(mine, configure, tmp_path):
     FAMILIES.pop("neox"), sys.modules.pop("mine.neox")  # as another process, which has not met it
     run = open_saved_run(outcome.folder)
     assert type(load_backbone(run.config.backbone)).__name__ == "NeoX"
+
+
+def test_an_encoder_of_one_s_own_is_refused():
+    with pytest.raises(ValueError, match="Electra is an encoder, whose only family is bert; change rpt/backbones/bert"):
+        register_family("electra")(type("Electra", (BertBackbone,), {}))
+    assert "electra" not in FAMILIES
 
 
 def decoder(folder, **keys):
