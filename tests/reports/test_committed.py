@@ -212,6 +212,9 @@ def test_what_the_page_on_the_laptop_says_of_rte_wsc_and_wic_is_in_its_records(o
     assert f"stopped by themselves after {ended} and had {scores}" in text
     plain = of_minilm[(of_minilm["task"] == "wic") & (of_minilm["prompt"] == "vanilla") & (of_minilm["lr"] == 0.01)]
     assert sorted(plain[plain["trainer.epochs"] == 6]["best.epoch"] == 6) == [False, True, True]
+    again = plain[plain["seed"] == 2].sort_values("trainer.epochs")["history"]
+    first = "{:.1f} in one and {:.1f} in the other".format(*(history[0]["score"] for history in again))
+    assert f"after one epoch seed 2 has {first}, held out" in text
 
 
 def mean(runs, at, key):
