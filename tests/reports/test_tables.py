@@ -24,7 +24,7 @@ from rpt.reports.render import paragraphs
 from rpt.reports.scores import Cell, floors
 from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
-from rpt.reports.tables.scores import best, mean_and_spread
+from rpt.reports.tables.score_table import best, mean_and_spread
 from rpt.tasks import get_task
 
 from .conftest import fake_score, grid, write_record

@@ -9,9 +9,9 @@ from rpt.reports.table import Table
 from rpt.reports.tables.counts import costs_table, parameters_table
 from rpt.reports.tables.findings import find_all
 from rpt.reports.tables.learning import learning_table
-from rpt.reports.tables.rates import rates_table
-from rpt.reports.tables.scores import fill, score_table
-from rpt.reports.tables.significance import significance_table
+from rpt.reports.tables.rates_table import rates_table
+from rpt.reports.tables.score_table import fill, score_table
+from rpt.reports.tables.significance_table import significance_table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:

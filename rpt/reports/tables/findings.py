@@ -6,8 +6,8 @@ from rpt.records.schema import ALL_STEPS
 from rpt.reports.grid_results import At, GridResults
 from rpt.reports.paper import Paper, row_name
 from rpt.reports.scores import metrics_of
-from rpt.reports.tables.rates import limits
-from rpt.reports.tables.scores import ScoreRows
+from rpt.reports.tables.rates_table import limits
+from rpt.reports.tables.score_table import ScoreRows
 
 Facts = dict[str, object]
 Shares = list[tuple[str, int, int]]  # by column, how many of how many
