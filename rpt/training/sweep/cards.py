@@ -120,8 +120,9 @@ def _find_this_device(precision: str) -> Device:
     return Device(name_device()[:WIDTH], memory, _measure_speed(device, DTYPES.get(precision, torch.float32)))
 
 
-def _measure_speed(device: str, dtype: torch.dtype, width: int = 1024, times: int = 4) -> float:
+def _measure_speed(device: str, dtype: torch.dtype) -> float:
     """Operations a second of products of large matrices."""
+    width, times = 1024, 4
     matrix = torch.ones(width, width, device=device, dtype=dtype)
     (matrix @ matrix)[0, 0].item()  # the first one loads libraries
     began = time.perf_counter()

@@ -33,7 +33,6 @@ from rpt.training.sweep.sweep import identify_group, loader_of, train_all
 from rpt.training.sweep.workers import count_processes, largest_pack, list_gpus, make_sendable, share_threads
 
 log = logging.getLogger("rpt")
-EXTRAS = {"submitit": "slurm", "ray": "ray"}  # our extra that installs each engine
 TRIES = 3  # of a pack, before its runs count as failed
 POLL = 0.5  # seconds
 DAY = 24 * 60  # minutes that a job may take unless it asks for others; submitit's own are a few
@@ -74,11 +73,11 @@ def open_engine(where: str, job: Values, ray_init: Values, folder: Path, n_packs
     Raises:
         UsageError: it is not installed, is not there, or does not take what is asked for.
     """
-    package = "ray" if where == "ray" else "submitit"
+    package, extra = ("ray", "ray") if where == "ray" else ("submitit", "slurm")
     try:
         engine = importlib.import_module(package)
     except ImportError as error:
-        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{EXTRAS[package]}]'") from error
+        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{extra}]'") from error
     try:
         if where == "ray":
             return _open_ray(engine, job, ray_init)
