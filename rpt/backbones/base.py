@@ -133,8 +133,8 @@ class Backbone(ABC):
     # Put where it computes
 
     def place(self, device: torch.device, precision: str) -> None:
-        """Round the frozen weights of the linear layers to where autocast would at every step, and move to the device,
-        which so never holds what is not rounded."""
+        """Round the frozen weights of the linear layers once, as autocast would at every step, then move to the device,
+        which never holds unrounded ones."""
         keep_float32()
         self.precision, dtype = precision, DTYPES.get(precision)
         round_weights(self.model, self.weights, dtype)
@@ -161,7 +161,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
-        """What of each example is computed to predict it.
+        """The rows from which each example is predicted.
 
         Args:
             text_budget: tokens that the prompt leaves to each sequence.
@@ -175,7 +175,7 @@ class Backbone(ABC):
     @staticmethod
     @abstractmethod
     def count(examples: list[Example], task: Task) -> int:
-        """How many training rows the examples become; to be told without the weights."""
+        """How many training rows the examples become, found without the weights."""
 
     def new_head(self, task: Task, config: BackboneConfig) -> nn.Module | None:
         """What has to be trained beside a prompt to answer the task, drawn from torch's global generator."""
@@ -185,18 +185,18 @@ class Backbone(ABC):
 
     @abstractmethod
     def collate(self, rows: Sequence[Row], prompt_length: int, width: int | None = None, multiple: int = 1) -> Batch:
-        """The rows as tensors on the device, which nobody waits for.
+        """The rows as tensors on the device, without waiting for it.
 
         Args:
             prompt_length: N.
             width: texts are padded to so many tokens; to the longest if None.
-            multiple: then N and the text together to a multiple of this, or of what the device likes.
+            multiple: without `width`, N and text together are padded to a multiple of this and of `width_multiple`.
         """
 
     @abstractmethod
     def losses(self, prompts: Tensor, prompt_mask: Tensor, batch: Batch, heads: Heads) -> Tensor:
-        """The loss of each row, summed over its terms: [B], float32. It takes and makes tensors on the device alone and
-        reads nothing from there, so that it can be recorded as a CUDA graph.
+        """The loss of each row, summed over its terms: [B], float32. It computes on the device alone and reads nothing
+        back, so that it can be recorded as a CUDA graph.
 
         Args:
             prompts: [B, N, d].
@@ -231,8 +231,8 @@ class Backbone(ABC):
 
     @abstractmethod
     def answer(self, questions: list[Question]) -> list[Answer]:
-        """The answers, with probabilities, to questions of any tasks behind any prompts, after one pass of the encoder;
-        each is the one that its question gets alone."""
+        """Answer questions of any tasks, each behind its own prompt, in one pass, with probabilities. Every answer is
+        the one that its question gets alone."""
 
 
 def recompute_layers(model: nn.Module, dropout: bool) -> None:
@@ -244,14 +244,14 @@ def recompute_layers(model: nn.Module, dropout: bool) -> None:
 
 def attention_bias(mask: Tensor) -> Tensor:
     """What to add to attention scores, [B, 1, 1 or Q, S] float32, from a mask [B, S] or [B, Q, S], 1 where something
-    is seen. In this form transformers takes it as it is; of any other it would ask the device whether it masks
-    anything at all."""
+    is seen. transformers uses this form as it is; with any other it asks the device first whether anything is masked.
+    """
     mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(mask == 0, torch.finfo(torch.float32).min)
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Of a sample of every weight: cheap for the largest model, and no two honest ones share it."""
+    """A digest of a sample of every weight: cheap for the largest model, and different for any two real ones."""
     digest = hashlib.sha256()
     for name, weight in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -260,5 +260,5 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def fingerprint_with_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Of the weights, and of what stands beside them and changes outputs, where that is not the type's default."""
+    """A digest of the weights, and of settings beside them that change outputs and are not the type's default."""
     return fingerprint(model) + settings_suffix(model, tokenizer)

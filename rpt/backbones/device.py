@@ -41,8 +41,8 @@ def precision_of(config: Config) -> str:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device. A GPU fetches it from pinned memory by itself; from other memory the processor would wait for all
-    that the GPU has still to do."""
+    """Move to the device without waiting. A GPU fetches from pinned memory by itself; from other memory the processor
+    would wait for everything that the GPU still has to do."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -72,8 +72,8 @@ def read_peak_memory() -> int:
 
 
 def measure_free_memory(n_processes: int) -> int:
-    """Bytes that this process may still take of a GPU that so many processes share. They may have started at the same
-    moment, so what is free says nothing of what the others will want: each has its part of the whole."""
+    """Bytes that this process may still allocate on a GPU that so many processes share. Each has an equal part of the
+    whole: what is free now does not show what the others will need, which may have just started."""
     torch.cuda.empty_cache()  # what an earlier pack has left behind is free as well
     free, total = torch.cuda.mem_get_info()
     return min(free, total // n_processes - torch.cuda.memory_reserved())
@@ -90,10 +90,10 @@ def cap_evaluation_pass(device: torch.device) -> float:
 
 
 def width_multiple(device: torch.device) -> int:
-    """What the width of a pass is padded to a multiple of: a GPU's fused attention copies any other mask once more."""
+    """The multiple to which widths of passes are padded: a GPU's fused attention would copy any other mask."""
     return 8 if device.type == "cuda" else 1
 
 
 def pass_overhead(device: torch.device) -> float:
-    """What a pass costs on the device beyond its tokens, in tokens. Not measured on GPUs yet: as few as fit."""
+    """The cost of a pass beyond its tokens, in tokens. Not measured on GPUs: there as few passes as memory allows."""
     return 10**6 if device.type == "cuda" else PASS_TOKENS

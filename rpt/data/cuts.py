@@ -20,8 +20,6 @@ class Cuts:
     most: int = 0
 
     def __str__(self) -> str:
-        if not self.cut:
-            return f"none of {self.texts:,} texts is cut"
         share = f"{100 * self.cut / self.texts:.1f} %"
         lost = f"{self.median:,} tokens in the median and {self.most:,} at most"
         return f"{self.cut:,} of {self.texts:,} texts ({share}) are cut to fit, by {lost}"

@@ -29,12 +29,20 @@ def load_plugins(names: Iterable[str]) -> None:
                 raise UsageError(
                     f"plugins=[{name}]: there is no module {name} below {here}; mine/prompts.py is mine.prompts."
                 ) from error
-            place = traceback.extract_tb(error.__traceback__)[-1]
             raise UsageError(
                 f"plugins=[{name}] cannot be imported: {type(error).__name__}: {first_line(error)} "
-                f"({place.filename}, line {place.lineno}); mend the module."
+                f"({_find_place(error, here)}); mend the module."
             ) from error
         try:
             add_tasks(module)
         except ValueError as error:
             raise UsageError(f"plugins=[{name}]: {error}.") from error
+
+
+def _find_place(error: Exception, here: str) -> str:
+    """The last line of the user's modules that an error came through."""
+    if isinstance(error, SyntaxError):  # no line of the module was run
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ([frame for frame in frames if frame.filename.startswith(here)] or frames)[-1]
+    return f"{place.filename}, line {place.lineno}"

@@ -110,19 +110,15 @@ def _find_tokens(mark: tuple[int, int, int], encoding: Encoding, reading: Readin
 
 
 def _cut(encoding: Encoding, marks: list[tuple[int, int]], text_budget: int) -> np.ndarray:
-    """The indices of the tokens that fit into the budget, in order."""
+    """The indices of the tokens that fit into the budget, in order: the first text loses its end, then the second its;
+    marked words stay."""
     excess = len(encoding) - text_budget
     if excess <= 0:
         return np.arange(len(encoding))
     texts = {token: text for token, text in enumerate(encoding.sequence_ids) if text is not None}  # no special tokens
     marked = {token for first, last in marks for token in range(first, last)}
-    last_mark = max(marked, default=0)
-
-    def order(token: int) -> tuple[int, bool, int]:
-        """Cut the first text behind its marks, from the end; then before them; then the second text."""
-        return texts[token], token < last_mark, -token
-
-    return np.setdiff1d(np.arange(len(encoding)), sorted(texts.keys() - marked, key=order)[:excess])
+    in_turn = sorted(texts.keys() - marked, key=lambda token: (texts[token], -token))
+    return np.setdiff1d(np.arange(len(encoding)), in_turn[:excess])
 
 
 def _as_arrays(sequences: list[TokenSequence]) -> Arrays:

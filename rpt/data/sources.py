@@ -43,7 +43,7 @@ def read_examples(data: DataConfig, task: Task, custom: TaskConfig | None = None
     read = {"hub": _hub, "folder": _folder, "mini": _miniature}[data.name]
     examples = {}
     for split in ("train", "val"):
-        source, rows = read(data, task, split, custom)
+        source, rows = read(data, task, split, custom or TaskConfig())
         if isinstance(task, CustomTask):
             rows = [(place, {"idx": i, **row}) for i, (place, row) in enumerate(rows)]
         examples[split] = parse_rows(task, source, rows, labelled=split == "val")
@@ -62,12 +62,12 @@ def _suggest_labels(task: CustomTask, examples: list[Example]) -> None:
         )
 
 
-def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
+def _hub(data: DataConfig, task: Task, split: str, custom: TaskConfig) -> tuple[str, Rows]:
     import datasets  # slow to import, and only needed here
 
     datasets.utils.logging.disable_progress_bar()
     try:
-        on_hub = split if split == "train" else custom.hub_split if custom else "validation"
+        on_hub = split if split == "train" else custom.hub_split
         table = _load_split(data.repo, task.hub_config, on_hub, as_text=isinstance(task, CustomTask))
     except Exception as error:  # the hub's clients raise many kinds of errors; each means that there are no rows
         generated = isinstance(error, datasets.exceptions.DatasetGenerationError)  # its own text says nothing
@@ -126,10 +126,10 @@ def _name_labels(rows: Sequence[RawRow], task: Task, features: Mapping[str, obje
     return [{**row, column: named(row[column])} if column in row else row for row in rows]
 
 
-def _folder(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
+def _folder(data: DataConfig, task: Task, split: str, custom: TaskConfig) -> tuple[str, Rows]:
     folder = Path(os.path.expanduser(data.dir or "."))
     path = folder / task.folder / f"{split}.jsonl"
-    if isinstance(task, CustomTask) and custom is not None:
+    if isinstance(task, CustomTask):
         key = {"train": "train", "val": "validation"}[split]
         if (name := getattr(custom, key)) is None:
             raise UsageError(f"task={task.name} has no rows; give task.{key}=FILE, .jsonl or .csv.")
@@ -146,7 +146,7 @@ def _folder(data: DataConfig, task: Task, split: str, custom: TaskConfig | None)
     return str(path), read(content, str(path))
 
 
-def _miniature(data: DataConfig, task: Task, split: str, custom: TaskConfig | None) -> tuple[str, Rows]:
+def _miniature(data: DataConfig, task: Task, split: str, custom: TaskConfig) -> tuple[str, Rows]:
     if task.name not in miniature.GRAMMARS:
         raise UsageError(f"The miniature has no task {task.name}; it has {', '.join(miniature.GRAMMARS)}.")
     return f"miniature {task.name} {split}", _numbered(miniature.rows(task.name, split, data.mini_seed))

@@ -34,4 +34,3 @@ def test_sequences(tmp_path):
 def test_the_line():
     cuts = Cuts(27243, 7900, 81, 402)
     assert str(cuts) == "7,900 of 27,243 texts (29.0 %) are cut to fit, by 81 tokens in the median and 402 at most"
-    assert str(Cuts(250, 0)) == "none of 250 texts is cut"

@@ -38,6 +38,15 @@ def pairs(tmp_path, monkeypatch):
     TASKS.pop("pairs", None)
 
 
+@pytest.mark.parametrize("line, name", [("def f(:", "broken_syntax"), ("import json; json.loads('{')", "broken_json")])
+def test_the_line_of_the_user_s_module_is_named(tmp_path, monkeypatch, line, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(f"\n{line}\n")
+    with pytest.raises(UsageError, match=rf"\({tmp_path}/{name}\.py, line 2\); mend the module\."):
+        load_plugins([name])
+
+
 def test_a_module_that_is_there_is_not_called_missing(tmp_path, monkeypatch):
     """The package that it lacks has the beginning of its name."""
     monkeypatch.chdir(tmp_path)

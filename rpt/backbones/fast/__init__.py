@@ -6,10 +6,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.activations import NewGELUActivation
 from transformers.models.t5.modeling_t5 import T5LayerCrossAttention, T5LayerNorm
 
 from rpt.backbones.fast import attention
-from rpt.backbones.fast.activation import fuse_gelu
 from rpt.backbones.fast.cross_attention import AbsorbedAttention
 from rpt.backbones.fast.norm import FrozenNorm
 from rpt.backbones.fast.output import round_output
@@ -28,7 +28,8 @@ def install(model: PreTrainedModel, dtype: torch.dtype | None, frozen: bool, on_
     if dtype and isinstance(output, nn.Linear) and not output.weight.requires_grad:
         round_output(output, dtype)
     for module in model.modules():
-        fuse_gelu(module)
+        if type(module) is NewGELUActivation:  # transformers computes it step by step, torch in one pass over memory
+            module.__class__, module.approximate = nn.GELU, "tanh"  # type: ignore[assignment]
         if frozen and not on_gpu and isinstance(module, T5LayerCrossAttention) and _has_plain(module.EncDecAttention):
             # A decoder's few queries are cheaper to project than the encoder's many states; a GPU has operations to
             # spare, and these are more kernels. The layers' weights are used directly, so nothing may be trained in

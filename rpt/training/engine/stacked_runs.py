@@ -1,4 +1,4 @@
-"""Prompts of one shape as one tensor. The heads that go with them too; or what one run trains instead.
+"""Prompts of one shape as one tensor. So are their heads, and whatever else a single run trains.
 
 Shapes: R runs, N prompt tokens, d model width.
 """

@@ -78,15 +78,12 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
             header = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         progress = json.loads(header["progress"])
-        damaged = header["digest"] != _digest_tensors(tensors)
+        if header["digest"] != _digest_tensors(tensors):
+            raise ValueError("its digest differs")
     except Exception as error:  # safetensors has its own errors; each means that the file is damaged
         raise UsageError(
             f"Checkpoint {path} is damaged ({error}); delete it, or start over with resume=never."
         ) from error
-    if damaged:
-        raise UsageError(
-            f"Checkpoint {path} is damaged (its digest differs); delete it, or start over with resume=never."
-        )
     unknown = progress.keys() - {field.name for field in dataclasses.fields(Progress)}
     if unknown:
         raise UsageError(

@@ -1,5 +1,5 @@
-"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching, so that nothing
-that W&B cannot do ends a training run."""
+"""Weights & Biases beside the record. The record stays the source of numbers; this is for watching, so no failure of
+W&B ends a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a backbone fit a device? And how long does a run take there? Told before its weights are loaded or even had."""
+"""Does a backbone fit a device? And how long does a run take there? Answered before its weights are downloaded."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def plan_backbone(config: Config, cards: Sequence[int]) -> str:
 def _describe(
     config: Config, footprint: Footprint, precision: str, devices: list[Device], data: TaskData | None
 ) -> list[str]:
-    """What is told of all lines, and their heading."""
+    """What holds for all lines, and their heading."""
     host = footprint.stored if precision in DTYPES else max(footprint.stored, 4 * footprint.parameters)
     of_what = "a run" if data else "1,000 rows"
     return [
@@ -120,8 +120,9 @@ def _find_this_device(precision: str) -> Device:
     return Device(name_device()[:WIDTH], memory, _measure_speed(device, DTYPES.get(precision, torch.float32)))
 
 
-def _measure_speed(device: str, dtype: torch.dtype, width: int = 1024, times: int = 4) -> float:
+def _measure_speed(device: str, dtype: torch.dtype) -> float:
     """Operations a second of products of large matrices."""
+    width, times = 1024, 4
     matrix = torch.ones(width, width, device=device, dtype=dtype)
     (matrix @ matrix)[0, 0].item()  # the first one loads libraries
     began = time.perf_counter()

@@ -1,7 +1,7 @@
 """Packs as jobs: of submitit's executors (this machine, Slurm) or Ray.
 
-A job trains one pack in one process. One that ends without its results, for its node died or its time was over, is
-handed in again: its runs go on from their checkpoints. Records and locks lie in the shared folder as ever.
+A job trains one pack in one process. A job that ends without results (its node died, or its time was over) is submitted
+again, and its runs go on from their checkpoints. Records and locks are in the shared folder as usual.
 """
 
 from __future__ import annotations
@@ -33,14 +33,13 @@ from rpt.training.sweep.sweep import identify_group, loader_of, train_all
 from rpt.training.sweep.workers import count_processes, largest_pack, list_gpus, make_sendable, share_threads
 
 log = logging.getLogger("rpt")
-EXTRAS = {"submitit": "slurm", "ray": "ray"}  # our extra that installs each engine
 TRIES = 3  # of a pack, before its runs count as failed
 POLL = 0.5  # seconds
-DAY = 24 * 60  # minutes that a job may take unless it asks for others; submitit's own are a few
+DAY = 24 * 60  # minutes of a job, unless it asks for others; submitit's default is a few
 
 
 class Job(Protocol):
-    """A pack that was handed in."""
+    """A pack that was submitted."""
 
     def done(self) -> bool: ...
 
@@ -51,8 +50,8 @@ class Job(Protocol):
 class Engine:
     """Where jobs run.
 
-    submit: hands in the arguments of `_train_pack`.
-    at_once: so many jobs are handed in at most.
+    submit: submits a job with the arguments of `_train_pack`.
+    at_once: the most jobs that are submitted at the same time.
     threads: of each job; None leaves them to the engine.
     """
 
@@ -74,11 +73,11 @@ def open_engine(where: str, job: Values, ray_init: Values, folder: Path, n_packs
     Raises:
         UsageError: it is not installed, is not there, or does not take what is asked for.
     """
-    package = "ray" if where == "ray" else "submitit"
+    package, extra = ("ray", "ray") if where == "ray" else ("submitit", "slurm")
     try:
         engine = importlib.import_module(package)
     except ImportError as error:
-        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{EXTRAS[package]}]'") from error
+        raise UsageError(f"pack.on={where} needs {package}: pip install -e '.[{extra}]'") from error
     try:
         if where == "ray":
             return _open_ray(engine, job, ray_init)
@@ -111,7 +110,7 @@ def _open_ray(ray: ModuleType, job: Values, ray_init: Values) -> Engine:
 
 
 def split_into_packs(configs: list[Config], max_runs: int | None) -> list[list[int]]:
-    """The numbers of the runs of each job: as many as train together, or as a trial on the node may want to."""
+    """The numbers of the runs of each job: as many as train together, or as a trial on the node may choose."""
     groups: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
         groups.setdefault(identify_group(config), []).append(number)

@@ -1,8 +1,8 @@
 """Workers of other launchers. Those are joblib, submitit_local and ray. On a signal a worker writes a checkpoint and
 ends; the command ends after its workers.
 
-The command holds a lock on one file as long as the sweep goes on, its workers share one on another. A lock goes with
-its process, however that ends.
+During a sweep the command holds a lock on one file, and its workers share a lock on another. A lock ends with its
+process, however that ends.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _commands: set[int] = set()  # this process, if it is the command
 
 @contextmanager
 def ending_with_workers() -> Iterator[None]:
-    """What the command does inside is a sweep. On SIGTERM its workers are told, and waited for; a second one ends it at
-    once."""
+    """Run a sweep inside. SIGTERM tells the workers to end, and waits for them; a second one ends it all at once."""
     with tempfile.TemporaryDirectory(prefix="rpt-sweep-") as folder:
         command = _lock(Path(folder, COMMAND), fcntl.LOCK_EX)
 
@@ -59,7 +58,7 @@ def ending_with_workers() -> Iterator[None]:
 
 @contextmanager
 def ending_with_command() -> Iterator[None]:
-    """What a worker does inside is a run of a sweep; any other process just does it."""
+    """Train a run of a sweep inside: a worker ends when its command does. In any other process this does nothing."""
     is_worker = _watch_command(os.getpid())
     try:
         yield
@@ -91,7 +90,7 @@ def _end_after_command(path: Path) -> None:
 
 
 def _lock(path: Path, how: int) -> int:
-    """The open file, once it is locked; it stays so until it is closed."""
+    """Open and lock the file, waiting for the lock; closing the file unlocks it."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(file, how)
     return file

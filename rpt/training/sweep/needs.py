@@ -24,7 +24,8 @@ PLACES = (  # the keys that say where backbone and rows come from
 
 
 def check_sweep(overrides: Sequence[str]) -> None:
-    """Refuse a sweep of which a run will find no rows, no backbone or no Slurm. Only what differs in these is composed.
+    """Refuse a sweep if a run of it would find no rows, no backbone or no Slurm. Only runs that differ in these are
+    composed.
 
     Args:
         overrides: of the command, without flags.
@@ -62,7 +63,7 @@ def _places(fixed: list[str], swept: list[str]) -> Iterator[Config]:
 
 
 def warn_of_idle_packs(cfg: DictConfig, keys: Iterable[str]) -> None:
-    """Say that what forms packs does nothing under another launcher."""
+    """Say that keys of packs do nothing under another launcher."""
     if not str(OmegaConf.select(cfg, "hydra.launcher._target_")).endswith(".PackedLauncher"):
         for key in sorted({"pack.max_runs", "pack.processes", "pack.on"} & set(keys)):
             log.warning("%s changes nothing without hydra/launcher=packed: each run trains alone.", key)

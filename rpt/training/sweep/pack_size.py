@@ -1,7 +1,7 @@
 """How many runs train together. As many as a short trial on this device finds fastest.
 
-More rows in a pass save launches, and waiting where a device has room for them; where caches are the limit they cost.
-Which it is depends on device, backbone and rows, and no rule was found that tells it.
+More rows in a pass save launches, and time on a device that has room for them; where caches are the limit they cost
+time. Which of the two holds depends on device, backbone and rows; we found no rule for it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rpt.training.run.run import TrainingRun, read_losses
 
 log = logging.getLogger(__name__)
 SIZES = (1, 2, 4, 8, 16)  # runs
-DEFAULT_RUNS = 4  # good on all processors that were measured; where a trial costs too much or finds no clear winner
-MIN_STEPS_RATIO = 10  # a trial is worth its time if all runs have so many times as many steps
-SECONDS = 6.0  # that a trial may take, about
-BATCHES = (16, 8, 4)  # that each size is tried on, the most that there is time for
-MIN_SIZES = 3  # sizes: to try fewer tells nothing
-CLEARLY = 1.05  # times the usual size's rate: less is as well the noise of so short a trial
-SLOWER = 0.9  # of the best rate is so much less that still larger packs are not tried
+DEFAULT_RUNS = 4  # good on all processors that we measured; if a trial costs too much or finds no clear winner
+MIN_STEPS_RATIO = 10  # a trial is worth its time if the sweep has this many times as many steps
+SECONDS = 6.0  # of a trial, about
+BATCHES = (16, 8, 4)  # to try each size on: the most that there is time for
+MIN_SIZES = 3  # a trial of fewer sizes tells nothing
+CLEARLY = 1.05  # times the default's rate; a smaller lead may be the noise of so short a trial
+SLOWER = 0.9  # of the best rate; if a size is slower, larger ones are not tried
 
 
 def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_tokens: float) -> int:
@@ -58,9 +58,9 @@ def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_toke
 
 
 def try_sizes(sizes: list[int], run: TrainingRun, backbone: Backbone, max_tokens: float) -> dict[int, float]:
-    """Rows per second of each size, from the smallest on, as far as there is time and they do not get slower."""
+    """Rows per second of each size, from the smallest on, while there is time and larger packs are not slower."""
     ends = time.perf_counter() + SECONDS
-    batches = list(islice(run.steps(), BATCHES[0]))
+    batches = list(islice(make_copy(run).steps(), BATCHES[0]))  # from the first step, although the run may resume
 
     def time_batches(size: int, number: int) -> tuple[float, int]:
         dealt = list(islice(cycle(batches), number))

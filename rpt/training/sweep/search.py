@@ -41,7 +41,7 @@ WARM_UP = 4  # the first of so many parts of a curve tells too little to give up
 
 
 def split_overrides(overrides: Sequence[Override]) -> tuple[list[list[str]], dict[str, BaseDistribution]]:
-    """What stays the same in each search, and what they look for.
+    """The fixed overrides of each search, and the space that all of them search.
 
     Args:
         overrides: of which a plain list (prompt=vanilla,residual) makes a search for each value, and interval(),

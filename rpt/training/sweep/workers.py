@@ -1,7 +1,7 @@
 """A sweep in several processes. There is one for each GPU, or for each core of a processor.
 
 Cores that share the small operations of one backbone wait for each other at the end of every one; a process on each
-of them, with its own part of the runs, never waits. Several processes on one GPU are on request (pack.processes).
+of them, with its own part of the runs, never waits. pack.processes asks for several processes on one GPU.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ BYTES = 4 * 2**30  # of memory for each process: a T5-Large in half precision, a
 
 
 def list_gpus() -> list[str]:
-    """The GPUs that this process sees, by what CUDA_VISIBLE_DEVICES calls them; none where the processor computes."""
+    """Names of the GPUs that this process sees, as in CUDA_VISIBLE_DEVICES; empty without a GPU."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return (visible.split(",") if visible else [str(i) for i in range(count)])[:count]
 
 
 def largest_pack(configs: list[Config]) -> int | None:
-    """How many runs of the sweep may train together; None is left to a trial."""
+    """The largest pack.max_runs of the sweep; None if a run leaves it to a trial."""
     sizes = [config.pack.max_runs for config in configs if config.pack.max_runs is not None]
     return max(sizes) if len(sizes) == len(configs) else None
 
 
 def count_processes(asked: int | None, runs: int) -> int:
-    """How many for so many runs, if `asked` is not given: one for each GPU; without one as many as there are cores, and
-    memory for."""
+    """The number of processes for so many runs: `asked`, or one for each GPU; without a GPU one for each core, as far
+    as memory allows."""
     fitting = len(list_gpus()) or min(torch.get_num_threads(), psutil.virtual_memory().total // BYTES)
     return max(1, min(runs, asked or fitting))
 
 
 def count_devices(n_processes: int) -> int:
-    """How many devices so many processes compute on: dealt out to the GPUs; without one, each its cores."""
+    """The number of devices that the processes compute on: the GPUs, or without one the cores of each process."""
     return min(n_processes, len(list_gpus()) or n_processes)
 
 
 def count_gpu_processes(n_processes: int, number: int = 0) -> int:
-    """How many of them compute where the one of this number does, itself included; the first has the most."""
+    """The number of processes on the device of process `number`, itself included; the first device has the most."""
     return len(range(number % count_devices(n_processes), n_processes, count_devices(n_processes)))
 
 
 def share_threads(n_processes: int) -> int:
-    """How many threads each of so many processes has: they share the cores, and each has one at least."""
+    """The number of threads of each process: processes share the cores, and each has at least one."""
     return max(1, torch.get_num_threads() // n_processes)
 
 
@@ -71,7 +71,7 @@ def train_in_processes(
     """`train_all`, each process with its part of the runs and of the cores.
 
     Args:
-        max_runs: of one pack; a process trains one pack at a time. None is what a trial in each of them finds.
+        max_runs: of a pack; a process trains one pack at a time. None lets a trial in each process decide.
         prepare: is called first in each process; it has to be picklable.
 
     Raises:
@@ -125,8 +125,8 @@ def _collect(children: list[tuple[BaseProcess, Connection, list[int]]]) -> dict[
 
 @contextmanager
 def environment_of(number: int) -> Iterator[None]:
-    """A process started in here sees its own GPU alone, the processes being dealt out to them, and shows its progress
-    bars on a line of its own. Both are asked of the environment when torch and tqdm are imported."""
+    """A process that is started inside sees one GPU alone and shows its progress bars on its own line. torch and tqdm
+    read both from the environment when they are imported."""
     variables, gpus = {"TQDM_POSITION": str(number)}, list_gpus()
     if gpus:
         variables["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
@@ -165,7 +165,7 @@ def _train_part(
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot say so, and a child that went on would hold its runs against the next command."""
+    """End when the parent is killed: a child that went on would lock its runs against the next command."""
     if parent := multiprocessing.parent_process():
         parent.join()
     os._exit(1)
