@@ -50,7 +50,7 @@ class Run:
 
     @property
     def majority(self) -> dict[str, float]:
-        """The same of the constant answer that scores best: the floor."""
+        """The same of the training rows' most frequent answer, given to every row: the floor."""
         return self.saved.result["majority"]
 
     @cached_property

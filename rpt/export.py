@@ -80,6 +80,7 @@ def export(arguments: ExportArguments) -> None:
     backbone = load_backbone_of(run, arguments.backbone_path)  # a prompt for other weights would be worth nothing
     assert isinstance(backbone, Writer)  # encoders were refused above
     base = arguments.base or backbone.model.name_or_path
+    base = os.path.abspath(base) if os.path.exists(base) else base  # the card's code runs in another folder
     save_prompt(folder / FILES[1], run.prompt / backbone.stream_scale)  # for the model as others have it
     adapter_config = make_adapter_config(run, base, backbone.model.config.is_encoder_decoder)
     write_atomically(folder / FILES[0], (json.dumps(adapter_config, indent=2) + "\n").encode())

@@ -153,7 +153,7 @@ def make_config(values: Values, overrides: Sequence[str] = ()) -> Config:
     if config.task.train is not None and config.data.name in ("hub", "folder"):
         config.data.name, config.data.dir = "folder", config.data.dir or "."
     if not config.tunes_prompt:
-        prompts = [override for override in overrides if override.startswith("prompt") and override != "prompt=none"]
+        prompts = [each for each in overrides if each.lstrip("+~").startswith("prompt") and each != "prompt=none"]
         if prompts:
             raise UsageError(f"method={config.method.name} trains no soft prompt; leave out {' '.join(prompts)}.")
         config.prompt = PromptConfig(name="none", reparameterization="identity", length=0)

@@ -126,6 +126,8 @@ def refuse_misread(overrides: Sequence[str]) -> None:
         key = written.lstrip("+~")
         if not equals and not each.startswith("~"):
             raise UsageError(f"{each} is not of the form key=value; a list has commas and no spaces: lr=0.1,0.3")
+        if each.startswith("~") and key not in GROUPS and not key.startswith(("hydra", "method.peft.")):
+            raise UsageError(f"{each} removes a key that every run has; leave it out, or give a value: {key}=…")
         if key == "experiment" and re.search(r"[\[,]", value):
             raise UsageError(f"{each} has several; give one at a time: +experiment=NAME.")
         if key in GROUPS and value.startswith("["):

@@ -236,10 +236,11 @@ def _check_prompt(config: Config) -> None:
             f"prompt.length={prompt.length} does not fit prompt={prompt.name}; give 1 or more, or prompt=none."
         )
     if prompt.length > longest:
+        shorter = f"prompt.length={longest} or less, or " * (longest > 0)
         raise UsageError(
             f"prompt.length={prompt.length} is longer than backbone {backbone.name} has room for: "
             f"prompt and text share {backbone.max_tokens} tokens and {MIN_TEXT_TOKENS} are reserved for the text; "
-            f"give prompt.length={longest} or less, or raise backbone.max_tokens."
+            f"give {shorter}backbone.max_tokens={prompt.length + MIN_TEXT_TOKENS} or more."
         )
     if prompt.init == "text" and not prompt.init_text:
         raise UsageError('prompt.init=text needs the text: prompt.init_text="..."')

@@ -68,8 +68,7 @@ def open_saved_run(folder: str | Path) -> SavedRun:
 
     Raises:
         UsageError: this is not the record of a finished run, or its prompt or head is missing; the message has the
-        command
-            that makes them.
+            command that makes them.
         RecordError: its result.json cannot be read.
     """
     record = RunFolder(Path(os.path.expanduser(folder)))
@@ -142,7 +141,8 @@ def train_command(stored: Values, record: RunFolder, force: bool = False) -> str
     flat["force"] = force
     if flat.get("data.name") == "folder" and "data.dir" not in flat:  # published runs do not have it
         overrides.append("data.dir=FOLDER")
-    overrides += [_write_override(key, value) for key, value in flat.items() if value != composed.get(key)]
+    changed = {key: value for key, value in flat.items() if value != composed.get(key)}
+    overrides += [_write_override("+" * (key not in composed) + key, value) for key, value in changed.items()]
     return " ".join(["python -m rpt.train", *overrides])
 
 

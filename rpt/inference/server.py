@@ -53,7 +53,7 @@ class PromptServer:
         task = self._find(name).task
         try:
             return task.parse(row if task.group_by or not isinstance(row, Mapping) else {"idx": 0, **row})
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the second for a value too deeply nested to print
             raise UsageError(str(error)) from error
 
     @torch.inference_mode()

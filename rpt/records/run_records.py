@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,4 +89,5 @@ class RunRecords:
 
     def _leave_out(self, reason: str) -> None:
         """Note why a record does not count, in one line that is the same wherever the folder lies."""
-        self.problems.append("left out: " + " ".join(reason.replace(f"{self._below}/", "").split()))
+        shortened = re.sub(rf"(?<![\w./~-]){re.escape(f'{self._below}/')}", "", reason)
+        self.problems.append("left out: " + " ".join(shortened.split()))

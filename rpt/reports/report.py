@@ -81,8 +81,9 @@ def write(folder: Path, html: bool = False) -> tuple[list[Path], list[Path], lis
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
     gone = {file_name(name, scale) for name in NAMES for scale in SCALES} - {path.stem for path in written}
-    present = sorted([*folder.glob("tables/*"), *folder.glob("figures/*")]) if files else []
-    stale = [path for path in present if path.stem in gone]
+    ours = [f"tables/{name}.{ending}" for name in gone for ending in ("md", "csv", "tex")]
+    ours += [f"figures/{name}.{ending}" for name in gone for ending in ("png", "svg")]
+    stale = sorted(folder / name for name in ours if (folder / name).is_file()) if files else []
     for path in stale:
         path.unlink()
     return written, stale, problems

@@ -41,10 +41,10 @@ class Contestant(Protocol):
 
 def measure_seconds(call: Callable[[], Any]) -> float:
     """Seconds of a call: its return value if that is a float, else its duration."""
-    _await_device()
+    await_device()
     began = time.perf_counter()
     counted = call()
-    _await_device()
+    await_device()
     return counted if isinstance(counted, float) else time.perf_counter() - began
 
 
@@ -155,6 +155,6 @@ def measure_matmul_rate(backbone: T5Backbone, precision: str) -> float:
     return 2 * at_once * rows * inner * columns / statistics.median(seconds[len(seconds) // 6 :])
 
 
-def _await_device() -> None:
+def await_device() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -12,6 +12,7 @@ import transformers
 from peft import PromptTuningConfig, TaskType, get_peft_model
 from transformers import DataCollatorForSeq2Seq
 
+from benchmarking.measuring import await_device
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import precision_of
 from rpt.training.run.run import TrainingRun
@@ -73,15 +74,10 @@ class Stopwatch(transformers.TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
-            _await_device()
+            await_device()
             self.began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == state.max_steps:
-            _await_device()
+            await_device()
             self.total = time.perf_counter() - self.began
-
-
-def _await_device() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

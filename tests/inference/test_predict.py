@@ -291,6 +291,8 @@ def test_the_command_of_a_record_is_of_the_same_run(configure, tmp_path):
     assert [program, *overrides[:2]] == ["python", "-m", "rpt.train"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
         assert as_dict(to_config(compose("train", overrides[2:]))) == stored
+    lora = configure("method=lora", "+method.peft.lora_dropout=0.1")
+    assert " +method.peft.lora_dropout=0.1" in train_command(as_dict(lora), RunFolder(folder))
 
 
 def test_the_command_line_helps_and_fails_in_one_line(monkeypatch, capsys):

@@ -189,6 +189,14 @@ def test_runs_may_be_a_link_and_a_file_near_the_root_is_no_record(tmp_path, monk
     assert not [*RunRecords(tmp_path / "none")]
 
 
+def test_a_reason_is_shortened_by_the_folder_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunFolder(Path("runs/cb/nano/mlp/x")).write_result({"status": "failed", "id": "x", "error": "no ../runs/rows"})
+    for below in (Path(), Path("runs"), tmp_path):
+        (problem,) = RunRecords(below).problems
+        assert problem.endswith("cb/nano/mlp/x: no ../runs/rows")
+
+
 def test_the_file_of_a_search_is_read_whole_or_named(tmp_path):
     trial = {"task": "cb", "backbone": "nano", "prompt": "mlp", "trial": 0, "state": "failed", "held_out": None}
     trial |= {"score": None, "run": None, "values": {"lr": "0.1"}}

@@ -34,16 +34,16 @@ def test_a_rebuild_gives_the_same_bytes_and_leaves_other_files_alone(recorded):
     folder = recorded("table6")
     (folder / "tables").mkdir()
     (folder / "tables/table4.md").write_text("from records that are gone")
-    (folder / "tables/notes.txt").write_text("not ours")
+    (folder / "tables/table5.txt").write_text("not ours")
     _, stale, problems = write(folder, html=True)
     assert stale == [folder / "tables/table4.md"] and problems == []
     assert not list(folder.glob("figures/*"))  # table 6 has none
     first = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
     assert {path.name for path in folder.glob("tables/*")} == {f"table6-mini.{e}" for e in ("md", "csv", "tex")} | {
-        "notes.txt"
+        "table5.txt"
     }
     for path in first:
-        if path != "r" and path.name != "notes.txt":
+        if path != "r" and path.name != "table5.txt":
             path.unlink()
     write(folder, html=True)
     again = {path: path.read_bytes() for path in folder.glob("[tfR]*/*")} | {"r": (folder / "REPORT.html").read_bytes()}
