@@ -30,8 +30,13 @@ WORDS = [
 ]
 
 
+@pytest.fixture
+def miniature(miniature, tiny):
+    return [*miniature, tiny]
+
+
 def planned(miniature, *overrides, packed=False):
-    cache = [word for word in miniature if word.startswith("data.cache")]
+    cache = [word for word in miniature if word.startswith(("data.cache", "backbone.path"))]
     results = next(word.removeprefix("results=") for word in miniature if word.startswith("results="))
     return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *overrides], results, packed)
 
