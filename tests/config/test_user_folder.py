@@ -52,7 +52,7 @@ def test_it_may_be_called_as_it_likes(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setattr(sys, "argv", ["train", "--config-dir", folder, "prompt=wide", "--help"])
     main()
     assert "bottleneck: 7" in capsys.readouterr().out
-    overrides = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999,9998"]
+    overrides = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999"]
     monkeypatch.setattr(sys, "argv", ["train", "--config-dir", name, *overrides])
     with pytest.raises(SystemExit, match="2"):
         main()
