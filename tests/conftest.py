@@ -116,26 +116,27 @@ def miniature(tmp_path, cache) -> list[str]:
 
 @pytest.fixture
 def configure(miniature) -> Callable[..., Config]:
-    """A miniature run's configuration, composed from the real YAML files: configure("task=cb", "lr=0.1").
+    """A miniature run's configuration, composed from the real YAML files: configure("task=cb", "lr=0.1")."""
+    return functools.partial(compose_quickly, *miniature)
+
+
+def compose_quickly(*overrides: str) -> Config:
+    """The configuration that Hydra composes from the overrides.
 
     Each choice is composed once, and values are set as Hydra does it: to compose the whole takes a tenth of a second,
-    and a test may want dozens of configurations.
+    and tests want hundreds of configurations.
     """
-
-    def configured(*overrides: str) -> Config:
-        arguments = OverridesParser.create().parse_overrides([*miniature, *overrides])
-        if any(word.type != OverrideType.CHANGE for word in arguments):  # +key=value and the like
-            return to_config(_composed("train", *miniature, *overrides))
-        config = copy.deepcopy(_composed("train"))
-        for word in sorted(arguments, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
-            key, value = word.key_or_group, word.value()
-            if key in GROUPS:
-                config[key] = _composed(None, f"+{key}={value}")[key]
-            else:
-                OmegaConf.update(config, key, value)
-        return to_config(config)
-
-    return configured
+    arguments = OverridesParser.create().parse_overrides([*overrides])
+    if any(word.type != OverrideType.CHANGE for word in arguments):  # +key=value and the like
+        return to_config(_composed("train", *overrides))
+    config = copy.deepcopy(_composed("train"))
+    for word in sorted(arguments, key=lambda word: word.key_or_group not in GROUPS):  # choices before values
+        key, value = word.key_or_group, word.value()
+        if key in GROUPS:
+            config[key] = _composed(None, f"+{key}={value}")[key]
+        else:
+            OmegaConf.update(config, key, value)
+    return to_config(config)
 
 
 @functools.cache

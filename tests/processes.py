@@ -71,11 +71,12 @@ def start(
     fork_children: bool = False,
     **environment: str,
 ) -> Started:
-    """`python -m <module> <words>` in that folder.
+    """Start `python -m <module> <arguments>` in that folder.
 
     Args:
-        given: its standard input.
+        standard_input: what it reads there.
         fork_children: fork its child processes instead of spawning them, for tests of signals.
+        environment: variables that it has besides those of this process.
     """
     streams = tempfile.TemporaryDirectory()
     Path(streams.name, "stdin").write_text(standard_input)
@@ -130,19 +131,39 @@ def run_fresh(module: str, arguments: list[str], folder: Path, timeout: float = 
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run_and_list_imports(module: str, arguments: list[str]) -> subprocess.CompletedProcess:
-    """Run a command in a new interpreter; its last line names the slow libraries that it imported."""
-    program = f"""
-import sys
-sys.argv = ["{module}", *{arguments}]
-from rpt.{module} import main
-try:
-    main()
-except SystemExit as ended:
-    print("code", ended.code)
-print("imported", {{"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"}} & set(sys.modules))
+# Forks for each command, so that each begins as a new interpreter that has imported the commands.
+LIST_IMPORTS = """\
+import importlib, os, sys
+from ast import literal_eval
+folder, commands = sys.argv[1], literal_eval(sys.argv[2])
+mains = [importlib.import_module(f"rpt.{module}").main for module, _ in commands]
+for number, (module, arguments) in enumerate(commands):
+    if os.fork():
+        os.wait()
+        continue
+    for stream in (1, 2):
+        os.dup2(os.open(f"{folder}/{number}.{stream}", os.O_WRONLY | os.O_CREAT), stream)
+    sys.argv = [module, *arguments]
+    try:
+        mains[number]()
+    except SystemExit as ended:
+        print("code", ended.code)
+    print("imported", {"torch", "transformers", "sklearn", "wandb", "matplotlib", "pandas"} & set(sys.modules))
+    sys.exit()
 """
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+
+def run_and_list_imports(*commands: tuple[str, list[str]]) -> list[tuple[list[str], Ended]]:
+    """Run commands in a new interpreter, each a module and arguments.
+
+    Returns:
+        The arguments of each, and its outcome: the last line names the slow libraries that it imported.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = [sys.executable, "-c", LIST_IMPORTS, folder, repr(commands)]
+        subprocess.run(program, check=True)
+        said = [[Path(folder, f"{number}.{i}").read_text() for i in (1, 2)] for number in range(len(commands))]
+    return [(arguments, Ended(0, *of_command)) for (_, arguments), of_command in zip(commands, said, strict=True)]
 
 
 def _do(

@@ -1,5 +1,6 @@
 """What the commands have in common."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -68,18 +69,22 @@ def test_a_mistake_is_named_with_the_key_that_one_types(arguments, message):
         read_arguments(Arguments, arguments)
 
 
-@pytest.mark.parametrize("module", ["predict", "export", "publish", "results", "plan"])
-@pytest.mark.parametrize("arguments", [["--help"], ["rnu=x", "scale=nano"]])
-def test_help_and_mistakes_need_no_slow_library(module, arguments):
-    done = run_and_list_imports(module, arguments)
-    assert done.stdout.splitlines()[-1] == "imported set()"
-    assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"])
-    assert done.stderr.count("\n") == bool(done.stderr)
+def test_help_and_mistakes_need_no_slow_library():
+    commands = itertools.product(
+        ("predict", "export", "publish", "results", "plan"), (["--help"], ["rnu=x", "scale=nano"])
+    )
+    for arguments, done in run_and_list_imports(*commands):
+        assert done.stdout.splitlines()[-1] == "imported set()", done
+        assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"]), done
+        assert done.stderr.count("\n") == bool(done.stderr), done
 
 
-@pytest.mark.parametrize(
-    ("module", "arguments", "said"),
-    [
+def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch):
+    """A missing record, a plan with nothing to run, and a hub that is away: a sweep asks before it is composed."""
+    for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    said = [
         ("predict", ["run=missing"], "run=missing is no run's record"),
         ("predict", ["run=missing", "input=rows.jsonl"], "input=rows.jsonl cannot be read"),
         ("export", ["run=missing", "to=adapter"], "run=missing is no run's record"),
@@ -87,16 +92,11 @@ def test_help_and_mistakes_need_no_slow_library(module, arguments):
         ("plan", ["table6"], "its cache here has no dataset aps/super_glue"),
         ("train", ["task=cb"], "its cache here has no dataset aps/super_glue"),
         ("train", ["-m", "+experiment=table1"], "its cache here has no dataset aps/super_glue"),
-    ],
-)
-def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch, module, arguments, said):
-    """A missing record, a plan with nothing to run, and a hub that is away: a sweep asks before it is composed."""
-    for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path))):
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(ROOT)
-    done = run_and_list_imports(module, arguments)
-    assert said in done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "imported set()" and "[HYDRA]" not in done.stdout
+    ]
+    ended = run_and_list_imports(*(command for *command, _ in said))
+    for (*_, message), (_, done) in zip(said, ended, strict=True):
+        assert message in done.stdout + done.stderr, done
+        assert done.stdout.splitlines()[-1] == "imported set()" and "[HYDRA]" not in done.stdout, done
 
 
 STREAMS = """

@@ -1,6 +1,7 @@
 """A hub that cannot be reached, or accepts connections and never answers, is not waited for."""
 
 import socket
+import sys
 import threading
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from huggingface_hub.utils import close_session
 
 from rpt.errors import UsageError
 from rpt.hub import ANSWER, offline_unless_reachable, require_repos
+from rpt.train import main
 
 
 @pytest.fixture(autouse=True)
@@ -121,9 +123,15 @@ def test_behind_a_proxy_the_hub_is_asked_through_it(monkeypatch, tmp_path, proxy
     assert away == constants.HF_HUB_OFFLINE and asked == ["http://hub.invalid/"]
 
 
-@pytest.mark.slow
-def test_a_command_names_the_ways_on(command, silent):
-    overrides = ["task=boolq", "prompt=residual"]
-    done = command(*overrides, timeout=120, HF_ENDPOINT=silent, HF_HOME="empty", HTTPS_PROXY="", HTTP_PROXY="")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
+def test_a_command_names_the_ways_on(monkeypatch, silent, tmp_path, capsys):
+    monkeypatch.setattr(offline_unless_reachable, "__defaults__", (3.0, 0.2))  # seconds that it waits
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` would set for good
+    monkeypatch.setenv("HF_ENDPOINT", silent)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["train", "task=boolq", "prompt=residual"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert all(way in said for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))

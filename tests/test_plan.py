@@ -1,13 +1,17 @@
 """What an experiment would cost: counted exactly, estimated from records or from measured steps."""
 
-import subprocess
+import multiprocessing
+import re
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import T5Config
+from transformers import AutoModelForSeq2SeqLM, T5Config
 
 from rpt import plan
+from rpt.backbones import T5Backbone
 from rpt.backbones.footprint import measure_footprint
 from rpt.config import BackboneConfig
 from rpt.config.grids import Grids
@@ -17,6 +21,7 @@ from rpt.train import train
 from rpt.training.run.loader import Loader
 from rpt.training.sweep import estimate, workers
 from scripts import cards
+from tests.processes import CONTEXT
 
 WORDS = [
     "trainer.precision=fp32",
@@ -30,8 +35,13 @@ WORDS = [
 ]
 
 
+@pytest.fixture
+def miniature(miniature, tiny):
+    return [*miniature, tiny]
+
+
 def planned(miniature, *overrides, packed=False):
-    cache = [word for word in miniature if word.startswith("data.cache")]
+    cache = [word for word in miniature if word.startswith(("data.cache", "backbone.path"))]
     results = next(word.removeprefix("results=") for word in miniature if word.startswith("results="))
     return plan.plan(["figure4"], "mini", ["task=cb", "lr=0.3", *WORDS, *cache, *overrides], results, packed)
 
@@ -207,18 +217,11 @@ def test_whether_a_backbone_fits_is_told_by_its_config_alone(only_config):
         plan.plan_one([*overrides, "method=lora"], "80")
 
 
-MEASURE = """
-import re
-from types import SimpleNamespace
-import torch
-from transformers import AutoModelForSeq2SeqLM, T5Config
-from rpt.backbones import T5Backbone
+SMALL = T5Config(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, decoder_start_token_id=0)
 
-def read(line):
-    return 1024 * int(re.search(line + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
 
-def run_pass(rows, width, **shape):
-    model = AutoModelForSeq2SeqLM.from_config(T5Config(**shape, decoder_start_token_id=0))
+def run_pass(shape, rows, width):
+    model = AutoModelForSeq2SeqLM.from_config(shape)
     backbone = T5Backbone(model, SimpleNamespace(pad_token_id=0, eos_token_id=1), "")
     backbone.place(torch.device("cpu"), "fp32")
     row, _ = backbone.make_trial(width - 10)
@@ -226,21 +229,31 @@ def run_pass(rows, width, **shape):
     mask = torch.ones(rows, 10, dtype=torch.long)
     backbone.losses(prompts, mask, backbone.collate([row] * rows, 10), {}).sum().backward()
 
-run_pass(1, 32, vocab_size=64, d_model=32, d_ff=64, num_layers=1, num_heads=2)  # loads what is loaded lazily
-before = read("VmRSS")
-run_pass(4, 256, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8)
-print(read("VmHWM") - before)
-"""
+
+def measure_peak(told):
+    """The bytes that a pass of a T5-Small takes, in a process of its own."""
+
+    def read(line):
+        return 1024 * int(re.search(rf"{line}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+    tiny = T5Config(vocab_size=64, d_model=32, d_ff=64, num_layers=1, num_heads=2, decoder_start_token_id=0)
+    run_pass(tiny, 1, 32)  # loads what is loaded lazily
+    before = read("VmRSS")
+    run_pass(SMALL, 4, 256)
+    told.send(read("VmHWM") - before)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a process reads its peak memory from /proc")
 def test_planned_memory_is_what_a_t5_small_takes():
-    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
-    small = T5Config(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, decoder_start_token_id=0)
-    footprint = measure_footprint(small, BackboneConfig("small", max_tokens=256), 10, "fp32", False, on_gpu=False)
+    peak, told = multiprocessing.Pipe(duplex=False)
+    process = CONTEXT.Process(target=measure_peak, args=(told,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    footprint = measure_footprint(SMALL, BackboneConfig("small", max_tokens=256), 10, "fp32", False, on_gpu=False)
     assert footprint.parameters == 60_506_624
-    assert footprint.peak("auto", 4) == pytest.approx(int(done.stdout), rel=0.15)
+    assert footprint.peak("auto", 4) == pytest.approx(peak.recv(), rel=0.15)
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def readme_commands(program):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", readme_commands("make"))
-def test_readme_targets_run(line, command, tmp_path):
+def test_readme_targets_run(line, command, tiny, tmp_path):
     """What a target does after its set-up, but for its length. `make test` runs the tests themselves, and what `make
     table` does is tested with the results."""
     dry = subprocess.run(
@@ -111,7 +111,7 @@ def test_readme_targets_run(line, command, tmp_path):
         return
     said = ""
     for _, _, module, *overrides in map(shlex.split, made):
-        done = command(*overrides, *(QUICK if module == "rpt.train" else []), module=module)
+        done = command(*overrides, *([*QUICK, tiny] if module == "rpt.train" else []), module=module)
         assert done.returncode == 0, done.stderr
         said += done.stdout
     assert len(results(tmp_path)) == 6 and list(tmp_path.glob("outputs/demo/figures/*.png"))
@@ -121,7 +121,7 @@ def test_readme_targets_run(line, command, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in readme_commands("python -m rpt") if "run=$run" not in line])
-def test_readme_commands_run(line, command, miniature, tmp_path, shared, record):
+def test_readme_commands_run(line, command, miniature, tiny, tmp_path, shared, record):
     """As written, but for what this machine lacks (the hub's rows and weights) and for their length."""
     _, _, module, *overrides = shlex.split(line)
     if module == "rpt.results":
@@ -142,7 +142,7 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         return
     if "data.dir" in keys:
         stand_ins = [word for word in stand_ins if word != "data=mini"]
-    short = [*QUICK, "backbone.max_tokens=48"]
+    short = [*QUICK, tiny, "backbone.max_tokens=48"]
     done = command(*overrides, *stand_ins, *(word for word in short if word.split("=")[0] not in keys))
     assert done.returncode == 0, done.stderr
     actual = results(tmp_path)

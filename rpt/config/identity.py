@@ -30,8 +30,9 @@ ADDED_LATER = ("trainer.adamw", "backbone.stream_scale", "backbone.pooling", "ba
 
 def as_dict(config: Config) -> Values:
     """The configuration as in config.yaml: {group: {key: value}, key: value} with plain types; the options of a
-    reparameterization stand beside the prompt's other keys."""
-    values = dataclasses.asdict(config)
+    reparameterization stand beside the prompt's other keys. Lists are shared, not copied: a grid calls this for each of
+    its runs."""
+    values = {key: {**vars(part)} if dataclasses.is_dataclass(part) else part for key, part in vars(config).items()}
     values["prompt"] |= values["prompt"].pop("options")
     return values
 

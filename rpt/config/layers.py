@@ -41,10 +41,11 @@ class Layers:
         """
         chosen = self.chosen | {key: str(value) for key, value in point.items() if key in GROUPS}
         values = _defaults() | {group: _read_group(group, chosen[group]) for group in GROUPS if group in chosen}
-        values = merge(values, self.values)
+        asked: Values = {}
         for key, value in point.items():
             if key not in GROUPS:
-                values = merge(values, _nest(key, value))
+                asked = merge(asked, _nest(key, value))
+        values = merge(merge(values, self.values), asked)
         return make_config({key: _resolve(value, values) for key, value in values.items()})
 
 

@@ -104,7 +104,8 @@ class GridResults:
 
     def count_asked(self, values: At) -> int:
         """How many runs the grid has at these values of its axes, recorded or not."""
-        return int((self.grid[list(values)] == pd.Series(values, dtype=object)).all(axis=1).sum())
+        places = [list(self.experiment.axes).index(key) for key in values]
+        return [tuple(point[place] for place in places) for point in self.experiment.jobs].count(tuple(values.values()))
 
     def points(self, axes: tuple[str, ...]) -> list[At]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""

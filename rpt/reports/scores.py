@@ -55,9 +55,10 @@ def run_scores(results: GridResults, metrics: Metrics, kind: str = "scores") -> 
         kind: "scores", or "majority": the scores of always giving the most frequent answer on the same rows.
     """
     scores = pd.Series(np.nan, index=results.runs.index)
-    for task, runs in results.runs.groupby(level="task"):
+    tasks = results.runs.index.get_level_values("task")
+    for task in tasks.unique():
         columns = [f"{kind}.{metric}" for metric in metrics.get(task, ("score",))]
-        scores[runs.index] = runs.reindex(columns=columns).mean(axis=1, skipna=False)
+        scores = scores.where(tasks != task, results.runs.reindex(columns=columns).mean(axis=1, skipna=False))
     return scores
 
 

@@ -44,13 +44,8 @@ def test_every_run_laid_out_is_what_hydra_composes(name, scale):
     assert len(grid.jobs) == len(set(grid.jobs)) and len(grid.axes["seed"]) == 3
     for point in random.Random(name).sample(list(grid.jobs), 1):
         at, variant = dict(zip(grid.axes, point, strict=True)), grid.jobs[point].variant
-        for budget in (
-            "epochs",
-            "max_steps",
-            "patience",
-            "batch_size",
-            "head_lr",
-        ):  # encoders and methods may have their own
+        # Encoders and methods may have their own.
+        for budget in ("epochs", "max_steps", "patience", "batch_size", "head_lr"):
             at[f"trainer.{budget}"] = getattr(grid.jobs[point].trainer, budget) or "null"
         if not grid.jobs[point].tunes_prompt:
             at |= {"method": at.pop("prompt")}
@@ -166,40 +161,6 @@ def test_a_killed_sweep_goes_on_and_two_at_once_share_it(start, tmp_path):
     said = "".join(one.stdout for one in ended)
     assert said.count("trained in all") == len(expected) - len(before)  # what a run says once, when it starts to train
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob("checkpoint*"))
-
-
-# A module for plugins=[counting]: a line for each backbone that a process loads.
-COUNTING = """
-import os
-from rpt.training.run import loader
-load = loader.load_backbone
-def load_and_count(*given):
-    with open("loaded", "a") as file:
-        file.write(f"{os.getpid()}\\n")
-    return load(*given)
-loader.load_backbone = load_and_count
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    ("n_runs", "overrides"),
-    [
-        (24, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "lr=0.01,0.3", "seed=range(12)"]),
-        (1, ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", "lr=0.3", "seed=0"]),
-    ],
-)
-def test_launchers(start, tmp_path, n_runs, overrides):
-    """A process that trains several runs loads what they share once. Packed: below."""
-    (tmp_path / "counting.py").write_text(COUNTING)
-    overrides = [*overrides, "plugins=[counting]", "trainer.max_steps=1"]
-    fresh = functools.partial(processes.run_fresh, timeout=500)  # they start interpreters of their own
-    sweep = start("out", *overrides, begin=fresh)
-    assert sweep.returncode == 0, sweep
-    assert [told["status"] for told, *_ in outcomes(tmp_path / "out").values()] == ["finished"] * n_runs
-    loaded = (tmp_path / "loaded").read_text().split()
-    assert len(loaded) == len(set(loaded)) <= 2
 
 
 @pytest.mark.slow

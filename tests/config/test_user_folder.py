@@ -16,6 +16,7 @@ from rpt.config.mistakes import explained_mistakes
 from rpt.errors import UsageError
 from rpt.train import main
 from tests import processes
+from tests.config.test_grids import outcomes
 from tests.conftest import ROOT
 
 PRODUCT = "name: product\nreparameterization: product\nscale: 1e-3\n"
@@ -51,7 +52,7 @@ def test_it_may_be_called_as_it_likes(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setattr(sys, "argv", ["train", "--config-dir", folder, "prompt=wide", "--help"])
     main()
     assert "bottleneck: 7" in capsys.readouterr().out
-    overrides = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999,9998"]
+    overrides = ["-m", "backbone=nano", "data=mini", "tracking=none", "prompt=wide", "prompt.length=9999"]
     monkeypatch.setattr(sys, "argv", ["train", "--config-dir", name, *overrides])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -135,27 +136,52 @@ def test_a_job_in_another_process_knows_the_folder(tmp_path, monkeypatch):
     assert elsewhere == here and here.trainer.epochs == 6 and here.prompt.options == {"scale": 2.0}
 
 
+# A module for plugins=[counting]: a line for each backbone that a process loads.
+COUNTING = """
+import os
+from rpt.training.run import loader
+load = loader.load_backbone
+def load_and_count(*given):
+    with open("loaded", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    return load(*given)
+loader.load_backbone = load_and_count
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, launcher):
-    """The same sweep without the launcher finds every run."""
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("launch", "n_runs"),
+    [
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], 4),
+        (["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"], 1),
+    ],
+)
+def test_launchers_make_the_runs_that_the_command_makes(tmp_path, cache, tiny, launch, n_runs):
+    """The same sweep without the launcher finds every run. A process that trains several runs, as one of joblib's two
+    does, loads what they share once."""
     folder = write(
         tmp_path / "mine",
         prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n",
         task_meals="defaults: [schema]\nname: meals\nfields: [text]\nlabels: [bad, good]\n",
     )
+    (tmp_path / "counting.py").write_text(COUNTING)
     for split in ("train", "validation"):
         rows = [{"text": f"{word} {split} soup {i}", "label": word} for i, word in enumerate(["bad", "good"] * 4)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = [f"task.{split}={tmp_path}/{split}.jsonl" for split in ("train", "validation")]
-    overrides = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", "tracking=none", *files]
-    overrides += ["trainer.epochs='${by_task:4,{meals: 1}}'", "seed=0,1", f"data.cache={cache}", "results=out"]
-    launch = [f"hydra/launcher={launcher}", *["hydra.launcher.timeout_min=5"] * (launcher == "submitit_local")]
-    done = processes.run_fresh("rpt.train", [*overrides, *launch], tmp_path)
+    overrides = ["-m", "--config-dir", folder, "task=meals", "prompt=wide", "backbone=nano", tiny, *files]
+    overrides += ["trainer.epochs='${by_task:4,{meals: 1}}'", f"seed=range({n_runs})", f"data.cache={cache}"]
+    overrides += ["tracking=none", "results=out", "plugins=[counting]"]
+    # Not in a fork: launchers send what a command has in its __main__ by value to the interpreters that they start.
+    done = processes.run_fresh("rpt.train", [*overrides, *launch], tmp_path, timeout=500)
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("out/**/result.json"))) == 2
+    assert [told["status"] for told, *_ in outcomes(tmp_path / "out").values()] == ["finished"] * n_runs
+    loaded = (tmp_path / "loaded").read_text().split()
+    assert len(loaded) == len(set(loaded)) <= 2
     again = processes.start("rpt.train", overrides, tmp_path).wait(240)
-    assert again.returncode == 0 and again.stdout.count("Already recorded") == 2, again
+    assert again.returncode == 0 and again.stdout.count("Already recorded") == n_runs, again
 
 
 def test_slurm_s_settings_stand_in_a_file_as_the_readme_of_configs_says(tmp_path):

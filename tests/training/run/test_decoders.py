@@ -129,21 +129,40 @@ def test_a_killed_run_goes_on(configure, overrides, tmp_path, monkeypatch, evalu
 
 
 STRANGER = """
-import json, sys
+import json, os, sys
 sys.modules["rpt"] = None  # whoever imports it fails
-exec(open("card.py").read().replace("print(", "answers.append("), scope := {"answers": []})
-json.dump(scope["answers"], open("answers.json", "w"))
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    exec(open("card.py").read().replace("print(", "answers.append("), scope := {"answers": []})
+    json.dump(scope["answers"], open("answers.json", "w"))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_records_are_served_together_and_exported_to_peft(configure, overrides, tmp_path, kind):
+def test_records_are_served_together_and_exported_to_peft(configure, overrides, tmp_path):
     """A prompt of an open answer and one of labels: a batch of both, and peft alone, give what predict gives."""
+    expected = {}
+    for kind, exported in (("gpt2", "cb"), ("llama", "wsc")):
+        (tmp_path / kind).mkdir()
+        adapter, texts = serve_and_export(configure, overrides[kind], tmp_path / kind, exported)
+        expected[adapter] = texts
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", STRANGER, *map(str, expected)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for adapter, texts in expected.items():
+        assert json.loads((adapter / "answers.json").read_text()) == texts
+
+
+def serve_and_export(configure, overrides, folder, exported):
+    """Train and serve a prompt of each of two tasks.
+
+    Returns:
+        The folder that one of them is exported to, with the code of its card, and the texts that predict gives.
+    """
     short = ["prompt=residual", "data.shots=2", "trainer.max_steps=3", "lr=0.1", "backbone.stream_scale=auto"]
-    configs = [
-        configure(*overrides[kind], *short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))
-    ]
+    short += [*overrides, f"results={folder}"]
+    configs = [configure(*short, f"task={task}", f"prompt.length={n}") for task, n in (("cb", 3), ("wsc", 5))]
     runs = dict(zip(("cb", "wsc"), (str(outcome.folder) for outcome in train_all(configs)), strict=True))
     raw = {
         "cb": [{"premise": "It rains. " * n, "hypothesis": "It is wet."} for n in (1, 4)],
@@ -152,26 +171,22 @@ def test_records_are_served_together_and_exported_to_peft(configure, overrides, 
     }  # fmt: skip
     server, alone = open_server(runs, precision="fp32"), {}
     assert isinstance(server.backbone, CausalBackbone)
-    for task, folder in runs.items():
-        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in raw[task]))
-        paths = folder, str(tmp_path / f"{task}.jsonl"), str(tmp_path / f"{task}.answers")
+    for task, run in runs.items():
+        (folder / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in raw[task]))
+        paths = run, str(folder / f"{task}.jsonl"), str(folder / f"{task}.answers")
         predict.predict(predict.PredictArguments(*paths, precision="fp32"))
-        alone[task] = [json.loads(line) for line in (tmp_path / f"{task}.answers").read_text().splitlines()]
+        lines = (folder / f"{task}.answers").read_text().splitlines()
+        alone[task] = [json.loads(line)["text"] for line in lines]
     mixed = [(task, *server.parse(task, raw[task][i])) for i in (0, 1) for task in runs]
     answers = server.answer(mixed)
-    assert [answer.text for answer in answers] == [alone[task][i]["text"] for i in (0, 1) for task in runs]
+    assert [answer.text for answer in answers] == [alone[task][i] for i in (0, 1) for task in runs]
 
-    task, adapter = {"gpt2": "cb", "llama": "wsc"}[kind], tmp_path / "adapter"
-    export.export(export.ExportArguments(runs[task], str(adapter)))
+    adapter = folder / "adapter"
+    export.export(export.ExportArguments(runs[exported], str(adapter)))
     assert json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
-    texts = [example_text(server, task, *server.parse(task, row)) for row in raw[task]]
+    texts = [example_text(server, exported, *server.parse(exported, row)) for row in raw[exported]]
     (adapter / "card.py").write_text(code_of_the_card(adapter, texts))
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", STRANGER], cwd=adapter, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads((adapter / "answers.json").read_text()) == [answer["text"] for answer in alone[task]]
+    return adapter, alone[exported]
 
 
 @pytest.mark.slow

@@ -77,8 +77,9 @@ def test_a_source_that_cannot_be_read_leaves_nothing_half_kept(configure, tmp_pa
         [["method=bitfit"], ["method=adapter"], ["prompt=vanilla"], ["method=lora"]],
     ],
 )
-def test_a_sweep_never_holds_two_backbones(configure, loaded, overrides):
+def test_a_sweep_never_holds_two_backbones(configure, loaded, evaluate_few, overrides):
     """Also after a failed run."""
+    evaluate_few(8)
     failing = [*overrides[0], "lr=1e30", "trainer.max_steps=12"]
     outcomes = train_all([configure(*SHORT, *each) for each in [failing, *overrides]])
     assert [isinstance(outcome, float) for outcome in outcomes] == [False, *[True] * len(overrides)], outcomes

@@ -51,10 +51,12 @@ def unbroken(configure, tmp_path):
 
 
 @pytest.mark.parametrize("prompt, steps", [("residual", [5]), pytest.param("lstm", [1, 4], marks=pytest.mark.slow)])
-def test_a_crash_at_any_step_changes_nothing(configure, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps):
+def test_a_crash_at_any_step_changes_nothing(
+    configure, tiny, unbroken, tmp_path, monkeypatch, evaluate_few, prompt, steps
+):
     """Also with dropout in LSTM or backbone, and with the published AdamW, whose eps depends on the step."""
     evaluate_few(24)
-    overrides = [*WORDS, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
+    overrides = [*WORDS, tiny, f"prompt={prompt}", "trainer.dropout=true", "trainer.adamw=transformers"]
     expected = unbroken(*overrides)
     for at in steps:
         config, folder = configure(*overrides), tmp_path / str(at)
