@@ -53,14 +53,14 @@ _FILE = yaml.safe_load(Path(__file__).with_name("layouts.yaml").read_text("utf-8
 LAYOUTS, CURVES = [Layout(**fields) for fields in _FILE["tables"]], [Curves(**fields) for fields in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things
-LEARNING = "table1-learning"
+LEARNING = ("table1", "stream_scale")  # experiments whose runs are also listed one by one
 BARS, BY_EPOCH = "table1-bars", "figure3"  # figures of another form
 
 METRICS: dict[str, Metrics] = {table.experiment: table.metrics for table in LAYOUTS}
 METRICS |= {figure.name: figure.metrics for figure in CURVES}
 NAMES = {  # of all files
-    *(table.name for table in LAYOUTS), *(figure.name for figure in CURVES), PARAMETERS, SIGNIFICANCE, COSTS, LEARNING,
-    BARS, BY_EPOCH, *(f"{name}-rates" for name in (*METRICS, BY_EPOCH)),
+    *(table.name for table in LAYOUTS), *(figure.name for figure in CURVES), PARAMETERS, SIGNIFICANCE, COSTS,
+    BARS, BY_EPOCH, *(f"{name}-learning" for name in LEARNING), *(f"{name}-rates" for name in (*METRICS, BY_EPOCH)),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rpt.reports.grid_results import GridResults
-from rpt.reports.layouts import COSTS, LAYOUTS
+from rpt.reports.layouts import COSTS, LAYOUTS, LEARNING
 from rpt.reports.paper import Paper
 from rpt.reports.table import Table
 from rpt.reports.tables.counts import costs_table, parameters_table
@@ -24,6 +24,6 @@ def all_tables(results: GridResults, paper: Paper) -> list[Table]:
     tables += [rates_table(results, results.rates)] if results.rates is not None else []
     tables += [parameters_table(results, paper)] if name == "table3" else []
     tables += [costs_table(results)] if name == COSTS else []
-    tables += [learning_table(results)] if name == "table1" else []
+    tables += [learning_table(results)] if name in LEARNING else []
     compared = significance_table(results) if name == "table1" else None
     return tables + ([compared] if compared else [])
