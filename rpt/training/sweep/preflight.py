@@ -27,7 +27,7 @@ def check(config: Config) -> None:
     load_plugins(config.plugins)
     find_family(config.backbone)
     _check_task_name(config)
-    check_choice(config, "protocol.name", PROTOCOLS)
+    check_choice("protocol.name", config.protocol.name, PROTOCOLS)
     if config.prompt.reparameterization not in REPARAMETERIZATIONS:
         raise UsageError(
             f"prompt.reparameterization={config.prompt.reparameterization} is not known; choose one of: "
@@ -41,7 +41,7 @@ def check(config: Config) -> None:
 def _check_task_name(config: Config) -> None:
     if config.task.fields:
         return  # declared by the configuration
-    check_choice(config, "task.name", tuple(TASKS))
+    check_choice("task.name", config.task.name, TASKS)
 
 
 def _check_prompt(prompt: PromptConfig) -> None:
