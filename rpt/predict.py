@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpt.cli import argument, required, run_command
-from rpt.config import check_precision, hub_model
+from rpt.config import PRECISIONS_OF_USE, check_choice, hub_model
 from rpt.data import miniature
 from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
@@ -79,7 +79,7 @@ class PredictArguments:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"batch_size={self.batch_size} must be 1 or more.")
-        check_precision(self.precision)
+        check_choice("precision", self.precision, PRECISIONS_OF_USE)
         if self.submission and (self.prints or os.path.isfile(self.output_path)):
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
         if not self.submission and not self.prints and os.path.isdir(self.output_path):

@@ -20,8 +20,9 @@ from rpt.config.schema import (
     TrainerConfig,
 )
 from rpt.config.validate import (
+    PRECISIONS_OF_USE,
     backbone_source,
-    check_precision,
+    check_choice,
     find_idle,
     hub_model,
     hub_repos,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 
@@ -29,6 +29,7 @@ CHOICES = {
     "pack.on": ("here", "local", "slurm", "ray"),
     "backbone.weights": ("auto", "float32", "bf16", *QUANTIZED),
 }
+PRECISIONS_OF_USE = ("auto", "fp32", "bf16")  # that trained prompts can be used in
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
@@ -96,24 +97,14 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text) is not None and text.strip(".") != ""
 
 
-def check_choice(config: Config, key: str, allowed: tuple[str, ...]) -> None:
+def check_choice(key: str, value: str, allowed: Iterable[str]) -> None:
     """Refuse a value that is not among those allowed.
 
     Raises:
         UsageError: naming the choices.
     """
-    if (value := attrgetter(key)(config)) not in allowed:
-        raise UsageError(f"{key}={value} is not known; choose one of: {', '.join(allowed)}.")
-
-
-def check_precision(precision: str) -> None:
-    """Refuse a precision that trained prompts cannot be used in.
-
-    Raises:
-        UsageError: naming the choices.
-    """
-    if precision not in (known := ("auto", "fp32", "bf16")):
-        raise UsageError(f"precision={precision} is not known; choose one of: {', '.join(known)}.")
+    if value not in (known := tuple(allowed)):
+        raise UsageError(f"{key}={value} is not known; choose one of: {', '.join(known)}.")
 
 
 def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
@@ -171,7 +162,7 @@ def _check_names(config: Config) -> None:
 
 def _check_choices(config: Config) -> None:
     for key, allowed in CHOICES.items():
-        check_choice(config, key, allowed)
+        check_choice(key, attrgetter(key)(config), allowed)
 
 
 def _check_numbers(config: Config) -> None:

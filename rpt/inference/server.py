@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rpt.backbones import Answer, Backbone, Question, load_backbone
 from rpt.backbones.device import cap_evaluation_pass, find_device, precision_of
 from rpt.backbones.pass_limit import PassLimit
-from rpt.config import check_precision
+from rpt.config import PRECISIONS_OF_USE, check_choice
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
@@ -117,7 +117,7 @@ def open_server(
         raise UsageError(
             'open_server has no runs; give their folders by name: {"questions": "results/runs/boolq/..."}.'
         )
-    check_precision(precision)
+    check_choice("precision", precision, PRECISIONS_OF_USE)
     prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
     first, *others = prompts.values()
     for other in others:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-LABELS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("labels.yaml").read_text("utf-8"))
+from rpt.config.yaml_files import load_yaml
+
+LABELS: dict[str, dict[str, str]] = load_yaml(Path(__file__).with_name("labels.yaml").read_text("utf-8"))
 
 
 def label(kind: str, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from rpt.config.yaml_files import load_yaml
 
 Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is shown; else "score"
 
@@ -49,7 +49,7 @@ class Curves:
     metrics: Metrics = field(default_factory=dict)
 
 
-_FILE = yaml.safe_load(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
+_FILE = load_yaml(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
 LAYOUTS, CURVES = [Layout(**fields) for fields in _FILE["tables"]], [Curves(**fields) for fields in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things

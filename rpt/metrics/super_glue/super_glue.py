@@ -1,4 +1,4 @@
-"""What `evaluate.load` reads.
+"""What `evaluate.load` reads. It needs no download.
 
 `evaluate.load(str(rpt.metrics.SUPER_GLUE), "boolq").compute(predictions=..., references=...)` takes and returns
 what the hub's super_glue metric does: fractions between 0 and 1. A prediction that is no label is -1, and wrong.

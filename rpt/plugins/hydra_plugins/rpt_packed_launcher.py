@@ -62,7 +62,7 @@ class PackedLauncher(Launcher):
         from rpt.training.sweep.workers import count_processes, largest_pack, train_in_processes
 
         max_runs, pack = largest_pack(configs), configs[0].pack
-        check_choice(configs[0], "pack.on", CHOICES["pack.on"])
+        check_choice("pack.on", pack.on, CHOICES["pack.on"])
         if self.job and pack.on == "here":
             raise UsageError("hydra.launcher.job is for pack.on=local, slurm or ray; give one of them.")
         if self.ray and pack.on != "ray":

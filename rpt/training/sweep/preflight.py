@@ -27,8 +27,8 @@ def check(config: Config) -> None:
     load_plugins(config.plugins)
     find_family(config.backbone)
     if not config.task.fields:  # which declare one
-        check_choice(config, "task.name", tuple(TASKS))
-    check_choice(config, "protocol.name", PROTOCOLS)
+        check_choice("task.name", config.task.name, TASKS)
+    check_choice("protocol.name", config.protocol.name, PROTOCOLS)
     if config.prompt.reparameterization not in REPARAMETERIZATIONS:
         raise UsageError(
             f"prompt.reparameterization={config.prompt.reparameterization} is not known; choose one of: "
