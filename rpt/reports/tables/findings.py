@@ -31,14 +31,15 @@ def find_all(table: ScoreRows, paper: Paper) -> Facts:
 
 
 def contrasts(table: ScoreRows, paper: Paper) -> list[Facts]:
-    """Compute the differences that the table is about, by column, here and in the paper."""
+    """Compute the differences that the table is about, by column, here and in the paper; only of as many seeds."""
     layout, compared = table.layout, []
     axis, high, low = layout.contrast
     lower = {tuple(row.at.items()): row for row in table.rows if row.at[axis] == low}
     for row in (row for row in table.rows if row.at[axis] == high):
         other = {**row.at, axis: low}
         against = lower.get(tuple(other.items()))
-        gaps = {name: cell.minus(against.cells[name].mean) for name, cell in row.cells.items()} if against else {}
+        pairs = [(name, cell, against.cells[name]) for name, cell in row.cells.items()] if against else []
+        gaps = {name: cell.minus(below.mean) for name, cell, below in pairs if cell.n == below.n}
         ours = {column: gap for column, gap in gaps.items() if gap is not None}
         backbone, theirs = paper.backbone_beside(layout.name, row.at["backbone"]), {}
         for column in ours:
