@@ -176,9 +176,7 @@ class Config:
     pack: PackConfig = field(default_factory=PackConfig)
     lr: float = 0.3  # constant learning rate; train.yaml sets it by the method
     seed: int = 0  # initialisation, order of rows, dropout
-    plugins: list[str] = field(
-        default_factory=list
-    )  # modules of the user: reparameterizations, tasks, families of backbones
+    plugins: list[str] = field(default_factory=list)  # the user's modules: reparameterizations, tasks, families
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
     force: bool = False  # train again even if a finished record exists
     resume: str = "auto"  # auto: continue from the checkpoint of a killed run | never: start over

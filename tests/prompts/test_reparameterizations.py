@@ -276,7 +276,7 @@ def test_defaults_are_table_3b():
 
 
 def test_prompts_know_nothing_of_the_rest():
-    """Pure torch, the defaults of options and the writing of files. This reads the source, because other tests have
+    """Pure torch, the defaults of options, errors and the writing of files. This reads the source, because other tests have
     imported everything."""
     folder = Path(rpt.prompts.__file__).parent
     imported = set()
@@ -287,6 +287,10 @@ def test_prompts_know_nothing_of_the_rest():
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0
                 imported.add(node.module)
-    ours = {name for name in imported if name.split(".")[0] == "rpt"} - {"rpt.prompt_options", "rpt.files"}
+    ours = {name for name in imported if name.split(".")[0] == "rpt"} - {
+        "rpt.prompt_options",
+        "rpt.files",
+        "rpt.errors",
+    }
     assert all(name.startswith("rpt.prompts") for name in ours)
     assert not {name.split(".")[0] for name in imported} & {"transformers", "hydra", "numpy", "pickle"}

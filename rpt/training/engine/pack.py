@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
@@ -181,14 +182,17 @@ class Pack:
         save_checkpoint(run)
 
     def interrupt(self, signal_number: int) -> NoReturn:
-        said = f"Stopped by signal {signal_number}; every run is saved. The same command goes on from here."
+        failed = []
         for run in self.active:
             try:
                 self.save(run)
-                run.write(said)
             except UsageError as error:  # the disk is full: the sweep ends all the same
-                said = f"Stopped by signal {signal_number}; {run.config.title} is not saved: {error}"
-        log.warning(said)
+                failed.append(f"{run.config.title} is not saved: {error}")
+        outcome = " ".join(failed) or "every run is saved. The same command goes on from here."
+        for run in self.active:
+            with suppress(UsageError):
+                run.write(f"Stopped by signal {signal_number}; {outcome}")
+        log.warning("Stopped by signal %d; %s", signal_number, outcome)
         raise Interrupted(128 + signal_number)
 
 
