@@ -276,7 +276,7 @@ def test_defaults_are_table_3b():
 
 
 def test_prompts_know_nothing_of_the_rest():
-    """Pure torch, the defaults of options, errors and the writing of files. This reads the source, because other tests have
+    """Pure torch, defaults of options, errors, the writing of files. This reads the source: other tests have
     imported everything."""
     folder = Path(rpt.prompts.__file__).parent
     imported = set()
