@@ -62,8 +62,11 @@ NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 def test_it_writes_its_record(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "choose_sizes", lambda: SMALLEST)
     monkeypatch.setattr("benchmarking.processes.multiprocessing.get_context", lambda _: CONTEXT)  # starts at once
-    arguments = ["--backbones", "nano", "--tasks", "wsc", "--rows", "nowhere", "--rounds", "2", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
+    shape = tiny_t5(1.0)  # of random weights: what is measured is not the point
+    shape.model.config.save_pretrained(tmp_path / "t5")
+    shape.tokenizer.save_pretrained(tmp_path / "t5")
+    arguments = ["--backbones", "t5_base", "--t5", str(tmp_path / "t5"), "--tasks", "wsc", "--rows", "nowhere"]
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments, "--rounds", "2", "--out", str(tmp_path)])
     benchmark.main()
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())

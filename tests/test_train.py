@@ -121,7 +121,7 @@ def test_readme_targets_run(line, command, tiny, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in readme_commands("python -m rpt") if "run=$run" not in line])
-def test_readme_commands_run(line, command, miniature, tmp_path, shared, record):
+def test_readme_commands_run(line, command, miniature, tiny, tmp_path, shared, record):
     """As written, but for what this machine lacks (the hub's rows and weights) and for their length."""
     _, _, module, *overrides = shlex.split(line)
     if module == "rpt.results":
@@ -142,7 +142,7 @@ def test_readme_commands_run(line, command, miniature, tmp_path, shared, record)
         return
     if "data.dir" in keys:
         stand_ins = [word for word in stand_ins if word != "data=mini"]
-    short = [*QUICK, "backbone.max_tokens=48"]
+    short = [*QUICK, tiny, "backbone.max_tokens=48"]
     done = command(*overrides, *stand_ins, *(word for word in short if word.split("=")[0] not in keys))
     assert done.returncode == 0, done.stderr
     actual = results(tmp_path)
