@@ -44,12 +44,12 @@ def make_tables(arguments: ResultsArguments) -> None:
         raise UsageError(f"There is no folder {folder}; give the one that results= was in training.")
     if csv:
         check_writable(csv, "csv")
+    _show_searches(folder)  # also where no trial finished
     is_repository, fits, said = folder.resolve() in (REPOSITORY.resolve(), CHECKOUT.resolve()), True, list[str]()
     if not is_repository:
         fits, said = _summarise(folder, csv, arguments.html)
     elif csv:
         raise UsageError("csv= is for another folder than the repository's: python -m rpt.results FOLDER csv=FILE.")
-    _show_searches(folder)
     if not fits:
         return
     check_folder(folder, "results")

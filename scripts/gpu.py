@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--tasks", nargs="+", default=["boolq", "wsc", "rte"])
     add("--rows", default="../shared/superglue", help="SuperGLUE in the official layout")
     add("--t5", help="a folder with T5's tokenizer; default: the nano's")
-    add("--out", default=str(ROOT / "results" / "benchmark"))
-    add("--evidence", action="store_true", help="train the runs of real rows; records go to results/runs")
+    add("--out", help="a folder; default: results/benchmark, with --evidence results")
+    add("--evidence", action="store_true", help="train the runs of real rows; records go to runs/ below --out")
     add("--weights", help="with --evidence: a folder with Flan-T5-Small (scripts/carry_weights.py)")
     chosen = parser.parse_args(arguments)
     if chosen.evidence:
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = 60 * chosen.minutes - (time.monotonic() - began) - ENDING
     seconds = min(MAX_SECONDS, 0.85 * left / (len(chosen.backbones) * len(chosen.tasks)))
     asked = ["--random", "--rounds", "5", "--seconds", f"{seconds}", "--minutes", f"{left / 60}"]
-    asked += ["--rows", chosen.rows, "--out", chosen.out, *(["--t5", chosen.t5] if chosen.t5 else [])]
+    asked += ["--rows", chosen.rows, "--out", chosen.out or str(ROOT / "results" / "benchmark")]
+    asked += ["--t5", chosen.t5] if chosen.t5 else []
     asked += ["--backbones", *chosen.backbones, "--tasks", *chosen.tasks]
     record = benchmark.run(benchmark.parse(asked))
     print(f"\n{record['device']}: tests {said}; {time.monotonic() - began:.0f} s in all\n{write_summary(record)}")
@@ -69,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train_evidence(chosen: argparse.Namespace) -> int:
     if not has_gpu():
         sys.exit("torch finds no GPU here; `python scripts/evidence.py` trains on a processor.")
-    weights = ["--weights", chosen.weights] if chosen.weights else []
-    return evidence.main(["--rows", chosen.rows, "--minutes", f"{chosen.minutes}", *weights])
+    asked = ["--weights", chosen.weights] if chosen.weights else []
+    asked += ["--out", chosen.out] if chosen.out else []
+    return evidence.main(["--rows", chosen.rows, "--minutes", f"{chosen.minutes}", *asked])
 
 
 def wait(tests: subprocess.Popen, seconds: float) -> str:

@@ -38,3 +38,11 @@ def test_without_a_gpu_the_way_on_is_named(monkeypatch):
     monkeypatch.setattr(gpu, "has_gpu", lambda: False)
     with pytest.raises(SystemExit, match=r"no GPU here; `python scripts/evidence\.py` trains on a processor"):
         gpu.main(["--evidence"])
+
+
+def test_what_the_command_for_a_gpu_is_told_reaches_the_runs(monkeypatch):
+    passed = []
+    monkeypatch.setattr(gpu, "has_gpu", lambda: True)
+    monkeypatch.setattr(evidence, "main", lambda arguments: passed.extend(arguments) or 0)
+    gpu.main(["--evidence", "--rows", "a", "--weights", "b", "--out", "c", "--minutes", "2"])
+    assert passed == ["--rows", "a", "--minutes", "2.0", "--weights", "b", "--out", "c"]
