@@ -16,9 +16,9 @@ def test_each_row_at_its_chosen_rate_stands_beside_zero_shot_and_majority(study)
     assert shown == [("", "majority class", None), *prompts[:2], ("1", "none", 1), *prompts[2:]]
     assert "without a prompt the likelier answer" in scores.caption
     text = "\n".join(scores.remarks)
-    assert "Residual PT − PT, embeddings × auto: here RTE +" in text
+    assert "Residual PT − PT, embeddings × auto: here CB +" in text
     assert "4 of the 4 chosen rates lie at the edge" in text and "same number of rates" not in text
-    assert "Training: 30 epochs. Learning rate: the best of 2 on held-out rows" in text
+    assert "Training: 12 epochs. Learning rate: the best of 2 on held-out rows" in text
     assert [row["rate"] for row in rates.records if row["chosen"]] == ["0.3"] * 4
     assert "Tried: PT, Residual PT 0.01, 0.3." in rates.remarks
     assert len(learning.records) == 4 * 3 + 1
