@@ -14,6 +14,8 @@ from rpt.records.schema import flatten
 from rpt.reports.grid_results import GridResults
 from rpt.reports.rates import choose_rates
 
+SCALE = "backbone.stream_scale"  # a number or auto, so its column has texts
+
 
 def load_runs(path: Path | str, experiment: str | None = None, scale: str = "paper") -> pd.DataFrame:
     """Every finished run below a folder, one row a run; rpt.records.schema says what the fields mean.
@@ -25,7 +27,7 @@ def load_runs(path: Path | str, experiment: str | None = None, scale: str = "pap
 
     Columns:
         backbone.*, prompt.*, method.*, task.name, data.*, trainer.*, protocol.*, pack.*, lr, seed, ...: the
-            configuration, by the keys that one types
+            configuration, by the keys that one types; backbone.stream_scale as text, for it may be auto
         id, created, task, backbone, prompt, protocol: the run; prompt is the method where it is no prompt tuning
         scores.*, majority.*: by metric, per cent; *.score is the protocol's headline
         best.*, last.*, steps, stopped, evaluations, no_label: how training went
@@ -65,6 +67,8 @@ def to_frame(records: RunRecords) -> pd.DataFrame:
         for record in records
     ]
     runs = pd.DataFrame([{key: None if value == {} else value for key, value in row.items()} for row in rows])
+    if SCALE in runs:
+        runs[SCALE] = runs[SCALE].map(str, na_action="ignore")
     runs.attrs["problems"] = records.problems
     return runs
 

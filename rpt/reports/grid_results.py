@@ -130,7 +130,7 @@ class GridResults:
             "backbone_fingerprint": ("weights", ["backbone", "backbone.stream_scale", "backbone.pooling"]),
             "precision": ("precision", ["backbone", "task"]),
         }
-        unsaid = {"backbone.family": "t5", "backbone.stream_scale": 1.0, "backbone.pooling": "cls"}
+        unsaid = {"backbone.family": "t5", "backbone.stream_scale": "1.0", "backbone.pooling": "cls"}
         for column, (what, keys) in kinds.items():
             runs = self.runs.reset_index(drop=True).reindex(columns=[*keys, column]).fillna(unsaid)
             for at, prints in runs.groupby(keys, dropna=False)[column]:
