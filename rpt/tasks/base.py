@@ -210,9 +210,13 @@ class Task:
         return True
 
     def find_label(self, text: str, example: Example) -> int | None:
-        """The index of the label that a generated text stands for; None if it stands for none."""
-        verbalizers = [clean(word) for word in self.verbalizers or ()]
-        return verbalizers.index(clean(text)) if clean(text) in verbalizers else None
+        """The index of the label that a generated text stands for; None if it stands for none. They are compared after
+        `clean`, or exactly if some words then are alike or empty: + and -, A and B."""
+        verbalizers, written = list(self.verbalizers or ()), text.strip()
+        cleaned = [clean(word) for word in verbalizers]
+        if all(cleaned) and len(set(cleaned)) == len(cleaned):
+            verbalizers, written = cleaned, clean(text)
+        return verbalizers.index(written) if written in verbalizers else None
 
     def is_answer(self, text: str, example: Example) -> bool:
         """Whether a generated text is an answer of the task: a label, or any text if answers are open."""

@@ -11,7 +11,6 @@ from typing import ClassVar
 from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
-from rpt.tasks.metrics import clean
 
 NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # 007 is none: it may be a name
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
@@ -58,14 +57,6 @@ class CustomTask(Task):
     @property
     def verbalizers(self) -> tuple[str, ...] | None:
         return self.words or None
-
-    def find_label(self, text: str, example: Example) -> int | None:
-        """As in any task; words that differ in punctuation, articles or case alone (+ and -, A and B) must match
-        exactly."""
-        words = [clean(word) for word in self.words]
-        if all(words) and len(set(words)) == len(words):
-            return super().find_label(text, example)
-        return self.words.index(text.strip()) if text.strip() in self.words else None
 
     def decisions(self, example: Example) -> list[Decision]:
         """An encoder reads the filled template; without one, two texts: the last field, and the others before it."""
