@@ -94,7 +94,7 @@ def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, c
 
     whole = task.source(example)  # in which a custom task's template may leave a field out
     lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
-    longest = max((name for name in lengths if source(name, "") != whole), key=lengths.__getitem__)
+    longest = max(lengths, key=lambda name: (source(name, "") != whole, lengths[name]))
     pieces = example.fields[longest].split(" ")
 
     def encode(n: int) -> Tokens:
