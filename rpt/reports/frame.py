@@ -14,7 +14,7 @@ from rpt.records.schema import flatten
 from rpt.reports.grid_results import GridResults
 from rpt.reports.rates import choose_rates
 
-SCALE = "backbone.stream_scale"  # a number or auto, so its column has texts
+STREAM_SCALE = "backbone.stream_scale"  # a number or auto, so its column has texts
 
 
 def load_runs(path: Path | str, experiment: str | None = None, scale: str = "paper") -> pd.DataFrame:
@@ -67,8 +67,8 @@ def to_frame(records: RunRecords) -> pd.DataFrame:
         for record in records
     ]
     runs = pd.DataFrame([{key: None if value == {} else value for key, value in row.items()} for row in rows])
-    if SCALE in runs:
-        runs[SCALE] = runs[SCALE].map(str, na_action="ignore")
+    if STREAM_SCALE in runs:
+        runs[STREAM_SCALE] = runs[STREAM_SCALE].map(str, na_action="ignore")
     runs.attrs["problems"] = records.problems
     return runs
 

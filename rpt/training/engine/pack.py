@@ -1,5 +1,5 @@
 """The loop: admit, train, evaluate, checkpoint, dismiss. A pack is one or more prompts over one frozen backbone, their
-rows side by side in one batch."""
+rows side by side in each pass."""
 
 from __future__ import annotations
 

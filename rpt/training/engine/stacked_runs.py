@@ -1,4 +1,4 @@
-"""Prompts of one shape as one tensor. So are their heads, and whatever else a single run trains.
+"""Prompts of one shape as one tensor. Their heads too; or what a single run trains by another method.
 
 Shapes: R runs, N prompt tokens, d model width.
 """

@@ -46,8 +46,8 @@ class Piece(NamedTuple):
 
 
 class Step:
-    """One step of all runs, their rows in one batch. phi runs only once, for any number of rows and passes: the passes
-    accumulate gradients in detached buffers, and one backward pass then takes them through phi.
+    """One step of all runs, their rows in the same passes. phi runs only once, for any number of rows and passes: the
+    passes accumulate gradients in detached buffers, and one backward pass then takes them through phi.
 
     Args:
         losses: the backbone's.
