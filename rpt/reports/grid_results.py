@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -102,12 +102,16 @@ class GridResults:
         """Every point, recorded or not: a column for each axis."""
         return pd.DataFrame(list(self.experiment.jobs), columns=list(self.experiment.axes))
 
-    def count_asked(self, values: At) -> int:
-        """How many runs the grid has at these values of its axes, recorded or not."""
-        places = [list(self.experiment.axes).index(key) for key in values]
-        return [tuple(point[place] for place in places) for point in self.experiment.jobs].count(tuple(values.values()))
+    def count_seeds(self) -> pd.DataFrame:
+        """How many seeds the grid has, recorded or not: a column for each task, and "average" for the fewest.
 
-    def points(self, axes: tuple[str, ...]) -> list[At]:
+        The index has a level for each axis but the task and the seed.
+        """
+        counts = self.grid.groupby([key for key in self.grid if key != "seed"]).size()
+        wide = counts.unstack("task", fill_value=0).reindex(columns=list(self.tasks), fill_value=0)
+        return wide.assign(average=wide.min(axis=1))
+
+    def points(self, axes: Sequence[str]) -> list[At]:
         """Every combination of the axes' values that the grid has, recorded or not, the first axis slowest."""
         points = self.grid[list(axes)].drop_duplicates()
         places = {key: values.index for key, values in self.experiment.axes.items()}

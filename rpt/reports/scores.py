@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from rpt.tasks import TASKS, get_task
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample standard deviation (n - 1) over n seeds. No seed: both None; one seed: no deviation."""
+    """Mean and sample standard deviation (n - 1) over n seeds; NaN or None where there are too few."""
 
     mean: float | None = None
     sd: float | None = None
@@ -24,19 +23,11 @@ class Cell:
     @classmethod
     def over(cls, scores: pd.Series) -> Cell:
         """From one score a seed; NaN is a seed without a score."""
-        known = scores.dropna().to_list()
-        mean = statistics.fmean(known) if known else None
-        return cls(mean, statistics.stdev(known) if len(known) > 1 else None, len(known))
+        return cls(scores.mean(), scores.std(), int(scores.count()))
 
     def __str__(self) -> str:
         """77.9 ± 0.4; empty without any seed."""
-        if self.mean is None:
-            return ""
-        return f"{self.mean:.1f}" + ("" if self.sd is None else f" ± {self.sd:.1f}")
-
-    def minus(self, other: float | None) -> float | None:
-        """The mean minus a number; None if either is missing."""
-        return None if self.mean is None or other is None else self.mean - other
+        return " ± ".join(f"{value:.1f}" for value in (self.mean, self.sd) if pd.notna(value))
 
 
 def metrics_of(task: str, metrics: Metrics, family: str = "t5") -> tuple[str, ...]:

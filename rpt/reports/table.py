@@ -86,7 +86,7 @@ def make_table(
         caption=caption,
         header=[*(label("axis", key) for key in axes), *columns],
         labels=len(axes),
-        blocks=[[written(*line) for line in group] for group in groups],
+        blocks=[block for group in groups if (block := [written(*line) for line in group])],
         records=[{"table": name, "scale": scale, **record} for record in records],
         remarks=[*remarks, *backbone_notes(results)],
         warning=said_of("warning", scale),

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import re
 import shutil
 from collections import defaultdict
 
@@ -24,7 +25,7 @@ from rpt.reports.render import paragraphs
 from rpt.reports.scores import Cell, floors
 from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
-from rpt.reports.tables.score_table import best, mean_and_spread
+from rpt.reports.tables.score_table import leads, mean_and_spread
 from rpt.tasks import get_task
 
 from .conftest import fake_score, grid, write_record
@@ -140,14 +141,33 @@ def test_a_cell_that_the_grid_lacks_asks_for_no_run(study):
 
 
 def test_bold_needs_a_lead_over_the_spread():
-    def cell(*scores):
-        return Cell.over(pd.Series(scores, dtype=float))
+    def leading(*rows):
+        index = pd.MultiIndex.from_tuples([("nano", str(row)) for row in rows], names=["backbone", "prompt"])
+        scores = pd.DataFrame(rows, index)
+        mean, sd = (numbers.to_frame("cb") for numbers in (scores.mean(axis=1), scores.std(axis=1)))
+        return list(leads(mean, sd, ["backbone"])["cb"])
 
-    ahead, behind, wide = cell(70, 71, 72), cell(60, 61, 62), cell(60, 70, 80)
-    assert best([behind, ahead]) is ahead
-    assert best([ahead, wide]) is None and best([ahead]) is None
-    assert best([cell(90.0), behind]) is None  # one seed has no spread
-    assert best([ahead, cell(70, 71, 72)]) is None
+    ahead, behind, wide = (70, 71, 72), (60, 61, 62), (60, 70, 80)
+    assert leading(behind, ahead) == [False, True]
+    assert not any(leading(ahead, wide)) and not any(leading(ahead))
+    assert not any(leading((90,), behind))  # one seed has no spread
+    assert not any(leading(ahead, ahead))
+
+
+def test_only_runs_of_the_same_seeds_are_subtracted(study):
+    """As many seeds are not enough."""
+
+    whole = study("table1", keep=lambda c: c.variant in ("vanilla", "residual") and c.backbone.name == "nano")
+    task, prompt, seed = (whole.runs.index.get_level_values(key) for key in ("task", "prompt", "seed"))
+    gone = (prompt == "residual") & (seed == "0") | (prompt == "vanilla") & (seed == np.where(task == "cb", "1", "0"))
+    made = table(dataclasses.replace(whole, runs=whole.runs[~gone]), "table1-mini")
+    (remark,) = [each for each in made.remarks if each.startswith("Residual PT − PT: here")]
+    assert "BoolQ +" in remark and "COPA +" in remark and "CB" not in remark.partition(";")[0]
+
+
+def test_latex_has_no_rule_below_the_last_row(study):
+    text = to_latex(table(study("table1", keep=lambda c: c.backbone.name == "nano" and c.seed == 0), "table1-mini"))
+    assert "\\midrule" in text and not re.search(r"midrule\s*\\bottomrule", text)
 
 
 def test_at_the_papers_scale_the_papers_number_and_the_difference_stand_below(study):

@@ -45,6 +45,7 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
                 yield Text(text, notes=number(paper.notes(PARAMETERS, *place, kind), notes))
 
     rows, records = [(at, paper.place(PARAMETERS, at)) for at in results.points(axes)], list[Record]()
+    asked = results.grid.groupby(list(axes)).size()
     for at, place in rows:
         runs = pick_cell(results.runs, at)
         for kind in KINDS:
@@ -52,7 +53,7 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
             gap = None if ours is None or theirs is None else ours - theirs
             records.append(
                 {**at, "column": kind, "mean": None if ours is None else float(ours), "sd": None, "n": len(runs)}
-                | {"asked": results.count_asked(at), "paper": theirs, "difference": gap}
+                | {"asked": asked[tuple(at.values())], "paper": theirs, "difference": gap}
             )
     groups = [[(at, [*cells(at, place)]) for at, place in rows if beside or len(pick_cell(results.runs, at))]]
     if beside:
