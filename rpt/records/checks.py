@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
 from rpt.errors import RecordError
-from rpt.records.schema import RunRecord, Settings, strict
+from rpt.records.schema import RunRecord, Settings
 from rpt.tasks import TASKS, get_task
 
 REMEDY = "delete its folder and run its command again, or restore it"
@@ -85,7 +84,7 @@ def check_record(record: RunRecord) -> None:
         ValidationError, Misfit: naming the field.
         KeyError, TypeError: its settings make no identity.
     """
-    adapter(_fields_of_a_record()).validate_python(vars(record))
+    adapter(RunRecord).validate_python(record)
     result, count = record.result, record.result["data"]["report"]
     family = record.config["backbone"].get("family", "t5")
     for metric in _required_metrics(result["task"], family, result["protocol"]):
@@ -115,9 +114,3 @@ def _required_metrics(name: str, family: str, protocol: str) -> tuple[str, ...]:
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """Make what checks values of a type, once: it takes a while."""
     return TypeAdapter(kind)
-
-
-@cache
-def _fields_of_a_record() -> type:
-    """A RunRecord's fields as a TypedDict: what it holds stays as it was read, and is not copied."""
-    return strict(TypedDict("Record", get_type_hints(RunRecord, include_extras=True)))  # type: ignore[operator]

@@ -7,13 +7,13 @@ Left out are the trained tensors, the digests of a folder's files, and the folde
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from rpt.config.schema import merge
 from rpt.errors import RecordError
 from rpt.files import write_atomically
 from rpt.records.checks import check_digest, check_record, digest_of, one_line_refusal
@@ -97,10 +97,8 @@ def _parse_line(path: Path, number: int, line: bytes) -> RunRecord:
 
 
 def _to_line(record: RunRecord) -> str:
-    config = copy.deepcopy(record.config)
-    for place in PLACES:
-        *groups, key = place.split(".")
-        inner = config.get(groups[0], {}) if groups else config
-        inner.pop(key, None)
+    config = merge(record.config, {})  # a copy
+    for group, _, key in (place.rpartition(".") for place in PLACES):
+        (config.get(group, {}) if group else config).pop(key, None)
     fields = {"config": config, **record.contents}
     return json.dumps({**fields, "digest": digest_of(fields)}, separators=(",", ":")) + "\n"

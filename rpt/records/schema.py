@@ -24,7 +24,8 @@ from rpt.config.schema import Values
 SCHEMA: Literal[1] = 1  # of result.json; raise it when a field changes its meaning
 ALL_STEPS = "all steps done"  # `stopped` of a run that came to the end of its budget
 
-strict = with_config(ConfigDict(strict=True, allow_inf_nan=False))  # a number is no "1", true or NaN
+# A number is no "1", true or NaN; what is an instance already is checked too.
+strict = with_config(ConfigDict(strict=True, allow_inf_nan=False, revalidate_instances="always"))
 
 
 def _expect(what: str) -> GetPydanticSchema:
@@ -142,6 +143,7 @@ class Failure(TypedDict):
     digest: str
 
 
+@strict
 @dataclass(frozen=True)
 class RunRecord:
     """One finished run: what the files of its folder hold, or its line of the published store.

@@ -193,9 +193,9 @@ def _judge_width(results: GridResults, at: At) -> Judgement:
 
 def verdict(larger: Cell, smaller: Cell) -> str:
     """Say whether the difference is more than the larger of the two standard deviations."""
-    if not larger.n or not smaller.n:
+    if larger.mean is None or smaller.mean is None:
         return NONE
-    if larger.n == 1 or smaller.n == 1:
+    if larger.sd is None or smaller.sd is None:
         return TOO_FEW
     gap, spread = larger.mean - smaller.mean, max(larger.sd, smaller.sd)
     return WITHIN if abs(gap) <= spread else SHOWS if gap > 0 else AGAINST

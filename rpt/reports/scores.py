@@ -14,7 +14,7 @@ from rpt.tasks import TASKS, get_task
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample standard deviation (n - 1) over n seeds; NaN or None where there are too few."""
+    """Mean and sample standard deviation (n - 1) over n seeds; None where there are too few."""
 
     mean: float | None = None
     sd: float | None = None
@@ -23,7 +23,8 @@ class Cell:
     @classmethod
     def over(cls, scores: pd.Series) -> Cell:
         """From one score a seed; NaN is a seed without a score."""
-        return cls(scores.mean(), scores.std(), int(scores.count()))
+        mean, sd = (None if pd.isna(value) else float(value) for value in (scores.mean(), scores.std()))
+        return cls(mean, sd, int(scores.count()))
 
     def __str__(self) -> str:
         """77.9 ± 0.4; empty without any seed."""

@@ -62,7 +62,7 @@ def make_table(
     name: str,
     template: str,
     results: GridResults,
-    axes: tuple[str, ...],
+    axes: Sequence[str],
     columns: Sequence[str],
     groups: Iterable[Iterable[Line]],
     records: Sequence[Record],

@@ -371,6 +371,13 @@ def test_each_method_at_its_own_best_rate(study):
     assert "(embeddings × 0.1667): PT " in said[1] and "−" not in said[1]
 
 
+def test_best_rates_are_subtracted_only_if_both_tried_the_same_with_the_same_seeds(study):
+    """A method that tries more would have the luckier best one."""
+    (made,) = all_tables(study("why", keep=lambda c: c.prompt.name == "vanilla" or (c.lr, c.seed) != (3, 0)), Paper())
+    best = [remark for remark in made.remarks if remark.startswith("Each at its best rate")]
+    assert len(best) == 2 and all("Residual PT" in remark and "−" not in remark for remark in best)
+
+
 def two_backbones():
     """Table 1 at scale=laptop with a T5 beside the encoder, which comes first in the files."""
     whole = grid("table1", "laptop")

@@ -33,12 +33,11 @@ def find_all(scores: Scores, paper: Paper) -> Facts:
 def contrasts(scores: Scores, paper: Paper) -> list[Facts]:
     """Compute the differences that the table is about, by column, here and in the paper; only over the same seeds."""
     (axis, high, low), name, compared = scores.layout.contrast, scores.layout.name, list[Facts]()
-    seeds = scores.by_seed.notna().unstack("seed", fill_value=False)
     for row, at in zip(scores.mean.index, scores.points, strict=True):
         other = tuple((at | {axis: low}).values())
-        if at[axis] != high or not {row, other} <= {*seeds.index}:
+        if at[axis] != high or other not in scores.mean.index:
             continue
-        alike = (seeds.loc[row] == seeds.loc[other]).groupby(level=0, sort=False).all()
+        alike = scores.have_same_seeds(row, other)
         ours = (scores.mean.loc[row] - scores.mean.loc[other])[alike].dropna().to_dict()
         backbone, theirs = paper.backbone_beside(name, at["backbone"]), {}
         for column in ours:
@@ -53,13 +52,15 @@ def contrasts(scores: Scores, paper: Paper) -> list[Facts]:
 
 
 def at_best_rates(scores: Scores) -> list[Facts]:
-    """Compare rows at their best rates, in a table with learning rates across; the difference that remains."""
+    """Compare rows at their best rates, in a table with learning rates across; the difference that remains, if both
+    have tried the same rates with the same seeds."""
     (axis, high, low), places = scores.layout.contrast, list[Facts]()
-    recorded = scores.mean.dropna(how="all") if scores.layout.columns == "lr" else scores.mean.head(0)
-    for group, means in recorded.groupby(level=scores.keys, sort=False):
-        rates = zip(means.index.get_level_values(axis), means.max(axis=1), means.idxmax(axis=1), strict=True)
-        best = {name: (mean, lr) for name, mean, lr in rates}
-        gap = best[high][0] - best[low][0] if high in best and low in best else None
+    means = scores.mean.dropna(how="all") if scores.layout.columns == "lr" else scores.mean.head(0)
+    for group, of_group in means.groupby(level=scores.keys, sort=False):
+        rows = dict(zip(of_group.index.get_level_values(axis), of_group.index, strict=True))
+        best = {name: (of_group.loc[row].max(), of_group.loc[row].idxmax()) for name, row in rows.items()}
+        comparable = {high, low} <= {*rows} and scores.have_same_seeds(rows[high], rows[low]).all()
+        gap = best[high][0] - best[low][0] if comparable else None
         places.append({"at": dict(zip(scores.keys, group, strict=True)), "best": best, "gap": gap})
     return places
 

@@ -52,6 +52,11 @@ class Scores:
         """The axes that rows share if they compete for bold."""
         return [key for key in self.layout.groups if key in self.axes]
 
+    def have_same_seeds(self, row: tuple[str, ...], other: tuple[str, ...]) -> pd.Series:
+        """By column, whether two rows have runs of the same seeds."""
+        recorded = self.by_seed.notna().unstack("seed", fill_value=False).reindex(self.mean.index, fill_value=False)
+        return (recorded.loc[row] == recorded.loc[other]).groupby(level=0).all()
+
 
 def fill(layout: Layout, results: GridResults, paper: Paper) -> Scores:
     """Fill the rows of the grid."""
