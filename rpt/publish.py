@@ -41,7 +41,7 @@ def publish_folders(arguments: PublishArguments) -> None:
     records = []
     for path in sorted(source.glob("runs/*/*/*/*/result.json")):
         try:
-            records.append(RunFolder(path.parent).read())
+            records.append(RunFolder(path.parent).read_files())
         except FailedRun as error:
             print(f"left out: {' '.join(str(error).split())}")
     if not records:

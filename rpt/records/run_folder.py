@@ -100,8 +100,13 @@ class RunFolder:
     @property
     def place(self) -> str:
         """Where the finished record is: this folder, or its line in the published store."""
-        published = None if self.result_path.exists() else find_published(self.folder)
+        published = self._published()
         return published.line if published else str(self.folder)
+
+    def _published(self) -> RunRecord | None:
+        """The published record, unless a finished run lies here. A failed one does not hide it."""
+        is_here = self.result_path.exists() and read_result(self.result_path)["status"] == "finished"
+        return None if is_here else find_published(self.folder)
 
     def config(self) -> Values | None:
         """The run's configuration, from config.yaml or from the published store; None if neither has it.
@@ -123,8 +128,14 @@ class RunFolder:
             FailedRun: the run failed.
             RecordError: a file of it is missing or damaged.
         """
-        if not self.result_path.exists() and (published := find_published(self.folder)):
-            return published
+        return self._published() or self.read_files()
+
+    def read_files(self) -> RunRecord:
+        """The same from this folder alone.
+
+        Raises:
+            FailedRun, RecordError: as above.
+        """
         result = read_result(self.result_path)
         if result["status"] == "failed":
             raise FailedRun(f"failed run {self.folder}: {result['error']}")

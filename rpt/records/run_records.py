@@ -33,7 +33,7 @@ class RunRecords:
                     places[record.folder] = record
         for path in self._find("result.json", level=4):
             try:
-                places[path.parent] = RunFolder(path.parent).read()
+                places[path.parent] = RunFolder(path.parent).read_files()
             except RecordError as error:
                 self._leave_out(str(error))
         self._by_identity: dict[str, list[RunRecord]] = defaultdict(list)

@@ -177,6 +177,7 @@ def test_a_run_of_ones_own_counts_before_the_published_one(tmp_path):
     RunFolder(folder).write_result({"status": "failed", "id": folder.name, "error": "E: no"})
     (record,) = records = RunRecords(store)
     assert record.result["seconds"] == 90.0 == RunFolder(folder).finished()["seconds"] and len(records.problems) == 1
+    assert RunFolder(folder).read() == record and RunFolder(folder).place.endswith("nano.jsonl, line 1")
 
 
 def test_runs_may_be_a_link_and_a_file_near_the_root_is_no_record(tmp_path, monkeypatch):
