@@ -42,7 +42,7 @@ def find_published(folder: Path) -> RunRecord | None:
 
 
 def read_published(path: Path, holding: str = "") -> Iterator[RunRecord | RecordError]:
-    """Every record of a file of the store, and for a damaged line the error that names it.
+    """Every record of a file of the store, and for a damaged line, or a second one of a run, the error that names it.
 
     Args:
         holding: reads only lines with this text, for parsing every line takes a hundred times as long.
@@ -55,10 +55,15 @@ def read_published(path: Path, holding: str = "") -> Iterator[RunRecord | Record
     except RecordError as error:
         yield error
         return
+    read: dict[Path, str] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            if holding.encode() in line:
-                yield _parse_line(path, number, line)
+            if holding.encode() not in line:
+                continue
+            record = _parse_line(path, number, line)
+            if (first := read.setdefault(record.folder, record.line)) != record.line:
+                raise RecordError(f"{record.line} is a second record of the run of {first}; delete one of the two.")
+            yield record
         except RecordError as error:
             yield error
 

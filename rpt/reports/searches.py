@@ -8,7 +8,7 @@ from pathlib import Path
 from rpt.files import write_atomically
 from rpt.records.search_file import Trial, by_score, read_searches
 from rpt.reports.render import paragraphs
-from rpt.reports.table import Table, Text, pad, to_markdown
+from rpt.reports.table import padded_table, to_markdown
 
 
 def write_searches(folder: Path) -> str | None:
@@ -24,7 +24,8 @@ def write_searches(folder: Path) -> str | None:
         f"{best['task']} {best['backbone']} {best['prompt']}, seed {best.get('seed', '–')}" for best, *_ in searches
     ]
     rows = [[*map(_sum_up, searches)], *([*map(_describe, trials)] for trials in searches)]
-    text = "\n".join(map(_lay_out, paragraphs("searches", names=names), rows))
+    captions = paragraphs("searches", names=names)
+    text = "\n".join(to_markdown(padded_table("searches", *both)) for both in zip(captions, rows, strict=True))
     write_atomically(folder / "searches.md", text.encode())
     return text
 
@@ -44,11 +45,6 @@ def _describe(trial: Trial) -> dict[str, str]:
     values = {key: str(value) for key, value in trial["values"].items()}
     scores = {"held-out": _show(trial["held_out"]), "score": _show(trial["score"])}
     return {"trial": str(trial["trial"]), **values, **scores, "state": trial["state"]}
-
-
-def _lay_out(caption: str, rows: list[dict[str, str]]) -> str:
-    header, *lines = pad([[*rows[0]], *([*row.values()] for row in rows)])
-    return to_markdown(Table("searches", caption, header, len(header), [[[*map(Text, line)] for line in lines]], []))
 
 
 def _show(score: float | None) -> str:

@@ -74,10 +74,13 @@ def find_lines(summary: Summary, axis: str) -> Iterator[tuple[list[object], pd.D
 
 
 def find_best(summary: Summary, axis: str) -> Iterator[tuple[list[object], float, float]]:
-    """For each of these lines: the other axes' values, the number with the highest mean score, and that score."""
+    """For each of these lines: the other axes' values, the number with the highest mean score, and that score. Numbers
+    are compared over the seeds that all of them have, if there are such."""
     for values, runs in find_lines(summary, axis):
-        means = runs.groupby(axis)["score"].mean()
-        yield values, means.idxmax(), means.max()
+        scores = runs.pivot_table(index=axis, columns="seed", values="score")
+        shared = scores.dropna(axis=1)
+        best = (scores if shared.empty else shared).mean(axis=1).idxmax()
+        yield values, best, scores.loc[best].mean()
 
 
 def name_of(column: str) -> str:

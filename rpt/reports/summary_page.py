@@ -8,7 +8,7 @@ from rpt.files import write_atomically
 from rpt.reports.render import page, paragraphs
 from rpt.reports.scores import Cell
 from rpt.reports.summary import FIRST, SHOWN, Summary, find_best, name_of, show
-from rpt.reports.table import Table, Text, pad, to_csv, to_latex, to_markdown
+from rpt.reports.table import Table, padded_table, to_csv, to_latex, to_markdown
 
 STATISTICS = ["mean", "sd", "n", "majority", "trained", "seconds"]
 
@@ -16,13 +16,15 @@ STATISTICS = ["mean", "sd", "n", "majority", "trained", "seconds"]
 def summary_table(summary: Summary) -> Table:
     """A row for each group; what it rests on as the caption, the best value along each numeric axis below."""
     columns = [*FIRST, *(axis for axis in summary.axes if axis not in FIRST)]
-    header, rows, records = [*map(name_of, columns), "score", "n", "majority", "trained", "seconds"], [], []
+    rows, records = [], []
     for line in summary.groups.to_dict("records"):
-        names = [show(line[column]) for column in columns]
+        names = {name_of(column): show(line[column]) for column in columns}
         score = str(Cell(line["mean"], line["sd"] if line["n"] > 1 else None))
-        counts = [f"{line['trained']:,}", f"{line['seconds']:,.0f}"]
-        rows.append([*names, score, str(line["n"]), f"{line['majority']:.1f}", *counts])
-        records.append(dict(zip(header, names, strict=False)) | {name: line[name] for name in STATISTICS})
+        rows.append(
+            {**names, "score": score, "n": str(line["n"]), "majority": f"{line['majority']:.1f}"}
+            | {"trained": f"{line['trained']:,}", "seconds": f"{line['seconds']:,.0f}"}
+        )
+        records.append(names | {name: line[name] for name in STATISTICS})
     best = {
         name_of(axis): [
             (" ".join(map(show, at)) or "all", show(top), mean) for at, top, mean in find_best(summary, axis)
@@ -32,9 +34,7 @@ def summary_table(summary: Summary) -> Table:
     seeds, implied = sorted(set(summary.runs["seed"])), [*map(name_of, summary.implied)]
     facts = {"runs": len(summary.runs), "seeds": seeds, "implied": implied, "best": best, "shown": SHOWN}
     caption, *remarks = paragraphs("summary", **facts)
-    header, *rows = pad([header, *rows])
-    lines = [[*map(Text, row)] for row in rows]
-    return Table("summary", caption, header, len(columns), [lines], records, remarks=remarks)
+    return padded_table("summary", caption, rows, labels=len(columns), records=records, remarks=remarks)
 
 
 def write_summary(summary: Summary, folder: Path, csv: Path | None = None, html: bool = False) -> list[Path]:

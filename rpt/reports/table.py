@@ -101,10 +101,17 @@ def backbone_notes(results: GridResults) -> list[str]:
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
 
-def pad(rows: list[list[str]]) -> list[list[str]]:
-    """Pad each column to one width, so that the table reads well on a terminal."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+def padded_table(name: str, caption: str, rows: Sequence[dict[str, str]], **more: Any) -> Table:
+    """A table of texts by column, padded to one width each, so that it reads well on a terminal.
+
+    Args:
+        more: of Table; without `labels` no column is a number.
+    """
+    lines = [[*rows[0]], *([*row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    header, *body = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in lines]
+    fields = {"labels": len(header), "records": []} | more
+    return Table(name, caption, header, blocks=[[[*map(Text, line)] for line in body]], **fields)
 
 
 def to_markdown(table: Table) -> str:

@@ -156,6 +156,20 @@ def test_damaged_lines_are_named_and_the_others_are_read(tmp_path):
         published(tmp_path)
 
 
+def test_a_second_line_of_a_run_is_named_and_not_counted(tmp_path):
+    """As a merge of two branches leaves it when both published the run."""
+    write_record(tmp_path / "runs_of", run())
+    path = published(tmp_path) / "runs/cb/nano.jsonl"
+    again = json.loads(path.read_text())
+    again["result"]["seconds"] = 1.5
+    path.write_text(path.read_text() + json.dumps(again | {"digest": digest_of(again)}) + "\n")
+    (record,) = records = RunRecords(tmp_path / "to")
+    (problem,) = records.problems
+    assert record.result["seconds"] == 90.0 and "nano.jsonl, line 2 is a second record of the run of" in problem
+    with pytest.raises(RecordError, match="line 2 is a second record"):
+        published(tmp_path)
+
+
 def test_a_store_of_an_older_version_is_named_once(tmp_path):
     path = tmp_path / "runs/cb/nano.jsonl"
     path.parent.mkdir(parents=True)

@@ -15,6 +15,8 @@ def test_each_row_at_its_chosen_rate_stands_beside_zero_shot_and_majority(study)
     prompts = [(scale, prompt, 3) for scale in ("1", "auto") for prompt in ("vanilla", "residual")]
     assert shown == [("", "majority class", None), *prompts[:2], ("1", "none", 1), *prompts[2:]]
     assert "without a prompt the likelier answer" in scores.caption
+    (zero_shot,) = [line for block in scores.blocks for line in block if line[2].text == "no prompt"]
+    assert " of " not in zero_shot[3].text  # one run is all that is asked for
     text = "\n".join(scores.remarks)
     assert "Residual PT − PT, embeddings × auto: here CB +" in text
     assert "4 of the 4 chosen rates lie at the edge" in text and "same number of rates" not in text

@@ -60,6 +60,15 @@ def test_the_best_value_is_found_along_each_line(sweep):
     assert all(list(runs["lr"].unique()) == [0.01, 0.1, 0.3] for _, runs in find_lines(summary, "lr"))
 
 
+def test_values_are_compared_over_the_seeds_that_all_have(sweep):
+    """A lucky seed at one of them does not decide; the table's mean is said."""
+    sweep(prompts=("vanilla",), rates=(0.01, 0.1, 0.3), seeds=(0,))
+    summary = summarise(sweep(prompts=("vanilla",), rates=(0.01, 0.1), seeds=(1,)))
+    assert list(find_best(summary, "lr")) == [([], 0.3, pytest.approx(50.3))]
+    (ax,) = draw_folder(summary)["along-lr"].axes
+    assert [float(*line.get_xdata()) for line in ax.lines if line.get_marker() == "*"] == [0.3]
+
+
 def test_a_setting_that_follows_from_another_is_no_axis(sweep):
     folder = sweep(rates=(0.3,), prompts=("vanilla",))
     sweep("prompt.length=20", rates=(0.1,), prompts=("residual",))

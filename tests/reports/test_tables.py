@@ -23,7 +23,7 @@ from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
 from rpt.reports.render import paragraphs
 from rpt.reports.scores import Cell, floors
-from rpt.reports.table import Table, Text, to_csv, to_latex, to_markdown
+from rpt.reports.table import Table, Text, backbone_notes, to_csv, to_latex, to_markdown
 from rpt.reports.tables import all_tables
 from rpt.reports.tables.score_table import leads, mean_and_spread
 from rpt.tasks import get_task
@@ -403,7 +403,8 @@ def test_a_t5_stands_before_the_encoder_and_is_explained_once(tmp_path):
     note = LABELS["backbone note"]["flan_small"]
     assert note.startswith("int8 weights") and all(to_markdown(made).count(note) == 1 for made in tables.values())
     (plot,) = all_figures(joined, Paper())
-    assert plot.caption.count(note) == 1
+    assert "(Flan-T5-Small, MiniLM-L6)" in plot.caption and note not in plot.caption  # the report says it once
+    assert backbone_notes(joined) == [f"Flan-T5-Small: {note}."]
 
 
 def test_a_backbone_that_pools_by_task_says_so_in_its_name(study):

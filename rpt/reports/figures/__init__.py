@@ -50,8 +50,7 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
         if note := said_of("figure note", results.scale):
             figure.supxlabel(note, fontsize=8, color="#555555")
         images = {kind: image_of(figure, kind) for kind in ("png", *["svg"] * svg)}
-    notes = {backbone: said_of("backbone note", backbone) for backbone in results.backbones}
-    (caption,) = paragraphs("figure", scale=results.scale, notes=notes, **facts)
+    (caption,) = paragraphs("figure", scale=results.scale, backbones=results.backbones, **facts)
     return [Plot(file_name(name, results.scale), str(facts["title"]), caption, images)]
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from rpt.reports.figures import style
-from rpt.reports.summary import SHOWN, Summary, find_lines, name_of, show
+from rpt.reports.summary import SHOWN, Summary, find_best, find_lines, name_of, show
 
 DASHES = ("-", "--", "-.", ":")
 
@@ -32,11 +32,9 @@ def _draw_along(summary: Summary, axis: str) -> Figure | None:
         return None
     others = [name for name in summary.axes if name != axis]
     figure, ((ax,),) = style.subplots(1, 1, (5.6, 3.9))
-    for (at, runs), look in zip(lines, _styles(lines), strict=True):
-        scores = runs.pivot_table(index=axis, columns="seed", values="score")
-        style.draw_curve(ax, scores, look, _name(at))
-        means = scores.mean(axis=1)
-        ax.plot([means.idxmax()], [means.max()], color=look[0], marker="*", markersize=13, linestyle="none", zorder=4)
+    for (at, runs), look, (_, *best) in zip(lines, _styles(lines), find_best(summary, axis), strict=False):
+        style.draw_curve(ax, runs.pivot_table(index=axis, columns="seed", values="score"), look, _name(at))
+        ax.plot(*best, color=look[0], marker="*", markersize=13, linestyle="none", zorder=4)
     floors = {floor for _, runs in lines for floor in runs["majority"]}
     if len(floors) == 1:
         ax.axhline(*floors, **style.MAJORITY)

@@ -141,11 +141,11 @@ def _majority(scores: Scores) -> pd.DataFrame:
 
 def _lines(at: At, cells: pd.DataFrame, scores: Scores, paper: Paper, notes: dict[str, int]) -> Iterator[Line]:
     """Ours alone; at the paper's scale ours, the paper's where it has any, and the difference."""
-    beside, seeds = scores.results.scale == "paper", len(scores.results.experiment.axes["seed"])
-    place, is_ours = scores.places.get(tuple(at.values())), cells["asked"].any()
+    beside, place = scores.results.scale == "paper", scores.places.get(tuple(at.values()))
+    is_ours = cells["asked"].any()
     if place is None or (is_ours and (beside or cells["mean"].notna().any())):
-        values = zip(cells["mean"], cells["sd"], cells["n"], cells["bold"], strict=True)
-        ours = [Text(mean_and_spread(Cell(*cell), seeds), bold=bool(bold)) for *cell, bold in values]
+        shown = cells[["mean", "sd", "n", "asked", "bold"]].itertuples(index=False)
+        ours = [Text(mean_and_spread(Cell(*cell), asked), bold=bool(bold)) for *cell, asked, bold in shown]
         yield at, [*["ours" if place else ""] * beside, *ours]
     if place and cells["paper"].notna().any():
         noted = {c: number(paper.notes(scores.layout.name, *place, c), notes) for c in (*cells.index, None)}
@@ -156,6 +156,6 @@ def _lines(at: At, cells: pd.DataFrame, scores: Scores, paper: Paper, notes: dic
             yield blank, ["difference", *("" if gap is None else signed(gap) for gap in cells["difference"])]
 
 
-def mean_and_spread(cell: Cell, asked: int) -> str:
+def mean_and_spread(cell: Cell, asked: int | None) -> str:
     """`77.9 ± 0.4`, with how many seeds where there are fewer than asked; empty without any."""
-    return str(cell) + (f" ({cell.n} of {asked})" if str(cell) and cell.n not in (None, asked) else "")
+    return str(cell) + (f" ({cell.n} of {asked})" if str(cell) and cell.n != asked else "")
