@@ -127,12 +127,14 @@ def split_config_dir(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     """The arguments without Hydra's flag for a folder of the user's (`--config-dir mine`), and that folder.
 
     Raises:
-        UsageError: the flag has no folder behind it.
+        UsageError: the flag has no folder behind it, or is given twice.
     """
     rest, folder = list(arguments), None
     for i, each in enumerate(arguments):
         flag, equals, value = each.partition("=")
         if flag in ("--config-dir", "-cd"):
+            if folder is not None:
+                raise UsageError(f"{flag} is given twice; keep one, or put both folders' files into one.")
             folder = os.path.expanduser(value if equals else "".join(arguments[i + 1 : i + 2]))
             if not folder:
                 raise UsageError(f"{flag} needs a folder: --config-dir mine")

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from contextlib import nullcontext
@@ -64,6 +65,9 @@ def _job(cfg: DictConfig) -> float:
             raise UsageError("hydra.job.chdir=true would scatter records over folders; give results=FOLDER instead.")
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
+        for each in hydra_config.overrides.hydra if is_alone else ():
+            if re.match(r"hydra[/.](launcher|sweeper)\b", each):
+                raise UsageError(f"{each} is for sweeps; add -m, or leave it out: this run trains here and alone.")
         config = to_config(cfg, hydra_config.overrides.task)
         if config.pack.on != "here":  # only the packed launcher reads it, and does not come here
             raise UsageError(f"pack.on={config.pack.on} is for packs; add -m hydra/launcher=packed.")

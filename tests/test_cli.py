@@ -146,6 +146,8 @@ def test_a_tilde_is_the_home_even_if_the_shell_leaves_it(configure, tmp_path, mo
     config = configure("results='~/out'", "tracking.dir='~/wandb'")
     assert (config.results, config.tracking.dir) == (f"{tmp_path}/out", f"{tmp_path}/wandb")
     assert split_config_dir(["--config-dir=~/mine"]) == ([], f"{tmp_path}/mine")
+    with pytest.raises(UsageError, match="--config-dir is given twice"):
+        split_config_dir(["--config-dir=mine", "--config-dir", "theirs"])
     assert PlanArguments(results="~/out").results == f"{tmp_path}/out"
     write_record(tmp_path / "out", config)
     assert len(load_runs("~/out")) == 1

@@ -52,6 +52,7 @@ def mine(tmp_path):
     ("arguments", "message"),
     [
         (["lr=0.1,0.3"], "lr=0.1,0.3 is a list of values: a sweep; add -m"),
+        (["hydra/launcher=packed"], "hydra/launcher=packed is for sweeps; add -m, or leave it out"),
         (["experiment=table6"], "An experiment is added to the configuration: +experiment=NAME"),
         (["-m", "hydra/launcher=ray", "lr=0.1,0.3"], "hydra/launcher=ray is not installed; pip install -e '.[ray]'"),
         (["-m", "+experiment=table6", "scale=laptop"], "give data.dir=FOLDER"),

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from rpt.errors import first_line
+from rpt.errors import describe_error
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
 from rpt.prompts.soft_prompt import SoftPrompt
 
@@ -76,8 +76,7 @@ def _check_prompt(name: str, length: int, options: tuple[tuple[str, Option], ...
         with torch.device("meta"):
             computed = prompt.reparameterization()  # the meta device has no autocast
     except Exception as error:  # a plugin may raise anything
-        said = f"{type(error).__name__}: {first_line(error)}"
-        raise _fault(name, f"its forward, called without arguments, fails: {said}") from error
+        raise _fault(name, f"its forward, called without arguments, fails: {describe_error(error)}") from error
     width = _width(length)
     result = f"{list(computed.shape)} in {computed.dtype}" if isinstance(computed, Tensor) else type(computed).__name__
     if result != (wanted := f"{[length, width]} in torch.float32"):
@@ -104,7 +103,7 @@ def _build(name: str, length: int, options: dict[str, Option]) -> SoftPrompt:
         except ValueError:
             raise
         except Exception as error:  # a plugin may raise anything
-            raise _fault(name, f"cannot be built: {type(error).__name__}: {first_line(error)}") from error
+            raise _fault(name, f"cannot be built: {describe_error(error)}") from error
 
 
 def _width(length: int) -> int:

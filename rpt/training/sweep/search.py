@@ -156,7 +156,7 @@ class Search:
         last = max(map(len, self.curves))
         curves = [curve + curve[-1:] * (last - len(curve)) for curve in self.curves]
         bar = [median(scores) for scores in zip(*curves, strict=True)]
-        return [0.0 if at < last // WARM_UP else round(score, 4) for at, score in enumerate(bar)]
+        return [0.0 if at < last // WARM_UP else score for at, score in enumerate(bar)]
 
     def tell(self, asked: Asked, job: JobReturn) -> None:
         """What became of a trial.
