@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ Default = TypeVar("Default")
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does a
-    closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1."""
+    closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1, and Ctrl-C with 130."""
     mend_streams()
     try:
         yield
@@ -31,6 +32,8 @@ def one_line_errors() -> Iterator[None]:
     except ONE_LINE as error:
         print(f"rpt: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         sys.exit(1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rpt.cli import argument, read_arguments, required, split_config_dir
+from rpt.cli import argument, one_line_errors, read_arguments, required, split_config_dir
 from rpt.config.hydra_app import without_dashes
 from rpt.errors import UsageError
 from rpt.plan import PlanArguments
@@ -35,6 +35,11 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     command.stdout.close()
     assert command.wait(60) == 1 and command.stderr.read() == b""
     command.stderr.close()
+
+
+def test_ctrl_c_ends_without_a_traceback():
+    with pytest.raises(SystemExit, match="130"), one_line_errors():
+        raise KeyboardInterrupt
 
 
 @dataclass
