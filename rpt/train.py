@@ -101,16 +101,16 @@ def main() -> None:
 
 
 def stand_alone() -> None:
-    """Of the processes that torchrun starts, the first trains: one run trains in one process. The others end, in good
-    order, for torchrun adds a trace of its own to any failure."""
+    """Under torchrun, go on in the first process and end the others, for one run trains in one process. They end with
+    code 0, because torchrun adds a traceback to any other."""
     world = os.environ.pop("WORLD_SIZE", "")
     if world in ("", "0", "1"):
         return
     if os.environ.get("RANK", "0") != "0":
         sys.exit()
     print(
-        f"rpt: One run trains in one process: of torchrun's {world} the first goes on. All GPUs train a sweep, started "
-        "plainly: python -m rpt.train -m hydra/launcher=packed lr=0.1,0.3",
+        f"rpt: One run trains in one process, so only the first of torchrun's {world} goes on. To use all GPUs, "
+        "start a sweep without torchrun: python -m rpt.train -m hydra/launcher=packed lr=0.1,0.3",
         file=sys.stderr,
     )
 

@@ -70,9 +70,9 @@ def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
     drop_keys(shared, MAY_DIFFER)
-    # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
-    # would not be what it is alone; nor with 8 bits, where outliers of any row decide how all are multiplied. Another
-    # method than prompt tuning changes the backbone itself.
+    # In a pack some runs would compute other numbers than alone: the backbone's dropout draws for all rows of a pass,
+    # fp16 has one loss scale for all, and with 8 bits outliers of any row decide how all are multiplied. Other methods
+    # than prompt tuning change the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
     alone = alone or config.backbone.weights == "8bit"
     width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
