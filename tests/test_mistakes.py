@@ -59,6 +59,7 @@ def mine(tmp_path):
         (["task=cb", "task=rte"], "task is given twice, task=cb and task=rte"),
         (["lr=0.1", "+lr=0.2"], "lr is given twice"),
         (["task=cb", "lr=1e30"], "try a smaller lr"),
+        (["-m", "task=cb", "seed=0,1", "trainer.order=grouped,sorted"], "trainer.order=sorted is not known; choose"),
         (["-m", "task=cb", "lr=1e29,1e30"], "try a smaller lr"),
         (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
         (["--config-dir", "mine", "prompt=product"], "or name the module that registers it, plugins=[mine.prompts]"),
@@ -82,6 +83,7 @@ def test_it_ends_in_one_line(command, mine, miniature, tiny, arguments, message)
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr and "Error executing" not in done.stderr
     assert done.stderr.count("rpt: ") == 1
+    assert "sorted" not in message or not done.stdout  # no run was trained before
 
 
 def read_own(name, content):
