@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ Default = TypeVar("Default")
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """An error of rpt.errors inside ends the process: its message on stderr, exit code 2, no traceback. So does a
-    closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1."""
+    closed pipe, as in `python -m rpt.results FOLDER | head`, without a message and with code 1, and Ctrl-C with 130."""
     mend_streams()
     try:
         yield
@@ -31,6 +32,8 @@ def one_line_errors() -> Iterator[None]:
     except ONE_LINE as error:
         print(f"rpt: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         sys.exit(1)
@@ -127,12 +130,14 @@ def split_config_dir(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     """The arguments without Hydra's flag for a folder of the user's (`--config-dir mine`), and that folder.
 
     Raises:
-        UsageError: the flag has no folder behind it.
+        UsageError: the flag has no folder behind it, or is given twice.
     """
     rest, folder = list(arguments), None
     for i, each in enumerate(arguments):
         flag, equals, value = each.partition("=")
         if flag in ("--config-dir", "-cd"):
+            if folder is not None:
+                raise UsageError(f"{flag} is given twice; keep one, or put both folders' files into one.")
             folder = os.path.expanduser(value if equals else "".join(arguments[i + 1 : i + 2]))
             if not folder:
                 raise UsageError(f"{flag} needs a folder: --config-dir mine")

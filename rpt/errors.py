@@ -21,6 +21,12 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
+def describe_error(error: BaseException) -> str:
+    """Its class and its first line, for an error that may be of any class: the line alone may be a bare key."""
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"
+
+
 def list_causes(error: BaseException, contexts: bool = False) -> list[BaseException]:
     """The error and its causes, the outermost first. Each appears once: under a debugger or coverage, OmegaConf makes
     an error its own cause.

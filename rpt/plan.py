@@ -10,9 +10,9 @@ are planned; a run that several of them share is counted in each, and once in th
 
     python -m rpt.plan backbone=t5_base [backbone.path=FOLDER backbone.name=NAME] [cards=24,80] [other overrides]
 
-Prints instead what training one prompt in front of that backbone takes, told from its config.json alone: memory by the
-ways to keep its weights, and whether that fits GPUs of so many gigabytes (without cards: this machine), and about how
-long it takes there.
+Prints instead what training one prompt in front of that backbone takes, from its config.json alone: memory for each
+way to keep its weights, whether that fits GPUs of so many gigabytes (without cards: this machine), and about how long
+it takes there.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def plan(
     """
     grids = Grids(scale, overrides)
     experiments = [grids.lay_out(name) for name in chosen]
-    from rpt.records.run_records import RunRecords  # slow to import; mistakes are told before
+    from rpt.records.run_records import RunRecords  # slow to import, so mistakes are found before
 
     records = RunRecords(results)
     missing = {experiment.name: _missing(experiment, records) for experiment in experiments}
@@ -150,7 +150,7 @@ def _estimate(needed: Jobs, records: RunRecords, packed: bool) -> tuple[Costs, i
 
 
 def _table(lines: list[Line], costs: Costs, processes: int, devices: int) -> list[str]:
-    """The processes on one GPU are counted as fast as one alone: what several gain has not been measured."""
+    """Several processes on one GPU count as fast as one: what they gain has not been measured."""
     from rpt.training.sweep.outcomes import say_time
 
     rows = [f"{'experiment':<12}{'runs':>6}{'recorded':>10}{'to run':>8}{'time':>12}{'memory':>11}"]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from contextlib import nullcontext
@@ -64,6 +65,9 @@ def _job(cfg: DictConfig) -> float:
             raise UsageError("hydra.job.chdir=true would scatter records over folders; give results=FOLDER instead.")
         if is_alone and "experiment" in hydra_config.runtime.choices:
             raise UsageError("An experiment is a grid of runs; add -m: python -m rpt.train -m +experiment=...")
+        for each in hydra_config.overrides.hydra if is_alone else ():
+            if re.match(r"hydra[/.](launcher|sweeper)\b", each):
+                raise UsageError(f"{each} is for sweeps; add -m, or leave it out: this run trains here and alone.")
         config = to_config(cfg, hydra_config.overrides.task)
         if config.pack.on != "here":  # only the packed launcher reads it, and does not come here
             raise UsageError(f"pack.on={config.pack.on} is for packs; add -m hydra/launcher=packed.")
@@ -97,16 +101,16 @@ def main() -> None:
 
 
 def stand_alone() -> None:
-    """Of the processes that torchrun starts, the first trains: one run trains in one process. The others end, in good
-    order, for torchrun adds a trace of its own to any failure."""
+    """Under torchrun, go on in the first process and end the others, for one run trains in one process. They end with
+    code 0, because torchrun adds a traceback to any other."""
     world = os.environ.pop("WORLD_SIZE", "")
     if world in ("", "0", "1"):
         return
     if os.environ.get("RANK", "0") != "0":
         sys.exit()
     print(
-        f"rpt: One run trains in one process: of torchrun's {world} the first goes on. All GPUs train a sweep, started "
-        "plainly: python -m rpt.train -m hydra/launcher=packed lr=0.1,0.3",
+        f"rpt: One run trains in one process, so only the first of torchrun's {world} goes on. To use all GPUs, "
+        "start a sweep without torchrun: python -m rpt.train -m hydra/launcher=packed lr=0.1,0.3",
         file=sys.stderr,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rpt.cli import argument, read_arguments, required, split_config_dir
+from rpt.cli import argument, one_line_errors, read_arguments, required, split_config_dir
 from rpt.config.hydra_app import without_dashes
 from rpt.errors import UsageError
 from rpt.plan import PlanArguments
@@ -35,6 +35,11 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     command.stdout.close()
     assert command.wait(60) == 1 and command.stderr.read() == b""
     command.stderr.close()
+
+
+def test_ctrl_c_ends_without_a_traceback():
+    with pytest.raises(SystemExit, match="130"), one_line_errors():
+        raise KeyboardInterrupt
 
 
 @dataclass
@@ -146,6 +151,8 @@ def test_a_tilde_is_the_home_even_if_the_shell_leaves_it(configure, tmp_path, mo
     config = configure("results='~/out'", "tracking.dir='~/wandb'")
     assert (config.results, config.tracking.dir) == (f"{tmp_path}/out", f"{tmp_path}/wandb")
     assert split_config_dir(["--config-dir=~/mine"]) == ([], f"{tmp_path}/mine")
+    with pytest.raises(UsageError, match="--config-dir is given twice"):
+        split_config_dir(["--config-dir=mine", "--config-dir", "theirs"])
     assert PlanArguments(results="~/out").results == f"{tmp_path}/out"
     write_record(tmp_path / "out", config)
     assert len(load_runs("~/out")) == 1
@@ -157,4 +164,4 @@ def test_a_tilde_is_the_home_even_if_the_shell_leaves_it(configure, tmp_path, mo
 def test_under_torchrun_the_first_process_goes_on(tmp_path, rank):
     done = start("rpt.train", ["task=cb", "data=mini", "nothing=1"], tmp_path, WORLD_SIZE="2", RANK=rank).wait(60)
     assert done.returncode == (0 if rank == "1" else 2) and ("There is no key nothing" in done.stderr) == (rank == "0")
-    assert ("of torchrun's 2 the first goes on" in done.stderr) == (rank == "0")
+    assert ("only the first of torchrun's 2 goes on" in done.stderr) == (rank == "0")

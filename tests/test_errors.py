@@ -2,7 +2,7 @@
 
 import pytest
 
-from rpt.errors import first_line
+from rpt.errors import describe_error, first_line
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,7 @@ from rpt.errors import first_line
 )
 def test_an_error_without_a_message_has_the_name_of_its_class(error, said):
     assert first_line(error) == said
+
+
+def test_an_error_of_any_class_is_named_with_it_once():
+    assert [describe_error(each) for each in (KeyError("rank"), KeyError())] == ["KeyError: 'rank'", "KeyError"]

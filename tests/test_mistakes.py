@@ -52,12 +52,14 @@ def mine(tmp_path):
     ("arguments", "message"),
     [
         (["lr=0.1,0.3"], "lr=0.1,0.3 is a list of values: a sweep; add -m"),
+        (["hydra/launcher=packed"], "hydra/launcher=packed is for sweeps; add -m, or leave it out"),
         (["experiment=table6"], "An experiment is added to the configuration: +experiment=NAME"),
         (["-m", "hydra/launcher=ray", "lr=0.1,0.3"], "hydra/launcher=ray is not installed; pip install -e '.[ray]'"),
         (["-m", "+experiment=table6", "scale=laptop"], "give data.dir=FOLDER"),
         (["task=cb", "task=rte"], "task is given twice, task=cb and task=rte"),
         (["lr=0.1", "+lr=0.2"], "lr is given twice"),
         (["task=cb", "lr=1e30"], "try a smaller lr"),
+        (["-m", "task=cb", "seed=0,1", "trainer.order=grouped,sorted"], "trainer.order=sorted is not known; choose"),
         (["-m", "task=cb", "lr=1e29,1e30"], "try a smaller lr"),
         (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
         (["--config-dir", "mine", "prompt=product"], "or name the module that registers it, plugins=[mine.prompts]"),
@@ -81,6 +83,7 @@ def test_it_ends_in_one_line(command, mine, miniature, tiny, arguments, message)
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr and "Error executing" not in done.stderr
     assert done.stderr.count("rpt: ") == 1
+    assert "sorted" not in message or not done.stdout  # no run was trained before
 
 
 def read_own(name, content):

@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import sys
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -44,6 +45,12 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Move to the device without waiting. A GPU fetches from pinned memory by itself; from other memory the processor
     would wait for everything that the GPU still has to do."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def keep_generators() -> AbstractContextManager[None]:
+    """Restore torch's random generators at the end: what is seeded inside must not repeat the caller's own numbers."""
+    device = find_device()
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def keep_float32() -> None:

@@ -26,7 +26,7 @@ from rpt.backbones.settings import use_default_dropout
 from rpt.backbones.weights import find_stored_type, quantize
 from rpt.config import BackboneConfig, backbone_source, hub_model
 from rpt.config.validate import QUANTIZED
-from rpt.errors import UsageError, first_line
+from rpt.errors import UsageError, describe_error, first_line
 from rpt.hub import WAYS_ON
 
 SHAPES = {  # of the backbones that we name: layers, width, width of the feed-forward layers, size of the vocabulary
@@ -111,7 +111,7 @@ def readable(config: BackboneConfig, place: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         known = isinstance(error, OSError | ValueError | RuntimeError | SafetensorError)
-        reason = f"{'' if known else f'{type(error).__name__}: '}{first_line(error)}".rstrip(".")
+        reason = (first_line if known else describe_error)(error).rstrip(".")
         raise UsageError(f"Backbone {config.name} ({place}) cannot be {what}: {reason}. {ways_on(config)}") from error
 
 

@@ -91,7 +91,7 @@ def drop_keys(values: Values, keys: Iterable[str]) -> None:
         inner.pop(last)
 
 
-def run_id(config: Config, rows: str, weights: str, precision: str) -> str:
+def run_id(config: Config, rows: str, weights: str, precision: str, saved_start: str | None = None) -> str:
     """A short name, equal for two runs exactly if they compute the same numbers:
     n<length>-lr<lr>[-k<shots>]-seed<seed>-<eight digits of a SHA-256>.
 
@@ -100,8 +100,11 @@ def run_id(config: Config, rows: str, weights: str, precision: str) -> str:
         rows: fingerprint of the rows.
         weights: fingerprint of the backbone.
         precision: of the backbone: `trainer.precision`, where auto is resolved for this machine.
+        saved_start: fingerprint of the prompt that it begins with, under prompt.init=saved; its path does not count.
     """
     identity = settings(as_dict(config)) | {"rows": rows, "weights": weights, "precision": precision}
+    if saved_start is not None:
+        identity["prompt"]["init_path"] = saved_start
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     shots = f"-k{config.data.shots}" if config.data.shots else ""
     return f"n{config.prompt.length}-lr{config.lr:g}{shots}-seed{config.seed}-{digest}"

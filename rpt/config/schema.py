@@ -178,7 +178,7 @@ class Config:
     seed: int = 0  # initialisation, order of rows, dropout
     plugins: list[str] = field(default_factory=list)  # the user's modules: reparameterizations, tasks, families
     results: str = "results"  # records go to <results>/runs/<task>/<backbone>/<variant>/<id>
-    force: bool = False  # train again even if a finished record exists
+    force: bool = False  # train again even if a record is there; a killed run, which has none yet, goes on
     resume: str = "auto"  # auto: continue from the checkpoint of a killed run | never: start over
 
     @property

@@ -85,6 +85,9 @@ def find_idle(config: Config) -> list[str]:
         or "a prompt with a network: residual, mlp",
         "trainer.head_lr": (config.backbone.family == "bert" and config.head_has_own_lr)
         or "a prompt before an encoder",
+        "method.biases": config.method.weights is not None or "method.weights",
+        "tracking.project": config.tracking.name == "wandb" or "tracking=wandb",
+        "tracking.entity": config.tracking.name == "wandb" or "tracking=wandb",
         "backbone.revision": bool(hub_model(config.backbone)) or "backbone.hub=ID",
     }
     unused = {key: attrgetter(key) for key, use in uses.items() if use is not True}

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-from rpt.errors import UsageError, first_line
+from rpt.errors import UsageError, describe_error
 from rpt.tasks import add_tasks
 
 
@@ -30,8 +30,8 @@ def load_plugins(names: Iterable[str]) -> None:
                     f"plugins=[{name}]: there is no module {name} below {here}; mine/prompts.py is mine.prompts."
                 ) from error
             raise UsageError(
-                f"plugins=[{name}] cannot be imported: {type(error).__name__}: {first_line(error)} "
-                f"({_find_place(error, here)}); mend the module."
+                f"plugins=[{name}] cannot be imported: {describe_error(error)} ({_find_place(error, here)}); "
+                "mend the module."
             ) from error
         try:
             add_tasks(module)

@@ -14,13 +14,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from rpt.errors import first_line
+from rpt.errors import describe_error
 from rpt.prompts.reparameterization import REPARAMETERIZATIONS, Start
 from rpt.prompts.soft_prompt import SoftPrompt
 
 Option: TypeAlias = int | float | bool | str
 TYPES = (int, float, bool, str)  # of options
 VOCABULARY = 2**20  # more than any backbone's: what it lacks is told once it is loaded
+BUFFER = "runs that train together would share it: make it a buffer, as in self.register_buffer('first', start.table)"
 TRIED = 10  # tokens: with more, a recurrent network takes seconds on the meta device
 
 
@@ -57,7 +58,7 @@ def check_prompt(reparameterization: str, length: int, options: dict[str, Option
 
     Raises:
         ValueError: the class refuses the value of an option, the prompt is not [N, d] in float32, it does not depend on
-            one of its parameters, or it has no parameters.
+            one of its parameters, it has no parameters, or it depends on a tensor that is no buffer.
     """
     _check_prompt(reparameterization, length, tuple(options.items()))
 
@@ -69,26 +70,36 @@ def _check_prompt(name: str, length: int, options: tuple[tuple[str, Option], ...
     if length > TRIED:
         with suppress(ValueError):  # a class that refuses so short a prompt is tried at its full length
             prompt, length = _build(name, TRIED, dict(options)), TRIED
-    parameters = dict(prompt.named_parameters())
-    if not parameters:
+    if not list(prompt.parameters()):
         raise _fault(name, "trains nothing; make what is trained an nn.Parameter")
+    modules = prompt.modules()
+    if plain := [key for module in modules for key, value in vars(module).items() if isinstance(value, Tensor)]:
+        raise _fault(name, f"self.{plain[0]} is a plain tensor; {BUFFER}")
+    width = _width(length)
+    first = torch.empty(length, width, device="meta", requires_grad=True)
+    prompt.reparameterization.start = Start(first, prompt.reparameterization.start.embeddings)
     try:
         with torch.device("meta"):
             computed = prompt.reparameterization()  # the meta device has no autocast
     except Exception as error:  # a plugin may raise anything
-        said = f"{type(error).__name__}: {first_line(error)}"
-        raise _fault(name, f"its forward, called without arguments, fails: {said}") from error
-    width = _width(length)
+        raise _fault(name, f"its forward, called without arguments, fails: {describe_error(error)}") from error
     result = f"{list(computed.shape)} in {computed.dtype}" if isinstance(computed, Tensor) else type(computed).__name__
     if result != (wanted := f"{[length, width]} in torch.float32"):
         raise _fault(
             name, f"its forward gives {result} for {length} tokens of width {width}; it must give [N, d]: {wanted}"
         )
-    names = [key.removeprefix("reparameterization.") for key in parameters]
-    gradients: Sequence[Tensor | None] = [None] * len(names)
+    _check_gradients(name, prompt, computed, first)
+
+
+def _check_gradients(name: str, prompt: SoftPrompt, computed: Tensor, first: Tensor) -> None:
+    """Refuse a prompt that does not depend on each parameter, or that depends on the table of first values."""
+    names = [key.removeprefix("reparameterization.") for key, _ in prompt.named_parameters()]
+    gradients: Sequence[Tensor | None] = [None] * (len(names) + 1)
     if computed.requires_grad:
-        gradients = torch.autograd.grad(computed.sum(), list(parameters.values()), allow_unused=True)
-    if dead := [key for key, gradient in zip(names, gradients, strict=True) if gradient is None]:
+        gradients = torch.autograd.grad(computed.sum(), [*prompt.parameters(), first], allow_unused=True)
+    if gradients[-1] is not None:
+        raise _fault(name, f"its forward reads self.start.table; {BUFFER}")
+    if dead := [key for key, gradient in zip(names, gradients, strict=False) if gradient is None]:
         raise _fault(
             name,
             f"the prompt does not depend on its {', '.join(dead)}; use it in forward, leave it out or make it a buffer",
@@ -104,7 +115,7 @@ def _build(name: str, length: int, options: dict[str, Option]) -> SoftPrompt:
         except ValueError:
             raise
         except Exception as error:  # a plugin may raise anything
-            raise _fault(name, f"cannot be built: {type(error).__name__}: {first_line(error)}") from error
+            raise _fault(name, f"cannot be built: {describe_error(error)}") from error
 
 
 def _width(length: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from benchmarking.measuring import Contestant
+from rpt.errors import describe_error
 
 
 class Field:
@@ -48,8 +49,7 @@ class Field:
 def describe_failure(error: Exception) -> str:
     """One line; prints the traceback."""
     traceback.print_exception(error)
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
+    return describe_error(error)[:200]
 
 
 def free_memory() -> None:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rpt.backbones import T5Backbone
 from rpt.backbones.device import DTYPES
+from rpt.errors import describe_error
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::linear")
 ATTENTION = ("aten::_scaled_dot_product", "aten::_softmax", "aten::_efficient_attention", "aten::_flash_attention")
@@ -76,7 +77,7 @@ def _profile_on_gpu(contestant: Contestant) -> dict[str, Any]:
     try:
         return measured | _profile_kernels(contestant)
     except Exception as error:  # some machines do not allow profiling a GPU
-        return measured | {"unprofiled": f"{type(error).__name__}: {error}"}
+        return measured | {"unprofiled": describe_error(error)}
 
 
 def _profile_kernels(contestant: Contestant) -> dict[str, Any]:

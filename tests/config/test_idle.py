@@ -18,6 +18,8 @@ from rpt.hub import WAYS_ON
         (["data.repo=mine/rows"], "data=hub"),
         (["protocol.held_out=0.2"], "protocol.selection=held_out"),
         (["prompt=vanilla", "trainer.network_lr=0.1"], "a prompt with a network: residual, mlp"),
+        (["tracking.project=mine"], "tracking=wandb"),
+        (["method=adapter", "method.biases=True"], "method.weights"),
         (["trainer.head_lr=0.1"], "a prompt before an encoder"),
         (["backbone=nano_bert", "method=probe", "trainer.head_lr=0.1"], "a prompt before an encoder"),
     ],

@@ -62,6 +62,17 @@ class Frozen(Mine):
         return self.start.table
 
 
+class Stray(Mine):
+    def __init__(self, start):
+        super().__init__(start)
+        self.first = start.table.clone()
+
+
+class Reading(Mine):
+    def forward(self):
+        return super().forward() + self.start.table
+
+
 class OldForward(Mine):
     def forward(self, table):
         return table
@@ -129,6 +140,8 @@ def test_a_class_that_keeps_to_it_is_taken(registered):
         (Dead, r"does not depend on its unused; use it in forward, leave it out or make it a buffer"),
         (Detached, r"does not depend on its a, b;"),
         (Frozen, r"trains nothing; make what is trained an nn.Parameter"),
+        (Stray, r"self.first is a plain tensor; runs that train together would share it: make it a buffer"),
+        (Reading, r"its forward reads self.start.table; .* self.register_buffer\('first', start.table\)"),
         (OldForward, r"its forward, called without arguments, fails: TypeError"),
         (Positional, r"option rank is not keyword-only; put a \* before it: `def __init__\(self, .* \*, rank"),
         (Untyped, r"option rank needs a type .* and a default"),

@@ -59,8 +59,8 @@ class OptunaSweeper(Sweeper):
         jobs: list[JobReturn] = []
         for done in range(0, self.trials, self.batch):
             asked = [(search, each) for search in searches for each in search.ask(min(self.batch, self.trials - done))]
-            if not jobs:
-                check_selection(self.loader.load_sweep_config(self.config, asked[0][1].overrides))
+            for _, each in asked:
+                check_selection(self.loader.load_sweep_config(self.config, each.overrides))
             trained = self.launch([each.overrides for _, each in asked], len(jobs))
             for (search, each), job in zip(asked, trained, strict=True):
                 search.tell(each, job)

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from rpt.backbones import Backbone
 from rpt.backbones.device import cap_evaluation_pass
@@ -20,7 +21,6 @@ from rpt.backbones.pass_limit import PassLimit
 from rpt.errors import UsageError
 from rpt.records.schema import ALL_STEPS
 from rpt.training.engine.graphs import GraphedLosses
-from rpt.training.engine.progress_bar import ProgressBar, open_progress_bar
 from rpt.training.engine.signals import Interrupted, catch_signals
 from rpt.training.engine.stacked_runs import StackedRuns, stack_runs
 from rpt.training.engine.step import Step
@@ -63,7 +63,8 @@ class Pack:
         Raises:
             Interrupted: on SIGTERM or SIGINT, after the current step and a checkpoint of every run.
         """
-        with catch_signals(_exit_if_asked_again) as caught, open_progress_bar() as bar:
+        bar = tqdm(unit="step", disable=None, smoothing=0.05, total=0)
+        with catch_signals(_exit_if_asked_again) as caught, bar:
             while True:
                 yield from self.admit(waiting, caught, bar)
                 if caught:
@@ -75,7 +76,7 @@ class Pack:
                     self.maybe_checkpoint(run)
                 yield from self.dismiss()
 
-    def admit(self, waiting: Iterator[TrainingRun], caught: list[int], bar: ProgressBar) -> Iterator[TrainingRun]:
+    def admit(self, waiting: Iterator[TrainingRun], caught: list[int], bar: tqdm) -> Iterator[TrainingRun]:
         """Admit waiting runs to free places, unless a signal was caught; yields those that have already ended."""
         joining: list[TrainingRun] = []
         while (
@@ -90,7 +91,10 @@ class Pack:
                 joining.append(run)
         if joining:
             self.join(joining)
-            bar.add_runs(joining, len(self.active))
+            bar.total += sum(run.total_steps for run in joining)
+            bar.update(sum(run.progress.step for run in joining))
+            together = len(self.active)
+            bar.set_description(joining[0].config.title if together == 1 else f"{together} runs together")
 
     def join(self, runs: list[TrainingRun]) -> None:
         """Add runs to the pack, from the next step on."""
@@ -117,7 +121,7 @@ class Pack:
             self.leave(over)
         return over
 
-    def train(self, bar: ProgressBar) -> list[TrainingRun]:
+    def train(self, bar: tqdm) -> list[TrainingRun]:
         """One step of every run; each run is charged an equal share of the time."""
         began, processor_began = time.perf_counter(), time.process_time()
         runs = self.step()
@@ -125,7 +129,7 @@ class Pack:
         seconds = time.perf_counter() - began
         self.threads.note_step(seconds, time.process_time() - processor_began)
         share = seconds / len(runs)
-        bar.advance(len(runs))
+        bar.update(len(runs))
         for run in runs:
             run.progress.training_seconds += share
             run.progress.seconds += share
@@ -140,19 +144,20 @@ class Pack:
             run.note_step(loss, len(indices))
         return runs
 
-    def maybe_read_losses(self, runs: list[TrainingRun], bar: ProgressBar) -> None:
+    def maybe_read_losses(self, runs: list[TrainingRun], bar: tqdm) -> None:
         due = [run for run in runs if run.progress.step % READ_EVERY == 0 or run.is_evaluation_due()]
         for run, loss in zip(due, read_losses(due), strict=True):
             total = run.progress.loss_sum  # fp16 may overflow in a step and not in the next: the mean shows it
             if math.isfinite(total):
                 run.track_loss(loss)
-                bar.show_loss(run, loss)
+                best = run.progress.best_score
+                bar.set_postfix_str(f"loss {loss:.3f}" + ("" if best is None else f", best {best:.1f}"), refresh=False)
             else:
                 run.give_up("loss", total)
 
-    def maybe_evaluate(self, run: TrainingRun, bar: ProgressBar) -> None:
+    def maybe_evaluate(self, run: TrainingRun, bar: tqdm) -> None:
         if run.failure is None and run.is_evaluation_due() and self.evaluate(run):
-            bar.show_evaluation(run)
+            bar.write(run.latest)
             progress, patience = run.progress, run.config.trainer.patience
             if progress.step == run.total_steps:
                 progress.stopped = ALL_STEPS

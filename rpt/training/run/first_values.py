@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -27,10 +28,7 @@ def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftProm
     prompt = config.prompt
     if prompt.length == 0:
         return None
-    try:
-        table = _make_table(config, task, backbone)
-    except ValueError as error:
-        raise UsageError(f"prompt.init={prompt.init}: {str(error).removesuffix('.')}.") from error
+    table = _make_table(config, task, backbone)
     # torch's global generator initialises the network; it is seeded with the run's seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -41,15 +39,31 @@ def make_soft_prompt(config: Config, task: Task, backbone: Backbone) -> SoftProm
     return soft_prompt.to(backbone.device)
 
 
+def fingerprint_saved_start(config: Config, task: Task, backbone: Backbone) -> str | None:
+    """A digest of the saved prompt that the run begins with, for another prompt may lie at its path one day; None if
+    the run begins with no saved prompt.
+
+    Raises:
+        UsageError: that prompt cannot be used.
+    """
+    if config.prompt.init != "saved" or config.prompt.length == 0:
+        return None
+    return hashlib.sha256(_make_table(config, task, backbone).numpy().tobytes()).hexdigest()
+
+
 def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
-    """The initial values of the table [N, d]."""
+    """The initial values of the table [N, d].
+
+    Raises:
+        UsageError: they cannot be had.
+    """
     prompt, embeddings = config.prompt, backbone.embeddings.cpu()
     generator = torch.Generator().manual_seed(config.seed)
 
     def tokenise(text: str) -> Tokens:
         return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    return {
+    makers = {
         "vocabulary": lambda: from_vocabulary(embeddings, prompt.length, generator),
         "uniform": lambda: uniform(prompt.length, embeddings.shape[1], generator),
         "text": lambda: from_text(embeddings, tokenise(prompt.init_text or ""), prompt.length, generator),
@@ -57,7 +71,11 @@ def _make_table(config: Config, task: Task, backbone: Backbone) -> Tensor:
             embeddings, [tokenise(word) for word in task.verbalizers or ()], prompt.length, generator
         ),
         "saved": lambda: load_table(os.path.expanduser(prompt.init_path or ""), prompt.length, embeddings.shape[1]),
-    }[prompt.init]()
+    }
+    try:
+        return makers[prompt.init]()
+    except ValueError as error:
+        raise UsageError(f"prompt.init={prompt.init}: {str(error).removesuffix('.')}.") from error
 
 
 def load_table(path: str | Path, length: int, d_model: int) -> Tensor:

@@ -27,7 +27,7 @@ from rpt.records.schema import Result
 from rpt.tasks import Example
 from rpt.training.run.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from rpt.training.run.evaluate import evaluate
-from rpt.training.run.first_values import make_head, make_soft_prompt
+from rpt.training.run.first_values import fingerprint_saved_start, make_head, make_soft_prompt
 from rpt.training.run.loader import Loader
 from rpt.training.run.methods import make_trainable
 from rpt.training.run.result import describe_result
@@ -42,10 +42,11 @@ def prepare_run(config: Config, loader: Loader) -> PreparedRun:
     """Load rows and backbone; their fingerprints decide the folder of the record.
 
     Raises:
-        UsageError: rows or backbone cannot be loaded.
+        UsageError: rows, backbone or the saved prompt to begin with cannot be loaded.
     """
     data, backbone = loader.rows(config), loader.backbone(config)
-    identity = run_id(config, data.fingerprint, backbone.fingerprint, backbone.precision)
+    saved_start = fingerprint_saved_start(config, data.task, backbone)
+    identity = run_id(config, data.fingerprint, backbone.fingerprint, backbone.precision, saved_start)
     runs = Path(config.results) / "runs"
     record = RunFolder(runs / config.task.name / config.backbone.name / config.variant / identity)
     return PreparedRun(config, data, backbone, record, loader)
@@ -78,23 +79,24 @@ class PreparedRun:
             ) from error
 
     def start(self) -> TrainingRun:
-        """The run, at its first step or at its checkpoint.
+        """The run, at its first step or at its checkpoint. An earlier record goes only once nothing refuses the run.
 
         Raises:
-            UsageError: its prompt cannot be initialised, or its checkpoint cannot be used.
+            UsageError: its prompt cannot be initialised, its checkpoint cannot be used, or W&B refuses it.
         """
         began = time.perf_counter()
-        if self.config.force or self.config.resume == "never":
-            self.record.clear()
+        starts_over = self.config.resume == "never" or (self.config.force and self.record.result_path.exists())
         if not self.config.tunes_prompt:
             self.backbone = self.loader.hand_over_backbone(self.config)
             make_trainable(self.backbone, self.config.method, self.config.seed)
             self.backbone.place(find_device(), self.backbone.precision)
         run = make_training_run(self.config, self.data, self.backbone, self.record)
-        goes_on = run.parameters and load_checkpoint(run)
-        self.record.write_config(dump_yaml(as_dict(self.config)))
+        goes_on = not starts_over and run.parameters and load_checkpoint(run)
         run.tracker = start_tracker(self.config, run.progress.wandb_id, self.record.folder.name)
         run.progress.wandb_id = run.tracker.wandb_id
+        if starts_over:
+            self.record.clear()
+        self.record.write_config(dump_yaml(as_dict(self.config)))
         if goes_on:
             run.say(f"{self.config.title} goes on from step {run.progress.step} of {run.total_steps}")
         _announce(run, self.backbone, self.data)
@@ -138,12 +140,14 @@ class PreparedRun:
         return f"{self.config.title}: {scores} ({kind})\nrecord: {self.record.place}"
 
     def record_failure(self, run: TrainingRun | None, error: Exception) -> None:
-        """Record an error of training, if the disk has room. Files and settings that cannot be used are not recorded:
-        they end a run before training."""
+        """Record an error, if the disk has room, but no file or setting that cannot be used. An error before the run
+        started leaves an earlier record as it is."""
         if run is not None:
             with suppress(UsageError):
                 run.write(str(error) if isinstance(error, ONE_LINE) else "".join(traceback.format_exception(error)))
             run.tracker.finish(failed=True)
+        elif self.record.result_path.exists():
+            return
         if not isinstance(error, UsageError | RecordError):
             failure = {"status": "failed", "id": self.record.folder.name, "error": f"{type(error).__name__}: {error}"}
             with suppress(UsageError):

@@ -74,12 +74,18 @@ def start_tracker(config: Config, wandb_id: str | None, run_id: str) -> Tracker:
     """
     if config.tracking.name != "wandb":
         return Tracker(wandb_id=wandb_id)
-    wandb_id = wandb_id or uuid.uuid4().hex[:8]
-    return Tracker(_start_wandb(config, wandb_id, run_id), wandb_id)
+    wandb_id, wandb = wandb_id or uuid.uuid4().hex[:8], None
+    try:
+        wandb = _start_wandb(config, wandb_id, run_id)
+    except UsageError:
+        raise
+    except Exception as error:  # W&B's own errors, and those of its process, which have many classes
+        log.warning("W&B cannot be started (%s): this run is not tracked; tracking=none: off.", _line(error))
+    return Tracker(wandb, wandb_id)
 
 
 def _start_wandb(config: Config, wandb_id: str, run_id: str) -> Wandb | None:
-    """The W&B run, offline if W&B cannot be reached; None if it cannot be started or is disabled."""
+    """The W&B run, offline if W&B cannot be reached; None if it is disabled."""
     import wandb  # slow to import, and not needed in every run
 
     user = _user_settings()
@@ -104,9 +110,6 @@ def _start_wandb(config: Config, wandb_id: str, run_id: str) -> Wandb | None:
             f"tracking.project={tracking.project}, tracking.entity={tracking.entity}: W&B says {_line(error)}; "
             "give others, or tracking=none."
         ) from error
-    except wandb.Error as error:
-        log.warning("W&B cannot be started (%s): this run is not tracked; tracking=none: off.", _line(error))
-        return None
 
 
 def _user_settings() -> Settings:
@@ -147,7 +150,7 @@ def _log_in() -> bool:
         if wandb.login(prompt=False):
             return True
         log.info("W&B: no key, so runs are tracked offline (wandb login, or later wandb sync); tracking=none: off.")
-    except wandb.Error as error:
+    except Exception as error:
         log.warning(
             "W&B: no login (%s): runs are tracked offline (later wandb sync); tracking=none: off.", _line(error)
         )

@@ -45,7 +45,7 @@ def plan_backbone(config: Config, cards: Sequence[int]) -> str:
         UsageError: config.json cannot be had, or another method than prompt tuning is asked for.
     """
     if not config.tunes_prompt:
-        raise UsageError(f"rpt.plan backbone=… tells what prompt tuning takes; leave out method={config.method.name}.")
+        raise UsageError(f"rpt.plan backbone=… is for prompt tuning; leave out method={config.method.name}.")
     model_config = read_model_config(config.backbone)
     on_gpu = bool(cards) or torch.cuda.is_available()
     precision = precision_of(config)

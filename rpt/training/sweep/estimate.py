@@ -90,9 +90,12 @@ class Estimator:
 
 
 def kind(config: Values, precision: str) -> str:
-    """Runs of equal kind take about equally long for a row; from a configuration as a record holds it.
+    """Runs of equal kind take about equally long for a row.
 
-    Of the prompt only its length counts: the network behind it runs once a step, whatever the number of rows.
+    Only the length of the prompt counts: its network runs once a step, whatever the number of rows.
+
+    Args:
+        config: as a record holds it.
     """
     speed = ("batch_size", "dropout", "pad_to_max", "decode")
     trainer = {key: config["trainer"][key] for key in speed}

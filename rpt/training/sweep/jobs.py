@@ -25,7 +25,7 @@ import torch
 
 from rpt.config import Config
 from rpt.config.schema import Values
-from rpt.errors import UsageError, first_line
+from rpt.errors import UsageError, describe_error, first_line
 from rpt.training.sweep.launched import ending_with_command
 from rpt.training.sweep.outcomes import Outcome, name_outcome
 from rpt.training.sweep.pack_size import SIZES
@@ -158,7 +158,7 @@ def train_in_jobs(
 
 
 def _describe_loss(error: Exception) -> str:
-    return f"A job ended without results ({type(error).__name__}: {first_line(error)})"
+    return f"A job ended without results ({describe_error(error)})"
 
 
 def _train_pack(

@@ -1,4 +1,4 @@
-"""What a sweep needs, found before its runs are composed. Those may be hundreds, and the hub may be away."""
+"""What a sweep needs, checked before its runs are composed: there may be hundreds, and the hub may be away."""
 
 from __future__ import annotations
 

@@ -12,10 +12,9 @@ from copy import deepcopy
 from itertools import cycle, islice
 
 import numpy as np
-import torch
 
 from rpt.backbones import Backbone
-from rpt.backbones.device import forget_peak_memory
+from rpt.backbones.device import forget_peak_memory, keep_generators
 from rpt.training.engine.pack import Pack
 from rpt.training.run.run import TrainingRun, read_losses
 
@@ -41,8 +40,7 @@ def choose_max_runs(run: TrainingRun, backbone: Backbone, waiting: int, max_toke
     if waiting < DEFAULT_RUNS or waiting * run.total_steps < MIN_STEPS_RATIO * len(sizes) * BATCHES[0]:
         return DEFAULT_RUNS
     began = time.perf_counter()
-    generators = [backbone.device] if backbone.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=generators):
+    with keep_generators():
         rates = try_sizes(sizes, run, backbone, max_tokens)
     forget_peak_memory()  # the trial's is no run's
     best = max(rates, key=lambda size: rates[size], default=DEFAULT_RUNS)

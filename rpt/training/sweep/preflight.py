@@ -78,7 +78,9 @@ def _check_task(config: Config) -> None:
 
 def _check_device(config: Config) -> None:
     if os.environ.get("WORLD_SIZE", "") not in ("", "0", "1"):
-        raise UsageError("One run trains in one process; start `python -m rpt.train` plainly, one process per GPU.")
+        raise UsageError(
+            "One run trains in one process; start it without torchrun: hydra/launcher=packed uses all GPUs."
+        )
     if config.trainer.precision == "fp16" and not torch.cuda.is_available():
         raise UsageError(
             "trainer.precision=fp16 needs a CUDA device, and there is none; use trainer.precision=fp32 or bf16."

@@ -2,7 +2,7 @@
 
 A trial is a run. The first trials are spread over the whole space; a Gaussian process of scores chooses the others.
 Trials that cannot get better than the others' median are given up early. The samplers ask the same trials whenever they
-are told the same scores, so a search that was stopped goes on by their records.
+are told the same scores, so a stopped search goes on from its records.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rpt.training.sweep.outcomes import PRUNED, SKIPPED
 log = logging.getLogger("rpt")
 SPREAD = 4  # trials must have a score before others are chosen by it; a power of two spreads Sobol's points best
 MIN_CURVES = 4  # of finished trials, before one is given up beside them
-WARM_UP = 4  # the first of so many parts of a curve tells too little to give up by
+WARM_UP = 4  # in the first of so many parts of a curve no trial is given up: it says too little
 
 
 def split_overrides(overrides: Sequence[Override]) -> tuple[list[list[str]], dict[str, BaseDistribution]]:
@@ -150,13 +150,13 @@ class Search:
         return asked
 
     def find_bar(self) -> list[float]:
-        """What the best score of a trial must not be below at each of its evaluations: the median of the others."""
+        """The best score that a trial needs to go on, for each of its evaluations: the median of the others."""
         if not self.prune or len(self.curves) < MIN_CURVES:
             return []
         last = max(map(len, self.curves))
         curves = [curve + curve[-1:] * (last - len(curve)) for curve in self.curves]
         bar = [median(scores) for scores in zip(*curves, strict=True)]
-        return [0.0 if at < last // WARM_UP else round(score, 4) for at, score in enumerate(bar)]
+        return [0.0 if at < last // WARM_UP else score for at, score in enumerate(bar)]
 
     def tell(self, asked: Asked, job: JobReturn) -> None:
         """What became of a trial.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import chain, starmap
 
-from rpt.backbones.device import forget_peak_memory, precision_of
+from rpt.backbones.device import forget_peak_memory, keep_generators, precision_of
 from rpt.config import Config, as_dict, drop_keys, hub_repos
 from rpt.config.schema import Values
 from rpt.errors import ONE_LINE, UsageError, list_causes
@@ -54,8 +54,9 @@ def train_all(
             sweep.outcomes[number] = error
     if any(map(hub_repos, configs)):
         offline_unless_reachable()
-    for group in groups.values():
-        sweep.train_group(group)
+    with keep_generators():
+        for group in groups.values():
+            sweep.train_group(group)
     return [sweep.outcomes[number] for number in range(len(configs))]
 
 
@@ -69,9 +70,9 @@ def identify_group(config: Config) -> str:
     """Equal for runs that can be trained together."""
     shared = as_dict(config)
     drop_keys(shared, MAY_DIFFER)
-    # The backbone's dropout draws for all rows of a pass at once, and the loss scale of fp16 is one for all: a run
-    # would not be what it is alone; nor with 8 bits, where outliers of any row decide how all are multiplied. Another
-    # method than prompt tuning changes the backbone itself.
+    # In a pack some runs would compute other numbers than alone: the backbone's dropout draws for all rows of a pass,
+    # fp16 has one loss scale for all, and with 8 bits outliers of any row decide how all are multiplied. Other methods
+    # than prompt tuning change the backbone itself.
     alone = config.trainer.dropout or precision_of(config) == "fp16" or not config.tunes_prompt
     alone = alone or config.backbone.weights == "8bit"
     width = config.prompt.length if config.trainer.pad_to_max else None  # it leaves the text the rest of max_tokens
@@ -115,8 +116,7 @@ class Sweep:
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)
         except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack
-            for run, (number, prepared) in self.under_way.items():
-                self.fail(number, prepared, run, error)
+            self.fail(error, *((number, prepared, run) for run, (number, prepared) in self.under_way.items()))
             self.under_way.clear()
 
     def prepare(self, number: int, config: Config) -> TrainingRun | None:
@@ -126,7 +126,7 @@ class Sweep:
             prepared = prepare_run(config, self.loader)
             claimed = prepared.claim()
         except Exception as error:  # before there is a record that could hold it; the other runs go on
-            self.outcomes[number] = report_error(error, config.title)
+            self.outcomes[number] = report_error(error, [config])
             return None
         if not claimed:
             log.info("This run is being trained already (%s is locked); skipped.", prepared.record.folder)
@@ -139,7 +139,7 @@ class Sweep:
                 self.under_way[run] = number, prepared
                 return run
         except Exception as error:
-            self.fail(number, prepared, None, error)
+            self.fail(error, (number, prepared, None))
             return None
         prepared.record.release()
         log.info("Already recorded in %s (force=true trains again).", prepared.record.place)
@@ -158,25 +158,28 @@ class Sweep:
         try:
             result = prepared.finish(run)
         except Exception as error:
-            self.fail(number, prepared, run, error)
+            self.fail(error, (number, prepared, run))
             return
         prepared.record.release()
         self.outcomes[number] = report_score(prepared, result, TRAINED)
 
-    def fail(self, number: int, prepared: PreparedRun, run: TrainingRun | None, error: Exception) -> None:
-        prepared.record_failure(run, error)
-        prepared.record.release()
-        self.outcomes[number] = report_error(error, prepared.config.title)
+    def fail(self, error: Exception, *met: tuple[int, PreparedRun, TrainingRun | None]) -> None:
+        """End the runs that met the error; one that had not started is None."""
+        for number, prepared, run in met:
+            prepared.record_failure(run, error)
+            prepared.record.release()
+            self.outcomes[number] = error
+        report_error(error, [prepared.config for _, prepared, _ in met])
 
 
-def report_error(error: Exception, name: str) -> Exception:
+def report_error(error: Exception, configs: list[Config]) -> Exception:
     """The error, once it is in the log: a sweep shows only its first one, and the traceback is lost between processes.
 
     The tracebacks go, its own and those of its causes: their frames hold on to a backbone and to what a pass has left
     in the device's memory.
     """
     if not isinstance(error, ONE_LINE):
-        log.error("%s failed", name, exc_info=error)
+        log.error("%s failed", ", ".join(config.title for config in configs), exc_info=error)
     for cause in list_causes(error, contexts=True):
         traceback.clear_frames(cause.__traceback__)
         cause.__traceback__ = None

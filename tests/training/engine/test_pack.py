@@ -312,12 +312,14 @@ class TestMemory:
         assert histories("b") == expected
         assert 0 < caplog.text.count("Out of memory") < 8  # not at every evaluation again
 
-    def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch):
+    def test_what_no_row_fits_fails_every_run_of_the_pack(self, configure, tmp_path, monkeypatch, caplog):
         monkeypatch.setattr(Step, "run_passes", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no room")))
         outcomes = train_all([configure("task=cb", *SHORT, *each) for each in PACKED], 4)
         assert [type(outcome) for outcome in outcomes] == [torch.OutOfMemoryError] * 4
         told = [json.loads(path.read_text()) for path in tmp_path.rglob("result.json")]
         assert [result["status"] for result in told] == ["failed"] * 4
+        consoles = [path.read_text() for path in tmp_path.rglob("console.log")]
+        assert [console.count("Traceback") for console in consoles] == [1] * 4 and caplog.text.count("Traceback") == 1
 
     def test_a_trial_tells_what_a_row_keeps(self, smooth_backbone):
         short, long = (measure_kept_bytes(smooth_backbone, width) for width in (32, 128))

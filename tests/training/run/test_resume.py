@@ -15,6 +15,7 @@ from rpt.errors import RecordError, UsageError
 from rpt.train import train
 from rpt.training.engine import pack as pack_module
 from rpt.training.engine.pack import Pack
+from rpt.training.run import prepare as prepare_module
 from rpt.training.run.checkpoint import load_checkpoint
 from tests import processes
 from tests.conftest import tiny_t5
@@ -112,6 +113,33 @@ def test_the_same_command_twice_trains_once(configure, tmp_path, monkeypatch):
     monkeypatch.undo()
     train(configure(*ONE_EPOCH, "force=true"))
     assert outcome(tmp_path / "results") == before
+
+
+def test_force_goes_on_with_its_own_killed_run_and_loses_no_record_for_one_that_cannot_start(
+    configure, tiny, tmp_path, monkeypatch, evaluate_few
+):
+    evaluate_few(8)
+    overrides = [*ONE_EPOCH, tiny, "trainer.checkpoint_every=1"]
+    train(configure(*overrides))
+    before = outcome(tmp_path / "results")
+
+    def refuse(*_):
+        raise UsageError("W&B refuses it")
+
+    def break_down(*_):
+        raise RuntimeError("no room")
+
+    for broken in (refuse, break_down):
+        with monkeypatch.context() as patched, pytest.raises((UsageError, RuntimeError), match="W&B|no room"):
+            patched.setattr(prepare_module, "start_tracker", broken)
+            train(configure(*overrides, "force=true"))
+        assert outcome(tmp_path / "results") == before
+    with crash_at(monkeypatch, 1):
+        train(configure(*overrides, "force=true"))
+    assert not list(tmp_path.rglob("result.json"))
+    train(configure(*overrides, "force=true"))
+    (console,) = tmp_path.rglob("console.log")
+    assert "goes on from step 1 of 2" in console.read_text() and outcome(tmp_path / "results") == before
 
 
 def crashed(configure, monkeypatch, overrides):

@@ -6,6 +6,7 @@ import math
 import pickle
 
 import pytest
+import torch
 
 from rpt.data.rows import warn_once
 from rpt.errors import UsageError
@@ -50,7 +51,8 @@ def test_a_run_whose_process_died_is_missing(capsys, tmp_path):
 
 
 def test_what_becomes_of_each_run_is_known(configure, tiny, evaluate_few, tmp_path, caplog):
-    """And that its epochs end before its steps is said once for all of them."""
+    """And that its epochs end before its steps is said once for all of them. The caller's random numbers go on."""
+    generator = torch.get_rng_state()
     evaluate_few(8)
     warn_once.cache_clear()
     short = ["task=cb", tiny, "data.shots=2", "trainer.max_steps=150", "trainer.epochs=1"]
@@ -61,6 +63,7 @@ def test_what_becomes_of_each_run_is_known(configure, tiny, evaluate_few, tmp_pa
         "trainer.max_steps=150 is not reached: 6 training rows and trainer.epochs=1 make 1 steps; give more epochs to "
         "train longer."
     ]
+    assert torch.equal(generator, torch.get_rng_state())
     again = train_all(configs)
     assert [outcome.how for outcome in again] == [RECORDED, RECORDED]
     assert json.loads((again[0].folder / "result.json").read_text())["scores"]["score"] == again[0]

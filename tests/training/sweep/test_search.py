@@ -1,12 +1,16 @@
 """Searches with Optuna: what is searched and what is a grid, trials that are given up, and what a search leaves."""
 
+import importlib
 import itertools
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from rpt.config.hydra_app import PLUGINS
 from rpt.errors import UsageError
 from rpt.publish import PublishArguments, publish_folders
 from rpt.training.sweep.outcomes import PRUNED, TRAINED
@@ -75,8 +79,23 @@ def test_a_trial_is_given_up_below_the_median_of_the_others():
     assert search.find_bar() == []
     search.curves.append([40.0, 60.0, 60.0, 90.0])
     assert search.find_bar() == [0.0, 55.0, 55.0, 60.0]
+    search.curves = [[200 / 3]] * 4
+    assert search.find_bar() == [200 / 3]  # as good as the others is not below them
     search.prune = False
     assert search.find_bar() == []
+
+
+def test_no_trial_may_choose_by_the_rows_that_are_reported(monkeypatch):
+    monkeypatch.syspath_prepend(PLUGINS)
+    sweeper_module = importlib.import_module("hydra_plugins.rpt_optuna_sweeper")
+    sweeper = sweeper_module.OptunaSweeper(OmegaConf.create(), trials=4, batch=4, seed=0, prune=True)
+    sweeper.config = sweeper.launcher = None  # which trains nothing
+    sweeper.loader = SimpleNamespace(
+        load_sweep_config=lambda _, overrides: OmegaConf.from_dotlist([each for each in overrides if "." in each])
+    )
+    for selection in ("held_out,reported", "choice(held_out,reported)"):
+        with pytest.raises(UsageError, match=r"give protocol\.selection=held_out"):
+            sweeper.sweep(["lr=interval(1,2)", f"protocol.selection={selection}"])
 
 
 @pytest.mark.slow
