@@ -68,13 +68,15 @@ class Backbone(ABC):
         recomputes: whether layers are computed again for their backward passes (trainer.gradient_checkpointing).
         precision: fp32, bf16 or fp16: what it computes in once it is placed.
         model_types: what transformers calls the models of this family.
-        load_model: transformers' way to load one.
+        auto_class: transformers' class that loads them.
+        load_options: what it is told beside the usual.
         stream_scale: what words, and all that is added to them, were multiplied by.
         gguf_file: the name of the file that it was loaded from, where that is one.
     """
 
     model_types: ClassVar[tuple[str, ...]]
-    load_model: ClassVar[Callable[..., Any]]
+    auto_class: ClassVar[Any]
+    load_options: ClassVar[dict[str, object]] = {}
     stream_scale: float = 1.0
     gguf_file: str | None = None
 

@@ -7,7 +7,6 @@ words, C head outputs, d model width, w width of what is pooled.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -40,7 +39,8 @@ class BertBackbone(Backbone):
     """
 
     model_types = ("bert", "roberta", "xlm-roberta")
-    load_model = partial(AutoModel.from_pretrained, add_pooling_layer=False)
+    auto_class = AutoModel
+    load_options = {"add_pooling_layer": False}
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ class CausalBackbone(Writer[Context]):
     """A decoder whose weights never change. Prompt, text and answer share `backbone.max_tokens`."""
 
     model_types = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "opt")
-    load_model = AutoModelForCausalLM.from_pretrained
+    auto_class = AutoModelForCausalLM
     rescale_stream = staticmethod(rescale_stream)
     cue = " answer:"
     padding = -1  # not every tokenizer has a padding token, and none is needed: it is masked

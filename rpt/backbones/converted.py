@@ -46,18 +46,18 @@ def convert_once(package: str, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def convert_gguf(package: str, folder: str, file: dict[str, str], load_model: Callable[..., Any]) -> Path:
+def convert_gguf(package: str, folder: str, file: dict[str, str], auto_class: Any) -> Path:
     """The folder with a package's .gguf file in float32: to read the file itself takes half a minute each time.
 
     Args:
         folder, file: of the package, from `split_gguf`.
-        load_model: of the backbone's family.
+        auto_class: of the backbone's family.
     """
 
     def write(target: Path) -> None:
         source: Any = {"trust_remote_code": False, **file}
         AutoTokenizer.from_pretrained(folder, **source).save_pretrained(target)
-        model = load_model(folder, **source, use_safetensors=False, dtype=torch.float32)
+        model = auto_class.from_pretrained(folder, **source, use_safetensors=False, dtype=torch.float32)
         model.hf_quantizer.remove_quantization_config(model)  # its weights are no longer quantized
         model.save_pretrained(target)
 

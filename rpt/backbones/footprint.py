@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,7 +22,7 @@ from transformers import AutoConfig, PretrainedConfig
 from rpt.backbones import fast
 from rpt.backbones.base import Backbone, recompute_layers
 from rpt.backbones.device import DTYPES
-from rpt.backbones.loading import LOADERS, check_family, find_family, find_place, readable, split_gguf
+from rpt.backbones.loading import check_family, find_family, find_place, readable, split_gguf
 from rpt.backbones.weights import find_quantizable, round_weights
 from rpt.config import BackboneConfig
 
@@ -106,11 +105,11 @@ def measure_footprint(
 
 def _build(model_config: PretrainedConfig, config: BackboneConfig) -> Backbone:
     """The backbone without data, and with a tokenizer that knows its special tokens alone."""
-    loader = getattr(transformers, LOADERS.get(config.family, "AutoModelForCausalLM"))
-    model = loader.from_config(model_config, dtype=model_config.dtype or torch.float32)
+    family = find_family(config)
+    model = family.auto_class.from_config(model_config, dtype=model_config.dtype or torch.float32)
     tokens = {name: getattr(model_config, name, None) or 0 for name in ("pad_token_id", "eos_token_id")}
     tokenizer: Any = SimpleNamespace(**tokens)
-    return find_family(config)(model, tokenizer, fingerprint="")
+    return family(model, tokenizer, fingerprint="")
 
 
 def _run_pass(backbone: Backbone, prompt_length: int, width: int) -> _Watch:

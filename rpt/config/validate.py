@@ -33,7 +33,7 @@ PRECISIONS_OF_USE = ("auto", "fp32", "bf16")  # that trained prompts can be used
 AT_LEAST_ONE = (
     "trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.accumulation", "trainer.eval_batch_size",
     "trainer.eval_every", "trainer.patience", "trainer.checkpoint_every", "data.shots", "backbone.max_tokens",
-    "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter",
+    "pack.max_runs", "pack.max_tokens", "pack.processes", "method.adapter", "task.max_answer_tokens",
 )  # fmt: skip
 POSITIVE = ("lr", "trainer.network_lr", "trainer.head_lr", "trainer.clip", "trainer.eps")
 NOT_NEGATIVE = ("seed", "data.shots_seed", "data.mini_seed")

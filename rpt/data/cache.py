@@ -7,7 +7,7 @@ cannot be written, rows are not cached. Either case is logged once, in one line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,16 @@ Arrays = dict[str, np.ndarray]
 DIGEST = hashlib.sha256().digest_size  # bytes
 
 
-def cached(folder: Path, key: list[object], make: Callable[[], Arrays]) -> Arrays:
+def cached(folder: Path, key: Iterable[object], make: Callable[[], Arrays]) -> Arrays:
     """The arrays that `make` returns, read from the folder if it has them.
 
     Args:
-        key: everything that the arrays depend on; an entry is used only for an equal key.
+        key: everything that the arrays depend on, the texts too; an entry is used only for an equal key.
     """
-    name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+    digest = hashlib.sha256()
+    for part in key:
+        digest.update(repr(part).encode())
+    name = digest.hexdigest()[:32]
     path = folder / f"{name}.tokens"
     try:
         entry: bytes | None = path.read_bytes()

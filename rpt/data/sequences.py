@@ -1,7 +1,8 @@
-"""Token ids for an encoder. They are made once per (rows, tokenizer, text budget) and cached on disk."""
+"""Token ids for an encoder. They are made once per (texts, tokenizer, text budget) and cached on disk."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,11 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from rpt.data.cache import Arrays, cached
-from rpt.data.splits import fingerprint
 from rpt.data.text_tokenizer import text_tokenizer
 from rpt.errors import UsageError
 from rpt.tasks import Decision, Example, Reading, Task
 
-LAYOUT = 2  # of cached arrays; raise it when they change
+LAYOUT = 3  # of cached arrays; raise it when they change
 CHUNK = 10_000  # readings tokenised at once: ReCoRD has a million, and their character offsets take memory
 
 
@@ -62,9 +62,7 @@ def encode_decisions(
     if cache is None:
         sequences = encode_readings(readings, tokenizer, text_budget)
     else:
-        key: list[object] = [LAYOUT, "encoder", task.name, task.version, text_budget]
-        key += ["apart"] if apart else []
-        key += [text_tokenizer(tokenizer).fingerprint, fingerprint(examples)]
+        key = itertools.chain([LAYOUT, "encoder", text_budget, text_tokenizer(tokenizer).fingerprint], readings)
         arrays = cached(cache, key, lambda: _as_arrays(encode_readings(readings, tokenizer, text_budget)))
         sequences = _from_arrays(arrays)
     each = iter(sequences)

@@ -101,23 +101,35 @@ def _load_split(repo: str, name: str | None, split: str, as_text: bool) -> Datas
             return splits[split]
         if (place / "state.json").is_file():
             raise ValueError("it is one split as save_to_disk writes it; save a DatasetDict with all of them instead")
-    table = datasets.load_dataset(repo, name, split=split)
-    if not as_text or table.info.builder_name != "csv":
-        return table
-    columns = datasets.Features({column: datasets.Value("string") for column in table.features})
-    return datasets.load_dataset(repo, name, split=split, features=columns, keep_default_na=False)
+    builder = datasets.load_dataset_builder(repo, name)
+    if as_text and builder.info.builder_name == "csv":
+        first = next(iter(builder.as_streaming_dataset(split)), {})
+        columns = datasets.Features({column: datasets.Value("string") for column in first}) or None
+        builder = datasets.load_dataset_builder(repo, name, features=columns, keep_default_na=False)
+    builder.download_and_prepare()
+    return builder.as_dataset(split)
 
 
 def _name_labels(rows: Sequence[RawRow], task: Task, features: Mapping[str, object]) -> Sequence[RawRow]:
     """Replace label numbers by the data set's names of them: it may number labels in another order than the task.
 
     A custom task may name its labels differently from the data set: then task.labels has the order of the numbers.
+
+    Raises:
+        UsageError: then it has another number of labels.
     """
     column = task.answer if isinstance(task, CustomTask) else "label"
-    names: list[str] = getattr(features.get(column), "names", None) or []
+    names: Sequence[str] = getattr(features.get(column), "names", None) or ()
     known = {label.lower() for label in task.labels}
-    if not known or (isinstance(task, CustomTask) and known.isdisjoint(name.lower() for name in names)):
+    if not known or not names:
         return rows
+    if isinstance(task, CustomTask) and known.isdisjoint(name.lower() for name in names):
+        if len(names) != len(task.labels):
+            raise UsageError(
+                f"task.labels={list(task.labels)} are not the {len(names)} labels of column {column} "
+                f"({textwrap.shorten(', '.join(names), 200)}); give these, or as many in their order."
+            )
+        names = task.labels
     labels = [int(name) if name.isdecimal() and name not in known else name for name in names]
 
     def named(label: object) -> object:

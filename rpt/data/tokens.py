@@ -1,19 +1,19 @@
-"""Token ids for T5. They are made once per (rows, tokenizer, protocol, text budget) and cached on disk."""
+"""Token ids for T5 and decoders. They are made once per (texts, tokenizer, text budget) and cached on disk."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from rpt.data.cache import Arrays, cached
-from rpt.data.splits import fingerprint
 from rpt.data.text_tokenizer import TextTokenizer, text_tokenizer
 from rpt.tasks import Example, Task
 
-LAYOUT = 3  # of cached arrays; raise it when they change
+LAYOUT = 4  # of cached arrays; raise it when they change
 Tokens = list[int]
 
 
@@ -36,7 +36,8 @@ def encode_sources(
     """Token ids of the sources, each at most `text_budget` long with the tokenizer's markers; cached where a folder is
     given.
 
-    What is too long loses the end of its longest field (a passage), never the question or the answer.
+    What is too long loses the end of its longest field (a passage), of several long fields the end of each: a short one
+    (a question) stays whole.
 
     Args:
         text_budget: tokens that the prompt leaves to the text.
@@ -48,32 +49,31 @@ def encode_sources(
     texts = text_tokenizer(tokenizer)
     if cache is None:
         return _tokenise(examples, task, texts, text_budget, cue)
-    asked = [task.name, task.version, task.protocol, text_budget, *([cue] if cue else [])]
-    made_of = [LAYOUT, *asked, texts.fingerprint, fingerprint(examples)]
-    arrays = cached(cache, made_of, lambda: _as_arrays(_tokenise(examples, task, texts, text_budget, cue)))
+    made_of = ((task.source(example), dict(example.fields)) for example in examples)
+    key = itertools.chain([LAYOUT, text_budget, cue, texts.fingerprint], made_of)
+    arrays = cached(cache, key, lambda: _as_arrays(_tokenise(examples, task, texts, text_budget, cue)))
     ids = np.split(arrays["ids"], arrays["ends"][:-1])
     return [Source(row.tolist(), lost) for row, lost in zip(ids, arrays["lost"].tolist(), strict=True)]
 
 
-def encode_answers(
-    texts: list[str], tokenizer: PreTrainedTokenizerBase, longest: int | None = None, cue: str = ""
-) -> list[Tokens]:
-    """Token ids of answers and their end marker, cut to `longest` tokens (published code: ReCoRD's ten).
+def encode_answers(texts: list[str], tokenizer: PreTrainedTokenizerBase, cue: str = "") -> list[Tokens]:
+    """Token ids of answers and their end marker.
 
     Args:
         cue: stands before every answer, with a space between, and its tokens are not the answer's. Where it is empty
             the tokenizer itself puts the end marker.
     """
     encode = text_tokenizer(tokenizer).encode
-    if cue:
-        (before,) = encode([cue])
-        answers = [
-            [*after.ids[len(before.ids) :], tokenizer.eos_token_id]
-            for after in encode([f"{cue} {text}" for text in texts])
-        ]
-    else:
-        answers = [encoding.ids for encoding in encode(list(texts))]
-    return [ids if longest is None or len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in answers]
+    if not cue:
+        return [encoding.ids for encoding in encode(list(texts))]
+    (before,) = encode([cue])
+    written = encode([f"{cue} {text}" for text in texts])
+    return [[*after.ids[len(before.ids) :], tokenizer.eos_token_id] for after in written]
+
+
+def shorten(ids: Tokens, longest: int) -> Tokens:
+    """At most so many tokens, of which the last, the end marker, stays (published code: ReCoRD's answers have ten)."""
+    return ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
 
 
 def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> list[Source]:
@@ -87,26 +87,19 @@ def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_bu
 
 
 def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> Tokens:
-    """The source with as many words of its longest field as fit (binary search)."""
-
-    def source(field: str, text: str) -> str:
-        return task.source(dataclasses.replace(example, fields={**example.fields, field: text}))
-
-    whole = task.source(example)  # in which a custom task's template may leave a field out
-    lengths = {name: len(value) for name, value in example.fields.items() if isinstance(value, str)}
-    longest = max(lengths, key=lambda name: (source(name, "") != whole, lengths[name]))
-    pieces = example.fields[longest].split(" ")
+    """The source whose fields have at most so many words each as fit (binary search)."""
+    words = {name: value.split(" ") for name, value in example.fields.items() if isinstance(value, str)}
 
     def encode(n: int) -> Tokens:
-        (encoding,) = texts.encode([source(longest, " ".join(pieces[:n])) + cue])
+        fields = {**example.fields, **{name: " ".join(each[:n]) for name, each in words.items()}}
+        (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields)) + cue])
         return encoding.ids
 
-    fits, too_many = 0, len(pieces)
+    fits, too_many = 0, max(map(len, words.values()))
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         fits, too_many = (middle, too_many) if len(encode(middle)) <= text_budget else (fits, middle)
-    ids = encode(fits)
-    return ids if len(ids) <= text_budget else [*ids[: text_budget - 1], ids[-1]]
+    return shorten(encode(fits), text_budget)
 
 
 def _as_arrays(sources: list[Source]) -> Arrays:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rpt.backbones import Answer, Backbone, Question, load_backbone
 from rpt.backbones.device import cap_evaluation_pass, find_device, precision_of
 from rpt.backbones.pass_limit import PassLimit
-from rpt.config import PRECISIONS_OF_USE, check_choice
+from rpt.config import PRECISIONS_OF_USE, check_choice, validate_settings
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
@@ -121,12 +121,14 @@ def open_server(
     prompts = {name: run if isinstance(run, SavedRun) else open_saved_run(run) for name, run in runs.items()}
     first, *others = prompts.values()
     for other in others:
-        if other.backbone_fingerprint != first.backbone_fingerprint:
+        ours, theirs = (f"{run.backbone_fingerprint} {run.config.backbone.weights}" for run in (first, other))
+        if ours != theirs:
             raise UsageError(
-                f"{first.folder} and {other.folder} were trained for different backbones "
-                f"({first.backbone_fingerprint}, {other.backbone_fingerprint}); open a server for each."
+                f"{first.folder} and {other.folder} were trained for different backbones ({ours}, {theirs}); "
+                "open a server for each."
             )
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
+    validate_settings(config)  # weights that are kept in bf16 are computed in bf16
     backbone = load_backbone_of(first, backbone_path, precision_of(config))
     backbone.place(find_device(), precision_of(config))
     return PromptServer(backbone, prompts)

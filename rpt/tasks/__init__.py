@@ -19,11 +19,14 @@ def add_tasks(module: ModuleType) -> None:
     """Register every Task class that the module defines with a `name`.
 
     Raises:
-        ValueError: another class is registered under the name.
+        ValueError: another class is registered under the name, or the class lacks an attribute.
     """
     for cls in vars(module).values():
-        is_task = isinstance(cls, type) and issubclass(cls, Task) and "name" in vars(cls)
-        if is_task and TASKS.setdefault(cls.name, cls) is not cls:
+        if not (isinstance(cls, type) and issubclass(cls, Task) and "name" in vars(cls)):
+            continue
+        if lacking := [attribute for attribute in ("folder", "labels", "columns") if not hasattr(cls, attribute)]:
+            raise ValueError(f"class {cls.__name__} has no {lacking[0]}; declare it, as rpt/tasks/cb.py does")
+        if TASKS.setdefault(cls.name, cls) is not cls:
             raise ValueError(f"there is a task {cls.name} already; give {cls.__name__} another name")
 
 

@@ -11,7 +11,7 @@ decides how predictions are scored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rpt.tasks.examples import Decision, Example, Prediction, Reading
 from rpt.tasks.fields import RawRow, read, read_index, read_label, read_text
@@ -38,7 +38,6 @@ class Task:
         name: our name for it, and T5's task prefix.
         folder: its folder in the official download.
         hub_config: its configuration in the hub's super_glue.
-        version: raised whenever a format or metric changes, to tell old records from new ones.
         labels: canonical label names, in the hub's order.
         columns: the fields, in the order in which `paper` writes them.
         integers: the columns that hold integers instead of text.
@@ -58,8 +57,7 @@ class Task:
 
     name: ClassVar[str]
     folder: ClassVar[str]
-    hub_config: ClassVar[str]
-    version: ClassVar[int] = 1
+    hub_config: ClassVar[str | None] = None
     labels: ClassVar[tuple[str, ...]]
     columns: ClassVar[tuple[str, ...]]
     integers: ClassVar[tuple[str, ...]] = ()
@@ -111,7 +109,8 @@ class Task:
         Raises:
             ValueError: as `parse`, but without the name of the task.
         """
-        idx: Any = read(row, "idx", dict) if self.group_by else read_index(row, "idx")
+        found = read(row, "idx", dict) if self.group_by else {}
+        group = {key: read_index(found, key) for key in self.group_by}
         return Example(
             fields={
                 column: read_index(row, column)
@@ -120,8 +119,8 @@ class Task:
                 for column in self.columns
             },
             label=read_label(row, self.labels),
-            idx=idx,
-            group=tuple(read_index(idx, key) for key in self.group_by) or None,
+            idx=group or read_index(row, "idx"),
+            group=tuple(group.values()) or None,
         )
 
     def subject(self, example: Example) -> str | None:

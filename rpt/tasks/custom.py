@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import math
 import string
-import zlib
 from functools import cache
 from typing import ClassVar
 
@@ -12,7 +11,6 @@ from rpt.tasks.base import Task
 from rpt.tasks.examples import Decision, Example, Reading
 from rpt.tasks.fields import RawRow, read_index, read_label, read_text
 
-NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # 007 is none: it may be a name
 LABEL_METRICS, TEXT_METRICS = ("accuracy", "macro_f1"), ("exact_match", "f1")
 
 
@@ -30,26 +28,18 @@ class CustomTask(Task):
     template: ClassVar[str]
 
     def example(self, row: RawRow) -> Example:
-        texts = {name: str(value) if isinstance(value, int | float) else value for name, value in row.items()}
+        texts = {name: _write(value) for name, value in row.items()}
         fields = {column: read_text(texts, column) for column in self.columns}
-        value = row.get(self.answer)
-        label = read_label({self.answer: self._as_index(value)}, self.labels, self.answer)
+        label = read_label(row, self.labels, self.answer)
         answers: tuple[str, ...] = ()
-        if not self.labels and value is not None:
+        if not self.labels and (value := row.get(self.answer)) is not None:
             several = value if isinstance(value, list) else [value]
-            answers = tuple(dict.fromkeys(read_text({self.answer: str(one)}, self.answer) for one in several))
-        idx = row.get("idx")
-        if isinstance(idx, str) and NUMBER.fullmatch(idx):  # in a CSV file
-            row = {"idx": int(idx)}
+            answers = tuple(dict.fromkeys(read_text({self.answer: _write(one)}, self.answer) for one in several))
         return Example(fields, label, answers, read_index(row, "idx"))
 
-    def _as_index(self, label: object) -> object:
-        """The label, as an index if it is a number in text, as CSV files have it ("1"), and no label's name. A number
-        that is a label's name is that label."""
-        if isinstance(label, bool) or not isinstance(label, int | str):
-            return label
-        name = str(label).strip()
-        return int(name) if NUMBER.fullmatch(name) and name not in self.labels else name
+    def subject(self, example: Example) -> str:
+        """The shared text where a column is declared as one, else all that is read: a row may stand there twice."""
+        return super().subject(example) or self.source(example)
 
     def source(self, example: Example) -> str:
         return self.template.format(**example.fields) if self.template else self.join(example, self.columns)
@@ -101,6 +91,8 @@ def make_task(
         raise ValueError(f"task.metric={metric} is no metric for {what}; choose one of: {', '.join(metrics)}")
     if len(set(fields)) != len(fields):
         raise ValueError(f"task.fields={list(fields)} must be columns, each once")
+    if answer in fields:
+        raise ValueError(f"task.answer={answer} is among task.fields={list(fields)}, so the text would tell it")
     if template:
         _check_template(template, fields)
     if shared_text is not None and shared_text not in fields:
@@ -111,9 +103,13 @@ def make_task(
         "columns": fields, "answer": answer, "template": template or "", "metrics": metrics, "paper_score": score,
         "superglue_score": score, "max_answer_tokens": None if labels else max_answer_tokens,
         "shared_text": shared_text, "encoder_pairs": len(fields) > 1 and not template,
-        "version": zlib.crc32(repr((fields, template)).encode()),  # part of the cache key of tokenised rows
     }  # fmt: skip
     return type("DeclaredTask", (CustomTask,), declared)(protocol)
+
+
+def _write(value: object) -> object:
+    """A number or a bool as text; NaN, which pandas makes of a missing value, and anything else as it is."""
+    return str(value) if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else value
 
 
 def _check_template(template: str, fields: tuple[str, ...]) -> None:

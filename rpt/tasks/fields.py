@@ -5,12 +5,14 @@ All raise ValueError; the message names the field, what it should be and what wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 RawRow = Mapping[str, Any]
 Kind = TypeVar("Kind")
 LARGEST_INDEX = 2**31 - 1
+NUMBER = re.compile("-1|0|[1-9][0-9]{0,8}")  # as CSV files and AX-b write one; 007 is none: it may be a name
 
 
 def read(row: RawRow, field: str, kind: type[Kind]) -> Kind:
@@ -46,20 +48,21 @@ def read_text(row: RawRow, field: str, may_be_empty: bool = False) -> str:
 
 
 def read_index(row: RawRow, field: str) -> int:
-    """The field's number: an idx, or a place in a text.
+    """The field's number, which may be written as text: an idx, or a place in a text.
 
     Raises:
         ValueError: naming the field, what it should be and what was found.
     """
-    index = read(row, field, int)
+    is_written = isinstance(row, Mapping) and isinstance(row.get(field), str) and NUMBER.fullmatch(row[field])
+    index = int(row[field]) if is_written else read(row, field, int)
     if not 0 <= index <= LARGEST_INDEX:
         raise ValueError(f"field {field!r} should be from 0 to {LARGEST_INDEX}, found {index}")
     return index
 
 
 def read_label(row: RawRow, labels: Sequence[str], field: str = "label") -> int | None:
-    """The label's index, given as a name, a bool or an index; None when it is -1, None or missing, or the task has no
-    labels.
+    """The label's index, given as a name, a bool or an index, which may be written as text; None when it is -1, None or
+    missing, or the task has no labels. Where labels are numbers themselves, an index would be one of them.
 
     Raises:
         ValueError: naming the field, what it should be and what was found.
@@ -68,11 +71,14 @@ def read_label(row: RawRow, labels: Sequence[str], field: str = "label") -> int 
     if not labels or value is None:
         return None
     names = [label.lower() for label in labels]
-    if isinstance(value, bool | str):
-        if str(value).lower() in names:
-            return names.index(str(value).lower())
-    elif isinstance(value, int) and -1 <= value < len(names):
-        return None if value == -1 else value
+    if isinstance(value, str | int):  # a bool is an int
+        written = str(value).strip().lower()
+        if written in names:
+            return names.index(written)
+        if written == "-1":
+            return None
+        if NUMBER.fullmatch(written) and int(written) < len(names) and not any(map(NUMBER.fullmatch, names)):
+            return int(written)
     raise ValueError(
         f"field {field!r} should be one of {', '.join(labels)}, or -1, found {type(value).__name__} {value!r:.80}"
     )

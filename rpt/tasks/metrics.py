@@ -35,11 +35,6 @@ def accuracy(gold: Sequence[int], predicted: Sequence[Prediction]) -> float:
     return mean([g == p for g, p in zip(gold, predicted, strict=True)])
 
 
-def micro_f1(gold: Sequence[int], predicted: Sequence[Prediction]) -> float:
-    """Micro-averaged F1, the published code's MultiRC metric. With one label per row it equals accuracy."""
-    return accuracy(gold, predicted)
-
-
 def macro_f1(gold: Sequence[int], predicted: Sequence[Prediction], n_classes: int) -> float:
     """Unweighted mean of each class's F1, over the task's own classes.
 

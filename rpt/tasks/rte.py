@@ -10,7 +10,6 @@ from rpt.tasks.base import Task
 from rpt.tasks.fields import RawRow
 
 AX_B = ("sentence1", "sentence2")
-MAX_DIGITS = 10  # of an idx, which AX-b writes as text
 
 
 class RTE(Task):
@@ -22,8 +21,5 @@ class RTE(Task):
     def flatten(self, row: RawRow) -> Iterable[RawRow]:
         if "sentence1" not in row:
             return [row]
-        index = row.get("idx")
-        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < MAX_DIGITS:
-            index = int(index)
         texts = {ours: row[theirs] for ours, theirs in zip(self.columns, AX_B, strict=True) if theirs in row}
-        return [{**row, **texts, "idx": index}]
+        return [{**row, **texts}]

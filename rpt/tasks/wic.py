@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rpt.tasks.base import FALSE_TRUE, Task
 from rpt.tasks.examples import Decision, Example, starred
-from rpt.tasks.fields import RawRow, read_text
+from rpt.tasks.fields import RawRow, read_index, read_text
 
 OTHER_FORMS = {  # that begin with another letter than the word
     "bad": ("worse", "worst"),
@@ -42,7 +42,7 @@ class WiC(Task):
         text, word = row["sentence" + which], row["word"]
         sentence = text.strip()
         shift = len(text) - len(text.lstrip())
-        start, end = (row[field + which] - shift for field in ("start", "end"))
+        start, end = (read_index(row, field + which) - shift for field in ("start", "end"))
         if not 0 <= start < end <= len(sentence):
             raise ValueError(
                 f"fields 'start{which}' and 'end{which}' should be a span of field 'sentence{which}', "

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import T5Config
 
-from rpt.backbones import FAMILIES, BertBackbone, load_backbone, register_family
+from rpt.backbones import FAMILIES, BertBackbone, T5Backbone, load_backbone, register_family
+from rpt.backbones.footprint import measure_footprint
 from rpt.config import BackboneConfig
 from rpt.errors import UsageError
 from rpt.inference.saved_run import open_saved_run
@@ -53,6 +55,19 @@ def test_a_family_of_one_s_own(mine, configure, tmp_path):
     FAMILIES.pop("neox"), sys.modules.pop("mine.neox")  # as another process, which has not met it
     run = open_saved_run(outcome.folder)
     assert type(load_backbone(run.config.backbone)).__name__ == "NeoX"
+
+
+def test_a_t5_of_one_s_own_is_planned_as_a_t5():
+    small = T5Config(d_model=32, d_kv=8, d_ff=64, num_heads=4, num_layers=1, vocab_size=64, decoder_start_token_id=0)
+    register_family("mine")(type("Mine", (T5Backbone,), {}))
+    try:
+        sizes = [
+            measure_footprint(small, BackboneConfig("small", family, max_tokens=64), 4, "fp32", False, on_gpu=False)
+            for family in ("t5", "mine")
+        ]
+    finally:
+        FAMILIES.pop("mine")
+    assert sizes[0] == sizes[1]
 
 
 def test_an_encoder_of_one_s_own_is_refused():

@@ -58,6 +58,15 @@ def test_a_module_that_is_there_is_not_called_missing(tmp_path, monkeypatch):
         load_plugins(["absent.prompts"])
 
 
+def test_a_task_class_that_lacks_an_attribute_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = "from rpt.tasks import Task\n\n\nclass Mine(Task):\n    name, labels = 'mine', ('a', 'b')\n"
+    (tmp_path / "lacking_task.py").write_text(module)
+    with pytest.raises(UsageError, match=r"plugins=\[lacking_task\]: class Mine has no folder; declare it"):
+        load_plugins(["lacking_task"])
+
+
 def test_a_task_class_of_one_s_own_is_trained(pairs, tiny, cache):
     overrides = ["task=custom", "task.name=pairs", "plugins=[pairs_task]", f"data.dir={pairs}", f"data.cache={cache}"]
     overrides += ["backbone=nano", tiny, "tracking=none", "trainer.max_steps=1", f"results={pairs / 'results'}"]

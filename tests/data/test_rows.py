@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rpt.config import DataConfig, TaskConfig
 from rpt.data import miniature
+from rpt.data.csv_rows import read_csv_rows
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows, warn_once
 from rpt.data.sources import read_examples
@@ -96,6 +97,21 @@ def test_what_cannot_be_right_is_refused(name, row, message):
     with pytest.raises(UsageError, match=rf"f.jsonl, line 2: {name}: .*{message}") as caught:
         parsed(name, row_of(name, idx=77), row)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["multirc", "record"])
+def test_what_an_idx_holds_beside_its_numbers_is_passed_over(name):
+    (whole,) = (example.idx for example in get_task(name).parse(GOLDEN[name].hub[0]))
+    odd = GOLDEN[name].hub[0] | {"idx": {"\ud800": [1], **whole, 7: None}}
+    (read,) = parse_rows(get_task(name), "f.jsonl", [("line 1", odd)])
+    assert read.idx == whole
+
+
+def test_a_csv_file_may_hold_rows_of_our_tasks():
+    row = {**GOLDEN["wic"].hub[0], "label": 1}
+    header, values = (",".join(f'"{each}"' for each in part) for part in (row, row.values()))
+    rows = read_csv_rows(f"{header}\n{values}\n".encode(), "f.csv")
+    assert parse_rows(get_task("wic"), "f.csv", rows) == get_task("wic").parse(row)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from rpt.data.json_lines import read_json_lines
 from rpt.data.rows import parse_rows
-from rpt.data.tokens import encode_answers, encode_sources
+from rpt.data.tokens import encode_answers, encode_sources, shorten
 from rpt.tasks import TASKS, Example, get_task
 from rpt.tasks.custom import make_task
 from tests.conftest import NANO
@@ -51,8 +51,9 @@ def test_cache_gives_the_same_and_follows_its_inputs(tokenizer, tmp_path):
 
 
 def test_answers_end_in_one_marker_and_are_cut_before_it(tokenizer):
-    whole, cut = (encode_answers(["true; Ada; Ben; Clara"], tokenizer, longest)[0] for longest in (None, 3))
-    assert whole[-1] == cut[-1] == tokenizer.eos_token_id and cut == [*whole[:2], whole[-1]]
+    (whole,) = encode_answers(["true; Ada; Ben; Clara"], tokenizer)
+    assert whole[-1] == tokenizer.eos_token_id and whole.count(whole[-1]) == 1
+    assert shorten(whole, 3) == [*whole[:2], whole[-1]] and shorten(whole, 100) == whole
 
 
 @given(st.text(max_size=200))
@@ -79,3 +80,27 @@ def test_the_question_stays_though_a_field_that_the_template_leaves_out_is_longe
     example = Example({"note": "red " * 100, "text": "blue " * 60, "question": "is it green"}, 0, idx=0)
     (source,) = encode_sources([example], task, tokenizer, 40)
     assert len(source) == 40 and tokenizer.decode(source).endswith("blue asked is it green</s>")
+
+
+def test_of_several_long_fields_each_loses_its_end_and_the_question_stays(tokenizer):
+    task = make_task("mine", ("first", "second", "question"), ("yes", "no"))
+    long = {"first": " ".join(f"red{i}" for i in range(80)), "second": " ".join(f"blue{i}" for i in range(70))}
+    (source,) = encode_sources([Example({**long, "question": "is it green"}, 0, idx=0)], task, tokenizer, 60)
+    text = tokenizer.decode(source, skip_special_tokens=True)
+    assert len(source) <= 60 and text.endswith("question: is it green")
+    assert "red0 red1" in text and "blue0 blue1" in text
+
+
+def test_the_cache_follows_the_format_of_a_task_of_one_s_own(tokenizer, tmp_path):
+    """Its class is changed from one command to the next."""
+
+    class Mine(type(get_task("boolq"))):
+        written = "is it so: "
+
+        def source(self, example):
+            return self.written + example.fields["question"]
+
+    task, asked = Mine("paper"), ([boolq("a passage", "a question")], tokenizer, 64, tmp_path)
+    first = encode_sources(asked[0], task, *asked[1:])
+    Mine.written = "tell me: "
+    assert encode_sources(asked[0], task, *asked[1:]) != first

@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 from rpt import export, predict
 from rpt.cli import read_arguments
 from rpt.errors import UsageError
+from rpt.inference.model_card import write_model_card
 from rpt.inference.saved_run import open_saved_run
+from rpt.inference.server import load_backbone_of
 from rpt.prompts.prompt_file import load_prompt
 from tests.conftest import NANO, recorded
 
@@ -108,6 +110,14 @@ def test_the_card_tells_where_the_scores_come_from(record, tmp_path):
     assert result["id"] in card and result["backbone_fingerprint"] in card and "Miniature scores" in card
     assert "base_model: someone/nano\n" in card and 'base = "someone/nano"' in card and "datasets:" not in card
     assert str(record) not in card and "{" not in card.split("```bibtex")[0].split("```")[-1]
+
+
+def test_the_card_says_where_weights_were_quantized(record):
+    run = open_saved_run(record)
+    backbone = load_backbone_of(run)
+    assert "bitsandbytes" not in write_model_card(run, "someone/nano", backbone)
+    run.config.backbone.weights = "4bit"
+    assert "trained for weights of 4 bits" in write_model_card(run, "someone/nano", backbone)
 
 
 def test_an_encoder_s_prompt_is_refused(encoder_record, tmp_path):

@@ -11,8 +11,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
-from rpt.backbones import BertBackbone, Encoded, Row
+from rpt.backbones import BertBackbone, Encoded, Row, T5Backbone
 from rpt.config import Config, TaskConfig
 from rpt.data import miniature
 from rpt.data.sequences import encode_readings
@@ -20,15 +21,17 @@ from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun
 from rpt.inference.server import PromptServer, open_server
 from rpt.predict import PredictArguments, predict, write_submission
-from rpt.tasks import PROTOCOLS, TASKS, get_task
+from rpt.tasks import PROTOCOLS, TASKS, Example, get_task
+from rpt.tasks.custom import make_task
 from rpt.train import train
 from tests.conftest import tiny_bert
 from tests.tasks.server import validate
 
 
-def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tiny"):
+def trained(backbone, task, protocol="paper", length=4, head="cls", weights="tiny", stored="auto"):
     """A random prompt, with a head if the backbone needs one."""
     config, generator = Config(), torch.Generator().manual_seed(length)
+    config.backbone.weights = stored
     config.task.name, config.protocol.name, config.prompt.length = task, protocol, length
     config.trainer.precision, config.backbone.head = "fp32", head
     config.backbone.family = "bert" if isinstance(backbone, BertBackbone) else "t5"
@@ -181,6 +184,9 @@ def test_a_label_never_contradicts_its_probabilities(tiny_backbone, monkeypatch)
     (answer,) = server.answer([("p", *server.parse("p", {"text": "A cake."}))])
     assert (answer.text, answer.label, answer.answered) == ("good", "good", True)
     assert answer.probabilities == pytest.approx({"bad": 0.45 / 0.95, "good": 0.5 / 0.95})
+    monkeypatch.setattr(tiny_backbone, "generate", lambda encoding, longest: ["Bad"])  # a label in another spelling
+    (answer,) = server.answer([("p", *server.parse("p", {"text": "A cake."}))])
+    assert (answer.text, answer.label) == ("Bad", "bad") and answer.probabilities["bad"] >= answer.probabilities["good"]
 
 
 @pytest.mark.parametrize("task", ["cb", "copa", "record", "wic"])
@@ -215,10 +221,22 @@ def test_a_row_is_parsed_without_label_and_idx(tiny_backbone):
             ask()
 
 
-def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone):
-    runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", weights="others")}
+@pytest.mark.parametrize("other", [{"weights": "others"}, {"stored": "8bit"}])
+def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone, other):
+    runs = {"a": trained(tiny_backbone, "boolq"), "b": trained(tiny_backbone, "rte", **other)}
     with pytest.raises(UsageError, match="boolq and rte were trained for different backbones"):
         open_server(runs)
+
+
+def test_words_that_the_vocabulary_lacks_letters_of_are_refused(shared):
+    """T5's has no Chinese: both words would be its unknown piece, and one label."""
+    backbone = T5Backbone.__new__(T5Backbone)
+    backbone.tokenizer = AutoTokenizer.from_pretrained(shared / "models" / "t5-tokenizer")
+    rows = [Example({"text": "A cake."}, 0, idx=0)]
+    for words in (("是", "否"), ("{", "}")):
+        with pytest.raises(UsageError, match=f"cannot write '{words[0]}' for label a, it comes back as ''; give words"):
+            backbone.rows(rows, make_task("chosen", ("text",), ("a", "b"), words), 100, None)
+    assert backbone.rows(rows, make_task("chosen", ("text",), ("+", "-")), 100, None)
 
 
 @pytest.mark.parametrize(("backbone", "labels"), [("nano", "[bad,good]"), ("nano", "[]"), ("nano_bert", "[bad,good]")])

@@ -34,7 +34,10 @@ def test_a_label_may_be_its_name_or_its_number(label):
 
 def test_a_number_among_the_labels_is_that_label_and_007_is_a_text(tmp_path, monkeypatch):
     task = make_task("stars", ("text",), ("2", "1"))
-    assert [example(task, text="A", label=label).label for label in (2, "2", 1, "1", 0)] == [0, 0, 1, 1, 0]
+    assert [example(task, text="A", label=label).label for label in (2, "2", 1, "1", -1)] == [0, 0, 1, 1, None]
+    for label in (0, "0"):  # neither of the two, nor the first of them
+        with pytest.raises(ValueError, match="should be one of 2, 1, or -1, found"):
+            example(task, text="A", label=label)
     with pytest.raises(ValueError, match="should be one of bad, good, or -1, found str '01'"):
         example(labelled(), text="A", label="01")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
@@ -75,7 +78,6 @@ def test_words_stand_for_labels_and_the_template_for_the_row():
     one = example(plain, a="x", b=2, c="z", label="0", idx=3)
     assert plain.source(one) == "a: x b: 2 c: z"
     assert plain.decisions(one)[0].readings[0].texts == ("x 2", "z") and plain.encoder_pairs
-    assert plain.version != task.version  # tokenised rows of the one are none of the other
 
 
 @pytest.mark.parametrize("labels", [("+", "-"), ("A", "B"), ("an", "the")])
@@ -92,6 +94,17 @@ def test_labels_are_scored_by_the_metric_of_choice(metric, score):
     rows = [example(task, text=str(i), label=label, idx=i) for i, label in enumerate(["bad", "bad", "good", "good"])]
     scores = task.score(rows, [0, 1, 1, 1])
     assert scores["score"] == pytest.approx(score, abs=0.01) and set(scores) == {"accuracy", "macro_f1", "score"}
+
+
+@pytest.mark.parametrize("value", [{"text": ["outside"], "answer_start": [3]}, [None], [["a", "b"]], float("nan")])
+def test_what_is_no_text_is_no_answer_nor_a_field(value):
+    """SQuAD's answers are an object; a table of pandas has NaN where a value is missing."""
+    task = make_task("qa", ("question",), answer="answers")
+    assert example(task, question=7, answers=[1.5, True]).answers == ("1.5", "True")
+    with pytest.raises(ValueError, match="qa: field 'answers' should be str, found"):
+        example(task, question="Where?", answers=value)
+    with pytest.raises(ValueError, match="qa: field 'question' should be str, found"):
+        example(task, question=value, answers="outside")
 
 
 def test_open_answers_are_scored_as_texts():
@@ -120,7 +133,9 @@ def test_open_answers_are_scored_as_texts():
         ([*REVIEWS, "task.template=Fine?"], r"task\.template=Fine\? reads no field; put them in braces: \{text\}"),
         ([*REVIEWS, "data=hub"], r"task=reviews has no rows; give task\.train=FILE task\.validation=FILE, or data"),
         ([*REVIEWS, "task.name=rte"], r"task\.name=rte is a built-in task"),
-        (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels; give task\.labels"),
+        (["task=custom", "task.fields=[text]", "backbone=nano_bert"], r"chooses among labels, .*; give task\.labels"),
+        ([*REVIEWS, "task.answer=text"], r"task\.answer=text is among task\.fields=\['text'\]"),
+        ([*REVIEWS, "task.max_answer_tokens=0"], r"task\.max_answer_tokens=0 must be 1 or more"),
     ],
 )  # fmt: skip
 def test_what_is_declared_wrongly_is_refused_before_the_run(configure, overrides, message):
@@ -150,6 +165,9 @@ def test_rows_about_one_text_are_held_out_together(configure):
     split = split_examples({"train": rows, "val": rows}, task, DataConfig("folder"), protocol)
     cooks = [{one.fields["cook"] for one in part} for part in (split.train, split.select)]
     assert not cooks[0] & cooks[1] and [len(entry) for entry in cooks] == [7, 3]
+    task, twice = labelled(), [example(labelled(), text=f"{i // 2}", label=i % 2, idx=i) for i in range(40)]
+    split = split_examples({"train": twice, "val": twice}, task, DataConfig("folder"), protocol)
+    assert not {one.fields["text"] for one in split.train} & {one.fields["text"] for one in split.select}
 
 
 def on_hub(tmp_path, **reviews):
@@ -189,6 +207,11 @@ def test_numbered_labels_of_the_hub_go_by_their_names(tmp_path, monkeypatch):
         table.select([0, 1]).to_parquet(tmp_path / "set/validation.parquet")
         actual = on_hub(tmp_path)
         assert [one.label for one in actual["train"]] == labels and [one.label for one in actual["val"]] == labels[:2]
+    stars = make_task("reviews", ("text",), ("1", "2"))  # for 0 and 1
+    data, config = DataConfig(name="hub", repo=str(tmp_path / "set")), TaskConfig(name="reviews", fields=["text"])
+    assert [one.label for one in read_examples(data, stars, config)["train"]] == labels
+    with pytest.raises(UsageError, match=r"are not the 2 labels of column label \(positive, negative\); give these"):
+        read_examples(data, make_task("reviews", ("text",), ("1", "2", "3")), config)
 
 
 @pytest.mark.parametrize(
