@@ -27,7 +27,7 @@ class Claim:
     """A quantity is larger at one place of an experiment's grid than at another.
 
     measure: which quantity, by seed: the "average" over tasks; the "speed" of learning; the average credit of single
-        "examples"; and for "width" the spread over widths against that of seeds.
+        "examples"; and for "width" the spread along an axis against that of seeds.
     along: compare not the average but its range along this axis. smallest: an axis whose smallest value alone counts.
     printed: whether the paper gives both numbers.
     """
@@ -122,7 +122,7 @@ def judge(claim: Claim, results: GridResults, backbone: str) -> Judgement:
     if claim.measure == "examples":
         return _judge_examples(claim, results, at)
     if claim.measure == "width":
-        return _judge_width(results, at | claim.larger)
+        return _judge_width(averages(claim, results, at | claim.larger))
     shared = pd.concat(measure(claim, results, at), axis=1, join="inner")  # the seeds that both have
     larger, smaller = (Cell.over(quantity) for _, quantity in shared.items())
     return Judgement(verdict(larger, smaller), larger, smaller, seeds=len(shared))
@@ -134,16 +134,17 @@ def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.S
         return speeds(results, at)
     quantities = []
     for place in (claim.larger, claim.smaller):
-        lines = [average(results, each) for each in claim.places(results, at | place)]
-        by_seed = pd.DataFrame(dict(enumerate(lines))).dropna()
+        by_seed = averages(claim, results, at | place)
         quantities.append(by_seed.max(axis=1) - by_seed.min(axis=1) if claim.along else by_seed[0])
     return quantities[0], quantities[1]
 
 
-def average(results: GridResults, at: At) -> pd.Series:
-    """The mean over the grid's tasks, for the seeds that have a run of each."""
-    results.at({**at, "task": results.tasks[0]})  # refuses unknown axes and values
-    return pick_cell(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
+def averages(claim: Claim, results: GridResults, at: At) -> pd.DataFrame:
+    """The mean over the grid's tasks: a column for each place of the claim, a line for each seed that all of them have
+    with a run of every task."""
+    scores, places = task_scores(results, METRICS[results.experiment.name]), claim.places(results, at)
+    results.at({**places[0], "task": results.tasks[0]})  # refuses unknown axes and values
+    return pd.DataFrame({number: pick_cell(scores, each)["average"] for number, each in enumerate(places)}).dropna()
 
 
 def speeds(results: GridResults, at: At) -> tuple[pd.Series, pd.Series]:
@@ -177,11 +178,8 @@ def _judge_examples(claim: Claim, results: GridResults, at: At) -> Judgement:
     return Judgement(SHOWS if test.low > 0 else AGAINST if test.high < 0 else WITHIN, seeds=test.seeds, test=test)
 
 
-def _judge_width(results: GridResults, at: At) -> Judgement:
+def _judge_width(by_width: pd.DataFrame) -> Judgement:
     """Judge whether the average varies less with the bottleneck's width than with the seed."""
-    axis = "prompt.bottleneck"
-    lines = [average(results, at | {axis: width}) for width in results.experiment.axes[axis]]
-    by_width = pd.DataFrame(dict(enumerate(lines))).dropna()  # the seeds that every width has
     if not (seeds := len(by_width)):
         return Judgement()
     over_widths = float(by_width.mean().std())

@@ -11,7 +11,6 @@ import pandas as pd
 from rpt.config import Config
 from rpt.config.grids import Experiment
 from rpt.records.schema import identity_of
-from rpt.reports.labels import in_words, label
 
 At = dict[str, str]  # values of axes
 
@@ -64,15 +63,6 @@ class GridResults:
 
     def family_of(self, backbone: str) -> str:
         return next(config.backbone.family for config in self.configs if config.backbone.name == backbone)
-
-    def name_of(self, key: str, value: str) -> str:
-        """A value of an axis as a table shows it; of a backbone with its pooling on tasks that have another."""
-        configs = [config for config in self.configs if key == "backbone" and config.backbone.name == value]
-        tasks = {label("task", config.task.name): config.backbone.pooling for config in configs}
-        poolings = dict.fromkeys(tasks.values())
-        named = [f"{in_words([name for name in tasks if tasks[name] == each])}: {each}" for each in poolings]
-        others = [text for text, pooling in zip(named, poolings, strict=True) if pooling != "cls"]
-        return label(key, value) + (f" ({'; '.join(others)})" if others and len(poolings) > 1 else "")
 
     def of_tasks(self, tasks: tuple[str, ...]) -> GridResults:
         """The part of the grid and its runs with these tasks."""

@@ -16,11 +16,6 @@ def label(kind: str, name: str) -> str:
     return LABELS.get(kind, {}).get(name, name)
 
 
-def said_of(kind: str, name: str) -> str:
-    """What labels.yaml says about a name; empty if nothing."""
-    return LABELS[kind].get(name, "")
-
-
 def label_with_unit(axis: str, value: str) -> str:
     """Write a value of an axis so that it can stand alone: 10 tokens, embeddings × 0.5, a rate of 3."""
     if axis == "lr":

@@ -15,10 +15,10 @@ Metrics = Mapping[str, tuple[str, ...]]  # by task, the metrics whose mean is sh
 class Layout:
     """A table of scores.
 
-    name: of its files, and in the paper. title: {average} stands for the content of a column that is no task.
-    rows: the axes that name a row, outermost first; further axes of several values are added. columns: the axis across;
-    several tasks have their average beside them; any other axis holds averages over tasks.
-    groups: the axes that rows must share to compete for bold. contrast: an axis and the two of its values whose
+    name: of its files, in the paper, and of the experiment unless that is given. title: {average} stands for the
+    content of a column that is no task. rows: the axes that name a row, outermost first; further axes of several values
+    are added. columns: the axis across; several tasks have their average beside them; other axes hold averages over
+    tasks. groups: the axes that rows must share to compete for bold. contrast: an axis and the two of its values whose
     difference the table is about. metrics: for columns that do not show the task's headline score.
     """
 
@@ -36,13 +36,13 @@ class Layout:
 class Curves:
     """A figure of scores along one axis, a panel for each task.
 
-    title: {tokens} stands for the length of the prompt. with_average: add a panel for the average of several tasks.
-    with_majority: draw the majority class. metrics: for tasks that do not show their headline score.
+    name: of its files and of the experiment. title: {tokens} stands for the length of the prompt. with_average: add a
+    panel for the average of several tasks. with_majority: draw the majority class. metrics: for tasks that do not show
+    their headline score.
     """
 
     name: str
     axis: str
-    x_label: str
     title: str
     with_average: bool = True
     with_majority: bool = True
@@ -50,7 +50,8 @@ class Curves:
 
 
 _FILE = load_yaml(Path(__file__).with_name("layouts.yaml").read_text("utf-8"))
-LAYOUTS, CURVES = [Layout(**fields) for fields in _FILE["tables"]], [Curves(**fields) for fields in _FILE["curves"]]
+LAYOUTS = [Layout(**{"experiment": fields["name"]} | fields) for fields in _FILE["tables"]]
+CURVES = [Curves(**fields) for fields in _FILE["curves"]]
 METHODS = ("probe", "finetune", "adapter", "bitfit", "lora", "ia3")  # shown beside the prompts that are compared
 PARAMETERS, SIGNIFICANCE, COSTS = "table3b", "table1-significance", "reparameterizations"  # tables of other things
 LEARNING = ("table1", "stream_scale")  # experiments whose runs are also listed one by one

@@ -17,7 +17,7 @@ from rpt.reports.budgets import selection, training
 from rpt.reports.figures import all_figures
 from rpt.reports.frame import to_frame
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import said_of
+from rpt.reports.labels import LABELS
 from rpt.reports.layouts import NAMES, file_name, title_of
 from rpt.reports.paper import Paper
 from rpt.reports.rates import choose_rates
@@ -118,7 +118,7 @@ def _part(grid: GridResults, chosen: GridResults, paper: Paper, files: Files, ht
 def _section(scale: str, grids: list[GridResults], parts: list[Part]) -> Part:
     """Join the parts of a scale. selection: the rows that choose the best epochs. training: what most parts share."""
     usual = statistics.mode(tuple(part["training"]) for part in parts)
-    shared = {"selection": selection(grids), "training": [*usual], "warning": said_of("warning", scale)}
+    shared = {"selection": selection(grids), "training": [*usual], "warning": LABELS["warning"].get(scale, "")}
     return {"scale": scale, "parts": parts} | shared
 
 

@@ -1,4 +1,4 @@
-"""Permutation test and bootstrap. They say whether a gap between two prompts is more than noise over examples."""
+"""Residual against plain. A permutation test and a bootstrap say whether the gap is more than noise over examples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from rpt.reports.grid_results import GridResults
+from rpt.reports.labels import signed
+from rpt.reports.layouts import SIGNIFICANCE
+from rpt.reports.table import Table, make_table
+
 REPEATS = 10_000  # permutations, and bootstrap samples
 BATCH = 500  # of them at a time, which bounds the memory
+COLUMNS = ["PT", "Residual PT", "difference", "95 % interval", "p", "p (Holm)", "examples", "seeds"]
 Pair = tuple[np.ndarray, np.ndarray]  # credits [seeds, examples], 0 to 1, of the same examples
 
 
@@ -84,3 +90,29 @@ def holm(p_values: list[float]) -> list[float]:
     adjusted = np.empty(n)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(n, 0, -1)))
     return adjusted.tolist()
+
+
+def significance_table(results: GridResults) -> Table | None:
+    """Residual against plain by task, over the examples that both predicted; None where nothing can be compared."""
+    axes = (*(key for key in results.row_axes(("backbone",)) if key != "prompt"), "task")
+    compared = []
+    for at in results.points(axes):
+        plain, residual = (results.at(at | {"prompt": prompt}) for prompt in ("vanilla", "residual"))
+        if (pair := credits_of(residual, plain)) is not None:
+            compared.append((at, compare_tasks([pair])))
+    lines, records = [], []
+    for (at, test), p_holm in zip(compared, holm([test.p for _, test in compared]), strict=True):
+        means = [f"{test.second:.1f}", f"{test.first:.1f}", signed(test.difference)]
+        tested = [f"{signed(test.low)} to {signed(test.high)}", p_value(test.p), p_value(p_holm)]
+        lines.append((at, [*means, *tested, f"{test.examples:,}", str(test.seeds)]))
+        records.append(
+            {**at, "plain": test.second, "residual": test.first, "difference": test.difference, "low": test.low}
+            | {"high": test.high, "p": test.p, "p_holm": p_holm, "examples": test.examples, "seeds": test.seeds}
+        )
+    facts, name = {"repeats": f"{REPEATS:,}"}, "significance"
+    made = make_table(SIGNIFICANCE, name, results, axes, COLUMNS, [lines], records, facts, in_report=False)
+    return made if compared else None
+
+
+def p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

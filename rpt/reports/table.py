@@ -10,7 +10,7 @@ import pandas as pd
 
 from rpt.reports.budgets import training
 from rpt.reports.grid_results import At, GridResults
-from rpt.reports.labels import label, said_of
+from rpt.reports.labels import LABELS, label
 from rpt.reports.layouts import file_name
 from rpt.reports.render import environment, escape_latex, escape_markdown, paragraphs
 
@@ -78,7 +78,7 @@ def make_table(
     caption, *remarks = paragraphs(template, training=training(results), several=several, **(facts or {}))
 
     def written(at: At, texts: Sequence[Text | str]) -> list[Text]:
-        cells = (*(results.name_of(key, value) for key, value in at.items()), *texts)
+        cells = (*(label(key, value) for key, value in at.items()), *texts)
         return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
 
     return Table(
@@ -89,15 +89,15 @@ def make_table(
         blocks=[block for group in groups if (block := [written(*line) for line in group])],
         records=[{"table": name, "scale": scale, **record} for record in records],
         remarks=[*remarks, *backbone_notes(results)],
-        warning=said_of("warning", scale),
-        backbone="" if several or scale == "paper" else results.name_of("backbone", results.backbones[0]),
+        warning=LABELS["warning"].get(scale, ""),
+        backbone="" if several or scale == "paper" else label("backbone", results.backbones[0]),
         **more,
     )
 
 
 def backbone_notes(results: GridResults) -> list[str]:
     """What a reader must know about the backbones in it."""
-    notes = {label("backbone", name): said_of("backbone note", name) for name in results.backbones}
+    notes = {label("backbone", name): LABELS["backbone note"].get(name) for name in results.backbones}
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
 

@@ -407,14 +407,6 @@ def test_a_t5_stands_before_the_encoder_and_is_explained_once(tmp_path):
     assert backbone_notes(joined) == [f"Flan-T5-Small: {note}."]
 
 
-def test_a_backbone_that_pools_by_task_says_so_in_its_name(study):
-    joined = study("table1", "laptop", keep=lambda c: c.seed == 0 and c.prompt.name == "vanilla")
-    made = table(choose_rates(joined), "table1-laptop")
-    assert "| MiniLM-L6 (RTE: cosine) | PT |" in to_markdown(made)
-    assert {row["backbone"] for row in rows_of(to_csv(made))} == {"", "flan_small", "minilm"}
-    assert joined.name_of("prompt", "vanilla") == "PT"
-
-
 def test_rows_without_a_run_are_named_below_the_table(study):
     made = table(study("table1", keep=lambda c: c.backbone.name == "nano" and c.variant != "lstm"), "table1-mini")
     text = to_markdown(made)

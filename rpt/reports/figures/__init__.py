@@ -14,7 +14,7 @@ from matplotlib.style import context
 from rpt.reports.figures.grids import Drawn, draw_along_axis, draw_bars, draw_by_epoch
 from rpt.reports.figures.style import STYLE
 from rpt.reports.grid_results import GridResults
-from rpt.reports.labels import said_of
+from rpt.reports.labels import LABELS
 from rpt.reports.layouts import BARS, BY_EPOCH, CURVES, file_name
 from rpt.reports.paper import Paper
 from rpt.reports.render import paragraphs
@@ -47,7 +47,7 @@ def all_figures(results: GridResults, paper: Paper, svg: bool = False) -> list[P
     name, draw = FIGURES[results.experiment.name]
     with context(STYLE):
         figure, facts = draw(results, paper)
-        if note := said_of("figure note", results.scale):
+        if note := LABELS["figure note"].get(results.scale):
             figure.supxlabel(note, fontsize=8, color="#555555")
         images = {kind: image_of(figure, kind) for kind in ("png", *["svg"] * svg)}
     (caption,) = paragraphs("figure", scale=results.scale, backbones=results.backbones, **facts)

@@ -105,7 +105,7 @@ def draw_along_axis(curves: Curves, results: GridResults, paper: Paper) -> Drawn
         title = label("task", panel) if panel != "average" else f"average of {len(tasks)} tasks"
         ax.set_title(f"{label('backbone', backbone)}\n{title}" if len(backbones) > 1 else title)
         ax.set_ylabel(style.score_label(panel, curves.metrics, results.family_of(backbone)))
-        ax.set_xlabel(curves.x_label if row == len(backbones) - 1 else "")
+        ax.set_xlabel(label("axis", curves.axis) if row == len(backbones) - 1 else "")
     style.draw_legend(figure, grid.flat)
     return figure, {"title": curves.title.format(tokens=" or ".join(axes["prompt.length"])), "theirs": theirs}
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import COSTS, LAYOUTS, LEARNING
 from rpt.reports.paper import Paper
+from rpt.reports.significance import significance_table
 from rpt.reports.table import Table
-from rpt.reports.tables.counts import costs_table, parameters_table
+from rpt.reports.tables.counts import costs_table, learning_table, parameters_table
 from rpt.reports.tables.findings import find_all
-from rpt.reports.tables.learning import learning_table
 from rpt.reports.tables.rates_table import rates_table
 from rpt.reports.tables.score_table import fill, score_table
-from rpt.reports.tables.significance_table import significance_table
 
 
 def all_tables(results: GridResults, paper: Paper) -> list[Table]:

@@ -1,4 +1,4 @@
-"""Tables of numbers counted in the runs: parameters (table 3b), and what each reparameterization costs."""
+"""Tables of other numbers than scores: parameters (table 3b), what each reparameterization costs, how runs learn."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from rpt.reports.grid_results import At, GridResults, pick_cell
+from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
-from rpt.reports.layouts import COSTS, PARAMETERS
+from rpt.reports.layouts import COSTS, PARAMETERS, title_of
 from rpt.reports.paper import Paper, Place
 from rpt.reports.scores import Cell, task_scores
 from rpt.reports.table import Line, Record, Table, Text, make_table, number
 
 KINDS = ("kept", "trained")
+NO_RUNS = pd.DataFrame(columns=[f"parameters.{kind}" for kind in KINDS])
+LEARNING_COLUMNS = ["first loss", "first score", "best epoch", "best score", "reported"]
 
 
 def costs_table(results: GridResults) -> Table:
@@ -22,67 +24,90 @@ def costs_table(results: GridResults) -> Table:
     lines, records = list[Line](), list[Record]()
     for at in results.points(axes):
         runs, cell = pick_cell(results.runs, at), Cell.over(pick_cell(averages, at)["average"])
+        (trained, trained_in_words), (kept, kept_in_words) = (_count(runs, kind) for kind in ("trained", "kept"))
         seconds = float(runs["seconds"].mean()) if len(runs) else None
         records.append(
-            {**at, "trained": _only(runs, "trained"), "kept": _only(runs, "kept"), "mean": cell.mean, "sd": cell.sd}
-            | {"n": cell.n, "seconds": seconds, "runs": len(runs)}
+            {**at, "trained": trained, "kept": kept, "mean": cell.mean, "sd": cell.sd, "n": cell.n}
+            | {"seconds": seconds, "runs": len(runs)}
         )
         if len(runs):
-            lines.append((at, [_listed(runs, "trained"), _listed(runs, "kept"), str(cell), f"{seconds:,.0f}"]))
+            lines.append((at, [trained_in_words, kept_in_words, str(cell), f"{seconds:,.0f}"]))
     columns = ["trained", label("parameters", "kept"), "average", "seconds"]
     return make_table(COSTS, "costs", results, axes, columns, [lines], records, in_report=False)
 
 
 def parameters_table(results: GridResults, paper: Paper) -> Table:
     """Parameters kept and trained in every row of table 3; at the paper's scale the paper's stand beside them."""
-    axes, notes, beside = results.row_axes(("backbone", "prompt")), dict[str, int](), results.scale == "paper"
+    axes, beside, notes = results.row_axes(("backbone", "prompt")), results.scale == "paper", dict[str, int]()
+    asked, ours, records = results.grid.groupby(list(axes)).size(), list[Line](), list[Record]()
 
-    def cells(at: At, place: Place) -> Iterator[Text | str]:
+    def cells(runs: pd.DataFrame, place: Place) -> Iterator[Text | str]:
         for kind in KINDS:
-            yield _listed(pick_cell(results.runs, at), kind)
+            yield _count(runs, kind)[1]
             if beside:
                 text = str(paper.value(PARAMETERS, *place, kind) or "")
                 yield Text(text, notes=number(paper.notes(PARAMETERS, *place, kind), notes))
 
-    rows, records = [(at, paper.place(PARAMETERS, at)) for at in results.points(axes)], list[Record]()
-    asked = results.grid.groupby(list(axes)).size()
-    for at, place in rows:
-        runs = pick_cell(results.runs, at)
+    for at in results.points(axes):
+        runs, place = pick_cell(results.runs, at), paper.place(PARAMETERS, at)
+        ours += [(at, [*cells(runs, place)])] if beside or len(runs) else []
         for kind in KINDS:
-            ours, theirs = _only(runs, kind), _spelled_out(paper, place, kind) if beside else None
-            gap = None if ours is None or theirs is None else ours - theirs
+            (count, _), theirs = _count(runs, kind), _spelled_out(paper, place, kind) if beside else None
+            gap = None if count is None or theirs is None else count - theirs
             records.append(
-                {**at, "column": kind, "mean": None if ours is None else float(ours), "sd": None, "n": len(runs)}
+                {**at, "column": kind, "mean": None if count is None else float(count), "sd": None, "n": len(runs)}
                 | {"asked": asked[tuple(at.values())], "paper": theirs, "difference": gap}
             )
-    groups = [[(at, [*cells(at, place)]) for at, place in rows if beside or len(pick_cell(results.runs, at))]]
-    if beside:
-        alone = paper.rows_without(PARAMETERS, [place for _, place in rows])
-        names = [dict.fromkeys(axes, "") | dict(zip(("backbone", "prompt"), place, strict=True)) for place in alone]
-        groups.append([(at, [*cells(at, place)]) for at, place in zip(names, alone, strict=True)])
+    known = [paper.place(PARAMETERS, at) for at in results.points(axes)]
+    theirs_alone = [
+        (dict.fromkeys(axes, "") | dict(zip(("backbone", "prompt"), place, strict=True)), [*cells(NO_RUNS, place)])
+        for place in (paper.rows_without(PARAMETERS, known) if beside else ())
+    ]
     titles = [label("parameters", kind) for kind in KINDS]
     columns = [text for title in titles for text in (title, *[f"{title}, paper"] * beside)]
     every = paper.rows_without(PARAMETERS, []) if beside else []
     sourced = [label("prompt", row) for backbone, row in every if paper.value(PARAMETERS, backbone, row, "source")]
-    more = {"notes": [*notes], "in_report": beside}
-    return make_table(PARAMETERS, "parameters", results, axes, columns, groups, records, {"sourced": sourced}, **more)
+    groups, facts, more = [ours, theirs_alone], {"sourced": sourced}, {"notes": [*notes], "in_report": beside}
+    return make_table(PARAMETERS, "parameters", results, axes, columns, groups, records, facts, **more)
 
 
-def _counts(runs: pd.DataFrame, kind: str) -> list[int]:
-    return sorted(set(runs[f"parameters.{kind}"]))
-
-
-def _listed(runs: pd.DataFrame, kind: str) -> str:
-    return " or ".join(f"{count:,}" for count in _counts(runs, kind))
-
-
-def _only(runs: pd.DataFrame, kind: str) -> int | None:
-    """The count that all runs share; None where they differ or there is none."""
-    counts = _counts(runs, kind)
-    return counts[0] if len(counts) == 1 else None
+def _count(runs: pd.DataFrame, kind: str) -> tuple[int | None, str]:
+    """The count of parameters that all runs share, None where they differ or there is none; and all counts in words."""
+    counts = sorted(set(runs[f"parameters.{kind}"]))
+    return counts[0] if len(counts) == 1 else None, " or ".join(f"{count:,}" for count in counts)
 
 
 def _spelled_out(paper: Paper, place: Place, kind: str) -> float | None:
     """77K as 77000."""
     printed = paper.value(PARAMETERS, *place, kind)
     return float(str(printed)[:-1]) * {"K": 1e3, "M": 1e6}[str(printed)[-1]] if printed else None
+
+
+def learning_table(results: GridResults) -> Table:
+    """A line for each row and task, with a number for each seed; the CSV has a line for each run."""
+    name, axes = results.experiment.name, results.row_axes(("backbone", "task", "prompt"))
+    lines, records = list[Line](), list[Record]()
+    for at in results.points(axes):
+        runs = pd.DataFrame([_learning_of(*run) for run in results.at(at)[["history", "scores.score"]].itertuples()])
+        records += [{**at, **run} for run in runs.to_dict("records")]
+        if len(runs):
+            epochs = [f"{best:g} of {last:g}" for best, last in zip(runs["best_epoch"], runs["epochs"], strict=True)]
+            cells = [_listed(runs["first_loss"]), _listed(runs["first"]), ", ".join(epochs), _listed(runs["best"])]
+            lines.append((at, [*cells, str(Cell.over(runs["reported"]))]))
+    facts = {"experiment": title_of(name).lower()}
+    return make_table(
+        f"{name}-learning", "learning", results, axes, LEARNING_COLUMNS, [lines], records, facts, in_report=False
+    )
+
+
+def _learning_of(seed: str, history: list[dict[str, float]], reported: float) -> dict[str, object]:
+    first, last = history[0], history[-1]
+    best = max(history, key=lambda line: line["score"])  # of equal ones the first, as in training
+    return {
+        "seed": seed, "first_loss": first["loss"], "first": first["score"], "best_epoch": best["epoch"],
+        "epochs": last["epoch"], "best": best["score"], "reported": reported,
+    }  # fmt: skip
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join("–" if pd.isna(value) else f"{value:.1f}" for value in values)
