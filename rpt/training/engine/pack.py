@@ -106,19 +106,16 @@ class Pack:
                 self.scaler.load_state_dict(run.progress.loss_scale)
         self.restack()
 
-    def leave(self, runs: list[TrainingRun]) -> None:
-        for run in runs:
-            del self.active[run]
-        self.restack()
-
     def restack(self) -> None:
         self.stacks = stack_runs(self.active, self.backbone.d_model)
 
     def dismiss(self) -> list[TrainingRun]:
         """The runs that are over; they leave."""
         over = [run for run in self.active if run.is_over]
+        for run in over:
+            del self.active[run]
         if over:
-            self.leave(over)
+            self.restack()
         return over
 
     def train(self, bar: tqdm) -> list[TrainingRun]:
