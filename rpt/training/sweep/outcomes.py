@@ -1,4 +1,4 @@
-"""What became of a sweep's runs. It is the line that a sweep ends with. Without torch: the command itself needs it."""
+"""What became of a sweep's runs: the lines that it ends with. No torch here, for the command itself imports it."""
 
 from __future__ import annotations
 
