@@ -87,15 +87,16 @@ def _forget_owner(file: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def main(arguments: list[str]) -> None:
-    verb, options = arguments[:1], dict(word.split("=", 1) for word in arguments[1:] if "=" in word)
-    if verb == ["pack"] and {"backbone", "to"} <= options.keys():
+    verb = arguments[:1]
+    options = {key: value for key, _, value in (word.partition("=") for word in arguments[1:])}
+    if verb == ["pack"] and options.keys() == {"backbone", "to"}:
         with explained_mistakes():
             config = to_config(compose("train", [f"backbone={options['backbone']}", "tracking=none"]))
         if hub_model(config.backbone):
             raise UsageError(f"Backbone {config.backbone.name} lies in the hub's cache and in no folder.")
         pieces = pack(Path(find_place(config.backbone)), Path(options["to"]))
         print("\n".join(f"{path} {path.stat().st_size / 1e6:.1f} MB" for path in pieces))
-    elif verb == ["unpack"] and {"from", "to"} <= options.keys():
+    elif verb == ["unpack"] and options.keys() == {"from", "to"}:
         print(unpack(Path(options["from"]), Path(options["to"])))
     else:
         raise UsageError("Give `pack backbone=NAME to=FOLDER` or `unpack from=FOLDER to=FOLDER`.")

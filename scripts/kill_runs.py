@@ -45,6 +45,7 @@ SWEEPS = {
                "prompt=vanilla,residual", "trainer.epochs=6"],
 }  # fmt: skip
 VARYING = ("created", "seconds", "rows_per_second", "peak_memory_bytes", "trained_together", "digests", "digest")
+CONSOLE = "console.log"  # has the time of each line, and is not part of the record
 ROUNDING = 1e-3  # of a loss, between packs with different runs
 
 Record = dict[str, Any]
@@ -103,7 +104,7 @@ class Trial:
 
 
 def _read(folder: Path) -> Record:
-    read: Record = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    read: Record = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != CONSOLE}
     for name in (name for name in read if name.endswith(".safetensors")):  # their headers have keys in any order
         read[name] = {key: (value.shape, value.tobytes()) for key, value in load(read[name]).items()}
     result = json.loads(read["result.json"]) if "result.json" in read else {}

@@ -1,4 +1,4 @@
-"""What is asked for (no torch). Its classes, how Hydra composes it, what of it is refused, which run it stands for.
+"""The configuration (no torch): its classes, how Hydra composes it, what is refused, which run it stands for.
 
 Nothing here needs torch, rows or a device; rpt.training.sweep.preflight runs the checks that do.
 """

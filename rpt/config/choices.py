@@ -134,7 +134,7 @@ def known_keys() -> list[str]:
 
 
 def wrong_type(key: str, value: object, said: str) -> UsageError | None:
-    """The error for a value of a wrong type; None if what OmegaConf said of it means something else."""
+    """The error for a value of a wrong type; None if OmegaConf complained of something else."""
     kinds = {
         "converted to Integer": "a whole number",
         "converted to Float": "a number",

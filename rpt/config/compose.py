@@ -91,10 +91,16 @@ def compose(primary: str | None, overrides: Sequence[str], with_hydra: bool = Fa
         HydraException: an override names an unknown key or choice.
     """
     import hydra  # slow to import
+    from hydra.core.global_hydra import GlobalHydra
 
     register()
-    with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
-        return hydra.compose(primary, [*overrides, *_search_path()], return_hydra_config=with_hydra)
+    outer = GlobalHydra.instance().hydra  # of the user's own application, which may call `rpt.train`
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
+            return hydra.compose(primary, [*overrides, *_search_path()], return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def _search_path() -> list[str]:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rpt.config.choices import use_config_folder
 from rpt.config.compose import compose, register, register_resolvers, to_config
-from rpt.config.validate import validate
+from rpt.config.validate import validate_settings
 from rpt.errors import UsageError
 
 MULTIRUN = ("-m", "--multirun")
@@ -48,13 +48,14 @@ def set_up() -> None:
 
 
 def _compose_batch(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
-    """Compose and check all jobs of a sweep, so that mistakes are found before the first one starts."""
+    """Compose and check all jobs of a sweep, so that mistakes are found before the first one starts. Files and folders
+    are not looked for: the jobs may run on other machines."""
     assert sweeper.hydra_context is not None and sweeper.config is not None
     loader = sweeper.hydra_context.config_loader
     COMPOSED.clear()
     COMPOSED.update({tuple(overrides): COMPOSE_JOB(loader, sweeper.config, list(overrides)) for overrides in batch})
     for overrides, job in COMPOSED.items():
-        validate(to_config(OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"]), overrides))
+        validate_settings(to_config(OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"]), overrides))
 
 
 def _load_job(loader: ConfigLoader, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:

@@ -114,8 +114,8 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
 
 
 def refuse_misread(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would misread without a word: of a key that is given twice it would use the last, and the last
-    choice of a list too.
+    """Refuse what Hydra would misread silently: a key that is given twice and a list of choices, of which it would use
+    only the last.
 
     Raises:
         UsageError: naming the override.

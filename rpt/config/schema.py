@@ -13,8 +13,8 @@ Values = dict[str, Any]  # a configuration or a part of it as plain data, nested
 
 
 def merge(under: Values, over: Values) -> Values:
-    """The values of `over`, and those of `under` for missing keys, at every level. `under` is not changed, nor is it if
-    the result is."""
+    """The values of `over`, and those of `under` for missing keys, at every level. `under` is not changed, not even
+    when the result is changed later."""
     merged = {key: merge(value, {}) if isinstance(value, dict) else value for key, value in under.items()}
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -1,4 +1,4 @@
-"""What the configuration alone shows to be wrong. It is refused before anything slow is imported."""
+"""Checks of the configuration alone. They run before anything slow is imported."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def validate_settings(config: Config) -> None:
 
 
 def find_idle(config: Config) -> list[str]:
-    """What is set and changes nothing in this run, in a line each with what would make use of it."""
+    """The settings that change nothing in this run: one line for each, with the choice that would use it."""
     default = Config()
     uses = {
         "prompt.init_text": config.prompt.init == "text" or "prompt.init=text",
@@ -124,7 +124,7 @@ def backbone_source(backbone: BackboneConfig) -> tuple[str, str]:
 
 
 def hub_repos(config: Config) -> dict[str, str]:
-    """What the run has from the hub: the id of its "dataset", of its "model", of both or of neither."""
+    """What the run takes from the hub: the id of its "dataset", of its "model", of both or of neither."""
     repos = {"dataset": config.data.repo} if config.data.name == "hub" else {}
     return repos | hub_model(config.backbone)
 
@@ -186,7 +186,7 @@ def _check_numbers(config: Config) -> None:
 
 
 def _check_task(config: Config) -> None:
-    """Refuse a task of the user's own without fields or rows, and what a built-in task has of itself."""
+    """Refuse a custom task without fields or rows, and the keys of custom tasks beside a built-in one."""
     task = config.task
     if task.name == "custom" and not task.fields:
         raise UsageError(

@@ -39,7 +39,8 @@ SINGLE = set(
     mse_loss pow __pow__ __rpow__ exp log log1p log2 log10 expm1 sum prod cumsum cumprod norm vector_norm rsqrt
     reciprocal softplus cosine_similarity kl_div""".split()
 )
-IGNORED = "_lazy_init set_device set_stream empty_cache reset_peak_memory_stats manual_seed manual_seed_all".split()
+IGNORED = """_lazy_init set_device set_stream empty_cache reset_peak_memory_stats manual_seed manual_seed_all
+    get_rng_state set_rng_state""".split()
 READ_BY_PYTHON = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__"}
 
 

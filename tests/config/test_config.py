@@ -6,11 +6,13 @@ import sys
 from collections import defaultdict
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 import rpt
 from rpt.__main__ import COMMANDS
 from rpt.__main__ import main as list_commands
-from rpt.config import GROUPS, as_dict, compose, run_id, settings, to_config, validate
+from rpt.config import GROUPS, as_dict, compose, config_folder, run_id, settings, to_config, validate
 from rpt.config.choices import choices, default_options
 from rpt.config.hydra_app import help_text
 from rpt.config.mistakes import explained_mistakes
@@ -280,6 +282,13 @@ def test_every_kind_of_sweep_is_one(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", ["train", "-m", "backbone=nano", "data=mini", *arguments])
         main()
         assert sorted(trained) == [("cb", 0), ("cb", 1), ("copa", 0), ("copa", 1)]
+
+
+def test_a_hydra_application_of_the_user_s_own_goes_on():
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        outer = GlobalHydra.instance().hydra
+        assert compose("train", ["task=cb"]).task.name == "cb"
+        assert GlobalHydra.instance().hydra is outer
 
 
 @pytest.mark.parametrize("value", ["${lr}", "many"])

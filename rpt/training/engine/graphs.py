@@ -28,10 +28,11 @@ class GraphedLosses:
     Args:
         enabled: as asked for; without a GPU, or if the backbone is trained, drops out or recomputes its layers,
             nothing is recorded.
+        gpu_processes: processes that compute on the same GPU, this one included.
     """
 
-    def __init__(self, backbone: Backbone, enabled: bool = True):
-        self.backbone = backbone
+    def __init__(self, backbone: Backbone, enabled: bool = True, gpu_processes: int = 1):
+        self.backbone, self._share = backbone, MEMORY_SHARE / gpu_processes
         self.enabled = enabled and backbone.device.type == "cuda" and backbone.frozen and not backbone.recomputes
         self._met: Counter[Hashable] = Counter()
         self._recorded: dict[Hashable, Callable[..., Any]] = {}
@@ -77,7 +78,7 @@ class GraphedLosses:
             self._recorded[shape] = torch.cuda.make_graphed_callables(losses, samples, **options)
             self._reserved += torch.cuda.memory_reserved() - reserved
             _, total = torch.cuda.mem_get_info()
-            self._full = len(self._recorded) >= MAX_GRAPHS or self._reserved > MEMORY_SHARE * total
+            self._full = len(self._recorded) >= MAX_GRAPHS or self._reserved > self._share * total
         except Exception as error:
             self.enabled = False
             log.warning("No CUDA graphs from here on: %s", first_line(error))

@@ -43,13 +43,21 @@ class Pack:
         max_tokens: the maximal number of tokens in a forward pass, padding included; a step has as many passes as it
             needs.
         graphs: whether passes may be recorded as CUDA graphs.
+        gpu_processes: processes that compute on the same GPU, this one included.
     """
 
-    def __init__(self, backbone: Backbone, max_runs: int = 1, max_tokens: float = math.inf, graphs: bool = True):
+    def __init__(
+        self,
+        backbone: Backbone,
+        max_runs: int = 1,
+        max_tokens: float = math.inf,
+        graphs: bool = True,
+        gpu_processes: int = 1,
+    ):
         self.backbone, self.max_runs, self.limit = backbone, max_runs, PassLimit(max_tokens)
         self.evaluation_limit = PassLimit(cap_evaluation_pass(backbone.device))
         self.threads = ThreadWatch(backbone.device)
-        self.losses = GraphedLosses(backbone, graphs)
+        self.losses = GraphedLosses(backbone, graphs, gpu_processes)
         # Without it, fp16's gradients would underflow; in other precisions it does nothing.
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=backbone.precision == "fp16")
         self.active: dict[TrainingRun, Iterator[np.ndarray]] = {}  # the rows of each run's next steps
@@ -106,19 +114,16 @@ class Pack:
                 self.scaler.load_state_dict(run.progress.loss_scale)
         self.restack()
 
-    def leave(self, runs: list[TrainingRun]) -> None:
-        for run in runs:
-            del self.active[run]
-        self.restack()
-
     def restack(self) -> None:
         self.stacks = stack_runs(self.active, self.backbone.d_model)
 
     def dismiss(self) -> list[TrainingRun]:
         """The runs that are over; they leave."""
         over = [run for run in self.active if run.is_over]
+        for run in over:
+            del self.active[run]
         if over:
-            self.leave(over)
+            self.restack()
         return over
 
     def train(self, bar: tqdm) -> list[TrainingRun]:

@@ -151,8 +151,8 @@ class TrainingRun:
         self.track(line)
 
     def is_finite(self, prompt: Tensor | None, head: Heads) -> bool:
-        """Whether all that an evaluation may keep is finite, and the lengths of the prompt's vectors, which it records:
-        the step that the latest loss led to may have been too large."""
+        """Whether head, trained weights and the lengths of the prompt's vectors are finite: the latest update may have
+        been too large although its loss was finite."""
         lengths = [] if prompt is None else [prompt.norm(dim=1)]
         return all(bool(part.isfinite().all()) for part in (*lengths, *head.values(), *self.weights.values()))
 

@@ -146,7 +146,7 @@ def measure(config: Config, together: int | None, loader: Loader, gpu_processes:
         start = (starting + sum(seconds for *_, seconds in others)) / together
         training = math.inf
         if run.total_steps:
-            pack = Pack(backbone, together, max_tokens, config.pack.graphs)
+            pack = Pack(backbone, together, max_tokens, config.pack.graphs, gpu_processes)
             training = measure_training(pack, [run, *(other for other, *_ in others)])
         # Short and long rows alike.
         spread = np.unique(np.linspace(0, len(run.report.examples) - 1, EVALUATED).astype(int))

@@ -1,4 +1,4 @@
-"""What became of a sweep's runs. It is the line that a sweep ends with. Without torch: the command itself needs it."""
+"""What became of a sweep's runs: the lines that it ends with. No torch here, for the command itself imports it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rpt.errors import ONE_LINE
+from rpt.errors import ONE_LINE, describe_error
 from rpt.records.run_folder import RunFolder
 
 TRAINED, RECORDED, SKIPPED, FAILED, MISSING = "trained", "recorded before", "skipped", "failed", "missing"
@@ -37,7 +37,7 @@ Outcome = Score | Exception  # a run's score, or what went wrong
 
 
 def end_sweep(outcomes: Sequence[Outcome]) -> int:
-    """Say what became of the runs in one line, after the first failure; returns the exit status."""
+    """Say what became of the runs in one line, after each failure; returns the exit status."""
     counts = Counter(map(name_outcome, outcomes))
     failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     if failures:
@@ -45,6 +45,8 @@ def end_sweep(outcomes: Sequence[Outcome]) -> int:
             print(f"rpt: {failures[0]}", file=sys.stderr)
         else:
             traceback.print_exception(failures[0])
+        for other in list(dict.fromkeys(map(describe_failure, failures)))[1:]:
+            print(f"also failed: {other}")
     elif counts[MISSING]:
         ended = f"the process that trained {counts[MISSING]} of the runs has ended without their records"
         print(f"rpt: {ended}; the same command goes on from here.", file=sys.stderr)
@@ -53,6 +55,11 @@ def end_sweep(outcomes: Sequence[Outcome]) -> int:
     if failures and not isinstance(failures[0], ONE_LINE):
         return 1
     return 2 if failures or counts[MISSING] else 0
+
+
+def describe_failure(error: Exception) -> str:
+    """In one line."""
+    return str(error) if isinstance(error, ONE_LINE) else describe_error(error)
 
 
 def name_outcome(outcome: Outcome) -> str:

@@ -81,7 +81,7 @@ def _read_interval(interval: IntervalSweep) -> BaseDistribution:
 
 
 def _as_typed(value: object) -> str:
-    """A rate with three digits: more are noise, and stand in the name of a record."""
+    """The value as text. A number has three digits, for it becomes a part of its run's name."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -112,7 +112,7 @@ class Sweep:
         try:
             max_tokens = choose_max_tokens(first.config, backbone, self.gpu_processes)
             max_runs = self.max_runs or choose_max_runs(first, backbone, n_runs, max_tokens)
-            pack = Pack(backbone, max_runs, max_tokens, first.config.pack.graphs)
+            pack = Pack(backbone, max_runs, max_tokens, first.config.pack.graphs, self.gpu_processes)
             for run in pack.fit(chain([first], waiting)):
                 self.finish(run)
         except Exception as error:  # e.g. not even one row fits the memory: it met every run of the pack

@@ -140,7 +140,8 @@ def test_graphs_have_the_numbers_of_the_processor(configure, tmp_path, overrides
 
 
 def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
-    """A quarter of 80 GiB: where each reserves 15, no third one is recorded, and steps go on without."""
+    """A quarter of 80 GiB: where each reserves 15, no third one is recorded, and steps go on without. A process that
+    shares the GPU with another has half of that."""
     monkeypatch.setattr(graphs, "RECORD_AFTER", 1)
     monkeypatch.setattr(graphs, "MULTIPLE", 1)
     with pretend_gpu():
@@ -148,12 +149,15 @@ def test_graphs_take_a_share_of_the_memory(configure, tmp_path, monkeypatch):
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: next(reserved))
         record = Mock(side_effect=torch.cuda.make_graphed_callables)
         monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
-        overrides = ["task=boolq", "data.shots=16", "trainer.max_steps=8", "trainer.batch_size=1"]
+        overrides = ["task=boolq", "data.shots=16", "trainer.max_steps=16", "trainer.batch_size=1"]
         pack = make_pack(configure, tmp_path, overrides, [RESIDUAL])
-        for _ in range(8):
-            pack.step()
-        assert record.call_count == 2
-        assert pack.losses.enabled
+        for gpu_processes, recorded in ((1, 2), (2, 1)):
+            pack.losses = graphs.GraphedLosses(pack.backbone, gpu_processes=gpu_processes)
+            record.reset_mock()
+            for _ in range(8):
+                pack.step()
+            assert record.call_count == recorded
+            assert pack.losses.enabled
 
 
 def test_a_decoder(configure, tmp_path, monkeypatch):

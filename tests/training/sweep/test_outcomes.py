@@ -26,6 +26,12 @@ def line(total, trained=0, recorded=0, skipped=0, failed=0, missing=0):
         ([(50.0, TRAINED), (60.0, RECORDED)], 0, line(2, trained=1, recorded=1), ""),
         ([UsageError("no rows"), (50.0, TRAINED)], 2, line(2, trained=1, failed=1), "rpt: no rows\n"),
         ([RuntimeError("a bug")], 1, line(1, failed=1), "RuntimeError: a bug\n"),
+        (
+            [UsageError("no rows"), UsageError("no file"), KeyError("x"), UsageError("no rows")],
+            2,
+            f"also failed: no file\nalso failed: KeyError: 'x'\n{line(4, failed=4)}",
+            "rpt: no rows\n",
+        ),
     ],
 )
 def test_a_sweep_ends_with_one_line(capsys, tmp_path, outcomes, status, told, error):
