@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # slow to import
     from datasets import Dataset
 
 Rows = Iterable[LocatedRow]
-MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # open answers are taken for labels that are so few, and each so frequent
+MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # answers look like labels if they are so few, in so many rows each
 CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
