@@ -84,6 +84,8 @@ class PredictArguments:
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
         if not self.submission and not self.prints and os.path.isdir(self.output_path):
             raise UsageError(f"output={self.output_path} is a folder; give a file (or submission=true).")
+        if not self.prints and os.path.abspath(self.output_path) == os.path.abspath(os.path.expanduser(self.input)):
+            raise UsageError(f"output={self.output} is the input, which it would replace; give another file.")
         if self.stream and (self.submission or self.input != "-" or not self.prints):
             raise UsageError("stream=true reads standard input and writes standard output; give run=FOLDER alone.")
 
