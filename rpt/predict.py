@@ -11,17 +11,17 @@ submission     true: write what the SuperGLUE server takes instead, for the task
                them in. A run of RTE answers the official rows of AX-b and AX-g too, each in a file of its own
 stream         true: answer each row of standard input when its line is there, for pipes and services; a line that is no
                row is answered with {"error": ...}, and the next one is read
-batch_size     rows per forward pass (64); an encoder reads each choice of COPA and each entity of ReCoRD as one
+batch_size     rows per forward pass (64); for an encoder, each choice of COPA and each entity of ReCoRD counts as one
 precision      of the backbone: fp32, bf16, or auto (what training takes on this machine)
 backbone.path  where the backbone lies now, if not where the run had it from
 
 An answer is one line for each example (a nested row of MultiRC or ReCoRD holds several): its idx (a row without one has
 its number in the input; MultiRC's and ReCoRD's need one), the `text` that was written, and
 
-label          the label that the text is; where it is none ("answered": false), the most probable label
-probabilities  of each label, the label's the largest: the softmax over how much less likely each label's word is than
-               the greedy choice at each of its tokens, summed over these
-probability    instead, where answers are open (ReCoRD, WSC): of the text as a whole
+label          the label that the text is; if it is none ("answered": false), the most probable label
+probabilities  of each label; that of `label` is the largest. The softmax over minus each label's gap: how much less
+               likely its word is than the greedy choice, summed over the word's tokens
+probability    instead, where answers are open (ReCoRD, WSC): of the whole text
 
 ReCoRD has no label, its text is the answer, unless it is no entity of the row ("answered": false). WSC's is True if the
 text and the noun contain one another.
@@ -84,6 +84,8 @@ class PredictArguments:
             raise UsageError("submission=true writes a file of the server's name into a folder; give output=FOLDER.")
         if not self.submission and not self.prints and os.path.isdir(self.output_path):
             raise UsageError(f"output={self.output_path} is a folder; give a file (or submission=true).")
+        if not self.prints and os.path.abspath(self.output_path) == os.path.abspath(os.path.expanduser(self.input)):
+            raise UsageError(f"output={self.output} is the input, which it would replace; give another file.")
         if self.stream and (self.submission or self.input != "-" or not self.prints):
             raise UsageError("stream=true reads standard input and writes standard output; give run=FOLDER alone.")
 
@@ -189,7 +191,7 @@ def load_server(run: SavedRun, precision: str, backbone_path: str | None) -> Pro
 
 
 def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
-    """The answers to each line's row before the next line is read; to a line that is no row, why."""
+    """Yield the answers to each line before reading the next; for a line that is no row, what is wrong with it."""
     number, warned = 0, False
     for place, line in enumerate(lines, start=1):
         try:
@@ -203,7 +205,7 @@ def answer_stream(run: SavedRun, server: PromptServer, lines: Iterable[bytes]) -
 
 
 def warn_of_foreign_rows(run: SavedRun, examples: Sequence[Example]) -> bool:
-    """Say how many examples a prompt of the miniature cannot know: those with words that none of its rows has. Whether
+    """Warn of examples with words that no row of the miniature has, if the prompt was trained there; returns whether
     there are any."""
     if not run.result["data"]["miniature"]:
         return False
@@ -240,8 +242,8 @@ def warn_of_no_answers(task: Task, answers: Sequence[Answer]) -> None:
 
 
 def write_submission(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> list[str]:
-    """The lines of the server's file. A row that the backbone gave no label has the most probable one: the server takes
-    no gaps."""
+    """The lines of the server's file. Where the backbone wrote no label it has the most probable one: the server wants
+    an answer to each row."""
     return lines(task, examples, [a.text if a.label is None else task.labels.index(a.label) for a in answers])
 
 

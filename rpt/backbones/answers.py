@@ -16,7 +16,7 @@ from rpt.tasks import Example, Task
 
 @dataclass(frozen=True)
 class Question:
-    """One example of a batch: what the backbone reads of it, the prompt [N, d] that this stands behind, the head."""
+    """One example of a batch, with what the backbone reads of it, its prompt [N, d] and its head."""
 
     example: Example
     rows: list[Row]
@@ -30,19 +30,20 @@ class Answer:
     """What a backbone answers to one example.
 
     idx: the example's.
-    text: what was written, greedily; of an encoder, which writes nothing, only ReCoRD's chosen entity.
-    label: the most probable label: the one that the text is, or that an encoder's head decided for. None where the task
-        has no labels (ReCoRD: its text answers). WSC's text is compared with the noun as T5 does (one contains the
-        other), under either protocol; a text without a word is no.
-    answered: whether the text is a label; of open answers, whether there is a text; of ReCoRD, whether it is an entity
-        of the row, or a list that begins with one. Training and evaluation count as wrong a text that is no label.
-    probabilities: adding up to 1, of each label. Where a word is written: the softmax over how much less likely the
-        label's word is than greedy decoding's choice at each of its tokens, summed over these. For labels of one token
-        that is the softmax over their likelihoods. For longer ones the likelihoods themselves could favour another
-        label than the one that is written token by token and scored. An encoder's: the softmax over what its head gives
-        each label, each of COPA's choices, or each of ReCoRD's entities (the log of its odds). None where answers are
-        open.
-    probability: of an open answer: of its whole text and of ending there. None elsewhere.
+    text: what was written, greedily. An encoder writes nothing: None, or the entity that it chose (ReCoRD).
+    label: the label that the text is, or that an encoder's head decided for; if the text is none, the most probable
+        one. None where the task has no labels (ReCoRD, whose text is the answer). WSC's text is compared with the noun
+        by T5's rule (one contains the other) under either protocol; a text without a word is a no.
+    answered: whether the text is a label; for open answers, whether there is a text; for ReCoRD, whether it is an
+        entity of the row, or a list that begins with one. Training and evaluation count a text that is no label as
+        wrong.
+    probabilities: of each label, adding up to 1; that of `label` is the largest. Where a word is written, the softmax
+        over minus the label's gap: how much less likely its word is than greedy decoding's choice, summed over the
+        word's tokens. For words of one token this is the softmax over their likelihoods. For longer words likelihoods
+        could favour another label than the one that is written and scored. For an encoder, the softmax over what its
+        head gives each label, each of COPA's choices, or each of ReCoRD's entities (its log odds). None where answers
+        are open.
+    probability: of the whole text of an open answer, its end included. None elsewhere.
     """
 
     idx: int | Mapping[str, int]

@@ -70,8 +70,8 @@ class Backbone(ABC):
         model_types: what transformers calls the models of this family.
         auto_class: transformers' class that loads them.
         load_options: what it is told beside the usual.
-        stream_scale: what words, and all that is added to them, were multiplied by.
-        gguf_file: the name of the file that it was loaded from, where that is one.
+        stream_scale: the factor by which words, and all that is added to them, were multiplied.
+        gguf_file: the name of the .gguf file that it was loaded from; None if it was loaded from others.
     """
 
     model_types: ClassVar[tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""Memory and operations of a backbone: told from its config.json alone.
+"""Memory and operations of a backbone: computed from its config.json alone.
 
 One pass forward and backward runs through the family's own code on tensors without data (torch's fake tensors), and
 what is allocated is counted. So attention, norms and recomputed layers count as they will on the device.

@@ -1,4 +1,4 @@
-"""Rows, and the grouping of examples for evaluation. Examples are made of rows."""
+"""Rows, and batches of examples for evaluation. Examples are made of rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Row:
     """What is computed at once and has one loss.
 
     sequences: what the backbone reads, each behind the prompt: one, or one for every choice.
-    target: what should come of it: the answer's token ids, or a label; None where that is not known.
-    terms: how many terms its loss adds up. A run's loss is the mean over those of all its rows.
+    target: the right answer: its token ids, or a label; None where it is unknown.
+    terms: how many terms its loss sums. A run's loss is the mean over the terms of all its rows.
     """
 
     sequences: tuple[Any, ...]

@@ -57,6 +57,8 @@ class T5Backbone(Writer[States]):
             return f"its tokenizer must pad on the right and end a text with {tokenizer.eos_token}, as T5's does"
         if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
             return "its tokenizer needs a padding token that is not the end marker, as T5's <pad>"
+        if self.model.config.decoder_start_token_id is None:
+            return "its config.json has no decoder_start_token_id, the token that answers start with; T5's is 0"
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""The type of each weight: what `backbone.weights` and the precision make of the file's.
+"""The type of each weight: it follows from the file's, `backbone.weights` and the precision.
 
 A model is loaded as its file stores it, so that the host never holds it twice; then each weight is rounded by itself.
 """

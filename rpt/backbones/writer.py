@@ -149,7 +149,7 @@ class Writer(Backbone, Generic[Read]):
     def predict(
         self, prompt: Tensor, head: Heads, encoded: Encoded, decode: str = "argmax", width: int | None = None
     ) -> Callable[[], list[Prediction]]:
-        """By the argmax rule where answers are labels, and otherwise where asked for or needed."""
+        """By the argmax rule where answers are labels, unless `decode` asks for another; open answers are generated."""
         ids = self._pad_sources([row for (row,) in encoded.rows], len(prompt), width)
         mask = torch.ones(len(ids), len(prompt), dtype=torch.long, device=self.device)
         encoding = self.encode(prompt.expand(len(ids), -1, -1), mask, ids)
@@ -188,8 +188,7 @@ class Writer(Backbone, Generic[Read]):
         return measure(self.feed(encoding.repeat(len(candidates)), labels), labels).view(-1, len(candidates))
 
     def longest_answer(self, task: Task) -> int:
-        """How many tokens an answer may have: of answers that are labels as many as the longest, for more could not be
-        one."""
+        """The most tokens that an answer may have; for labels those of the longest, since a longer text is none."""
         if task.max_answer_tokens is not None:
             return task.max_answer_tokens
         return max(map(len, self.encode_answers(list(task.verbalizers or ()))))

@@ -76,7 +76,7 @@ def _has_gold(example: Example) -> bool:
 
 def _check_indices(task: Task, source: str, located: list[Located]) -> None:
     """Refuse rows that all have one idx, and groups that share an idx: rows of one group are scored together."""
-    if len(located) > 1 and len({_index(example) for _, example in located}) == 1:
+    if len(located) > 1 and len({str(example.idx) for _, example in located}) == 1:
         raise UsageError(f"{source}: every row has the idx {located[0][1].idx}; number the rows.")
     texts: dict[Hashable, tuple[str, ...]] = {}
     for place, example in located:
@@ -90,18 +90,14 @@ def _check_indices(task: Task, source: str, located: list[Located]) -> None:
             )
 
 
-def _index(example: Example) -> Hashable:
-    return tuple(sorted(example.idx.items())) if isinstance(example.idx, Mapping) else example.idx
-
-
 def _count_warnings(task: Task, located: list[Located]) -> Iterator[str]:
     """Each kind of oddity, with its number of examples and the place of the first."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
-    seen_indices: set[Hashable] = set()
+    seen_indices: set[str] = set()
     seen: dict[Hashable, tuple[int | None, tuple[str, ...]]] = {}
     for place, example in located:
-        index, fields = _index(example), tuple(example.fields.values())
+        index, fields = str(example.idx), tuple(example.fields.values())
         warnings = list(task.warnings(example))
         if not _has_gold(example):
             warnings.append("without a label")

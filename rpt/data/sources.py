@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # slow to import
     from datasets import Dataset
 
 Rows = Iterable[LocatedRow]
-MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # open answers are taken for labels that are so few, and each so frequent
+MOST_LABELS, ROWS_OF_A_LABEL = 10, 4  # answers look like labels if they are so few, in so many rows each
 CUSTOM_WAYS_ON = (
     "Give another data.repo, task.hub_config or task.hub_split, or files: task.train=FILE task.validation=FILE, "
     ".jsonl or .csv"
@@ -103,9 +103,9 @@ def _load_split(repo: str, name: str | None, split: str, as_text: bool) -> Datas
             raise ValueError("it is one split as save_to_disk writes it; save a DatasetDict with all of them instead")
     builder = datasets.load_dataset_builder(repo, name)
     if as_text and builder.info.builder_name == "csv":
-        first = next(iter(builder.as_streaming_dataset(split)), {})
-        columns = datasets.Features({column: datasets.Value("string") for column in first}) or None
-        builder = datasets.load_dataset_builder(repo, name, features=columns, keep_default_na=False)
+        streamed, *_ = builder.as_streaming_dataset().values()  # whose columns all splits share
+        columns = datasets.Features(dict.fromkeys(next(iter(streamed), {}), datasets.Value("string")))
+        builder = datasets.load_dataset_builder(repo, name, features=columns or None, keep_default_na=False)
     builder.download_and_prepare()
     return builder.as_dataset(split)
 

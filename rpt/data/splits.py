@@ -44,7 +44,8 @@ def split_examples(
     train = [example for example in examples["train"] if task.targets(example)]
     report = [example for example in examples["val"] if task.evaluated(example)]
     if not train or not report:
-        raise UsageError(f"Task {task.name} has no {'training' if not train else 'validation'} rows with an answer.")
+        rows = "training" if not train else "validation"
+        raise UsageError(f"Task {task.name} has no {rows} rows with an answer; label some, or give other rows.")
     select = report
     if protocol.selection == "held_out":
         train, select = _hold_out(train, task, protocol.held_out)

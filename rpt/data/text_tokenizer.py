@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,21 +19,14 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 from rpt.errors import UsageError
 
 
-@dataclass(frozen=True)
-class ByteEncoding:
-    """The part of an Encoding that a T5 needs."""
-
-    ids: list[int]
-
-
 class ByteRules:
     """byT5's rules: the special tokens come first, then a token for each byte; a text ends with the end marker."""
 
     def __init__(self, tokenizer: ByT5Tokenizer):
         self.offset, self.end = tokenizer.offset, tokenizer.eos_token_id
 
-    def encode_batch(self, texts: list[str]) -> list[ByteEncoding]:
-        return [ByteEncoding([*(byte + self.offset for byte in text.encode()), self.end]) for text in texts]
+    def encode_batch(self, texts: list[str]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(ids=[*(byte + self.offset for byte in text.encode()), self.end]) for text in texts]
 
 
 @dataclass(frozen=True)

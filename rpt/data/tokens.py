@@ -1,4 +1,4 @@
-"""Token ids for T5 and decoders. They are made once per (texts, tokenizer, text budget) and cached on disk."""
+"""Token ids for writers. They are made once per (texts, tokenizer, text budget) and cached on disk."""
 
 from __future__ import annotations
 

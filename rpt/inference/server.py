@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rpt.backbones import Answer, Backbone, Question, load_backbone
 from rpt.backbones.device import cap_evaluation_pass, find_device, precision_of
 from rpt.backbones.pass_limit import PassLimit
-from rpt.config import PRECISIONS_OF_USE, check_choice, validate_settings
+from rpt.config import PRECISIONS_OF_USE, check_choice
 from rpt.errors import UsageError
 from rpt.inference.saved_run import SavedRun, open_saved_run
 from rpt.tasks import Example
@@ -127,8 +127,9 @@ def open_server(
                 f"{first.folder} and {other.folder} were trained for different backbones ({ours}, {theirs}); "
                 "open a server for each."
             )
+    if precision == "fp32" and first.config.backbone.weights == "bf16":
+        raise UsageError("precision=fp32 is not for a run with backbone.weights=bf16; leave it out.")
     config = dataclasses.replace(first.config, trainer=dataclasses.replace(first.config.trainer, precision=precision))
-    validate_settings(config)  # weights that are kept in bf16 are computed in bf16
     backbone = load_backbone_of(first, backbone_path, precision_of(config))
     backbone.place(find_device(), precision_of(config))
     return PromptServer(backbone, prompts)

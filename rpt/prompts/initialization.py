@@ -36,7 +36,7 @@ def from_text(embeddings: Tensor, token_ids: list[int], length: int, generator: 
         raise ValueError("the text to start from has no tokens; give one, or start from the vocabulary")
     if len(token_ids) > length:
         excess = len(token_ids) - length
-        warnings.warn(f"prompt.length={length} is short of the text, its last {excess} tokens are cut", stacklevel=2)
+        warnings.warn(f"prompt.length={length} cuts the last {excess} tokens off the text", stacklevel=2)
     return _fill_up(embeddings.detach()[token_ids[:length]].float(), embeddings, length, generator)
 
 

@@ -37,7 +37,7 @@ class Task:
     Attributes:
         name: our name for it, and T5's task prefix.
         folder: its folder in the official download.
-        hub_config: its configuration in the hub's super_glue.
+        hub_config: its configuration in the hub's super_glue, or in data.repo; None if that has only one.
         labels: canonical label names, in the hub's order.
         columns: the fields, in the order in which `paper` writes them.
         integers: the columns that hold integers instead of text.

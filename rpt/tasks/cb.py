@@ -1,5 +1,4 @@
-"""CB (CommitmentBank): does the speaker stand by it? Does who says the premise stand by the hypothesis? One of three
-classes is rare."""
+"""CB (CommitmentBank): does the speaker of the premise believe the hypothesis? One of the three classes is rare."""
 
 from rpt.tasks.base import Task
 

@@ -18,7 +18,7 @@ class Example:
         fields: the task's own named fields, the same whichever schema the row came in.
         label: index into the task's labels; None when the row is unlabelled or the task has no labels.
         answers: gold answers of an open task, each once.
-        idx: the official index, an int or a dict of ints.
+        idx: the official index, an int or a dict of ints in the order that the task gives them.
         group: what is scored together: multirc (paragraph, question), record (passage, query), else None.
     """
 

@@ -304,6 +304,7 @@ def test_dropout_is_that_of_the_models_type(tmp_path, rate, dropout):
         ("adapter_config.json", {"base_model_name_or_path": "t5-base"}, "an adapter lies beside its weights; give the"),
         ("tokenizer_config.json", {"pad_token": "</s>"}, "needs a padding token that is not the end marker"),
         ("config.json", {"num_heads": 2}, "cannot be loaded"),
+        ("config.json", {"decoder_start_token_id": None}, r"config\.json has no decoder_start_token_id"),
         ("tokenizer_config.json", {"padding_side": "left"}, "must pad on the right"),
     ],
 )

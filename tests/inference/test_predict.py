@@ -176,6 +176,7 @@ def test_readme_code_runs(copy, tmp_path, capsys):
         ({"output": "/proc/answers.jsonl"}, "output=/proc/answers.jsonl cannot be used|output=/proc cannot be used"),
         ({"output": "x" * 300}, "output=x+ cannot be used .File name too long"),
         ({"output": "a\0b"}, "output=a.b cannot be used"),
+        ({"input": "rows.jsonl", "output": "./rows.jsonl"}, "output=./rows.jsonl is the input, which it would replace"),
         ({"output": f"{__file__}/answers.jsonl"}, "output=.*test_predict.py.* cannot be used"),
         ({"backbone.path": "nowhere"}, "backbone.path=nowhere does not exist"),
     ],

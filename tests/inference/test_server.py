@@ -228,6 +228,11 @@ def test_prompts_of_different_backbones_are_not_served_together(tiny_backbone, o
         open_server(runs)
 
 
+def test_weights_in_bf16_are_not_computed_in_float32(tiny_backbone):
+    with pytest.raises(UsageError, match="precision=fp32 is not for a run with backbone.weights=bf16; leave it out"):
+        open_server({"a": trained(tiny_backbone, "boolq", stored="bf16")}, precision="fp32")
+
+
 def test_words_that_the_vocabulary_lacks_letters_of_are_refused(shared):
     """T5's has no Chinese: both words would be its unknown piece, and one label."""
     backbone = T5Backbone.__new__(T5Backbone)

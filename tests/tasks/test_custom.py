@@ -47,7 +47,7 @@ def test_a_number_among_the_labels_is_that_label_and_007_is_a_text(tmp_path, mon
         (tmp_path / f"rows/{name}.csv").write_text("idx,text,label\n4,NA,007\n5,1.50,7\n")
     files = dataclasses.replace(config, train="train.csv", validation="validation.csv")
     for data, task in (
-        (DataConfig("hub", repo=str(tmp_path / "rows")), config),
+        (DataConfig("hub", repo=str(tmp_path / "rows")), dataclasses.replace(config, hub_split="validation[:2]")),
         (DataConfig("folder", dir=str(tmp_path / "rows")), files),
     ):
         rows = [(one.fields["text"], one.label, one.idx) for one in read_examples(data, agents, task)["train"]]
