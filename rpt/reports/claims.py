@@ -142,7 +142,7 @@ def measure(claim: Claim, results: GridResults, at: At) -> tuple[pd.Series, pd.S
 
 def average(results: GridResults, at: At) -> pd.Series:
     """The mean over the grid's tasks, for the seeds that have a run of each."""
-    results.at({**at, "task": results.tasks[0]})  # refuses unknown axes and values
+    results.check_cell({**at, "task": results.tasks[0]})
     return pick_cell(task_scores(results, METRICS[results.experiment.name]), at)["average"].dropna()
 
 
