@@ -253,7 +253,7 @@ def check_records(configure, folder, overrides, runs=([],), tolerance=1e-4):
 
 @pytest.mark.parametrize(
     "method, backbone",
-    [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano"), ("bitfit", "nano"), ("ia3", "nano")],
+    [("finetune", "nano"), ("lora", "nano_bert"), ("adapter", "nano"), ("ia3", "nano")],  # BitFit tunes a part
 )
 def test_other_methods(configure, tmp_path, method, backbone):
     check_records(configure, tmp_path, ["task=cb", f"method={method}", f"backbone={backbone}"])

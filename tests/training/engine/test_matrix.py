@@ -17,7 +17,7 @@ def test_every_combination_runs(configure, request, tmp_path, backbone, task, pr
     runs = []
     for prompt in PROMPTS[protocol]:
         config = configure(*overrides, f"prompt={prompt}", "prompt.length=2")
-        runs.append(prepared(config, frozen, tmp_path / prompt, evaluated=8))
+        runs.append(prepared(config, frozen, tmp_path / prompt, evaluated=4))
     for run in fitted(frozen, *runs):
         assert run.failure is None and 0 <= run.progress.best_score <= 100
         assert (run.head is None) == (backbone == "nano") == (run.best_head == {})
