@@ -22,7 +22,17 @@ from omegaconf import DictConfig
 
 from rpt.cli import one_line_errors, split_config_dir
 from rpt.config import Config, config_folder, hub_repos, to_config, use_config_folder, validate
-from rpt.config.hydra_app import HELP, MULTIRUN, SWEPT, check_flags, help_text, set_up, set_up_job, without_dashes
+from rpt.config.hydra_app import (
+    HELP,
+    MULTIRUN,
+    SWEPT,
+    check_flags,
+    help_text,
+    set_up,
+    set_up_job,
+    set_up_mode,
+    without_dashes,
+)
 from rpt.config.mistakes import explained_mistakes, refuse_misread
 from rpt.errors import UsageError
 from rpt.hub import require_repos
@@ -94,6 +104,7 @@ def main() -> None:
             is_sweep = bool(flags & set(MULTIRUN))
             if is_sweep:
                 check_sweep(overrides)
+            set_up_mode(flags, overrides)
             with ending_with_workers() if is_sweep else nullcontext():
                 _job()
             if SWEPT:

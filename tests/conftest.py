@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 
+gc.disable()  # until all is imported: of the many objects that the slow libraries make, none is garbage
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one core each; threads would only wait
 
 import copy
@@ -40,6 +42,12 @@ register()
 ROOT = Path(__file__).resolve().parents[1]
 NANO = Path(rpt.backbones.__file__).parent / "nano"
 NANO_BERT = NANO.with_name("nano_bert")
+
+
+def pytest_runtestloop():
+    """Collect garbage again, but do not look for it in what is imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

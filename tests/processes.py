@@ -1,4 +1,4 @@
-"""Start real processes quickly, as forks of one that has imported the slow libraries.
+"""Start real processes quickly, as forks of one that has imported the slow libraries and composed a configuration.
 
 A fresh interpreter imports torch and transformers for seconds before it does anything. What a test needs of a process
 (its own memory, exit code and signals) a fork of a warm one has as well. What needs a fresh interpreter, for it looks
@@ -23,7 +23,7 @@ from typing import NamedTuple
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["torch", "transformers", "safetensors.torch", "sklearn.metrics", "rpt.train", "rpt.plan", "rpt.predict",
-     "rpt.export", "rpt.results", "rpt.training.sweep.sweep", "rpt.reports.report"]
+     "rpt.export", "rpt.results", "rpt.training.sweep.sweep", "rpt.reports.report", "tests.warm"]
 )  # fmt: skip
 
 

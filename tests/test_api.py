@@ -11,34 +11,29 @@ import rpt
 from rpt.errors import UsageError
 from tests.conftest import ROOT
 
-SHORT = ("prompt.length=4", "trainer.max_steps=6", "data.shots=8")
+SHORT = ["trainer.epochs=2", "trainer.max_steps=6", "data.shots=8"]
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_loaded_and_asked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = rpt.train(*SHORT, task="cb", prompt="residual", backbone="nano", data="mini", results=str(tmp_path))
-    assert run.prompt.shape == (4, 256) and 0 <= run.scores["score"] <= 100 and run.majority["score"] > 0
-    assert [line["step"] for line in run.curve][-1] == 6
-    again = rpt.load(run.folder)
-    assert torch.equal(again.prompt, run.prompt) and again.scores == run.scores
-    (answer,) = again.answer([{"premise": "The cook is kind.", "hypothesis": "The cook is loud."}])
-    assert set(answer.probabilities) == {"entailment", "contradiction", "neutral"}
-    (row,) = rpt.load_runs(tmp_path).to_dict("records")
-    assert row["scores.score"] == run.scores["score"] and row["prompt"] == "residual"
-    recorded = rpt.train(*SHORT, task="cb", prompt="residual", backbone="nano", data="mini", results=str(tmp_path))
-    assert recorded.folder == run.folder
-
-
-@pytest.mark.slow
-def test_readme_s_example_runs_as_printed(tmp_path, monkeypatch, capsys):
+def test_readme_s_example_trains_loads_and_asks_a_run(tmp_path, monkeypatch, capsys):
+    """As printed, but for its length."""
     (code,) = re.findall(r"```python\n(import rpt\n.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert code.count(f'"{SHORT[0]}"') == 1
     monkeypatch.chdir(tmp_path)
     made: dict = {}
-    exec(code, made)
-    assert made["run"].scores["score"] > 0 and made["run"].prompt.shape == (10, 256)
-    assert made["answer"].label in ("entailment", "contradiction", "neutral")
+    exec(code.replace(f'"{SHORT[0]}"', f"*{SHORT}"), made)
+    run, answer = made["run"], made["answer"]
+    assert run.prompt.shape == (10, 256) and 0 < run.scores["score"] <= 100 and run.majority["score"] > 0
+    assert run.curve[-1]["step"] == 6
+    assert answer.label in answer.probabilities
+    assert set(answer.probabilities) == {"entailment", "contradiction", "neutral"}
     assert "residual" in capsys.readouterr().out
+    again = rpt.load(run.folder)
+    assert torch.equal(again.prompt, run.prompt) and again.scores == run.scores
+    (row,) = rpt.load_runs("outputs/python").to_dict("records")
+    assert row["scores.score"] == run.scores["score"] and row["prompt"] == "residual"
+    recorded = rpt.train(*SHORT, task="cb", prompt="residual", backbone="nano", data="mini", results="outputs/python")
+    assert recorded.folder == run.folder
 
 
 def test_the_metrics_are_loaded_as_readme_says():

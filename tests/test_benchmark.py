@@ -53,7 +53,7 @@ def test_a_gpus_kernels_and_waits_are_counted():
     assert actual["shares"]["matrix products"] > 0
 
 
-SMALLEST = benchmark.Sizes(packs=(8,), batches=8, evaluated=4, generated=2)
+SMALLEST = benchmark.Sizes(packs=(8,), batches=2, evaluated=4, generated=2)
 NAMES = {"ours", "ours, pack of 8", "trainer=paper", "peft + Seq2SeqTrainer"}
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from string import Template
 from typing import NoReturn
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rpt.config.choices import use_config_folder
+from rpt.config.choices import use_config_folder, user_folders
 from rpt.config.compose import compose, register, register_resolvers, to_config
 from rpt.config.validate import validate_settings
 from rpt.errors import UsageError
@@ -28,6 +28,7 @@ from rpt.errors import UsageError
 MULTIRUN = ("-m", "--multirun")
 HELP = ("-h", "--help")
 COMPOSE_JOB: Callable[..., DictConfig] = ConfigLoaderImpl.load_sweep_config  # Hydra's, which takes a tenth of a second
+GET_MODE = Hydra.get_mode  # composes all, as long as a job takes
 COMPOSED: dict[tuple[str, ...], DictConfig] = {}  # jobs of a sweep that no launcher has taken yet, by their overrides
 SWEPT: dict[int, JobReturn] = {}  # jobs of a sweep, in the order in which its sweeper reads their results
 PLUGINS = str(Path(__file__).parents[1] / "plugins")  # contains hydra_plugins, where Hydra looks for launchers
@@ -43,8 +44,13 @@ def set_up() -> None:
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]
     Sweeper.validate_batch_is_legal = _compose_batch  # type: ignore[method-assign,assignment]
     ConfigLoaderImpl.load_sweep_config = _load_job  # type: ignore[method-assign,assignment]
-    # Hydra copies the store for each composition, a sixth of its time, though it only reads copies of what is in it.
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+
+
+def set_up_mode(flags: Set[str], overrides: Sequence[str]) -> None:
+    """Let Hydra look for `hydra.mode` only where something may set it: an override, or a file that a flag names. Our
+    own files do not, and Hydra composes all once more to look for it."""
+    may_be_set = user_folders() or not flags <= set(MULTIRUN) or any("hydra." in each for each in overrides)
+    Hydra.get_mode = GET_MODE if may_be_set else lambda *_, **__: None  # type: ignore[method-assign]
 
 
 def _compose_batch(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:

@@ -143,7 +143,7 @@ def averages(claim: Claim, results: GridResults, at: At) -> pd.DataFrame:
     """The mean over the grid's tasks: a column for each place of the claim, a line for each seed that all of them have
     with a run of every task."""
     scores, places = task_scores(results, METRICS[results.experiment.name]), claim.places(results, at)
-    results.at({**places[0], "task": results.tasks[0]})  # refuses unknown axes and values
+    results.check_cell({**places[0], "task": results.tasks[0]})
     return pd.DataFrame({number: pick_cell(scores, each)["average"] for number, each in enumerate(places)}).dropna()
 
 

@@ -76,6 +76,15 @@ class GridResults:
         """The recorded runs of one cell, indexed by seed: at({"task": "cb", "prompt": "residual", ...}).
 
         Raises:
+            KeyError: as `check_cell`.
+        """
+        self.check_cell(values)
+        return pick_cell(self.runs, values)
+
+    def check_cell(self, values: At) -> None:
+        """Refuse what is no cell of the grid.
+
+        Raises:
             KeyError: a key or value is not in the grid, or an axis of several values but the seed is left open.
         """
         axes = self.experiment.axes
@@ -85,7 +94,6 @@ class GridResults:
         missing = [key for key, every in axes.items() if key not in (*values, "seed") and len(every) > 1]
         if missing:
             raise KeyError(f"{self.experiment.name}: give {', '.join(missing)}")
-        return pick_cell(self.runs, values)
 
     @cached_property
     def grid(self) -> pd.DataFrame:

@@ -102,7 +102,7 @@ def _worth_showing(grids: list[GridResults]) -> list[GridResults]:
 
 def _part(grid: GridResults, chosen: GridResults, paper: Paper, files: Files, html: bool) -> Part:
     """Make an experiment's tables and figures at the chosen rates, and add them to the files."""
-    tables, plots = all_tables(chosen, paper), all_figures(chosen, paper, html)
+    tables, plots = [*all_tables(chosen, paper)], all_figures(chosen, paper, html)
     for table in tables:
         texts = {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}
         files |= {f"tables/{table.name}.{ending}": text.encode() for ending, text in texts.items()}

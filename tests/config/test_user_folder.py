@@ -45,7 +45,7 @@ def write(folder, **texts):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", ["mine (1)", "minä", "it's", "a,b", "v=1", 'say "x"', "back\\slash", "[x]", "#1%20"])
+@pytest.mark.parametrize("name", ["minä (1),b", "it's v=1", 'say "[x]"', "back\\slash", "#1%20"])
 def test_it_may_be_called_as_it_likes(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     folder = write(tmp_path / name, prompt_wide="name: wide\nreparameterization: residual\nbottleneck: 7\n")

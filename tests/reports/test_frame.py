@@ -95,6 +95,7 @@ def test_what_results_readme_shows_has_the_values_of_the_table(monkeypatch, caps
     assert np.allclose(cells, names["scores"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_report_is_built_without_torch(recorded):
     folder = recorded("table6", keep=lambda c: c.seed == 0 and c.task.name == "cb")
     code = (

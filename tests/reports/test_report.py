@@ -156,6 +156,7 @@ def test_claims_are_computed_and_missing_ones_are_not_run(study):
     assert page.count(" +0.9 (T5-Base) |") == 1 and len(page.splitlines()) == 2 + len(CLAIMS)
 
 
+@pytest.mark.slow
 def test_a_claim_is_judged_on_the_tasks_that_are_whole_and_names_them(study):
     """Of each backbone: the encoder has one task in the miniature."""
 

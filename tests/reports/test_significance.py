@@ -47,6 +47,7 @@ def test_difference_is_that_of_the_means(pair):
     assert compare(*pair).difference == pytest.approx(100 * (pair[0].mean() - pair[1].mean()), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_p_is_about_uniform_without_a_real_difference():
     rng = np.random.default_rng(0)
     ps = np.array([compare(*rng.integers(0, 3, (2, 2, 60)) / 2, seed=i).p for i in range(100)])

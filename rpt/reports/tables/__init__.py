@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rpt.reports.grid_results import GridResults
 from rpt.reports.layouts import COSTS, LAYOUTS, LEARNING
 from rpt.reports.paper import Paper
@@ -13,16 +15,22 @@ from rpt.reports.tables.rates_table import rates_table
 from rpt.reports.tables.score_table import fill, score_table
 
 
-def all_tables(results: GridResults, paper: Paper) -> list[Table]:
-    """Make the tables of an experiment; none if it has no record."""
+def all_tables(results: GridResults, paper: Paper) -> Iterator[Table]:
+    """Make the tables of an experiment one by one; none if it has no record."""
     if results.runs.empty:
-        return []
+        return
     name = results.experiment.name
-    filled = [fill(layout, results, paper) for layout in LAYOUTS if layout.experiment == name]
-    tables = [score_table(numbers, paper, find_all(numbers, paper)) for numbers in filled]
-    tables += [rates_table(results, results.rates)] if results.rates is not None else []
-    tables += [parameters_table(results, paper)] if name == "table3" else []
-    tables += [costs_table(results)] if name == COSTS else []
-    tables += [learning_table(results)] if name in LEARNING else []
-    compared = significance_table(results) if name == "table1" else None
-    return tables + ([compared] if compared else [])
+    for layout in LAYOUTS:
+        if layout.experiment == name:
+            numbers = fill(layout, results, paper)
+            yield score_table(numbers, paper, find_all(numbers, paper))
+    if results.rates is not None:
+        yield rates_table(results, results.rates)
+    if name == "table3":
+        yield parameters_table(results, paper)
+    if name == COSTS:
+        yield costs_table(results)
+    if name in LEARNING:
+        yield learning_table(results)
+    if name == "table1" and (compared := significance_table(results)):
+        yield compared
