@@ -51,8 +51,6 @@ def register() -> None:
     and the resolvers `choices` (for --help) and `by_task`."""
     from hydra.core.config_store import ConfigStore  # slow to import, and reading records needs no Hydra
 
-    # Hydra copies the store for each composition, a sixth of its time, though it only reads copies of what is in it.
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     store = ConfigStore.instance()
     store.store(name="schema", node=ComposedConfig)
     for group, cls in GROUPS.items():

@@ -15,6 +15,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
@@ -44,6 +45,8 @@ def set_up() -> None:
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[method-assign,attr-defined]
     Sweeper.validate_batch_is_legal = _compose_batch  # type: ignore[method-assign,assignment]
     ConfigLoaderImpl.load_sweep_config = _load_job  # type: ignore[method-assign,assignment]
+    # Hydra copies the store for each composition, a sixth of its time, though it only reads copies of what is in it.
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
 
 
 def set_up_mode(flags: Set[str], overrides: Sequence[str]) -> None:
