@@ -94,12 +94,12 @@ class Writer(Backbone, Generic[Read]):
         Raises:
             UsageError: naming the first of them.
         """
-        words = task.verbalizers or ()
-        for label, ids in enumerate(self.encode_answers(list(words))):
+        verbalizers = task.verbalizers or ()
+        for label, ids in enumerate(self.encode_answers(list(verbalizers))):
             text = self.tokenizer.decode(ids, skip_special_tokens=True)
             if task.find_label(text, example) != label:
                 raise UsageError(
-                    f"{task.name}: the backbone's vocabulary cannot write {words[label]!r} for label "
+                    f"{task.name}: the backbone's vocabulary cannot write {verbalizers[label]!r} for label "
                     f"{task.labels[label]}, it comes back as {text!r}; give words that it has: task.words=[…]."
                 )
 

@@ -88,14 +88,14 @@ def _tokenise(examples: list[Example], task: Task, texts: TextTokenizer, text_bu
 
 def _cut(example: Example, task: Task, texts: TextTokenizer, text_budget: int, cue: str) -> Tokens:
     """The source whose fields have at most so many words each as fit (binary search)."""
-    words = {name: value.split(" ") for name, value in example.fields.items() if isinstance(value, str)}
+    pieces = {name: value.split(" ") for name, value in example.fields.items() if isinstance(value, str)}
 
     def encode(n: int) -> Tokens:
-        fields = {**example.fields, **{name: " ".join(each[:n]) for name, each in words.items()}}
+        fields = {**example.fields, **{name: " ".join(each[:n]) for name, each in pieces.items()}}
         (encoding,) = texts.encode([task.source(dataclasses.replace(example, fields=fields)) + cue])
         return encoding.ids
 
-    fits, too_many = 0, max(map(len, words.values()))
+    fits, too_many = 0, max(map(len, pieces.values()))
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         fits, too_many = (middle, too_many) if len(encode(middle)) <= text_budget else (fits, middle)

@@ -109,8 +109,8 @@ class Task:
         Raises:
             ValueError: as `parse`, but without the name of the task.
         """
-        found = read(row, "idx", dict) if self.group_by else {}
-        group = {key: read_index(found, key) for key in self.group_by}
+        numbers = read(row, "idx", dict) if self.group_by else {}
+        group = {key: read_index(numbers, key) for key in self.group_by}
         return Example(
             fields={
                 column: read_index(row, column)

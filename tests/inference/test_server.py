@@ -238,9 +238,9 @@ def test_words_that_the_vocabulary_lacks_letters_of_are_refused(shared):
     backbone = T5Backbone.__new__(T5Backbone)
     backbone.tokenizer = AutoTokenizer.from_pretrained(shared / "models" / "t5-tokenizer")
     rows = [Example({"text": "A cake."}, 0, idx=0)]
-    for words in (("是", "否"), ("{", "}")):
-        with pytest.raises(UsageError, match=f"cannot write '{words[0]}' for label a, it comes back as ''; give words"):
-            backbone.rows(rows, make_task("chosen", ("text",), ("a", "b"), words), 100, None)
+    for first, second in ("是否", "{}"):
+        with pytest.raises(UsageError, match=f"cannot write '{first}' for label a, it comes back as ''; give words"):
+            backbone.rows(rows, make_task("chosen", ("text",), ("a", "b"), (first, second)), 100, None)
     assert backbone.rows(rows, make_task("chosen", ("text",), ("+", "-")), 100, None)
 
 
