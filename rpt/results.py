@@ -79,7 +79,8 @@ def _summarise(folder: Path, csv: Path | None, html: bool) -> tuple[bool, list[s
         UsageError: there is no finished run.
     """
     from rpt.config.grids import is_in_a_grid
-    from rpt.reports.summary import summarise, summary_table, write_summary  # slow to import
+    from rpt.reports.summary import summarise  # slow to import
+    from rpt.reports.summary_page import summary_table, write_summary
     from rpt.reports.table import to_markdown
 
     summary = summarise(folder)

@@ -38,9 +38,8 @@ class Paper:
 
     def value(self, table: str, backbone: str, row: str, column: str) -> float | str | bool | None:
         """One value as printed: a number, a word (77K), or whether something is so; None if the paper has none."""
-        columns = self._columns(table)
-        values = self._rows(table).get(backbone, {}).get(row)
-        return values[columns.index(column)] if values and column in columns else None
+        values = self._rows(table).get(backbone, {}).get(row, [])
+        return dict(zip(self._columns(table), values, strict=False)).get(column)
 
     def number(self, table: str, backbone: str, row: str, column: str) -> float | None:
         """One printed value that is a number."""

@@ -101,17 +101,24 @@ def backbone_notes(results: GridResults) -> list[str]:
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
 
-def padded_table(name: str, caption: str, rows: Sequence[dict[str, str]], **more: Any) -> Table:
+def padded_table(
+    name: str,
+    caption: str,
+    rows: Sequence[dict[str, str]],
+    labels: int | None = None,
+    records: Sequence[Record] = (),
+    remarks: Sequence[str] = (),
+) -> Table:
     """A table of texts by column, padded to one width each, so that it reads well on a terminal.
 
     Args:
-        more: of Table; without `labels` no column is a number.
+        labels: how many columns are no numbers; None: all.
     """
     lines = [[*rows[0]], *([*row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     header, *body = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in lines]
-    fields = {"labels": len(header), "records": []} | more
-    return Table(name, caption, header, blocks=[[[*map(Text, line)] for line in body]], **fields)
+    blocks = [[[*map(Text, line)] for line in body]]
+    return Table(name, caption, header, labels or len(header), blocks, records, remarks=[*remarks])
 
 
 def to_markdown(table: Table) -> str:

@@ -14,7 +14,8 @@ from rpt.records.run_folder import RunFolder
 from rpt.reports.figures.folder import draw_folder
 from rpt.reports.figures.style import STYLES
 from rpt.reports.frame import load_runs
-from rpt.reports.summary import find_best, find_lines, summarise, summary_table, write_summary
+from rpt.reports.summary import find_best, find_lines, summarise
+from rpt.reports.summary_page import summary_table, write_summary
 from rpt.reports.table import to_csv, to_markdown
 from rpt.results import ResultsArguments, make_tables
 

@@ -143,7 +143,7 @@ def test_a_cell_that_the_grid_lacks_asks_for_no_run(study):
 def test_bold_needs_a_lead_over_the_spread():
     def leading(*rows):
         index = pd.MultiIndex.from_tuples([("nano", str(row)) for row in rows], names=["backbone", "prompt"])
-        scores = pd.DataFrame(rows, index)
+        scores = pd.DataFrame([pd.Series(row) for row in rows]).set_axis(index)
         mean, sd = (numbers.to_frame("cb") for numbers in (scores.mean(axis=1), scores.std(axis=1)))
         return list(leads(mean, sd, ["backbone"])["cb"])
 

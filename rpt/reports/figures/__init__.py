@@ -21,9 +21,8 @@ from rpt.reports.render import paragraphs
 
 matplotlib.use("Agg")  # not what a notebook or the user's settings name
 
-FIGURES: dict[
-    str, tuple[str, Callable[[GridResults, Paper], Drawn]]
-] = {  # by experiment: the name, and what gives the figure and what its caption says
+Draw = Callable[[GridResults, Paper], Drawn]  # gives the figure and what its caption says
+FIGURES: dict[str, tuple[str, Draw]] = {  # by experiment, with their names
     "table1": (BARS, draw_bars),
     "figure3": (BY_EPOCH, draw_by_epoch),
     **{curves.name: (curves.name, partial(draw_along_axis, curves)) for curves in CURVES},

@@ -24,14 +24,14 @@ def costs_table(results: GridResults) -> Table:
     lines, records = list[Line](), list[Record]()
     for at in results.points(axes):
         runs, cell = pick_cell(results.runs, at), Cell.over(pick_cell(averages, at)["average"])
-        (trained, trained_in_words), (kept, kept_in_words) = (_count(runs, kind) for kind in ("trained", "kept"))
+        (kept_count, all_kept), (trained_count, all_trained) = (_count(runs, kind) for kind in KINDS)
         seconds = float(runs["seconds"].mean()) if len(runs) else None
         records.append(
-            {**at, "trained": trained, "kept": kept, "mean": cell.mean, "sd": cell.sd, "n": cell.n}
+            {**at, "trained": trained_count, "kept": kept_count, "mean": cell.mean, "sd": cell.sd, "n": cell.n}
             | {"seconds": seconds, "runs": len(runs)}
         )
         if len(runs):
-            lines.append((at, [trained_in_words, kept_in_words, str(cell), f"{seconds:,.0f}"]))
+            lines.append((at, [all_trained, all_kept, str(cell), f"{seconds:,.0f}"]))
     columns = ["trained", label("parameters", "kept"), "average", "seconds"]
     return make_table(COSTS, "costs", results, axes, columns, [lines], records, in_report=False)
 
@@ -67,8 +67,8 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
     columns = [text for title in titles for text in (title, *[f"{title}, paper"] * beside)]
     every = paper.rows_without(PARAMETERS, []) if beside else []
     sourced = [label("prompt", row) for backbone, row in every if paper.value(PARAMETERS, backbone, row, "source")]
-    groups, facts, more = [ours, theirs_alone], {"sourced": sourced}, {"notes": [*notes], "in_report": beside}
-    return make_table(PARAMETERS, "parameters", results, axes, columns, groups, records, facts, **more)
+    facts, more = {"sourced": sourced}, {"notes": [*notes], "in_report": beside}
+    return make_table(PARAMETERS, "parameters", results, axes, columns, [ours, theirs_alone], records, facts, **more)
 
 
 def _count(runs: pd.DataFrame, kind: str) -> tuple[int | None, str]:
