@@ -78,12 +78,14 @@ def test_help_and_mistakes_need_no_slow_library():
     commands = itertools.product(
         ("predict", "export", "publish", "results", "plan"), (["--help"], ["rnu=x", "scale=nano"])
     )
-    for arguments, done in run_and_list_imports(*commands):
+    of_train = (["--help"], ["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"])
+    for arguments, done in run_and_list_imports(*commands, *itertools.product(["train"], of_train)):
         assert done.stdout.splitlines()[-1] == "imported set()", done
         assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"]), done
         assert done.stderr.count("\n") == bool(done.stderr), done
 
 
+@pytest.mark.slow
 def test_what_needs_no_computing_needs_no_slow_library(tmp_path, monkeypatch):
     """A missing record, a plan with nothing to run, and a hub that is away: a sweep asks before it is composed."""
     for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path))):

@@ -1,6 +1,7 @@
 """The runs behind the tables of real rows: every sweep exists, is trained in order, and ends when its time is over."""
 
 import json
+from types import SimpleNamespace
 
 import evidence
 import gpu
@@ -8,6 +9,7 @@ import pytest
 
 from rpt.config.grids import Grids
 from tests.backbones.test_loading import save_t5
+from tests.processes import start
 
 
 @pytest.mark.slow
@@ -19,7 +21,13 @@ def test_every_sweep_is_a_part_of_the_grid_at_laptop_scale():
 
 @pytest.mark.slow
 def test_a_dry_run_leaves_records(shared, tmp_path, monkeypatch):
-    """On a model of two layers, packed as on a GPU."""
+    """On a model of two layers, packed as on a GPU; its commands are forks."""
+
+    def fork(command, env):
+        started = start(command[2], command[3:], tmp_path, **env)
+        return SimpleNamespace(wait=lambda seconds: started.wait(seconds).returncode)
+
+    monkeypatch.setattr(evidence, "subprocess", SimpleNamespace(Popen=fork, TimeoutExpired=TimeoutError))
     save_t5(tmp_path / "model")
     monkeypatch.setattr(gpu, "has_gpu", lambda: True)
     monkeypatch.setattr(evidence, "SWEEPS", (("table6", "task=cb"), ("table4", "task=cb")))

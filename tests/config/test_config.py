@@ -23,7 +23,6 @@ from rpt.train import main
 from rpt.training.sweep.outcomes import Score
 from rpt.training.sweep.preflight import check
 from tests.conftest import compose_quickly
-from tests.processes import run_and_list_imports
 
 CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(group)]
 
@@ -324,13 +323,6 @@ def test_without_network_or_local_copy_there_is_one_message_and_two_ways_on(comm
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "thrown while requesting" not in done.stderr  # what the hub's clients say while they retry
     assert all(way in done.stderr for way in ("data.dir=", "backbone.path=", "backbone=nano data=mini"))
-
-
-def test_help_and_mistakes_need_no_slow_library():
-    mistakes = (["lrr=0.1"], ["task=boolqq"], ["prompt.length=9999"], ["-m", "lrr=1,2"])
-    for arguments, done in run_and_list_imports(("train", ["--help"]), *(("train", each) for each in mistakes)):
-        assert done.stdout.splitlines()[-1] == "imported set()", done
-        assert ("code 2" in done.stdout) == bool(done.stderr) == (arguments != ["--help"]), done
 
 
 def test_the_package_lists_its_commands(capsys):

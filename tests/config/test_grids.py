@@ -93,7 +93,7 @@ def budgets(grid):
     return {(config.task.name, config.trainer.epochs) for config in grid.jobs.values()}
 
 
-@pytest.mark.parametrize("scale", ["mini", "laptop"])
+@pytest.mark.parametrize("scale", ["mini", pytest.param("laptop", marks=pytest.mark.slow)])
 def test_few_shot_grids_have_so_many_rows_of_each_label(scale, request):
     overrides = [f"data.dir={request.getfixturevalue('shared') / 'superglue'}"] if scale == "laptop" else []
     # Other seeds and prompts have the same rows.

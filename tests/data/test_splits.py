@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from difflib import SequenceMatcher
+from functools import cache
 from statistics import mean
 
 import pytest
@@ -19,7 +20,12 @@ PAPER, SUPERGLUE = ProtocolConfig("paper"), ProtocolConfig("superglue", selectio
 def data(task, protocol=PAPER, **keys):
     config = DataConfig("mini", **keys)
     bound = get_task(task, protocol=protocol.name)
-    return split_examples(read_examples(config, bound), bound, config, protocol)
+    return split_examples(read_once(task, protocol.name), bound, config, protocol)
+
+
+@cache
+def read_once(task, protocol):
+    return read_examples(DataConfig("mini"), get_task(task, protocol=protocol))
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -149,7 +149,7 @@ def test_gradients(configure, nano, tmp_path):
     nano = copy.deepcopy(nano)
     nano.model.double()
     runs = [
-        prepared(configure("task=cb", *SHORT, *overrides), nano, tmp_path / str(i))
+        prepared(configure("task=cb", *SHORT, "backbone.max_tokens=64", *overrides), nano, tmp_path / str(i))
         for i, overrides in enumerate([*PACKED, *OTHERS])
     ]
     alone = [gradients for run in runs for gradients in first_gradients(nano, run)]

@@ -58,6 +58,7 @@ def test_heads_have_their_own_learning_rate(configure, nano_bert, tmp_path):
     assert moved == pytest.approx([0.1, 1e-5], rel=0.05)  # AdamW's first step
 
 
+@pytest.mark.slow
 def test_the_record_holds_the_head_of_the_best_prompt(configure, nano_bert, tmp_path):
     config = configure("task=cb", *ENCODER, "data.shots=8", "trainer.epochs=3", "lr=0.05")
     score = train(config)

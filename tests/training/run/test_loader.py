@@ -86,6 +86,7 @@ def test_a_sweep_never_holds_two_backbones(configure, loaded, evaluate_few, over
     assert [count() for count in loaded] == [0] * len(loaded)  # nor anything once it is over
 
 
+@pytest.mark.slow
 def test_nor_does_an_estimate(configure, loaded):
     loader = Loader()
     for overrides in (["method=adapter"], ["prompt=vanilla"], ["backbone=nano_bert", "method=lora"]):

@@ -115,7 +115,7 @@ def test_a_run_that_is_given_up_makes_room_and_can_go_on(configure, tiny, tmp_pa
 @pytest.mark.slow
 def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_path):
     places = [word for word in miniature if not word.startswith("results=")]
-    search = ["hydra/sweeper=optuna", "hydra.sweeper.trials=4", "hydra.sweeper.batch=2", "pack.max_runs=4"]
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.trials=3", "hydra.sweeper.batch=2", "pack.max_runs=4"]
     arguments = [
         "-m",
         "hydra/launcher=packed",
@@ -134,7 +134,7 @@ def test_a_search_leaves_its_trials_and_finds_them_again(miniature, tiny, tmp_pa
     files = sorted((tmp_path / "out" / "searches").iterdir())
     assert done.returncode == 0 and "best on held-out rows" in done.stdout and len(files) == 2, done
     residual, plain = ([json.loads(line) for line in file.read_text().splitlines()] for file in files)
-    assert len(residual) == len(plain) == 4 and {line["state"] for line in plain} == {"finished"}
+    assert len(residual) == len(plain) == 3 and {line["state"] for line in plain} == {"finished"}
     assert "prompt.bottleneck" in residual[0]["values"] and "prompt.bottleneck" not in plain[0]["values"]
     before = [file.read_text() for file in files]
     again = processes.start("rpt.train", arguments, tmp_path).wait(240)
