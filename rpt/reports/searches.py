@@ -25,7 +25,11 @@ def write_searches(folder: Path) -> str | None:
     ]
     rows = [[*map(_sum_up, searches)], *([*map(_describe, trials)] for trials in searches)]
     captions = paragraphs("searches", names=names)
-    text = "\n".join(to_markdown(padded_table("searches", *both)) for both in zip(captions, rows, strict=True))
+    tables = [
+        padded_table("searches", caption, lines, labels=len(lines[0]))
+        for caption, lines in zip(captions, rows, strict=True)
+    ]
+    text = "\n".join(map(to_markdown, tables))
     write_atomically(folder / "searches.md", text.encode())
     return text
 

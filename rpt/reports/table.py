@@ -44,7 +44,7 @@ class Table:
     header: list[str]
     labels: int
     blocks: list[list[list[Text]]]
-    records: Sequence[Record]
+    records: Sequence[Record] = ()
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     seeds: int = 0
@@ -101,24 +101,12 @@ def backbone_notes(results: GridResults) -> list[str]:
     return [f"{name}: {note}." for name, note in notes.items() if note]
 
 
-def padded_table(
-    name: str,
-    caption: str,
-    rows: Sequence[dict[str, str]],
-    labels: int | None = None,
-    records: Sequence[Record] = (),
-    remarks: Sequence[str] = (),
-) -> Table:
-    """A table of texts by column, padded to one width each, so that it reads well on a terminal.
-
-    Args:
-        labels: how many columns are no numbers; None: all.
-    """
+def padded_table(name: str, caption: str, rows: Sequence[dict[str, str]], **more: Any) -> Table:
+    """A table of texts by column, padded to one width each, so that it reads well on a terminal; more: of Table."""
     lines = [[*rows[0]], *([*row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     header, *body = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in lines]
-    blocks = [[[*map(Text, line)] for line in body]]
-    return Table(name, caption, header, labels or len(header), blocks, records, remarks=[*remarks])
+    return Table(name, caption, header, blocks=[[[*map(Text, line)] for line in body]], **more)
 
 
 def to_markdown(table: Table) -> str:
