@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class BertBackbone(Backbone):
 
     model_types = ("bert", "roberta", "xlm-roberta")
     auto_class = AutoModel
-    load_options = {"add_pooling_layer": False}
+    load_options: ClassVar[dict[str, object]] = {"add_pooling_layer": False}
 
     def __init__(
         self,

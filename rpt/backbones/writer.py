@@ -94,13 +94,12 @@ class Writer(Backbone, Generic[Read]):
         Raises:
             UsageError: naming the first of them.
         """
-        verbalizers = task.verbalizers or ()
-        for label, ids in enumerate(self.encode_answers(list(verbalizers))):
-            text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        for label, word in enumerate(task.verbalizers or ()):
+            (text,) = self.tokenizer.batch_decode(self.encode_answers([word]), skip_special_tokens=True)
             if task.find_label(text, example) != label:
                 raise UsageError(
-                    f"{task.name}: the backbone's vocabulary cannot write {verbalizers[label]!r} for label "
-                    f"{task.labels[label]}, it comes back as {text!r}; give words that it has: task.words=[…]."
+                    f"{task.name}: the backbone's vocabulary cannot write {word!r} for label {task.labels[label]}, it "
+                    f"comes back as {text!r}; give words that it has: task.words=[…]."
                 )
 
     def training_rows(self, encoded: Encoded) -> list[Row]:
