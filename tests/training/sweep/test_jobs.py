@@ -15,13 +15,10 @@ from tests import processes
 from tests.config.test_grids import QUICK, outcomes
 
 AXES = ["task=cb", "lr=0.01,0.3", "prompt.length=4", "pack.max_runs=2", "trainer.max_steps=6"]
-# A module for plugins=[dying]: the first process that comes to its fourth step is killed there. submitit would wait a
-# quarter of a minute for the results of a dead process, in case a slow disk has them.
+# A module for plugins=[dying]: the first process that comes to its fourth step is killed there.
 DYING = """
 import os, signal
 from rpt.training.engine.pack import Pack
-from submitit.core.core import Job
-Job._results_timeout_s = 0
 steps, train = [], Pack.train
 def train_or_die(pack, bar):
     steps.append(1)
