@@ -153,13 +153,21 @@ def test_what_the_page_on_the_laptop_says_of_a_decoder_is_in_its_records(records
     runs = records[records["backbone"].eq("smollm2") & records["task"].eq("rte")]
     prompts, zero_shot = runs[runs["prompt"] != "none"], runs[runs["prompt"] == "none"]
     assert len(prompts) == 4 and set(prompts["lr"]) == {0.3} and set(prompts["seed"]) == {0}
-    scores, losses = prompts["scores.score"], [[line["loss"] for line in history] for history in prompts["history"]]
+    scores, losses = prompts["scores.score"], [history[-1]["loss"] for history in prompts["history"]]
     text = read("results/laptop.md")
-    assert f"{scores.min():.1f} to {scores.max():.1f}, without a prompt {zero_shot['scores.score'].item():.1f}" in text
-    (first, last) = ([each[at] for each in losses] for at in (0, -1))
-    ends = f"from {min(first):.1f} to {max(first):.1f} over the first ten epochs to {min(last):.1f} to {max(last):.1f}"
-    assert f"{ends} over the last" in text
+    assert f"({scores.min():.1f} to {scores.max():.1f}, without a prompt {zero_shot['scores.score'].item():.1f}" in text
+    assert f"the training loss falls to {min(losses):.1f} to {max(losses):.1f}" in text
     assert (scores - prompts["majority.score"]).max() < 3.0  # the standard error of 277 rows
+
+    runs = records[records["backbone"].eq("smollm2") & records["task"].eq("cb")]
+    scores, accuracy, floor = runs["scores.score"], runs["scores.accuracy"].mean() / 100, runs["majority.score"].iloc[0]
+    assert set(runs["seed"]) == {0} and set(runs["data.report"]) == {56} and "so far seed 0" in text
+    assert f"has {scores.min():.1f} to {scores.max():.1f}; the majority class has {floor:.1f}." in text
+    error = 100 * (accuracy * (1 - accuracy) / 56) ** 0.5
+    assert f"On 56 rows (standard error of the accuracy: {error:.1f})" in text
+    assert scores.max() - scores.min() < 2 * error
+    (slow,) = runs.query("prompt == 'residual' and lr == 0.01 and `backbone.stream_scale` != 'auto'")["history"]
+    assert f"at 0.01: a loss of {slow[0]['loss']:.1f} over the first epoch" in text
 
 
 def test_what_the_page_on_the_laptop_says_of_minilm_is_in_its_records(of_minilm, on_the_laptop):
