@@ -35,6 +35,7 @@ from rpt.training.sweep.workers import count_processes, largest_pack, list_gpus,
 log = logging.getLogger("rpt")
 TRIES = 3  # of a pack, before its runs count as failed
 POLL = 0.5  # seconds
+ONE_A_JOB = ("nodes", "tasks_per_node", "gpus_per_node", "num_gpus")  # the last is Ray's
 DAY = 24 * 60  # minutes of a job, unless it asks for others; submitit's default is a few
 
 
@@ -71,8 +72,15 @@ def open_engine(where: str, job: Values, ray_init: Values, folder: Path, n_packs
         n_packs: of the sweep.
 
     Raises:
-        UsageError: it is not installed, is not there, or does not take what is asked for.
+        UsageError: it is not installed, is not there, or does not take what is asked for, or a job asks for several
+            GPUs.
     """
+    for key in ONE_A_JOB:
+        if isinstance(count := job.get(key), int | float) and count > 1:
+            raise UsageError(
+                f"hydra.launcher.job.{key}={count}: a job trains one pack, in one process on one GPU; give 1. Smaller "
+                "packs are more jobs: pack.max_runs=4."
+            )
     package, extra = ("ray", "ray") if where == "ray" else ("submitit", "slurm")
     try:
         engine = importlib.import_module(package)

@@ -89,6 +89,8 @@ def test_a_job_that_ends_without_results_is_handed_in_again_three_times_in_all(m
 def test_what_an_engine_does_not_take_is_named(tmp_path):
     with pytest.raises(UsageError, match="pack.on=local cannot be used .*timout_min.*change hydra.launcher.job"):
         open_engine("local", {"timout_min": 5}, {}, tmp_path, 1)
+    with pytest.raises(UsageError, match="gpus_per_node=4: a job trains one pack, in one process on one GPU; give 1"):
+        open_engine("slurm", {"gpus_per_node": 4}, {}, tmp_path, 1)
 
 
 def test_runs_are_split_by_what_they_share(configure):
