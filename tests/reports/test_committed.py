@@ -159,15 +159,25 @@ def test_what_the_page_on_the_laptop_says_of_a_decoder_is_in_its_records(records
     assert f"the training loss falls to {min(losses):.1f} to {max(losses):.1f}" in text
     assert (scores - prompts["majority.score"]).max() < 3.0  # the standard error of 277 rows
 
-    runs = records[records["backbone"].eq("smollm2") & records["task"].eq("cb")]
-    scores, accuracy, floor = runs["scores.score"], runs["scores.accuracy"].mean() / 100, runs["majority.score"].iloc[0]
-    assert set(runs["seed"]) == {0} and set(runs["data.report"]) == {56} and "so far seed 0" in text
-    assert f"has {scores.min():.1f} to {scores.max():.1f}; the majority class has {floor:.1f}." in text
+    runs = records[records["backbone"].eq("smollm2") & records["task"].eq("cb")].copy()
+    assert len(runs) == 8 and set(runs["seed"]) == {0} and set(runs["data.report"]) == {56} and "so far seed 0" in text
+    runs["auto"] = runs["backbone.stream_scale"].eq("auto")
+    runs["first"] = runs["history"].map(lambda history: f"{history[0]['loss']:.1f}")
+    low, others = runs.query("auto and lr == 0.01").set_index("prompt"), runs.query("not auto or lr != 0.01")
+    scores, floor, accuracy = (
+        others["scores.score"],
+        runs["majority.score"].iloc[0],
+        others["scores.accuracy"].mean() / 100,
+    )
     error = 100 * (accuracy * (1 - accuracy) / 56) ** 0.5
-    assert f"On 56 rows (standard error of the accuracy: {error:.1f})" in text
+    assert f"{scores.min():.1f} to {scores.max():.1f} (majority class {floor:.1f}, standard error {error:.1f})" in text
     assert scores.max() - scores.min() < 2 * error
-    (slow,) = runs.query("prompt == 'residual' and lr == 0.01 and `backbone.stream_scale` != 'auto'")["history"]
-    assert f"at 0.01: a loss of {slow[0]['loss']:.1f} over the first epoch" in text
+    plain, residual = (low.loc[prompt, "scores.score"] for prompt in ("vanilla", "residual"))
+    assert f"0.01 is too low: PT {plain:.1f}, Residual PT {residual:.1f}." in text
+    first = runs.set_index(["auto", "lr", "prompt"])["first"].sort_index()
+    cells = [first[auto, lr] for auto in (True, False) for lr in (0.01, 0.3)]
+    pairs = [f"{cell['vanilla']} and {cell['residual']}" for cell in cells]
+    assert "{} there, {} at 0.3; without the scale {}, {}.".format(*pairs) in text
 
 
 def test_what_the_page_on_the_laptop_says_of_minilm_is_in_its_records(of_minilm, on_the_laptop):
