@@ -84,6 +84,11 @@ def row_name(at: At) -> str:
     return "-".join(NAMES.get(value, value) for key, value in at.items() if key != "backbone")
 
 
+def name_axes(axes: Iterable[str], place: Place) -> At:
+    """The values of a table's axes in a row that only the paper has: its names, and nothing for the other axes."""
+    return dict.fromkeys(axes, "") | dict(zip(("backbone", "prompt"), place, strict=True))
+
+
 def _packaged() -> Path:
     """Beside this module when installed, in results/ in a checkout."""
     here = Path(__file__)

@@ -9,7 +9,7 @@ import pandas as pd
 from rpt.reports.grid_results import GridResults, pick_cell
 from rpt.reports.labels import label
 from rpt.reports.layouts import COSTS, PARAMETERS, title_of
-from rpt.reports.paper import Paper, Place
+from rpt.reports.paper import Paper, Place, name_axes
 from rpt.reports.scores import Cell, task_scores
 from rpt.reports.table import Line, Record, Table, Text, make_table, number
 
@@ -48,8 +48,9 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
                 text = str(paper.value(PARAMETERS, *place, kind) or "")
                 yield Text(text, notes=number(paper.notes(PARAMETERS, *place, kind), notes))
 
-    for at in results.points(axes):
-        runs, place = pick_cell(results.runs, at), paper.place(PARAMETERS, at)
+    rows = [(at, paper.place(PARAMETERS, at)) for at in results.points(axes)]
+    for at, place in rows:
+        runs = pick_cell(results.runs, at)
         ours += [(at, [*cells(runs, place)])] if beside or len(runs) else []
         for kind in KINDS:
             (count, _), theirs = _count(runs, kind), _spelled_out(paper, place, kind) if beside else None
@@ -58,10 +59,9 @@ def parameters_table(results: GridResults, paper: Paper) -> Table:
                 {**at, "column": kind, "mean": None if count is None else float(count), "sd": None, "n": len(runs)}
                 | {"asked": asked[tuple(at.values())], "paper": theirs, "difference": gap}
             )
-    known = [paper.place(PARAMETERS, at) for at in results.points(axes)]
     theirs_alone = [
-        (dict.fromkeys(axes, "") | dict(zip(("backbone", "prompt"), place, strict=True)), [*cells(NO_RUNS, place)])
-        for place in (paper.rows_without(PARAMETERS, known) if beside else ())
+        (name_axes(axes, place), [*cells(NO_RUNS, place)])
+        for place in (paper.rows_without(PARAMETERS, [place for _, place in rows]) if beside else ())
     ]
     titles = [label("parameters", kind) for kind in KINDS]
     columns = [text for title in titles for text in (title, *[f"{title}, paper"] * beside)]

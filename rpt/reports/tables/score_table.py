@@ -11,7 +11,7 @@ import pandas as pd
 from rpt.reports.grid_results import At, GridResults
 from rpt.reports.labels import label_with_unit, signed
 from rpt.reports.layouts import METHODS, Layout
-from rpt.reports.paper import Paper, Place
+from rpt.reports.paper import Paper, Place, name_axes
 from rpt.reports.scores import Cell, floors, task_scores
 from rpt.reports.table import Line, Table, Text, make_table, number
 
@@ -70,8 +70,7 @@ def fill(layout: Layout, results: GridResults, paper: Paper) -> Scores:
     points = results.points(axes)
     places = {tuple(at.values()): paper.place(layout.name, at) for at in points}
     for place in paper.rows_without(layout.name, [*places.values()]) if results.scale == "paper" else ():
-        named = dict.fromkeys(axes, "") | dict(zip(("backbone", "prompt"), place, strict=True))
-        places[tuple(named.values())] = place
+        places[tuple(name_axes(axes, place).values())] = place
     rows = pd.MultiIndex.from_frame(pd.DataFrame(points))
     by_seed = across(task_scores(results, layout.metrics)).groupby(level=[*axes, "seed"]).first()
     by_row = by_seed.groupby(level=axes)
