@@ -103,6 +103,11 @@ def compose(primary: str | None, overrides: Sequence[str], with_hydra: bool = Fa
         GlobalHydra.instance().hydra = outer
 
 
+def without_hydra(job: DictConfig) -> DictConfig:
+    """A copy of a job's configuration without Hydra's own part, as the task function gets it."""
+    return OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"])
+
+
 def _search_path() -> list[str]:
     """The override that adds the user's folders to Hydra's search path, each as a quoted string."""
     quoted = [quote(f"file://{folder}") for folder in user_folders()]

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rpt.config.choices import use_config_folder, user_folders
-from rpt.config.compose import compose, register, register_resolvers, to_config
+from rpt.config.compose import compose, register, register_resolvers, to_config, without_hydra
 from rpt.config.validate import validate_settings
 from rpt.errors import UsageError
 
@@ -64,7 +64,7 @@ def _compose_batch(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     COMPOSED.clear()
     COMPOSED.update({tuple(overrides): COMPOSE_JOB(loader, sweeper.config, list(overrides)) for overrides in batch})
     for overrides, job in COMPOSED.items():
-        validate_settings(to_config(OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"]), overrides))
+        validate_settings(to_config(without_hydra(job), overrides))
 
 
 def _load_job(loader: ConfigLoader, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:

@@ -5,7 +5,6 @@ Hydra finds it by the name of its folder, which rpt.train puts on the path.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rpt.config import Config, to_config
-from rpt.config.compose import to_values
+from rpt.config.compose import to_values, without_hydra
 from rpt.config.validate import CHOICES, check_choice
 from rpt.errors import UsageError
 
@@ -43,9 +42,7 @@ class PackedLauncher(Launcher):
             cfg = self.loader.load_sweep_config(self.config, list(overrides))
             with open_dict(cfg):
                 cfg.hydra.job.id, cfg.hydra.job.num = f"packed-{number}", number
-            task_cfg = copy.deepcopy(cfg)
-            with read_write(task_cfg), open_dict(task_cfg):
-                del task_cfg["hydra"]
+            task_cfg = without_hydra(cfg)
             jobs.append(JobReturn(overrides=overrides, cfg=task_cfg, hydra_cfg=cfg))
             configs.append(to_config(task_cfg, cfg.hydra.overrides.task))
         set_up_log = functools.partial(configure_log, self.config.hydra.job_logging, self.config.hydra.verbose)
